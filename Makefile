@@ -1,0 +1,85 @@
+# Bulkhead: everything starts here.
+#
+#   make            build build/bulkhead (installs what the build needs when it is missing)
+#   make run        a private PostgreSQL with three tenants behind Bulkhead; prints what to type
+#   make test       unit, integration and attack tests
+#   make SAN=address,undefined …   the same with sanitizers, in a build folder of its own
+#
+# Every room is a folder of .c files; all of them but cli/main.c make one library, which the
+# program, the unit tests and the fuzz targets link.
+
+SHELL   := /bin/bash
+CC      ?= gcc
+SAN     ?=
+BUILD   ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+comma   := ,
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PG_BIN  ?= /usr/lib/postgresql/15/bin
+PYTHON  ?= /usr/bin/python3
+
+ROOMS   := base conf policy policy/guard router proxy admin cli
+SOURCES := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
+OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
+LIBRARY := $(BUILD)/libbulkhead.a
+PROGRAM := $(BUILD)/bulkhead
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+OPT      ?= -O2
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
+HARDEN   := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+PKGS     := libevent libevent_pthreads libssl libcrypto libpq jansson libidn
+CPPFLAGS += -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"'
+CFLAGS   += -std=c11 $(OPT) -g $(WARN) $(HARDEN) $(SANFLAGS)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+include tests/tests.mk
+
+.DEFAULT_GOAL := build
+.PHONY: build deps run test install uninstall clean fmt lint
+
+build: deps
+	@$(MAKE) --no-print-directory $(PROGRAM)
+
+# Debian packages, asked of apt only for what dpkg does not know: see deploy/packages.
+deps:
+	@deploy/install-packages build
+
+run: build
+	@deploy/install-packages run
+	@$(PROGRAM) sandbox $(ARGS)
+
+$(PROGRAM): $(BUILD)/obj/cli/main.o $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $< $(LIBRARY) $(PKG_LIBS) -lpthread
+
+$(LIBRARY): $(filter-out $(BUILD)/obj/cli/main.o,$(OBJECTS))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(OBJECTS:.o=.d)
+
+install: build
+	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bulkhead
+	install -D -m 0644 conf/bulkhead.ini $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini
+
+clean:
+	rm -rf build build-*
+
+HEADERS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.h))
+fmt:
+	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c)
+
+lint:
+	clang-format --dry-run -Werror $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c)
+	clang-tidy --quiet $(SOURCES) -- -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"lint"' -std=c11 $(PKG_CFLAGS)

@@ -1,0 +1,137 @@
+#include "base/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <openssl/rand.h>
+
+void secret_wipe(void *memory, size_t len)
+{
+	OPENSSL_cleanse(memory, len);
+}
+
+void secret_free(char *secret)
+{
+	if (secret) {
+		secret_wipe(secret, strlen(secret));
+		free(secret);
+	}
+}
+
+bool secret_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+void secret_random(void *out, size_t len)
+{
+	if (RAND_bytes(out, (int)len) != 1) {
+		fputs("bulkhead: the random generator failed\n", stderr);
+		abort();
+	}
+}
+
+static char *read_checked(int fd, size_t limit, const char **why)
+{
+	struct stat about;
+
+	if (fstat(fd, &about) != 0) {
+		*why = strerror(errno);
+		return NULL;
+	}
+	if (!S_ISREG(about.st_mode)) {
+		*why = "not a regular file";
+		return NULL;
+	}
+	if (about.st_mode & (S_IRWXG | S_IRWXO)) {
+		*why = "group or others have access to it; its mode must be 0600";
+		return NULL;
+	}
+	if ((size_t)about.st_size > limit) {
+		*why = "too large for a secret";
+		return NULL;
+	}
+
+	char *content = calloc(1, (size_t)about.st_size + 1);
+	if (!content) {
+		*why = "out of memory";
+		return NULL;
+	}
+	ssize_t got = read(fd, content, (size_t)about.st_size);
+	if (got != about.st_size) {
+		*why = got < 0 ? strerror(errno) : "it changed while it was read";
+		secret_wipe(content, (size_t)about.st_size);
+		free(content);
+		return NULL;
+	}
+	if (memchr(content, '\0', (size_t)got)) {
+		*why = "it holds a NUL byte";
+		secret_wipe(content, (size_t)got);
+		free(content);
+		return NULL;
+	}
+	return content;
+}
+
+char *secret_read_file(const char *path, size_t limit, const char **why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	if (fd < 0) {
+		*why = strerror(errno);
+		return NULL;
+	}
+	char *content = read_checked(fd, limit, why);
+	close(fd);
+	if (!content)
+		return NULL;
+
+	size_t len = strlen(content);
+	if (len && content[len - 1] == '\n')
+		content[--len] = '\0';
+	if (len && content[len - 1] == '\r')
+		content[--len] = '\0';
+	return content;
+}
+
+bool secret_write_file(const char *path, const char *content, size_t len, const char **why)
+{
+	char *temporary = NULL;
+	int fd = -1;
+	bool done = false;
+
+	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+		*why = "out of memory";
+		return false;
+	}
+	fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 by its own promise */
+	if (fd < 0) {
+		*why = strerror(errno);
+		free(temporary);
+		return false;
+	}
+	for (size_t written = 0; written < len;) {
+		ssize_t n = write(fd, content + written, len - written);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			goto out;
+		written += (size_t)n;
+	}
+	done = fsync(fd) == 0 && rename(temporary, path) == 0;
+out:
+	if (!done) {
+		*why = strerror(errno);
+		unlink(temporary);
+	}
+	close(fd);
+	free(temporary);
+	return done;
+}

@@ -1,0 +1,126 @@
+/*
+ * conf.h: what an operator may set.
+ *
+ * Settings come from the INI file, the environment over it (BULKHEAD_SECTION_KEY), flags over that. Every
+ * setting is one row of the table in conf/settings.c: section, name, type, unit, bounds, default, whether
+ * a reload can change it, and one line of documentation. The reader, `--dump-config`, the commented
+ * sample file and docs/configuration.md are all made from that table.
+ *
+ * A struct conf is read-only once loaded and shared by all threads.
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/log.h"
+
+enum conf_pool_mode { POOL_TRANSACTION, POOL_SESSION };
+enum conf_auth { AUTH_SCRAM_SHA_256, AUTH_TRUST };
+enum conf_unset { UNSET_DENY, UNSET_HOME };
+enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP };
+
+#define CONF_SELECTORS_MAX 8
+
+/* [listen:NAME] */
+struct conf_listen {
+	char *name;
+	char *listen_addr;	/* comma-separated addresses; "" for none, "*" for all */
+	int listen_port;
+	char *unix_socket_dir;	/* "" for none; the socket is DIR/.s.PGSQL.PORT */
+	int unix_socket_mode;	/* permission bits, written in octal */
+	int listen_backlog;
+	enum conf_auth auth;	/* AUTH_TRUST is refused unless listen_addr is "" */
+	char *tenant;		/* for the selector `fixed`; "" when not set */
+	enum conf_selector selectors[CONF_SELECTORS_MAX];
+	size_t selector_count;
+	char *user_separator;	/* for the selector `user`: one character */
+	enum conf_unset unset;
+};
+
+/* [cluster:NAME]: a PostgreSQL server and the login that all shared tenants' backends use. */
+struct conf_cluster {
+	char *name;
+	char *host;		/* name, address, or a directory (leading '/') for a unix socket */
+	int port;
+	char *database;
+	char *login;
+	char *password;		/* secret; NULL when none is set */
+	bool allow_cleartext;	/* may the server ask for the password in clear */
+};
+
+struct conf {
+	/* [bulkhead] */
+	int max_client_conn;
+	int64_t max_packet_size;	/* bytes of one client message, header included */
+	int64_t client_login_timeout_ms;
+
+	/* [pool] */
+	enum conf_pool_mode pool_mode;
+	int default_pool_size;		/* backends per route */
+	int64_t query_wait_timeout_ms;	/* 0: wait for ever */
+	int64_t server_idle_timeout_ms;	/* 0: never */
+	int64_t server_lifetime_ms;	/* 0: for ever */
+	int64_t server_connect_timeout_ms; /* connect, authentication and self-check together */
+	int64_t server_login_retry_ms;	/* pause after a failed connection attempt */
+
+	/* [guard] */
+	char *guard_key_file;
+	int64_t guard_token_lifetime_ms;
+
+	/* [control] */
+	char *control_dsn;		/* libpq conninfo, without the password */
+	char *control_password;		/* secret; NULL when none */
+	int64_t directory_ttl_ms;	/* how old a cached answer may be before it is asked again */
+	int64_t directory_timeout_ms;	/* how long one look-up may take */
+	int directory_cache_size;	/* entries of each kind */
+
+	/* [log] */
+	enum log_level log_level;
+	enum log_format log_format;
+
+	struct conf_listen *listens;
+	size_t listen_count;
+	struct conf_cluster *clusters;
+	size_t cluster_count;
+};
+
+/* Collects what is wrong; conf_load goes on after an error so that one run shows all. */
+struct conf_errors {
+	char **lines;	/* "file:line: message"; "environment: …" and "flags: …" where there is no line */
+	size_t count;
+};
+
+void conf_errors_fini(struct conf_errors *errors);
+
+/* One NAME=VALUE flag, as in `--set pool.default_pool_size=5`. */
+struct conf_override {
+	const char *section, *key, *value;
+};
+
+/*
+ * Loads the file (NULL: no file, defaults and environment only), the environment and the overrides, in
+ * that order, and checks the whole. `environment` is a NULL-terminated array as environ is. Returns a new
+ * conf, or NULL with at least one line in *errors. Warnings (unknown BULKHEAD_* variables) are logged.
+ */
+struct conf *conf_load(const char *path, char *const *environment,
+		       const struct conf_override *overrides, size_t override_count,
+		       struct conf_errors *errors);
+
+/* Frees a conf; secrets are wiped first. NULL is fine. */
+void conf_destroy(struct conf *conf);
+
+/* Writes the effective settings in INI form; secrets appear as "(set)" or not at all. */
+void conf_dump(const struct conf *conf, FILE *out);
+
+/* The cluster of that name, or NULL. */
+const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name);
+
+/* Writes the commented sample file, and the Markdown of docs/configuration.md. */
+void conf_write_sample(FILE *out);
+void conf_write_docs(FILE *out);
+
+#endif

@@ -1,0 +1,92 @@
+/*
+ * guard.h: the half of Bulkhead that lives in the database, seen from the proxy.
+ *
+ * The guard's SQL (roles, the sealed context, protect, hardening) is in the .sql files of this folder and
+ * is installed by guard_install. At run time the proxy needs three things of it: the self-check that a
+ * new backend must pass, the parameters of `enter`, and the seal to compare enter's answer with. The
+ * proxy frames them into messages; this file knows no sockets.
+ */
+#ifndef POLICY_GUARD_GUARD_H
+#define POLICY_GUARD_GUARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/uuid.h"
+
+/* ---- keys ---- */
+
+#define GUARD_KEY_SIZE 32
+#define GUARD_KID_MAX 32 /* characters of [a-z0-9_-] */
+
+struct guard_keyring;
+
+/*
+ * Reads a key file (mode 0600; lines `kid base64(32 bytes)`; blank lines and lines starting with # are
+ * skipped; the first key signs). NULL with a reason that names the line but no content.
+ */
+struct guard_keyring *guard_keyring_load(const char *path, const char **why);
+
+/* Wipes and frees. */
+void guard_keyring_destroy(struct guard_keyring *keyring);
+
+/* ---- self-check of a new backend ---- */
+
+/* A statement that must fail with 42501 on a sound server: the pool login may not set the context. */
+extern const char guard_probe_sql[];
+#define GUARD_PROBE_SQLSTATE "42501"
+
+/* A query of one row that describes server, guard and login; every name in it is qualified. */
+extern const char guard_check_sql[];
+#define GUARD_CHECK_COLUMNS 8
+
+/* What the proxy remembers of a server that passed. */
+struct guard_server {
+	char id[UUID_HEX_SIZE];	   /* of this installation of the guard */
+	int64_t clock_offset_ms;   /* the server's clock minus ours */
+};
+
+/*
+ * Judges the row that guard_check_sql returned (text format, NULL pointers for SQL NULL), received at
+ * `now_ms` wall time. False with one line in *why (appended, for the log) when the server must not be
+ * used; the line says which check failed and what to do.
+ */
+bool guard_check_judge(const char *const fields[], size_t count, int64_t now_ms,
+		       struct guard_server *server, struct buf *why);
+
+/* ---- hand-over ---- */
+
+/* The whole statement that puts a backend into a tenant's context; five parameters, all text. */
+extern const char guard_enter_sql[];
+#define GUARD_ENTER_PARAMS 5
+
+/* Leaves nothing of the previous tenant: sent before guard_enter_sql. */
+extern const char guard_discard_sql[];
+
+/* NUL-terminated parameter values of one enter. Wiped by guard_enter_fini. */
+struct guard_enter {
+	char *values[GUARD_ENTER_PARAMS];
+};
+
+/*
+ * Computes the parameters for one backend and tenant. `key` is the tenant's external key or NULL.
+ * `expires_ms` is in the server's clock. False when memory is out or OpenSSL fails.
+ */
+bool guard_enter_init(struct guard_enter *enter, const struct guard_keyring *keyring,
+		      const struct guard_server *server, const char *database, int backend_pid,
+		      const struct uuid *tenant, const char *key, int64_t expires_ms);
+void guard_enter_fini(struct guard_enter *enter);
+
+/*
+ * The seal of a tenant: 32 hex digits of the id, a comma, the hex of the key's UTF-8 (empty without a
+ * key). enter returns exactly this; anything else means that the backend must be closed. A string from
+ * malloc, or NULL when memory is out.
+ */
+char *guard_seal(const struct uuid *tenant, const char *key);
+
+/* SQLSTATE of a statement that ran without a context. */
+#define GUARD_SQLSTATE_NO_CONTEXT "BH001"
+
+#endif
