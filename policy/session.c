@@ -1,0 +1,294 @@
+#include "policy/session.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- statements that begin a transaction ---- */
+
+struct words {
+	const char *at, *end;
+};
+
+static void skip_space(struct words *words)
+{
+	while (words->at < words->end && strchr(" \t\n\r\f", *words->at) && *words->at)
+		words->at++;
+}
+
+/* Takes the next word when it is the one asked for. */
+static bool take(struct words *words, const char *word)
+{
+	size_t len = strlen(word);
+
+	skip_space(words);
+	if ((size_t)(words->end - words->at) < len || strncasecmp(words->at, word, len) != 0)
+		return false;
+	if (words->at + len < words->end) {
+		unsigned char next = (unsigned char)words->at[len];
+
+		if (isalnum(next) || next == '_' || next == '$' || next >= 0x80)
+			return false;
+	}
+	words->at += len;
+	return true;
+}
+
+static bool take_comma(struct words *words)
+{
+	skip_space(words);
+	if (words->at == words->end || *words->at != ',')
+		return false;
+	words->at++;
+	return true;
+}
+
+static bool take_level(struct words *words)
+{
+	if (take(words, "SERIALIZABLE"))
+		return true;
+	if (take(words, "REPEATABLE"))
+		return take(words, "READ");
+	return take(words, "READ") && (take(words, "COMMITTED") || take(words, "UNCOMMITTED"));
+}
+
+static bool take_mode(struct words *words)
+{
+	if (take(words, "ISOLATION"))
+		return take(words, "LEVEL") && take_level(words);
+	if (take(words, "READ"))
+		return take(words, "ONLY") || take(words, "WRITE");
+	if (take(words, "NOT"))
+		return take(words, "DEFERRABLE");
+	return take(words, "DEFERRABLE");
+}
+
+/* Blanks, one semicolon at most, nothing else. */
+static bool at_end(struct words *words)
+{
+	skip_space(words);
+	if (words->at < words->end && *words->at == ';')
+		words->at++;
+	skip_space(words);
+	return words->at == words->end;
+}
+
+/* Modes up to the end of the statement; PostgreSQL lets commas be left out. */
+static bool take_modes(struct words *words, bool at_least_one)
+{
+	struct words before = *words;
+	bool comma = at_least_one;
+
+	if (!at_least_one && at_end(words))
+		return true;
+	*words = before;
+	do {
+		if (!take_mode(words))
+			return false;
+		comma = take_comma(words);
+		before = *words;
+		if (!comma && at_end(words))
+			return true;
+		*words = before;
+	} while (true);
+}
+
+enum session_begin session_begin(const char *text, size_t len)
+{
+	struct words words = {text, text + len};
+
+	if (len > SESSION_BEGIN_MAX)
+		return NOT_BEGIN;
+	if (take(&words, "BEGIN")) {
+		if (!take(&words, "WORK"))
+			take(&words, "TRANSACTION");
+		return take_modes(&words, false) ? BEGIN_TRANSACTION : NOT_BEGIN;
+	}
+	if (take(&words, "START"))
+		return take(&words, "TRANSACTION") && take_modes(&words, false) ? START_TRANSACTION
+										: NOT_BEGIN;
+	if (take(&words, "SET"))
+		return take(&words, "TRANSACTION") && take_modes(&words, true) ? SET_TRANSACTION
+									       : NOT_BEGIN;
+	return NOT_BEGIN;
+}
+
+const char *session_begin_tag(enum session_begin kind)
+{
+	switch (kind) {
+	case BEGIN_TRANSACTION:
+		return "BEGIN";
+	case START_TRANSACTION:
+		return "START TRANSACTION";
+	case SET_TRANSACTION:
+		return "SET";
+	case NOT_BEGIN:
+		break;
+	}
+	return "";
+}
+
+/* ---- command tags ---- */
+
+/*
+ * Tags of commands that leave nothing in the session. A row count may follow. CREATE TABLE is not here:
+ * the tag of CREATE TEMP TABLE is the same.
+ */
+static const char *const harmless_tags[] = {
+    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "FETCH", "MOVE", "SHOW", "EXPLAIN",
+    "BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET CONSTRAINTS",
+    "LOCK TABLE", "TRUNCATE TABLE", "VACUUM", "ANALYZE", "CLUSTER", "REINDEX", "CHECKPOINT",
+    "CLOSE CURSOR", "CLOSE CURSOR ALL", "NOTIFY", "REFRESH MATERIALIZED VIEW", "COMMENT", "GRANT",
+    "REVOKE",
+};
+
+bool session_tag_stays(const char *tag)
+{
+	size_t len = strlen(tag);
+
+	/* A count is digits behind a blank; INSERT carries two. */
+	for (int counts = 0; counts < 2; counts++) {
+		size_t digits = 0;
+
+		while (digits < len && isdigit((unsigned char)tag[len - 1 - digits]))
+			digits++;
+		if (!digits || digits == len || tag[len - 1 - digits] != ' ')
+			break;
+		len -= digits + 1;
+	}
+	for (size_t i = 0; i < sizeof harmless_tags / sizeof *harmless_tags; i++) {
+		if (strlen(harmless_tags[i]) == len && memcmp(harmless_tags[i], tag, len) == 0)
+			return false;
+	}
+	return true;
+}
+
+bool session_tag_forgets_statements(const char *tag)
+{
+	return strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0;
+}
+
+/* ---- settings as SQL ---- */
+
+/*
+ * Settings whose value is a list of identifiers, each quoted by the server when SET is given a literal
+ * (GUC_LIST_QUOTE in its guc tables). SET with one literal would make the whole list a single name.
+ */
+static bool is_identifier_list(const char *name)
+{
+	static const char *const lists[] = {"search_path", "temp_tablespaces", "local_preload_libraries",
+					    "session_preload_libraries", "shared_preload_libraries",
+					    "unix_socket_directories"};
+
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+		if (strcmp(name, lists[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* E'…' reads the same whether or not standard_conforming_strings is on. */
+static bool append_literal(struct buf *sql, const char *value, size_t len)
+{
+	if (!buf_append(sql, "E'", 2))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if ((value[i] == '\'' || value[i] == '\\') && !buf_append_byte(sql, (uint8_t)value[i]))
+			return false;
+		if (!buf_append_byte(sql, (uint8_t)value[i]))
+			return false;
+	}
+	return buf_append_byte(sql, '\'');
+}
+
+/* A custom setting's name has dots between identifiers: each part is quoted by itself. */
+static bool append_name(struct buf *sql, const char *name)
+{
+	for (;;) {
+		size_t len = strcspn(name, ".");
+
+		if (!buf_append_byte(sql, '"') || !buf_append(sql, name, len) || !buf_append_byte(sql, '"'))
+			return false;
+		if (!name[len])
+			return true;
+		if (!buf_append_byte(sql, '.'))
+			return false;
+		name += len + 1;
+	}
+}
+
+/* One element of an identifier list, read as the server's SplitIdentifierString reads it. */
+static const char *append_element(struct buf *sql, const char *at, bool *ok)
+{
+	struct buf element;
+
+	buf_init(&element);
+	*ok = true;
+	if (*at == '"') {
+		for (at++; *at && (*at != '"' || at[1] == '"') && *ok; at++) {
+			if (*at == '"')
+				at++;
+			*ok = buf_append_byte(&element, (uint8_t)*at);
+		}
+		if (*at == '"')
+			at++;
+	} else {
+		for (; *at && *at != ',' && !isspace((unsigned char)*at) && *ok; at++)
+			*ok = buf_append_byte(&element, (uint8_t)tolower((unsigned char)*at));
+	}
+	if (*ok)
+		*ok = append_literal(sql, buf_len(&element) ? (char *)buf_data(&element) : "",
+				     buf_len(&element));
+	buf_fini(&element);
+	return at;
+}
+
+static bool append_identifiers(struct buf *sql, const char *value)
+{
+	bool ok = true, first = true;
+
+	for (;;) {
+		while (isspace((unsigned char)*value))
+			value++;
+		if (!*value && !first)
+			return ok;
+		if (!first && !buf_append(sql, ", ", 2))
+			return false;
+		value = append_element(sql, value, &ok);
+		if (!ok)
+			return false;
+		while (isspace((unsigned char)*value))
+			value++;
+		first = false;
+		if (*value == ',') {
+			value++;
+			continue;
+		}
+		if (!*value)
+			return true;
+	}
+}
+
+bool session_append_set(struct buf *sql, const char *name, const char *value)
+{
+	if (!buf_append(sql, "SET ", 4) || !append_name(sql, name) || !buf_append(sql, " = ", 3))
+		return false;
+	if (is_identifier_list(name) ? !append_identifiers(sql, value)
+				     : !append_literal(sql, value, strlen(value)))
+		return false;
+	return buf_append_byte(sql, ';');
+}
+
+bool session_append_reset(struct buf *sql, const char *name)
+{
+	return buf_append(sql, "RESET ", 6) && append_name(sql, name) && buf_append_byte(sql, ';');
+}
+
+bool session_value_is_plain(const char *value)
+{
+	for (; *value; value++) {
+		if (!isalnum((unsigned char)*value) && !strchr(" _.,:;/+-=@()[]#", *value))
+			return false;
+	}
+	return true;
+}
