@@ -37,7 +37,7 @@ bool buf_reserve(struct buf *buf, size_t len)
 	if (len > SIZE_MAX / 2 - live)
 		return false;
 	if (buf->size - live >= len && live <= buf->size / 2) {
-		memmove(buf->memory, buf->memory + buf->start, live);
+		memmove(buf->memory, buf_data(buf), live);
 	} else {
 		size_t size = buf->size ? buf->size : BUF_SMALLEST;
 
@@ -51,7 +51,7 @@ bool buf_reserve(struct buf *buf, size_t len)
 		if (live)
 			memcpy(memory, buf->memory + buf->start, live);
 		if (buf->memory)
-			secret_wipe(buf->memory + buf->start, live);
+			secret_wipe(buf->memory, buf->size);
 		free(buf->memory);
 		buf->memory = memory;
 		buf->size = size;

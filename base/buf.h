@@ -24,7 +24,10 @@ void buf_init(struct buf *buf);
 /* Frees the memory; the buffer is empty and usable again. */
 void buf_fini(struct buf *buf);
 
-/* As buf_fini, but the memory is wiped first: for buffers that held secrets. */
+/*
+ * As buf_fini, but the memory is wiped first: for buffers that held secrets. (Do not consume such a
+ * buffer to its end: that frees without wiping.)
+ */
 void buf_wipe(struct buf *buf);
 
 static inline size_t buf_len(const struct buf *buf)
@@ -34,7 +37,7 @@ static inline size_t buf_len(const struct buf *buf)
 
 static inline uint8_t *buf_data(struct buf *buf)
 {
-	return buf->memory + buf->start;
+	return buf->start ? buf->memory + buf->start : buf->memory;
 }
 
 /* Makes room for `len` more bytes behind the end. False when memory is out. */

@@ -19,7 +19,7 @@ uint64_t hash_bytes(const void *data, size_t len);
 
 #define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = (unsigned)hash_bytes((keyptr), (keylen)))
 
-/* uthash calls exit() without this; a failed insert leaves the element out and sets its key length to 0. */
+/* uthash calls exit() without this; a failed insert leaves the element out and its hh.tbl NULL. */
 #define HASH_NONFATAL_OOM 1
 
 #endif

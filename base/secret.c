@@ -81,7 +81,9 @@ static char *read_checked(int fd, size_t limit, const char **why)
 
 char *secret_read_file(const char *path, size_t limit, const char **why)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer before it is found to be no regular
+	 * file. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0) {
 		*why = strerror(errno);
