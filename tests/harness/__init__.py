@@ -1,0 +1,1 @@
+"""What the integration tests and attacks share: servers to test against and programs to run."""

@@ -1,0 +1,32 @@
+"""Fixtures of the integration tests: one PostgreSQL for the session, one database for each test."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from harness.postgres import Postgres, Template  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def template():
+    """An initialised cluster to copy; for tests that need a server of their own."""
+    template = Template()
+    yield template
+    template.remove()
+
+
+@pytest.fixture(scope="session")
+def cluster(template):
+    cluster = Postgres(template).start()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def database(cluster):
+    database = cluster.create_database()
+    yield database
+    database.drop()
