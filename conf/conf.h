@@ -1,10 +1,11 @@
 /*
  * conf.h: what an operator may set.
  *
- * Settings come from the INI file, the environment over it (BULKHEAD_SECTION_KEY), flags over that. Every
- * setting is one row of the table in conf/settings.c: section, name, type, unit, bounds, default, whether
- * a reload can change it, and one line of documentation. The reader, `--dump-config`, the commented
- * sample file and docs/configuration.md are all made from that table.
+ * Settings come from the INI file, the environment over it (BULKHEAD_SECTION_KEY), flags over
+ * that. Every setting is one row of the table in conf/settings.c: section, name, type, unit,
+ * bounds, default, whether a reload can change it, and one line of documentation. The reader,
+ * `--dump-config`, the commented sample file and docs/configuration.md are all made from that
+ * table.
  *
  * A struct conf is read-only once loaded and shared by all threads.
  */
@@ -28,55 +29,59 @@ enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP 
 /* [listen:NAME] */
 struct conf_listen {
 	char *name;
-	char *listen_addr;	/* comma-separated addresses; "" for none, "*" for all */
+	char *listen_addr; /* comma-separated addresses; "" for none, "*" for all */
 	int listen_port;
-	char *unix_socket_dir;	/* "" for none; the socket is DIR/.s.PGSQL.PORT */
-	int unix_socket_mode;	/* permission bits, written in octal */
+	char *unix_socket_dir; /* "" for none; the socket is DIR/.s.PGSQL.PORT */
+	int unix_socket_mode;  /* permission bits, written in octal */
 	int listen_backlog;
-	enum conf_auth auth;	/* AUTH_TRUST is refused unless listen_addr is "" */
-	char *tenant;		/* for the selector `fixed`; "" when not set */
+	enum conf_auth auth; /* AUTH_TRUST is refused unless listen_addr is "" */
+	char *tenant;        /* for the selector `fixed`; "" when not set */
 	enum conf_selector selectors[CONF_SELECTORS_MAX];
 	size_t selector_count;
-	char *user_separator;	/* for the selector `user`: one character */
+	char *user_separator; /* for the selector `user`: one character */
 	enum conf_unset unset;
+	struct conf_origin *origins; /* private to conf/: where each value came from */
 };
 
 /* [cluster:NAME]: a PostgreSQL server and the login that all shared tenants' backends use. */
 struct conf_cluster {
 	char *name;
-	char *host;		/* name, address, or a directory (leading '/') for a unix socket */
+	char *host; /* name, address, or a directory (leading '/') for a unix socket */
 	int port;
 	char *database;
 	char *login;
-	char *password;		/* secret; NULL when none is set */
-	bool allow_cleartext;	/* may the server ask for the password in clear */
+	char *password_file;         /* "" when not set */
+	char *password;              /* secret; NULL when none is set */
+	bool allow_cleartext;        /* may the server ask for the password in clear */
+	struct conf_origin *origins; /* private to conf/ */
 };
 
 struct conf {
 	/* [bulkhead] */
 	int max_client_conn;
-	int64_t max_packet_size;	/* bytes of one client message, header included */
+	int64_t max_packet_size; /* bytes of one client message, header included */
 	int64_t client_login_timeout_ms;
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
-	int default_pool_size;		/* backends per route */
-	int64_t query_wait_timeout_ms;	/* 0: wait for ever */
-	int64_t server_idle_timeout_ms;	/* 0: never */
-	int64_t server_lifetime_ms;	/* 0: for ever */
+	int default_pool_size;             /* backends per route */
+	int64_t query_wait_timeout_ms;     /* 0: wait for ever */
+	int64_t server_idle_timeout_ms;    /* 0: never */
+	int64_t server_lifetime_ms;        /* 0: for ever */
 	int64_t server_connect_timeout_ms; /* connect, authentication and self-check together */
-	int64_t server_login_retry_ms;	/* pause after a failed connection attempt */
+	int64_t server_login_retry_ms;     /* pause after a failed connection attempt */
 
 	/* [guard] */
 	char *guard_key_file;
 	int64_t guard_token_lifetime_ms;
 
 	/* [control] */
-	char *control_dsn;		/* libpq conninfo, without the password */
-	char *control_password;		/* secret; NULL when none */
-	int64_t directory_ttl_ms;	/* how old a cached answer may be before it is asked again */
-	int64_t directory_timeout_ms;	/* how long one look-up may take */
-	int directory_cache_size;	/* entries of each kind */
+	char *control_dsn;            /* libpq conninfo, without the password */
+	char *control_password_file;  /* "" when not set */
+	char *control_password;       /* secret; NULL when none */
+	int64_t directory_ttl_ms;     /* how old a cached answer may be before it is asked again */
+	int64_t directory_timeout_ms; /* how long one look-up may take */
+	int directory_cache_size;     /* entries of each kind */
 
 	/* [log] */
 	enum log_level log_level;
@@ -86,34 +91,51 @@ struct conf {
 	size_t listen_count;
 	struct conf_cluster *clusters;
 	size_t cluster_count;
+
+	char *path;                  /* the file all this was loaded from; NULL for none */
+	struct conf_origin *origins; /* private to conf/ */
 };
 
-/* Collects what is wrong; conf_load goes on after an error so that one run shows all. */
+/*
+ * Collects what is wrong; conf_load goes on after an error so that one run shows all. Starts
+ * zeroed, and is given to conf_errors_fini whatever the outcome. No line ever holds a secret.
+ */
 struct conf_errors {
-	char **lines;	/* "file:line: message"; "environment: …" and "flags: …" where there is no line */
+	char **lines; /* "file:line: message"; "environment: …" and "flags: …" where there is no
+					 line */
 	size_t count;
+	bool out_of_memory; /* a line is missing for want of memory */
 };
 
 void conf_errors_fini(struct conf_errors *errors);
 
-/* One NAME=VALUE flag, as in `--set pool.default_pool_size=5`. */
+/*
+ * One NAME=VALUE flag, as in `--set pool.default_pool_size=5`. The section is written as in the
+ * file; `listen` and `cluster` alone stand for their `default`.
+ */
 struct conf_override {
 	const char *section, *key, *value;
 };
 
 /*
- * Loads the file (NULL: no file, defaults and environment only), the environment and the overrides, in
- * that order, and checks the whole. `environment` is a NULL-terminated array as environ is. Returns a new
- * conf, or NULL with at least one line in *errors. Warnings (unknown BULKHEAD_* variables) are logged.
+ * Loads the file (NULL: no file, defaults and environment only), the environment and the
+ * overrides, in that order, and checks the whole; password files are read. `environment` is a
+ * NULL-terminated array as environ is. Without any section of its kind there is one listener
+ * and one cluster named `default`. Returns a new conf, or NULL with at least one line in
+ * *errors (none only when memory is out). Warnings (unknown BULKHEAD_* variables) are logged.
  */
 struct conf *conf_load(const char *path, char *const *environment,
-		       const struct conf_override *overrides, size_t override_count,
-		       struct conf_errors *errors);
+					   const struct conf_override *overrides, size_t override_count,
+					   struct conf_errors *errors);
 
 /* Frees a conf; secrets are wiped first. NULL is fine. */
 void conf_destroy(struct conf *conf);
 
-/* Writes the effective settings in INI form; secrets appear as "(set)" or not at all. */
+/*
+ * Writes the effective settings in INI form, each with a comment that says where it came from.
+ * Secrets appear as "(set)" in a comment or not at all; but for them, conf_load reads the same
+ * settings back.
+ */
 void conf_dump(const struct conf *conf, FILE *out);
 
 /* The cluster of that name, or NULL. */

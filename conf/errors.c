@@ -1,0 +1,115 @@
+/* The lines that say what is wrong and where. */
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "conf/settings.h"
+
+static void add_line(struct conf_errors *errors, struct buf *line, bool done)
+{
+	char **lines = realloc(errors->lines, (errors->count + 1) * sizeof *lines);
+
+	if (lines)
+		errors->lines = lines;
+	if (!lines || !done || !buf_append_byte(line, '\0')) {
+		errors->out_of_memory = true;
+		buf_fini(line);
+		return;
+	}
+	/* The line starts where its memory starts, since nothing was consumed from the buffer. */
+	errors->lines[errors->count++] = (char *)buf_data(line);
+}
+
+static bool append_message(struct buf *line, const char *format, va_list args)
+{
+	char *message = NULL;
+	bool done = vasprintf(&message, format, args) >= 0 && buf_appendf(line, "%s", message);
+
+	free(message);
+	return done;
+}
+
+void conf_error(struct conf_errors *errors, const char *where, const char *format, ...)
+{
+	struct buf line;
+	va_list args;
+
+	buf_init(&line);
+	bool done = buf_appendf(&line, "%s: ", where);
+	va_start(args, format);
+	done = done && append_message(&line, format, args);
+	va_end(args);
+	add_line(errors, &line, done);
+}
+
+void conf_error_line(struct conf_errors *errors, const char *path, unsigned number,
+					 const char *format, ...)
+{
+	struct buf line;
+	va_list args;
+
+	buf_init(&line);
+	bool done = buf_appendf(&line, "%s:%u: ", path, number);
+	va_start(args, format);
+	done = done && append_message(&line, format, args);
+	va_end(args);
+	add_line(errors, &line, done);
+}
+
+struct conf_place conf_place_of(const struct conf *conf, const struct conf_setting *setting,
+								const char *name, const struct conf_origin *origins)
+{
+	struct conf_place place = {conf, setting, name, origins[conf_setting_index(setting)]};
+	const struct conf_section *section = conf_find_section(setting->section);
+
+	if (place.origin.source == FROM_DEFAULT)
+		place.origin.line =
+			origins[conf_setting_count + (size_t)(section - conf_sections)].line;
+	return place;
+}
+
+static bool append_place(struct buf *line, const struct conf_place *place)
+{
+	const struct conf_setting *setting = place->setting;
+	const char *colon = place->name ? ":" : "", *name = place->name ? place->name : "";
+
+	switch (place->origin.source) {
+	case FROM_DEFAULT:
+		if (place->conf->path)
+			return buf_appendf(line, "%s:%u: [%s%s%s] %s: ", place->conf->path,
+							   place->origin.line ? place->origin.line : 1, setting->section,
+							   colon, name, setting->key);
+		break;
+	case FROM_FILE:
+		return buf_appendf(line, "%s:%u: %s: ", place->conf->path, place->origin.line,
+						   setting->key);
+	case FROM_ENVIRONMENT:
+		break;
+	case FROM_FLAG:
+		return buf_appendf(line, "flags: %s%s%s.%s: ", setting->section, colon, name,
+						   setting->key);
+	}
+	return buf_appendf(line, "environment: ") && conf_write_variable(setting, line) &&
+		   buf_appendf(line, ": ");
+}
+
+void conf_error_at(struct conf_errors *errors, const struct conf_place *place,
+				   const char *format, ...)
+{
+	struct buf line;
+	va_list args;
+
+	buf_init(&line);
+	bool done = append_place(&line, place);
+	va_start(args, format);
+	done = done && append_message(&line, format, args);
+	va_end(args);
+	add_line(errors, &line, done);
+}
+
+void conf_errors_fini(struct conf_errors *errors)
+{
+	for (size_t i = 0; i < errors->count; i++)
+		free(errors->lines[i]);
+	free(errors->lines);
+	*errors = (struct conf_errors){0};
+}

@@ -1,0 +1,199 @@
+/* What must be set, what must fit together, and the password files. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <libpq-fe.h>
+
+#include "base/secret.h"
+#include "conf/settings.h"
+
+#define SUN_PATH_DIR_MAX 92 /* as for unix_socket_dir */
+
+/* ---- secrets ---- */
+
+static struct conf_place place_of(const struct conf *conf, const char *section, const char *key,
+								  const char *name, const struct conf_origin *origins)
+{
+	return conf_place_of(conf, conf_find_setting(section, key), name, origins);
+}
+
+/* Puts the file's content where the setting `password` of this structure is kept. */
+static void read_password(const struct conf_place *file, const char *path,
+						  const struct conf_setting *password, void *home,
+						  struct conf_errors *errors)
+{
+	const char *why = NULL;
+	char *content = secret_read_file(path, (size_t)password->max + 2, &why);
+	struct buf reason;
+
+	if (!content) {
+		conf_error_at(errors, file, "%s: %s", path, why);
+		return;
+	}
+	buf_init(&reason);
+	if (!conf_value_read(password, content, home, &reason))
+		conf_error_at(errors, file, "%s: %.*s", path, (int)buf_len(&reason),
+					  (const char *)buf_data(&reason));
+	buf_fini(&reason);
+	secret_free(content);
+}
+
+/*
+ * The password in the environment wins over a password_file of the file's and loses to one
+ * given by a flag; both in the environment are one too many.
+ */
+static void read_secret(const struct conf *conf, const char *section, const char *name,
+						void *home, struct conf_origin *origins, const char *path,
+						const char *set, struct conf_errors *errors)
+{
+	const struct conf_setting *password = conf_find_setting(section, "password");
+	struct conf_place file = place_of(conf, section, "password_file", name, origins);
+	struct conf_origin *origin = &origins[conf_setting_index(password)];
+
+	if (!path || !*path)
+		return;
+	if (set && file.origin.source == FROM_ENVIRONMENT) {
+		conf_error_at(errors, &file, "is set, and the password itself as well");
+		return;
+	}
+	if (set && file.origin.source < FROM_ENVIRONMENT)
+		return;
+	*origin = file.origin;
+	read_password(&file, path, password, home, errors);
+}
+
+void conf_read_secrets(struct conf *conf, struct conf_errors *errors)
+{
+	for (size_t i = 0; i < conf->cluster_count; i++) {
+		struct conf_cluster *cluster = &conf->clusters[i];
+
+		read_secret(conf, "cluster", cluster->name, cluster, cluster->origins,
+					cluster->password_file, cluster->password, errors);
+	}
+	read_secret(conf, "control", NULL, conf, conf->origins, conf->control_password_file,
+				conf->control_password, errors);
+}
+
+/* ---- what must be set ---- */
+
+static void require_all(const struct conf *conf, enum conf_home kind, const char *name,
+						const struct conf_origin *origins, struct conf_errors *errors)
+{
+	for (size_t i = 0; i < conf_setting_count; i++) {
+		const struct conf_setting *setting = &conf_settings[i];
+
+		/* Anything but a default was given, and if it was no good, then that was said. */
+		if (conf_find_section(setting->section)->home != kind || setting->preset ||
+			setting->type == TYPE_SECRET || origins[i].source != FROM_DEFAULT)
+			continue;
+
+		struct conf_place place = conf_place_of(conf, setting, name, origins);
+		conf_error_at(errors, &place, "must be set");
+	}
+}
+
+/* ---- listeners ---- */
+
+static bool has_empty_element(const char *list)
+{
+	for (;;) {
+		size_t len = strcspn(list, ",");
+
+		if (strspn(list, " \t") >= len)
+			return true;
+		list += len;
+		if (!*list)
+			return false;
+		list++;
+	}
+}
+
+static bool has_selector(const struct conf_listen *listen, enum conf_selector selector)
+{
+	for (size_t i = 0; i < listen->selector_count; i++) {
+		if (listen->selectors[i] == selector)
+			return true;
+	}
+	return false;
+}
+
+static void check_listen(const struct conf *conf, const struct conf_listen *listen,
+						 struct conf_errors *errors)
+{
+	struct conf_place place =
+		place_of(conf, "listen", "listen_addr", listen->name, listen->origins);
+
+	if (*listen->listen_addr && has_empty_element(listen->listen_addr))
+		conf_error_at(errors, &place, "an address between the commas is missing");
+	if (!*listen->listen_addr && !*listen->unix_socket_dir)
+		conf_error_at(errors, &place,
+					  "is empty, and so is unix_socket_dir: nobody could connect");
+	if (*listen->unix_socket_dir && *listen->unix_socket_dir != '/') {
+		place = place_of(conf, "listen", "unix_socket_dir", listen->name, listen->origins);
+		conf_error_at(errors, &place, "\"%s\" does not start with /", listen->unix_socket_dir);
+	}
+	if (listen->auth == AUTH_TRUST && *listen->listen_addr) {
+		place = place_of(conf, "listen", "auth", listen->name, listen->origins);
+		conf_error_at(errors, &place,
+					  "trust is for unix sockets only: listen_addr must be empty");
+	}
+	if (*listen->tenant && !has_selector(listen, SELECT_FIXED)) {
+		place = place_of(conf, "listen", "tenant", listen->name, listen->origins);
+		conf_error_at(errors, &place, "has no effect, since selectors does not name fixed");
+	}
+}
+
+/* ---- servers ---- */
+
+static void check_cluster(const struct conf *conf, const struct conf_cluster *cluster,
+						  struct conf_errors *errors)
+{
+	struct conf_place place =
+		place_of(conf, "cluster", "host", cluster->name, cluster->origins);
+
+	if (*cluster->host == '/' && strlen(cluster->host) > SUN_PATH_DIR_MAX)
+		conf_error_at(errors, &place, "is longer than %d bytes, too long for a unix socket",
+					  SUN_PATH_DIR_MAX);
+}
+
+/* libpq's own words are not passed on: they can quote a piece of a password. */
+static void check_dsn(const struct conf *conf, struct conf_errors *errors)
+{
+	struct conf_place place = place_of(conf, "control", "dsn", NULL, conf->origins);
+	PQconninfoOption *options;
+	char *message = NULL;
+
+	if (!conf->control_dsn)
+		return;
+	options = PQconninfoParse(conf->control_dsn, &message);
+	if (!options)
+		conf_error_at(errors, &place, "is not a connection string as libpq reads them");
+	for (PQconninfoOption *option = options; option && option->keyword; option++) {
+		bool secret = strcmp(option->keyword, "password") == 0 ||
+					  strcmp(option->keyword, "sslpassword") == 0;
+
+		if (secret && option->val)
+			conf_error_at(errors, &place, "must not hold a %s; use password_file or passfile=",
+						  option->keyword);
+		if (option->val && secret)
+			secret_wipe(option->val, strlen(option->val));
+	}
+	PQconninfoFree(options);
+	if (message)
+		secret_wipe(message, strlen(message));
+	PQfreemem(message);
+}
+
+void conf_validate(const struct conf *conf, struct conf_errors *errors)
+{
+	require_all(conf, HOME_CONF, NULL, conf->origins, errors);
+	for (size_t i = 0; i < conf->listen_count; i++)
+		check_listen(conf, &conf->listens[i], errors);
+	for (size_t i = 0; i < conf->cluster_count; i++) {
+		const struct conf_cluster *cluster = &conf->clusters[i];
+
+		require_all(conf, HOME_CLUSTER, cluster->name, cluster->origins, errors);
+		check_cluster(conf, cluster, errors);
+	}
+	check_dsn(conf, errors);
+}
