@@ -51,7 +51,7 @@ enum scram_result {
 	SCRAM_CONTINUE, /* `out` is the next message to send */
 	SCRAM_DONE,	/* server: authenticated, `out` is the final message; client: the server proved itself */
 	SCRAM_WRONG,	/* wrong password, or the server did not prove that it knows it */
-	SCRAM_INVALID,	/* the peer's message is malformed or out of bounds */
+	SCRAM_INVALID,	/* the peer's message is malformed or out of bounds, or memory or OpenSSL failed */
 };
 
 /* Bulkhead as the server. */

@@ -1,0 +1,82 @@
+/*
+ * scram_internal.h: what both roles of SCRAM share; included by the scram_*.c files alone.
+ */
+#ifndef PROXY_SCRAM_INTERNAL_H
+#define PROXY_SCRAM_INTERNAL_H
+
+#include "proxy/scram.h"
+
+/* Random bytes of a nonce of ours: 24 characters of base64 without padding. */
+#define SCRAM_NONCE_RANDOM 18
+
+/* ---- keys (scram_verifier.c); false when OpenSSL or memory fails ---- */
+
+bool scram_hmac(const uint8_t key[SCRAM_KEY_SIZE], const void *data, size_t len,
+				uint8_t out[SCRAM_KEY_SIZE]);
+bool scram_hash(const uint8_t in[SCRAM_KEY_SIZE], uint8_t out[SCRAM_KEY_SIZE]);
+
+/* Fills `keys` from a password (RFC 5802, section 3); the salt and iterations are the caller's.
+ */
+bool scram_derive(const char *password, const uint8_t *salt, size_t salt_len, int iterations,
+				  struct scram_keys *keys);
+
+/* ---- messages (scram_message.c) ---- */
+
+/* `name=value`; the value is borrowed from the message and not NUL-terminated. */
+struct scram_attribute {
+	char name;
+	const char *value;
+	size_t len;
+};
+
+struct scram_reader {
+	const char *at, *end;
+};
+
+/* False when the message is empty, longer than SCRAM_MESSAGE_MAX or holds a NUL. */
+bool scram_reader_init(struct scram_reader *reader, const uint8_t *message, size_t len);
+
+static inline bool scram_reader_done(const struct scram_reader *reader)
+{
+	return reader->at == reader->end;
+}
+
+/* Takes one attribute and the comma behind it, which must be followed by another. */
+bool scram_read_any(struct scram_reader *reader, struct scram_attribute *out);
+
+/* As scram_read_any; the attribute must have this name. */
+bool scram_read(struct scram_reader *reader, char name, struct scram_attribute *out);
+
+/*
+ * May the attribute stand where a message allows extensions? Its name must be a letter that RFC
+ * 5802 gives no other meaning and that was not there before; `seen` starts at 0.
+ */
+bool scram_is_extension(const struct scram_attribute *attribute, uint64_t *seen);
+
+/* Is the value a nonce: 1 to SCRAM_NONCE_MAX printable characters without a comma? */
+bool scram_is_nonce(const struct scram_attribute *attribute);
+
+/* Reads 1 to SCRAM_ITERATIONS_MAX in its one spelling: digits without leading zeros. */
+bool scram_read_iterations(const char *text, size_t len, int *out);
+
+/* Reads canonical base64 of exactly one key. */
+bool scram_read_key(const char *text, size_t len, uint8_t out[SCRAM_KEY_SIZE]);
+
+/* Reads canonical base64 of 1 to SCRAM_SALT_MAX bytes. */
+bool scram_read_salt(const char *text, size_t len, uint8_t out[SCRAM_SALT_MAX],
+					 size_t *out_len);
+
+/* The bytes as a string, and two strings joined; from malloc, NULL when memory is out. */
+char *scram_copy(const char *text, size_t len);
+char *scram_join(const char *first, const char *second);
+
+/* A fresh nonce; from malloc, NULL when memory is out. */
+char *scram_make_nonce(void);
+
+/* HMAC under `key` over AuthMessage: the three parts of RFC 5802, section 3, joined by commas.
+ */
+bool scram_sign(const uint8_t key[SCRAM_KEY_SIZE], const char *client_bare,
+				const char *server_first, size_t server_first_len, const char *client_final,
+				size_t client_final_len, uint8_t out[SCRAM_KEY_SIZE]);
+
+#endif
