@@ -116,15 +116,15 @@ static void clear_environment(void)
 
 static bool prepare_folder(struct sandbox *sandbox, bool reset)
 {
+	if (!sandbox_cluster_clear(sandbox))
+		return false;
 	/* What was left half made is made again. */
-	if (reset || !sandbox->complete) {
-		if (sandbox->data && !sandbox_cluster_clear(sandbox))
-			return false;
-		if (!sandbox_dir_reset(sandbox))
-			return false;
-	}
-	return sandbox_dir_places(sandbox) && sandbox_secrets(sandbox) &&
-		   sandbox_cluster_clear(sandbox);
+	if ((reset || !sandbox->complete) && !sandbox_dir_reset(sandbox))
+		return false;
+	if (sandbox->complete && !sandbox_cluster_exists(sandbox))
+		return sandbox_complain("the cluster in %s is gone; start over with --reset",
+								sandbox->data);
+	return sandbox_dir_places(sandbox) && sandbox_secrets(sandbox);
 }
 
 static bool start_database(struct sandbox *sandbox)

@@ -38,7 +38,7 @@ struct sandbox {
 	int lock;  /* descriptor of the held lock file, or -1 */
 
 	/* What `state` keeps. */
-	char *data;        /* the cluster's folder, absolute; NULL before it has a place */
+	char *data;        /* the cluster's folder, absolute; it need not exist yet */
 	char *run;         /* the folder of unix sockets; the same */
 	int postgres_port; /* on loopback; 0 before one is chosen */
 	bool complete;     /* database, tenants and rows are there: a later start reuses them */
@@ -116,6 +116,9 @@ bool sandbox_announce(const struct sandbox *sandbox, PGconn *superuser);
 
 /* Finds PostgreSQL's programs and decides as whom they run. */
 bool sandbox_cluster_find(struct sandbox *sandbox);
+
+/* Is there a cluster? Says nothing. */
+bool sandbox_cluster_exists(const struct sandbox *sandbox);
 
 /* Ends what an earlier run that crashed may have left running in the cluster's folder. */
 bool sandbox_cluster_clear(struct sandbox *sandbox);

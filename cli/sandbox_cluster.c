@@ -102,14 +102,12 @@ static bool find_programs(struct sandbox *sandbox)
 /* The owner of a cluster that is there already, so that root can start a user's sandbox too. */
 static bool owner_of_data(const struct sandbox *sandbox, struct account *account)
 {
-	char *own = sandbox->data ? NULL : sandbox_path(sandbox, "data");
 	struct stat about;
-	bool found = lstat(own ? own : sandbox->data, &about) == 0 && about.st_uid != 0;
 
-	if (found)
-		*account = (struct account){.uid = about.st_uid, .gid = about.st_gid};
-	free(own);
-	return found;
+	if (lstat(sandbox->data, &about) != 0 || about.st_uid == 0)
+		return false;
+	*account = (struct account){.uid = about.st_uid, .gid = about.st_gid};
+	return true;
 }
 
 static bool choose_account(struct sandbox *sandbox)
@@ -134,6 +132,15 @@ static bool choose_account(struct sandbox *sandbox)
 bool sandbox_cluster_find(struct sandbox *sandbox)
 {
 	return find_programs(sandbox) && choose_account(sandbox);
+}
+
+bool sandbox_cluster_exists(const struct sandbox *sandbox)
+{
+	char *path = sandbox_text("%s/PG_VERSION", sandbox->data);
+	bool exists = access(path, F_OK) == 0;
+
+	free(path);
+	return exists;
 }
 
 /* ---- what a crashed run left ---- */

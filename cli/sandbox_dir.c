@@ -121,19 +121,30 @@ static void read_state_line(struct sandbox *sandbox, char *line)
 		sandbox->complete = strcmp(value, "yes") == 0;
 }
 
+/* Places that `state` does not name are under the sandbox's own folder. */
+static void default_places(struct sandbox *sandbox)
+{
+	if (!sandbox->data)
+		sandbox->data = sandbox_path(sandbox, "data");
+	if (!sandbox->run)
+		sandbox->run = sandbox_path(sandbox, "run");
+}
+
 static bool read_state(struct sandbox *sandbox)
 {
 	char *path = sandbox_path(sandbox, "state"), line[STATE_LINE_MAX];
 	FILE *file = fopen(path, "re");
+	bool known = file || errno == ENOENT;
 
-	free(path);
-	if (!file)
-		return errno == ENOENT ||
-			   sandbox_complain("cannot read %s/state: %s", sandbox->dir, strerror(errno));
-	while (fgets(line, sizeof line, file))
+	if (!known)
+		sandbox_complain("cannot read %s: %s", path, strerror(errno));
+	while (file && fgets(line, sizeof line, file))
 		read_state_line(sandbox, line);
-	fclose(file);
-	return true;
+	if (file)
+		fclose(file);
+	free(path);
+	default_places(sandbox);
+	return known;
 }
 
 /* A folder under the sandbox's own is not named: the sandbox may be moved. */
@@ -142,7 +153,7 @@ static void write_place(FILE *file, const struct sandbox *sandbox, const char *n
 {
 	char *own = sandbox_path(sandbox, name);
 
-	if (place && strcmp(own, place) != 0)
+	if (strcmp(own, place) != 0)
 		fprintf(file, "%s=%s\n", name, place);
 	free(own);
 }
@@ -242,7 +253,7 @@ static bool is_folder_of_account(const struct sandbox *sandbox, const char *path
 
 static bool place_data(struct sandbox *sandbox, bool reachable)
 {
-	if (sandbox->data && is_folder_of_account(sandbox, sandbox->data))
+	if (is_folder_of_account(sandbox, sandbox->data))
 		return true;
 	free(sandbox->data);
 	if (reachable) {
@@ -257,7 +268,7 @@ static bool place_data(struct sandbox *sandbox, bool reachable)
 
 static bool place_run(struct sandbox *sandbox, bool reachable)
 {
-	if (sandbox->run && is_folder_of_account(sandbox, sandbox->run))
+	if (is_folder_of_account(sandbox, sandbox->run))
 		return true;
 	free(sandbox->run);
 	sandbox->run = sandbox_path(sandbox, "run");
@@ -317,8 +328,7 @@ bool sandbox_dir_reset(struct sandbox *sandbox)
 									   "bulkhead.log",
 									   "state"};
 
-	if ((sandbox->data && !remove_tree(sandbox, sandbox->data)) ||
-		(sandbox->run && !remove_tree(sandbox, sandbox->run)))
+	if (!remove_tree(sandbox, sandbox->data) || !remove_tree(sandbox, sandbox->run))
 		return false;
 	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
 		char *path = sandbox_path(sandbox, made[i]);
@@ -331,6 +341,7 @@ bool sandbox_dir_reset(struct sandbox *sandbox)
 	free(sandbox->data);
 	free(sandbox->run);
 	sandbox->data = sandbox->run = NULL;
+	default_places(sandbox);
 	sandbox->postgres_port = 0;
 	sandbox->complete = false;
 	return true;
