@@ -40,13 +40,17 @@ PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 include tests/tests.mk
 
 .DEFAULT_GOAL := build
-.PHONY: build deps run test install uninstall clean fmt lint
+.PHONY: build build-deps deps run test install uninstall clean fmt lint
 
-build: deps
+build: build-deps
 	@$(MAKE) --no-print-directory $(PROGRAM)
 
-# Debian packages, asked of apt only for what dpkg does not know: see deploy/packages.
+# Debian packages, asked of apt only for what dpkg does not know: see deploy/packages. Each target installs
+# what it needs itself; `make deps` installs it all.
 deps:
+	@deploy/install-packages build run test
+
+build-deps:
 	@deploy/install-packages build
 
 run: build
@@ -63,6 +67,9 @@ $(LIBRARY): $(filter-out $(BUILD)/obj/cli/main.o,$(OBJECTS))
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# Embedded files (base/embed.h) are unknown to -MMD.
+$(BUILD)/obj/cli/sandbox_shop.o: $(wildcard cli/shop/*.sql)
 
 -include $(OBJECTS:.o=.d)
 

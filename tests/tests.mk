@@ -18,4 +18,4 @@ test-unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do $$t; done
 
 test-integration: $(PROGRAM)
-	$(PYTHON) -m pytest -q tests/integration tests/attacks -p no:cacheprovider $(PYTEST_ARGS)
+	PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q tests/integration tests/attacks -p no:cacheprovider $(PYTEST_ARGS)
