@@ -14,7 +14,8 @@
 
 #include "conf/conf.h"
 
-/* What getopt_long returns for --set; above every character, so that no short option meets it. */
+/* What getopt_long returns for --set; above every character, so that no short option meets it.
+ */
 #define OPTION_SET 0x1000
 
 /* The short form of -c, to stand in front of a subcommand's own short options. */
@@ -22,7 +23,10 @@
 
 /* Rows for a subcommand's `struct option` array. */
 #define OPTIONS_LONG                                                                           \
-	{"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, OPTION_SET}
+	{"config", required_argument, NULL, 'c'},                                                  \
+	{                                                                                          \
+		"set", required_argument, NULL, OPTION_SET                                             \
+	}
 
 /* The lines of these two options for a subcommand's usage text. */
 extern const char options_help[];
@@ -38,20 +42,20 @@ void options_init(struct options *options);
 void options_fini(struct options *options);
 
 /*
- * Takes one option that getopt_long returned. False when it is none of these, is malformed (said on
- * standard error) or memory is out: the subcommand then answers with its usage.
+ * Takes one option that getopt_long returned. False when it is none of these, is malformed
+ * (said on standard error) or memory is out: the subcommand then answers with its usage.
  */
 bool options_take(struct options *options, int option, const char *argument);
 
 /*
- * Splits "SECTION.KEY=VALUE" in place and appends it; `text` is copied first. False with a reason in
- * *why when it has another form.
+ * Splits "SECTION.KEY=VALUE" in place and appends it; `text` is copied first. False with a
+ * reason in *why when it has another form.
  */
 bool options_add_override(struct options *options, const char *text, const char **why);
 
 /*
- * Loads the configuration that the options describe, with this process's environment. On failure every
- * error is printed to `err`, a line each, and NULL returned.
+ * Loads the configuration that the options describe, with this process's environment. On
+ * failure every error is printed to `err`, a line each, and NULL returned.
  */
 struct conf *options_load(const struct options *options, FILE *err);
 

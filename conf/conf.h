@@ -138,6 +138,13 @@ void conf_destroy(struct conf *conf);
  */
 void conf_dump(const struct conf *conf, FILE *out);
 
+/*
+ * Prints one line about a setting of a section without a name, in the form of conf_load's
+ * errors: for what is found wrong with it only after loading, such as a key file's content.
+ */
+void conf_complain(FILE *out, const struct conf *conf, const char *section, const char *key,
+				   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
 /* The cluster of that name, or NULL. */
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name);
 

@@ -106,6 +106,26 @@ void conf_error_at(struct conf_errors *errors, const struct conf_place *place,
 	add_line(errors, &line, done);
 }
 
+void conf_complain(FILE *out, const struct conf *conf, const char *section, const char *key,
+				   const char *format, ...)
+{
+	struct conf_place place =
+		conf_place_of(conf, conf_find_setting(section, key), NULL, conf->origins);
+	struct buf line;
+	va_list args;
+
+	buf_init(&line);
+	bool done = append_place(&line, &place);
+	va_start(args, format);
+	done = done && append_message(&line, format, args);
+	va_end(args);
+	if (done)
+		fprintf(out, "%.*s\n", (int)buf_len(&line), (const char *)buf_data(&line));
+	else
+		fputs("out of memory\n", out);
+	buf_fini(&line);
+}
+
 void conf_errors_fini(struct conf_errors *errors)
 {
 	for (size_t i = 0; i < errors->count; i++)

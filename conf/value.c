@@ -79,18 +79,15 @@ static bool read_digits(const char **text, int64_t *out)
 
 static bool write_quantity(struct buf *out, const struct conf_setting *setting, int64_t value)
 {
-	const struct unit *unit = size_units;
+	const struct unit *unit;
 
 	if (setting->type == TYPE_MODE)
 		return buf_appendf(out, "%04" PRIo64, (uint64_t)value);
-	if (setting->type == TYPE_DURATION) {
-		if (value == 0)
-			return buf_append(out, "0", 1);
-		return value % 1000 ? buf_appendf(out, "%" PRId64 "ms", value)
-							: buf_appendf(out, "%" PRId64 "s", value / 1000);
-	}
-	if (setting->type != TYPE_SIZE || value == 0)
+	if (setting->type != TYPE_DURATION && setting->type != TYPE_SIZE)
 		return buf_appendf(out, "%" PRId64, value);
+	if (value == 0)
+		return buf_append_byte(out, '0');
+	unit = setting->type == TYPE_DURATION ? time_units : size_units;
 	while (unit[1].name && value % unit[1].factor == 0)
 		unit++;
 	return buf_appendf(out, "%" PRId64 "%s", value / unit->factor, unit->name);

@@ -1,0 +1,76 @@
+/* bulkhead check: is this configuration fit to serve? */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "policy/guard/guard.h"
+
+static void usage(FILE *out)
+{
+	fprintf(out,
+			"Usage: bulkhead check [-c FILE] [--set SECTION.KEY=VALUE]...\n"
+			"\n"
+			"Reads the settings, the key file and the password files, and prints what is wrong "
+			"with\n"
+			"them as file:line: message. Connects to nothing.\n"
+			"\n"
+			"%s"
+			"  -h, --help                   this text\n",
+			options_help);
+}
+
+static bool key_file_is_sound(const struct conf *conf)
+{
+	const char *why = NULL;
+	struct guard_keyring *keyring = guard_keyring_load(conf->guard_key_file, &why);
+
+	if (!keyring) {
+		conf_complain(stderr, conf, "guard", "key_file", "%s: %s", conf->guard_key_file, why);
+		return false;
+	}
+	guard_keyring_destroy(keyring);
+	return true;
+}
+
+static int check(const struct options *options)
+{
+	/* The password files are read by this too. */
+	struct conf *conf = options_load(options, stderr);
+	bool sound = conf && key_file_is_sound(conf);
+
+	conf_destroy(conf);
+	if (!sound)
+		return CLI_FAILED;
+	printf("%s: ok\n", options->config ? options->config : "environment");
+	return CLI_DONE;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		OPTIONS_LONG, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	struct options options;
+	int option, result;
+
+	options_init(&options);
+	while ((option = getopt_long(argc, argv, OPTIONS_SHORT "h", longs, NULL)) != -1) {
+		if (option == 'h') {
+			usage(stdout);
+			options_fini(&options);
+			return CLI_DONE;
+		}
+		if (!options_take(&options, option, optarg)) {
+			usage(stderr);
+			options_fini(&options);
+			return CLI_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "check: \"%s\" is one word too many\n", argv[optind]);
+		result = CLI_USAGE;
+	} else {
+		result = check(&options);
+	}
+	options_fini(&options);
+	return result;
+}

@@ -1,0 +1,93 @@
+/* bulkhead: finds the subcommand and hands over to it. */
+#include <stdio.h>
+#include <string.h>
+
+#include <event2/event.h>
+#include <jansson.h>
+#include <libpq-fe.h>
+#include <openssl/crypto.h>
+
+#include "cli/cli.h"
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *help; /* NULL: not for people, and not listed */
+};
+
+static const struct command commands[] = {
+	{"serve", cmd_serve, "run the proxy in the foreground"},
+	{"init", cmd_init, "install guard and control schema into a database"},
+	{"check", cmd_check, "say what is wrong with a configuration"},
+	{"sandbox", cmd_sandbox, "run a private PostgreSQL with three tenants behind the proxy"},
+	{"tenant", cmd_tenant, "create and list tenants"},
+	{"principal", cmd_principal, "create principals, who log in for tenants"},
+	{"conf", cmd_conf, NULL},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof *commands)
+
+static void print_help(FILE *out)
+{
+	fputs("Usage: bulkhead COMMAND [OPTIONS]\n"
+		  "\n"
+		  "Tenant isolation in front of PostgreSQL.\n"
+		  "\n",
+		  out);
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (commands[i].help)
+			fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	}
+	fputs("\n"
+		  "  -V, --version  versions of this program and of its libraries\n"
+		  "  -h, --help     this text; bulkhead COMMAND --help says more\n",
+		  out);
+}
+
+static void print_version(void)
+{
+	int pq = PQlibVersion();
+
+	printf("bulkhead %s\n", BULKHEAD_VERSION);
+	printf("libevent %s\n", event_get_version());
+	printf("OpenSSL %s\n", OpenSSL_version(OPENSSL_FULL_VERSION_STRING));
+	printf("libpq %d.%d\n", pq / 10000, pq % 10000);
+	printf("jansson %s\n", jansson_version_str());
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	}
+	return NULL;
+}
+
+static int is_option(const char *word, const char *brief, const char *full)
+{
+	return strcmp(word, brief) == 0 || strcmp(word, full) == 0;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		print_help(stderr);
+		return CLI_USAGE;
+	}
+	if (is_option(argv[1], "-h", "--help")) {
+		print_help(stdout);
+		return CLI_DONE;
+	}
+	if (is_option(argv[1], "-V", "--version")) {
+		print_version();
+		return CLI_DONE;
+	}
+	command = find_command(argv[1]);
+	if (!command) {
+		fprintf(stderr, "bulkhead: there is no command \"%s\"; see bulkhead --help\n", argv[1]);
+		return CLI_USAGE;
+	}
+	return command->run(argc - 1, argv + 1);
+}
