@@ -73,6 +73,10 @@ $(BUILD)/obj/cli/sandbox_shop.o: $(wildcard cli/shop/*.sql)
 
 -include $(OBJECTS:.o=.d)
 
+# Embedded files (base/embed.h) are in no .d file: what embeds any is built again when one changes.
+$(patsubst %.c,$(BUILD)/obj/%.o,$(shell grep -l '^EMBED_TEXT' $(SOURCES))): \
+	$(shell find $(ROOMS) -name '*.sql')
+
 install: build
 	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bulkhead
 	install -D -m 0644 conf/bulkhead.ini $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini

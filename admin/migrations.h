@@ -1,13 +1,13 @@
 /*
  * migrations.h: the control schema, installed and kept up to date.
  *
- * The schema `bulkhead_control` holds clusters, tenants and principals; its SQL is in admin/migrations,
- * one numbered file per step, embedded into the program. A step runs once per database and is written
- * down with the SHA-256 of its text in bulkhead_control.migration; a step whose text differs from what
- * was run is an error, never run again.
+ * The schema `bulkhead_control` holds clusters, tenants and principals; its SQL is in
+ * admin/migrations, one numbered file per step, embedded into the program. A step runs once per
+ * database and is written down with the SHA-256 of its text in bulkhead_control.migration; a
+ * step whose text differs from what was run is an error, never run again.
  *
- * Three roles: bulkhead_control (NOLOGIN) owns the schema, bulkhead_admin (NOLOGIN) may change its rows,
- * and the sidecars' login may only call the look-up functions and LISTEN.
+ * Three roles: bulkhead_control (NOLOGIN) owns the schema, bulkhead_admin (NOLOGIN) may change
+ * its rows, and the sidecars' login may only call the look-up functions and LISTEN.
  */
 #ifndef ADMIN_MIGRATIONS_H
 #define ADMIN_MIGRATIONS_H
@@ -21,22 +21,24 @@
 
 struct migrations_options {
 	const char *sidecar_login; /* made when it is missing; refused when it may do too much */
-	/* What ALTER ROLE … PASSWORD is given, as PQencryptPasswordConn makes it; NULL: left alone. */
+	/* What ALTER ROLE … PASSWORD is given, as PQencryptPasswordConn makes it; NULL: left alone.
+	 */
 	const char *sidecar_verifier;
 };
 
 /*
- * Brings the control schema of the connection's database up to date, in one transaction that waits for
- * another such transaction to end first; running it again changes nothing. The administrator must be a
- * superuser, or may create roles and create in the database. Privileges of the sidecars' login are read
- * back. False, with everything rolled back and one line printed to `err`, when something went wrong.
+ * Brings the control schema of the connection's database up to date, in one transaction that
+ * waits for another such transaction to end first; running it again changes nothing. The
+ * administrator must be a superuser, or may create roles and create in the database. Privileges
+ * of the sidecars' login are read back. False, with everything rolled back and one line printed
+ * to `err`, when something went wrong.
  */
 bool migrations_apply(PGconn *admin, const struct migrations_options *options, FILE *err);
 
 /*
- * Writes a psql script that does the same. The verifier is the psql variable `sidecar_verifier`: it is
- * set only when the script is run with it, and sidecar_verifier of the options is not looked at. False
- * when memory is out or `out` cannot be written.
+ * Writes a psql script that does the same. The verifier is the psql variable
+ * `sidecar_verifier`: it is set only when the script is run with it, and sidecar_verifier of
+ * the options is not looked at. False when memory is out or `out` cannot be written.
  */
 bool migrations_print(const struct migrations_options *options, FILE *out);
 
