@@ -1,0 +1,58 @@
+#include "router/directory.h"
+
+#include <stdlib.h>
+
+#include "base/secret.h"
+
+/* Counts are the only thing that ever changes in an entry, so readers hold it as const. */
+static atomic_int *tenant_references(const struct tenant *tenant)
+{
+	return &((struct tenant *)tenant)->references;
+}
+
+static atomic_int *principal_references(const struct principal *principal)
+{
+	return &((struct principal *)principal)->references;
+}
+
+const struct tenant *tenant_ref(const struct tenant *tenant)
+{
+	atomic_fetch_add_explicit(tenant_references(tenant), 1, memory_order_relaxed);
+	return tenant;
+}
+
+void tenant_unref(const struct tenant *tenant)
+{
+	if (!tenant ||
+		atomic_fetch_sub_explicit(tenant_references(tenant), 1, memory_order_acq_rel) > 1)
+		return;
+	free(tenant->slug);
+	free(tenant->key);
+	free(tenant->cluster);
+	free(tenant->seal);
+	free((struct tenant *)tenant);
+}
+
+const struct principal *principal_ref(const struct principal *principal)
+{
+	atomic_fetch_add_explicit(principal_references(principal), 1, memory_order_relaxed);
+	return principal;
+}
+
+void principal_unref(const struct principal *principal)
+{
+	if (!principal ||
+		atomic_fetch_sub_explicit(principal_references(principal), 1, memory_order_acq_rel) > 1)
+		return;
+	free(principal->name);
+	secret_free(principal->verifier);
+	free((struct principal *)principal);
+}
+
+bool tenant_is_within(const struct tenant *tenant, const struct uuid *ancestor)
+{
+	for (size_t i = 0; i < tenant->depth; i++)
+		if (uuid_equal(&tenant->path[i], ancestor))
+			return true;
+	return false;
+}
