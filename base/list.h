@@ -17,12 +17,12 @@ struct list {
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
 
 /* The first element, or NULL. */
-#define list_first(list, type, member) \
-	(list_empty(list) ? NULL : list_entry((list)->next, type, member))
+#define list_first(head, type, member) \
+	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
 
 /* Walks a list whose current element may be removed in the body. */
-#define list_each(node, after, list)                                                 \
-	for (struct list *node = (list)->next, *after = node->next; node != (list); \
+#define list_each(node, after, head)                                                       \
+	for (struct list *node = (head)->next, *after = node->next; node != (head); \
 	     node = after, after = node->next)
 
 static inline void list_init(struct list *list)

@@ -1,0 +1,435 @@
+/*
+ * From a connected socket to a backend that may be used: startup packet, authentication, the server's
+ * parameters, and the guard's self-check.
+ *
+ * Source: PostgreSQL documentation, "Frontend/Backend Protocol", sections "Start-up" and "SASL
+ * Authentication". What the server sends here is bounded, since a server too may be hostile.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "conf/conf.h"
+#include "proxy/client.h"
+#include "proxy/md5auth.h"
+#include "proxy/pool.h"
+#include "proxy/scram.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
+#include "proxy/wire.h"
+#include "proxy/worker.h"
+
+/* Messages that a server may send before it is ready; a flood of notices ends the attempt. */
+#define LOGIN_MESSAGES_MAX 256
+
+struct backend_login {
+	struct scram_client scram;
+	bool scram_begun, server_proved;
+	bool authenticated; /* AuthenticationOk was seen */
+	int messages;
+
+	/* The self-check: two queries, each ended by a ReadyForQuery. */
+	bool probe_refused, probe_done;
+	bool judged;
+
+	enum reason reason; /* of a failure */
+	char *failure;
+};
+
+void backend_login_free(struct server *server)
+{
+	struct backend_login *login = server->login;
+
+	if (!login)
+		return;
+	if (login->scram_begun)
+		scram_client_fini(&login->scram);
+	free(login->failure);
+	free(login);
+	server->login = NULL;
+}
+
+const char *backend_failure(const struct server *server)
+{
+	return server->login ? server->login->failure : NULL;
+}
+
+enum reason backend_failure_reason(const struct server *server)
+{
+	return server->login && server->login->failure ? server->login->reason : REASON_BACKEND_DOWN;
+}
+
+/* Closes the backend; `what` is kept for the pool and the log. */
+static void fail(struct server *server, enum reason reason, const char *what)
+{
+	if (!server->login->failure) {
+		server->login->failure = strdup(what);
+		server->login->reason = reason;
+	}
+	server_close(server, what);
+}
+
+/* ---- startup ---- */
+
+/*
+ * The packet holds only what Bulkhead pins: what RESET ALL and DISCARD ALL return to. Clients' settings
+ * are replayed as SETs, so that every backend of a route is the same.
+ */
+static bool append_startup(const struct conf_cluster *cluster, struct buf *out)
+{
+	const char *const pairs[][2] = {
+	    {"user", cluster->login},
+	    {"database", cluster->database},
+	    {"application_name", SETTINGS_MARKER},
+	    {"standard_conforming_strings", "on"},
+	    {"backslash_quote", "safe_encoding"},
+	};
+	size_t mark;
+
+	if (!wire_begin(out, 0, &mark) || !buf_append_u32(out, WIRE_VERSION_3_0))
+		return false;
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		if (!buf_append_cstr(out, pairs[i][0]) || !buf_append_cstr(out, pairs[i][1]))
+			return false;
+	}
+	return buf_append_byte(out, 0) && wire_end(out, mark);
+}
+
+static void send_buf(struct server *server, struct buf *out, bool complete)
+{
+	if (!complete)
+		fail(server, REASON_MEMORY, "out of memory");
+	else
+		server_send(server, buf_data(out), buf_len(out));
+	buf_wipe(out);
+}
+
+void backend_connected(struct server *server)
+{
+	struct buf out;
+
+	server->login = calloc(1, sizeof *server->login);
+	if (!server->login) {
+		server_close(server, "out of memory");
+		return;
+	}
+	server->state = SERVER_LOGIN;
+	buf_init(&out);
+	send_buf(server, &out, append_startup(server->pool->cluster, &out));
+}
+
+/* ---- authentication ---- */
+
+static void send_password(struct server *server, const char *password)
+{
+	struct buf out;
+
+	buf_init(&out);
+	send_buf(server, &out, wire_message(&out, 'p', password, strlen(password) + 1));
+}
+
+static void answer_cleartext(struct server *server)
+{
+	if (!server->pool->cluster->allow_cleartext)
+		fail(server, REASON_BACKEND_DOWN,
+		     "the server asks for the password in clear; set allow_cleartext to permit that");
+	else
+		send_password(server, server->pool->cluster->password);
+}
+
+static void answer_md5(struct server *server, const uint8_t *salt, size_t len)
+{
+	const struct conf_cluster *cluster = server->pool->cluster;
+	char answer[36];
+
+	if (len != 4 || !md5auth_response(cluster->login, cluster->password, salt, answer)) {
+		fail(server, REASON_BACKEND_DOWN, "the server's md5 request cannot be answered");
+		return;
+	}
+	send_password(server, answer);
+	secret_wipe(answer, sizeof answer);
+}
+
+static bool offers_scram(const uint8_t *list, size_t len)
+{
+	size_t at = 0;
+	const char *mechanism;
+
+	while ((mechanism = wire_cstr(list, len, &at)) != NULL && *mechanism) {
+		if (strcmp(mechanism, SCRAM_MECHANISM) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void begin_scram(struct server *server, const uint8_t *list, size_t len)
+{
+	struct backend_login *login = server->login;
+	struct buf first, out;
+	size_t mark;
+
+	if (login->scram_begun || !offers_scram(list, len)) {
+		fail(server, REASON_BACKEND_DOWN, "the server offers no SASL mechanism that Bulkhead has");
+		return;
+	}
+	scram_client_init(&login->scram, server->pool->cluster->password, &server->pool->scram);
+	login->scram_begun = true;
+	buf_init(&first);
+	buf_init(&out);
+	bool ok = scram_client_first(&login->scram, &first) && wire_begin(&out, 'p', &mark) &&
+		  buf_append_cstr(&out, SCRAM_MECHANISM) && buf_append_u32(&out, (uint32_t)buf_len(&first)) &&
+		  buf_append(&out, buf_data(&first), buf_len(&first)) && wire_end(&out, mark);
+	buf_wipe(&first);
+	send_buf(server, &out, ok);
+}
+
+static void step_scram(struct server *server, const uint8_t *data, size_t len, bool is_final)
+{
+	struct backend_login *login = server->login;
+	struct buf answer, out;
+
+	if (!login->scram_begun) {
+		fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
+		return;
+	}
+	buf_init(&answer);
+	buf_init(&out);
+	switch (scram_client_step(&login->scram, data, len, &answer)) {
+	case SCRAM_CONTINUE:
+		send_buf(server, &out,
+			 !is_final && wire_message(&out, 'p', buf_data(&answer), buf_len(&answer)));
+		break;
+	case SCRAM_DONE:
+		login->server_proved = is_final;
+		if (!is_final)
+			fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
+		break;
+	case SCRAM_WRONG:
+		fail(server, REASON_BACKEND_DOWN, "the server does not know the password it asked for");
+		break;
+	case SCRAM_INVALID:
+		fail(server, REASON_BACKEND_DOWN, "malformed SCRAM message from the server");
+		break;
+	}
+	buf_wipe(&answer);
+}
+
+static void on_authentication(struct server *server, const struct server_message *message)
+{
+	struct backend_login *login = server->login;
+
+	if (message->len < 4) {
+		fail(server, REASON_BACKEND_DOWN, "malformed authentication request");
+		return;
+	}
+	uint32_t request = wire_u32(message->body);
+	const uint8_t *data = message->body + 4;
+	size_t len = message->len - 4;
+
+	if (request != AUTH_OK && !server->pool->cluster->password) {
+		fail(server, REASON_BACKEND_DOWN, "the server asks for a password and none is configured");
+		return;
+	}
+	switch (request) {
+	case AUTH_OK:
+		/* A server that skips its own proof is not the one that knows the password. */
+		if (login->scram_begun && !login->server_proved)
+			fail(server, REASON_BACKEND_DOWN, "the server ended SCRAM without proving itself");
+		else
+			login->authenticated = true;
+		break;
+	case AUTH_CLEARTEXT:
+		answer_cleartext(server);
+		break;
+	case AUTH_MD5:
+		answer_md5(server, data, len);
+		break;
+	case AUTH_SASL:
+		begin_scram(server, data, len);
+		break;
+	case AUTH_SASL_CONTINUE:
+	case AUTH_SASL_FINAL:
+		step_scram(server, data, len, request == AUTH_SASL_FINAL);
+		break;
+	default:
+		fail(server, REASON_BACKEND_DOWN, "the server asks for an authentication that Bulkhead lacks");
+	}
+}
+
+/* ---- self-check ---- */
+
+static void begin_check(struct server *server)
+{
+	struct buf out;
+
+	server->state = SERVER_CHECK;
+	buf_init(&out);
+	send_buf(server, &out, wire_query(&out, guard_probe_sql) && wire_query(&out, guard_check_sql));
+}
+
+/* The check's one row, as NUL-terminated fields in a copy. */
+static bool read_row(const struct server_message *message, char *copy, const char *fields[], size_t *count)
+{
+	size_t at = 2;
+
+	if (message->len < 2)
+		return false;
+	*count = wire_u16(message->body);
+	if (*count > GUARD_CHECK_COLUMNS)
+		return false;
+	for (size_t i = 0; i < *count; i++) {
+		if (message->len - at < 4)
+			return false;
+		uint32_t len = wire_u32(message->body + at);
+		at += 4;
+		fields[i] = NULL;
+		if (len == UINT32_MAX)
+			continue;
+		if (len > message->len - at)
+			return false;
+		memcpy(copy, message->body + at, len);
+		copy[len] = '\0';
+		fields[i] = copy;
+		copy += len + 1;
+		at += len;
+	}
+	return at == message->len;
+}
+
+static void judge(struct server *server, const struct server_message *message)
+{
+	const char *fields[GUARD_CHECK_COLUMNS];
+	size_t count = 0;
+	char *copy = malloc(message->len + GUARD_CHECK_COLUMNS);
+	struct buf why;
+
+	buf_init(&why);
+	if (!copy || server->login->judged || !read_row(message, copy, fields, &count)) {
+		fail(server, REASON_BACKEND_UNSAFE, "the self-check's answer cannot be read");
+	} else if (!guard_check_judge(fields, count, clock_wall_ms(), &server->guard, &why)) {
+		buf_append_byte(&why, 0);
+		fail(server, REASON_BACKEND_UNSAFE,
+		     buf_len(&why) > 1 ? (const char *)buf_data(&why) : "the self-check failed");
+	} else {
+		server->login->judged = true;
+	}
+	buf_fini(&why);
+	free(copy);
+}
+
+static void check_done(struct server *server)
+{
+	struct backend_login *login = server->login;
+
+	if (!login->probe_done) {
+		login->probe_done = true;
+		if (!login->probe_refused)
+			fail(server, REASON_BACKEND_UNSAFE,
+			     "the pool login may set the tenant context by itself; run bulkhead init again");
+		return;
+	}
+	if (!login->judged) {
+		fail(server, REASON_BACKEND_UNSAFE, "the self-check returned no row");
+		return;
+	}
+	backend_login_free(server);
+	server_on_time(server);
+	server->worker->counters.backends_opened++;
+	pool_note_base(server->pool, &server->params);
+	pool_server_opened(server);
+}
+
+/* ---- messages ---- */
+
+static void on_error(struct server *server, const struct server_message *message)
+{
+	const char *code = wire_error_field(message->body, message->len, 'C');
+	const char *text = wire_error_field(message->body, message->len, 'M');
+
+	if (server->state == SERVER_CHECK && !server->login->probe_done && code &&
+	    strcmp(code, GUARD_PROBE_SQLSTATE) == 0) {
+		server->login->probe_refused = true;
+		return;
+	}
+	fail(server, server->state == SERVER_CHECK ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,
+	     text ? text : "an error without a message");
+}
+
+static void on_key_data(struct server *server, const struct server_message *message)
+{
+	if (message->len < 8 || message->len - 4 > sizeof server->cancel_key) {
+		fail(server, REASON_BACKEND_DOWN, "malformed BackendKeyData");
+		return;
+	}
+	server->pid = wire_u32(message->body);
+	server->cancel_key_len = message->len - 4;
+	memcpy(server->cancel_key, message->body + 4, server->cancel_key_len);
+}
+
+static void on_ready(struct server *server, const struct server_message *message)
+{
+	if (message->len != 1 || message->body[0] != 'I' || !server->login->authenticated) {
+		fail(server, REASON_BACKEND_DOWN, "ReadyForQuery out of turn");
+		return;
+	}
+	server->status = 'I';
+	if (server->state == SERVER_LOGIN)
+		begin_check(server);
+	else
+		check_done(server);
+}
+
+static void on_message(struct server *server, const struct server_message *message)
+{
+	const char *name, *value;
+
+	switch (message->type) {
+	case 'R':
+		if (server->state == SERVER_LOGIN)
+			on_authentication(server, message);
+		else
+			fail(server, REASON_BACKEND_DOWN, "an authentication request out of turn");
+		break;
+	case 'S':
+		if (!server_note_parameter(server, message->body, message->len, &name, &value))
+			fail(server, REASON_BACKEND_DOWN, "malformed or oversized ParameterStatus");
+		break;
+	case 'K':
+		on_key_data(server, message);
+		break;
+	case 'E':
+		on_error(server, message);
+		break;
+	case 'Z':
+		on_ready(server, message);
+		break;
+	case 'D':
+		if (server->state == SERVER_CHECK && server->login->probe_done)
+			judge(server, message);
+		else
+			fail(server, REASON_BACKEND_UNSAFE, "a row that was not asked for");
+		break;
+	case 'N':
+	case 'A':
+	case 'C':
+	case 'T':
+	case 'v':
+		break;
+	default:
+		fail(server, REASON_BACKEND_DOWN, "an unexpected message during login");
+	}
+}
+
+size_t backend_consume(struct server *server, const uint8_t *data, size_t len)
+{
+	struct server_message message;
+	size_t used = server_next_message(server, data, len, &message);
+
+	if (used && ++server->login->messages > LOGIN_MESSAGES_MAX)
+		fail(server, REASON_BACKEND_DOWN, "too many messages during login");
+	else if (used)
+		on_message(server, &message);
+	return used;
+}

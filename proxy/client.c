@@ -1,0 +1,370 @@
+#include "proxy/client.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "proxy/pool.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
+#include "proxy/wire.h"
+#include "proxy/worker.h"
+
+/* ---- bytes in ---- */
+
+/* Passes bytes to whatever the state calls for, until they are used up or the state wants no more. */
+static size_t consume(struct client *client, const uint8_t *data, size_t len)
+{
+	size_t used = 0;
+
+	while (used < len) {
+		enum client_state before = client->state;
+		size_t n = 0;
+
+		switch (client->state) {
+		case CLIENT_STARTUP:
+		case CLIENT_AUTH:
+			n = login_consume(client, data + used, len - used);
+			break;
+		case CLIENT_IDLE:
+			n = local_consume(client, data + used, len - used);
+			break;
+		case CLIENT_LINKED:
+			n = relay_from_client(client, data + used, len - used);
+			break;
+		case CLIENT_PRINCIPAL:
+		case CLIENT_TENANT:
+		case CLIENT_WELCOME:
+		case CLIENT_WAITING:
+			return used;
+		case CLIENT_LEAVING:
+		case CLIENT_CLOSED:
+			return len;
+		}
+		used += n;
+		if (n == 0 && client->state == before)
+			break;
+	}
+	return used;
+}
+
+static bool may_read(const struct client *client)
+{
+	switch (client->state) {
+	case CLIENT_STARTUP:
+	case CLIENT_AUTH:
+	case CLIENT_IDLE:
+		return !stream_is_full(&client->stream);
+	case CLIENT_LINKED:
+		return !client->stalled && !stream_is_full(&client->server->stream) &&
+		       !stream_is_full(&client->stream);
+	case CLIENT_LEAVING:
+		return true;
+	case CLIENT_PRINCIPAL:
+	case CLIENT_TENANT:
+	case CLIENT_WELCOME:
+	case CLIENT_WAITING:
+	case CLIENT_CLOSED:
+		break;
+	}
+	return false;
+}
+
+static void adjust_reading(struct client *client)
+{
+	if (may_read(client))
+		stream_read_on(&client->stream);
+	else
+		stream_read_off(&client->stream);
+}
+
+/* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes themselves. */
+static void keep_rest(struct client *client, const uint8_t *rest, size_t len)
+{
+	struct buf kept;
+
+	buf_init(&kept);
+	if (len && client->state != CLIENT_CLOSED && !buf_append(&kept, rest, len)) {
+		client_close(client);
+		return;
+	}
+	buf_fini(&client->in);
+	client->in = kept;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct client *client = arg;
+	uint8_t *scratch = client->worker->scratch;
+	size_t held = buf_len(&client->in);
+
+	(void)fd, (void)what;
+	if (client->state == CLIENT_CLOSED)
+		return;
+	if (held > WORKER_READ_SIZE) {
+		/* Only a message that must be seen whole is kept this long, and those are shorter. */
+		client_violation(client, "incomplete message");
+		return;
+	}
+	ssize_t n = stream_read(&client->stream, scratch + held, WORKER_READ_SIZE);
+	if (n == 0)
+		return;
+	if (n < 0) {
+		client_close(client);
+		return;
+	}
+	if (held)
+		memcpy(scratch, buf_data(&client->in), held);
+
+	size_t len = held + (size_t)n;
+	size_t used = consume(client, scratch, len);
+	if (client->state == CLIENT_CLOSED)
+		return;
+	if (held || used < len)
+		keep_rest(client, scratch + used, len - used);
+	adjust_reading(client);
+}
+
+void client_resume(struct client *client)
+{
+	if (client->state == CLIENT_CLOSED)
+		return;
+	client->stalled = false;
+	if (buf_len(&client->in)) {
+		/* Taken out of the client: what runs below may put new bytes there. */
+		struct buf in = client->in;
+
+		buf_init(&client->in);
+		size_t used = consume(client, buf_data(&in), buf_len(&in));
+		if (client->state != CLIENT_CLOSED && used < buf_len(&in))
+			keep_rest(client, buf_data(&in) + used, buf_len(&in) - used);
+		buf_fini(&in);
+	}
+	if (client->state != CLIENT_CLOSED)
+		adjust_reading(client);
+}
+
+/* ---- bytes out ---- */
+
+static void on_drained(void *arg)
+{
+	struct client *client = arg;
+
+	if (client->state == CLIENT_LEAVING) {
+		shutdown(client->stream.fd, SHUT_WR);
+		return;
+	}
+	if (client->state == CLIENT_LINKED)
+		stream_read_on(&client->server->stream);
+	client_resume(client);
+}
+
+void client_send(struct client *client, const void *data, size_t len)
+{
+	if (client->state != CLIENT_CLOSED)
+		stream_write(&client->stream, data, len);
+}
+
+void client_send_buf(struct client *client, struct buf *buf)
+{
+	if (buf_len(buf))
+		client_send(client, buf_data(buf), buf_len(buf));
+	buf_fini(buf);
+}
+
+/* ---- life ---- */
+
+/* Draws a cancel key that no other client of this worker has. */
+static void draw_cancel_key(struct client *client)
+{
+	struct client *other;
+
+	secret_random(client->secret, sizeof client->secret);
+	do {
+		secret_random(&client->pid, sizeof client->pid);
+		client->pid &= 0x7fffffff;
+		HASH_FIND(hh, client->worker->by_pid, &client->pid, sizeof client->pid, other);
+	} while (other || !client->pid);
+	HASH_ADD(hh, client->worker->by_pid, pid, sizeof client->pid, client);
+}
+
+static void set_options(int fd)
+{
+	int on = 1;
+
+	/* Both fail on a unix socket, where neither is needed. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd, bool is_unix)
+{
+	struct client *client = calloc(1, sizeof *client);
+
+	if (!client) {
+		close(fd);
+		return NULL;
+	}
+	client->worker = worker;
+	client->listen = listen;
+	client->trusted = is_unix && listen->auth == AUTH_TRUST;
+	client->state = CLIENT_STARTUP;
+	list_init(&client->wait_node);
+	list_init(&client->tenant_node);
+	list_init(&client->held_names);
+	draw_cancel_key(client);
+	if (!client->hh.tbl) {
+		free(client);
+		close(fd);
+		return NULL;
+	}
+	set_options(fd);
+	list_append(&worker->clients, &client->node);
+	list_append(&worker->logins, &client->queue);
+	client->queue_since_us = clock_monotonic_us();
+	worker->client_count++;
+	worker->counters.clients++;
+	stream_open(&client->stream, worker->base, fd, on_readable, on_drained, client);
+	return client;
+}
+
+/*
+ * Parts from the backend. One that is settled goes back to the pool, cleaned first when this client kept
+ * it; any other is closed, and asked to stop what nobody waits for any more.
+ */
+static void leave_server(struct client *client)
+{
+	struct server *server = client->server;
+
+	if (!server)
+		return;
+	bool settled = server->state == SERVER_LINKED && client->body_left == 0 && server_is_settled(server);
+	bool busy = server->state == SERVER_LINKED && !replies_is_empty(&server->replies);
+
+	if (settled && !client->pinned && !server->seal_lost) {
+		server_release(server);
+		return;
+	}
+	client->server = NULL;
+	server->client = NULL;
+	if (settled) {
+		handover_clean(server);
+		return;
+	}
+	if (busy)
+		cancel_backend(server);
+	server_close(server, "its client left in the middle of a transaction");
+}
+
+/* Ends everything but the socket. */
+static void depart(struct client *client)
+{
+	list_remove(&client->queue);
+	pool_withdraw(client);
+	login_free(client);
+	leave_server(client);
+	local_clear_held(client);
+	local_forget_all(client);
+	buf_fini(&client->reply);
+}
+
+void client_close(struct client *client)
+{
+	if (client->state == CLIENT_CLOSED)
+		return;
+	if (client->state != CLIENT_LEAVING)
+		depart(client);
+	client->state = CLIENT_CLOSED;
+	stream_close(&client->stream);
+	list_remove(&client->queue);
+	list_remove(&client->node);
+	HASH_DEL(client->worker->by_pid, client);
+	client->worker->client_count--;
+	buf_fini(&client->in);
+	list_append(&client->worker->dead_clients, &client->node);
+	worker_reap_later(client->worker);
+}
+
+void client_free(struct client *client)
+{
+	principal_unref(client->principal);
+	tenant_unref(client->tenant);
+	settings_unref(client->settings);
+	secret_wipe(client->secret, sizeof client->secret);
+	free(client);
+}
+
+/*
+ * Sends the last message and lets the client read it: the socket is shut for writing and drained for a
+ * while, since closing it with unread bytes in it would reset the connection and lose the message.
+ */
+static void send_off(struct client *client, struct buf *last)
+{
+	enum client_state before = client->state;
+
+	if (before == CLIENT_LEAVING || before == CLIENT_CLOSED) {
+		buf_fini(last);
+		return;
+	}
+	depart(client);
+	client->state = CLIENT_LEAVING;
+	buf_fini(&client->in);
+	client->queue_since_us = clock_monotonic_us();
+	list_append(&client->worker->leaving, &client->queue);
+	client_send_buf(client, last);
+	if (!stream_is_full(&client->stream))
+		shutdown(client->stream.fd, SHUT_WR);
+	stream_read_on(&client->stream);
+}
+
+void client_fatal(struct client *client, enum reason reason, const char *detail)
+{
+	struct buf last;
+
+	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
+		return;
+	log_event(LOG_INFO, "client.ended", "reason", reason_code(reason), "tenant",
+		  client->tenant ? client->tenant->slug : NULL, "principal",
+		  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
+	buf_init(&last);
+	wire_error(&last, "FATAL", reason, detail);
+	send_off(client, &last);
+}
+
+void client_fatal_text(struct client *client, const char *sqlstate, const char *message, const char *detail)
+{
+	struct buf last;
+
+	buf_init(&last);
+	wire_error_text(&last, "FATAL", sqlstate, message, detail);
+	send_off(client, &last);
+}
+
+void client_fatal_told(struct client *client)
+{
+	struct buf nothing;
+
+	buf_init(&nothing);
+	send_off(client, &nothing);
+}
+
+void client_violation(struct client *client, const char *what)
+{
+	client_fatal(client, REASON_PROTOCOL, what);
+}
+
+void client_pin(struct client *client, const char *cause)
+{
+	if (client->pinned)
+		return;
+	client->pinned = true;
+	log_event(LOG_DEBUG, "client.pinned", "cause", cause, "tenant",
+		  client->tenant ? client->tenant->slug : NULL, NULL);
+}

@@ -1,0 +1,408 @@
+/*
+ * Putting a backend into the context of the client it is about to serve.
+ *
+ * Up to four exchanges, each ended by its own ReadyForQuery:
+ *
+ *	DISCARD   `DISCARD ALL`, when something of an earlier client may be left
+ *	ENTER     `SELECT bulkhead.enter(…)`, when the backend is not in the tenant's context
+ *	SETTINGS  SETs and RESETs, when the applied settings are not the client's
+ *	BEGIN     the transaction that the client was told has begun
+ *
+ * Every exchange is waited for before one byte of the client's goes out: bytes sent behind a DISCARD ALL
+ * that fails (a statement timeout that somebody left, a late cancel) would run in the previous tenant's
+ * context. Any surprise closes the backend, and the client gets another one. Nothing of these exchanges
+ * is shown to the client: an error's context could hold the mac.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "policy/session.h"
+#include "proxy/client.h"
+#include "proxy/pool.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
+#include "proxy/wire.h"
+#include "proxy/worker.h"
+
+/* ---- what is to be done ---- */
+
+static bool needs_enter(const struct server *server)
+{
+	return !server_is_sealed_to(server, server->client->tenant);
+}
+
+/*
+ * A context is entered from an empty one: whatever went before is discarded first. Only a client that
+ * keeps its backend has its context restored in place, since DISCARD ALL would take its session away.
+ */
+static bool needs_discard(const struct server *server)
+{
+	return server->needs_discard || (server->tenant && !server->seal_lost && needs_enter(server));
+}
+
+static bool needs_settings(const struct server *server)
+{
+	return server->settings != server->client->settings;
+}
+
+/* ---- sending ---- */
+
+static void add_step(struct server *server, enum handover_step step)
+{
+	server->steps[server->step_count++] = step;
+}
+
+static bool append_enter(struct server *server, struct buf *out)
+{
+	const struct conf *conf = server->worker->conf;
+	const struct tenant *tenant = server->client->tenant;
+	int64_t expires = clock_wall_ms() + server->guard.clock_offset_ms + conf->guard_token_lifetime_ms;
+	struct guard_enter enter;
+
+	if (!guard_enter_init(&enter, server->worker->keyring, &server->guard, server->pool->cluster->database,
+			      (int)server->pid, &tenant->id, tenant->key, expires))
+		return false;
+	bool ok = wire_execute(out, guard_enter_sql, (const char *const *)enter.values, GUARD_ENTER_PARAMS);
+	guard_enter_fini(&enter);
+	return ok;
+}
+
+static bool append_settings(struct server *server, struct buf *out)
+{
+	const struct settings *from = server->settings;
+	struct buf sql;
+
+	buf_init(&sql);
+	bool ok = settings_append_change(&sql, from, server->client->settings) && buf_append_byte(&sql, 0) &&
+		  wire_query(out, (const char *)buf_data(&sql));
+	buf_fini(&sql);
+	return ok;
+}
+
+/*
+ * Appends the exchanges that are due. Values that could be read in two ways (other than plain ASCII)
+ * wait until the backend is known to be clean: behind a DISCARD ALL that failed they would be read under
+ * an earlier client's encoding.
+ */
+static bool append_due(struct server *server, struct buf *out)
+{
+	const struct client *client = server->client;
+	bool fresh = false;
+
+	if (needs_discard(server)) {
+		if (!wire_query(out, guard_discard_sql))
+			return false;
+		add_step(server, STEP_DISCARD);
+		fresh = true;
+	}
+	if (needs_enter(server)) {
+		if (!append_enter(server, out))
+			return false;
+		add_step(server, STEP_ENTER);
+		if (fresh && !client->settings->is_plain)
+			return true;
+	}
+	if (fresh) {
+		settings_unref(server->settings);
+		server->settings = NULL;
+	}
+	if (needs_settings(server)) {
+		if (!append_settings(server, out))
+			return false;
+		add_step(server, STEP_SETTINGS);
+		if (!client->settings->is_plain)
+			return true;
+	}
+	for (size_t i = server->begun; i < client->held_count; i++) {
+		if (!wire_query(out, client->held[i]))
+			return false;
+		add_step(server, STEP_BEGIN);
+	}
+	return true;
+}
+
+static void finish(struct server *server);
+
+/* Sends what is due next; with nothing due the backend is the client's. */
+static void advance(struct server *server)
+{
+	struct buf out;
+
+	server->step_count = server->step_at = 0;
+	server->step_ok = false;
+	buf_init(&out);
+	if (!append_due(server, &out)) {
+		buf_wipe(&out);
+		server_close(server, "out of memory");
+		return;
+	}
+	if (server->step_count) {
+		server_hurry(server);
+		server_send(server, buf_data(&out), buf_len(&out));
+		buf_wipe(&out);
+	} else {
+		finish(server);
+	}
+}
+
+static void finish(struct server *server)
+{
+	struct client *client = server->client;
+
+	server_on_time(server);
+	server->state = SERVER_LINKED;
+	if (client->state == CLIENT_WELCOME) {
+		pool_add_welcome(server->pool, client->settings, &server->params);
+		login_welcome(client, &server->params);
+		if (server->client == client)
+			server_release(server);
+		client_resume(client);
+		return;
+	}
+	local_clear_held(client);
+	client->state = CLIENT_LINKED;
+	if (server->worker->conf->pool_mode == POOL_SESSION)
+		client_pin(client, "pool_mode");
+	client_resume(client);
+}
+
+void handover_start(struct server *server, struct client *client)
+{
+	server->state = SERVER_PREPARING;
+	server->client = client;
+	client->server = server;
+	server->begun = 0;
+	server->told = false;
+
+	/* A value that is not plain is sent only where no earlier client can have set the encoding. */
+	if (!client->settings->is_plain && server->settings && server->settings != client->settings)
+		server->needs_discard = true;
+	if (needs_enter(server) || needs_discard(server))
+		server->worker->counters.handovers++;
+	advance(server);
+}
+
+void handover_restore(struct server *server)
+{
+	server->worker->counters.reseals++;
+	server->state = SERVER_PREPARING;
+	server->client->state = CLIENT_WAITING;
+	if (server->settings_lost) {
+		settings_unref(server->settings);
+		server->settings = NULL;
+		server->settings_lost = false;
+	}
+	/* What the client has in its session is its own; it is discarded when the client leaves. */
+	server->needs_discard = false;
+	server->begun = 0;
+	advance(server);
+}
+
+void handover_clean(struct server *server)
+{
+	struct buf out;
+
+	server->state = SERVER_CLEANING;
+	server->needs_discard = true;
+	server->step_count = server->step_at = 0;
+	server->step_ok = false;
+	add_step(server, STEP_DISCARD);
+	replies_clear(&server->replies);
+	buf_init(&out);
+	if (!wire_query(&out, guard_discard_sql)) {
+		server_close(server, "out of memory");
+		return;
+	}
+	server_hurry(server);
+	server_send(server, buf_data(&out), buf_len(&out));
+	buf_fini(&out);
+}
+
+/* ---- answers ---- */
+
+static void surprise(struct server *server, const char *what)
+{
+	log_event(LOG_WARNING, "handover.failed", "step", what, "cluster", server->pool->cluster->name, "tenant",
+		  server->client ? server->client->tenant->slug : NULL, NULL);
+	server_close(server, what);
+}
+
+/* The one row of enter: it must be the seal of the tenant that was asked for, byte by byte. */
+static bool is_seal(const struct server *server, const struct server_message *message)
+{
+	const char *seal = server->client->tenant->seal;
+	size_t len = strlen(seal);
+
+	return message->len == 6 + len && wire_u16(message->body) == 1 && wire_u32(message->body + 2) == len &&
+	       memcmp(message->body + 6, seal, len) == 0;
+}
+
+static void step_discarded(struct server *server)
+{
+	tenant_unref(server->tenant);
+	server->tenant = NULL;
+	settings_unref(server->settings);
+	server->settings = NULL;
+	server->needs_discard = server->seal_lost = server->settings_lost = false;
+}
+
+static void step_entered(struct server *server)
+{
+	tenant_unref(server->tenant);
+	server->tenant = tenant_ref(server->client->tenant);
+	server->seal_lost = false;
+}
+
+static void step_set(struct server *server)
+{
+	settings_unref(server->settings);
+	server->settings = settings_ref(server->client->settings);
+}
+
+/* A setting that the server refuses is the client's own mistake: it is told, the backend is as before. */
+static void refuse_settings(struct server *server)
+{
+	struct client *client = server->client;
+	uint8_t *body = buf_data(&server->step_error);
+	size_t len = buf_len(&server->step_error);
+	const char *code = wire_error_field(body, len, 'C'), *text = wire_error_field(body, len, 'M'),
+		   *detail = wire_error_field(body, len, 'D');
+
+	server_on_time(server);
+	client->server = NULL;
+	server->client = NULL;
+	client_fatal_text(client, code ? code : "22023", text ? text : "a setting was refused", detail);
+	buf_fini(&server->step_error);
+
+	/* BEGINs may already be under way behind the SETs: their answers are not waited for. */
+	if (server->step_at + 1 < server->step_count)
+		server_close(server, "its client's settings were refused");
+	else
+		pool_server_ready(server);
+}
+
+/* The server would not begin the transaction that the client was told has begun. */
+static void refuse_begin(struct server *server)
+{
+	struct client *client = server->client;
+	const char *code = wire_error_field(buf_data(&server->step_error), buf_len(&server->step_error), 'C');
+
+	/* A late cancel of this client's own earlier statement: another attempt is all it takes. */
+	if (code && strcmp(code, "57014") == 0) {
+		surprise(server, "BEGIN was cancelled");
+		return;
+	}
+	const char *text = wire_error_field(buf_data(&server->step_error), buf_len(&server->step_error), 'M');
+	client->server = NULL;
+	server->client = NULL;
+	client_fatal_text(client, code ? code : "08006", text ? text : "the transaction could not begin", NULL);
+	server_close(server, "BEGIN failed");
+}
+
+static void step_done(struct server *server, char status)
+{
+	enum handover_step step = server->steps[server->step_at];
+	bool failed = buf_len(&server->step_error) > 0;
+
+	if (failed && step == STEP_SETTINGS && status == 'I') {
+		refuse_settings(server);
+		return;
+	}
+	if (failed && step == STEP_BEGIN) {
+		refuse_begin(server);
+		return;
+	}
+	if (failed || !server->step_ok || status != (step == STEP_BEGIN ? 'T' : 'I')) {
+		surprise(server, "unexpected answer");
+		return;
+	}
+	server->status = status;
+	switch (step) {
+	case STEP_DISCARD:
+		step_discarded(server);
+		break;
+	case STEP_ENTER:
+		step_entered(server);
+		break;
+	case STEP_SETTINGS:
+		step_set(server);
+		break;
+	case STEP_BEGIN:
+		server->begun++;
+		break;
+	}
+	server->step_ok = false;
+	if (++server->step_at < server->step_count)
+		return;
+	if (server->state == SERVER_CLEANING) {
+		server_on_time(server);
+		pool_server_ready(server);
+	} else {
+		advance(server);
+	}
+}
+
+static void on_answer(struct server *server, const struct server_message *message)
+{
+	enum handover_step step = server->steps[server->step_at];
+
+	switch (message->type) {
+	case 'C':
+		if (step != STEP_ENTER)
+			server->step_ok = true;
+		break;
+	case 'D':
+		server->step_ok = step == STEP_ENTER && is_seal(server, message);
+		if (!server->step_ok)
+			surprise(server, "enter answered something else");
+		break;
+	case '1':
+	case '2':
+		if (step != STEP_ENTER)
+			surprise(server, "an answer that nothing was asked for");
+		break;
+	case 'E':
+		if (step == STEP_DISCARD || step == STEP_ENTER)
+			surprise(server, step == STEP_DISCARD ? "DISCARD ALL failed" : "enter was refused");
+		else if (!buf_append(&server->step_error, message->body, message->len))
+			server_close(server, "out of memory");
+		break;
+	case 'Z':
+		if (message->len != 1)
+			surprise(server, "malformed ReadyForQuery");
+		else
+			step_done(server, (char)message->body[0]);
+		break;
+	default:
+		surprise(server, "an unexpected message");
+	}
+}
+
+size_t handover_consume(struct server *server, const uint8_t *data, size_t len)
+{
+	struct server_message message;
+	const char *name, *value;
+	size_t used = server_next_message(server, data, len, &message);
+
+	if (!used)
+		return 0;
+	switch (message.type) {
+	case 'N':
+	case 'A':
+		break;
+	case 'S':
+		if (!server_note_parameter(server, message.body, message.len, &name, &value))
+			server_close(server, "malformed or oversized ParameterStatus");
+		break;
+	default:
+		if (server->state == SERVER_PREPARING || server->state == SERVER_CLEANING)
+			on_answer(server, &message);
+		else
+			server_close(server, message.type == 'E' ? "the server ended the connection"
+								 : "a message that nothing was asked for");
+	}
+	return used;
+}

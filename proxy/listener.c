@@ -1,0 +1,204 @@
+#include "proxy/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "base/list.h"
+#include "proxy/client.h"
+#include "proxy/worker.h"
+
+struct listener {
+	struct worker *worker;
+	const struct conf_listen *section;
+	struct list node;
+	struct event acceptable;
+	int fd;
+	bool paused;
+	char *socket_path; /* of a unix socket, or NULL */
+};
+
+/* Connections taken in one turn of the loop, so that a flood of them does not starve those who talk. */
+#define ACCEPT_BATCH 64
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *listener = arg;
+
+	(void)what;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		int client = accept4((int)fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (client >= 0) {
+			client_create(listener->worker, listener->section, client, listener->socket_path != NULL);
+			continue;
+		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (errno == EAGAIN || errno == EWOULDBLOCK)
+			return;
+		/* Out of descriptors or memory: the connection stays in the backlog until some are free. */
+		log_event(LOG_ERROR, "listen.accept", "error", strerror(errno), NULL);
+		listener->paused = true;
+		event_del(&listener->acceptable);
+		return;
+	}
+}
+
+static bool start(struct worker *worker, const struct conf_listen *section, int fd, char *socket_path)
+{
+	struct listener *listener = calloc(1, sizeof *listener);
+
+	if (!listener) {
+		close(fd);
+		free(socket_path);
+		return false;
+	}
+	listener->worker = worker;
+	listener->section = section;
+	listener->fd = fd;
+	listener->socket_path = socket_path;
+	list_append(&worker->listeners, &listener->node);
+	event_assign(&listener->acceptable, worker->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
+	event_add(&listener->acceptable, NULL);
+	return true;
+}
+
+static bool fail(const char *where, const char *why)
+{
+	log_event(LOG_ERROR, "listen.failed", "address", where, "error", why, NULL);
+	return false;
+}
+
+static bool open_tcp(struct worker *worker, const struct conf_listen *section, const struct addrinfo *address,
+		     const char *name)
+{
+	int on = 1;
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return fail(name, strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+	if (address->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, section->listen_backlog) != 0) {
+		int error = errno;
+
+		close(fd);
+		return fail(name, strerror(error));
+	}
+	return start(worker, section, fd, NULL);
+}
+
+static bool open_addresses(struct worker *worker, const struct conf_listen *section, char *name)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *found = NULL;
+	char port[16];
+	bool ok = true;
+
+	snprintf(port, sizeof port, "%d", section->listen_port);
+	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, port, &hints, &found);
+	if (error)
+		return fail(name, gai_strerror(error));
+	for (struct addrinfo *address = found; address && ok; address = address->ai_next)
+		ok = open_tcp(worker, section, address, name);
+	freeaddrinfo(found);
+	return ok;
+}
+
+/*
+ * A socket file of an earlier run is in the way when nobody answers on it; one that answers belongs to a
+ * living process and is left alone.
+ */
+static bool clear_stale_socket(const struct sockaddr_un *address)
+{
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (probe < 0)
+		return false;
+	bool alive = connect(probe, (const struct sockaddr *)address, sizeof *address) == 0;
+	bool stale = !alive && errno == ECONNREFUSED;
+
+	close(probe);
+	return stale && unlink(address->sun_path) == 0;
+}
+
+static bool open_unix(struct worker *worker, const struct conf_listen *section)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int len = snprintf(address.sun_path, sizeof address.sun_path, "%s/.s.PGSQL.%d", section->unix_socket_dir,
+			   section->listen_port);
+
+	if (len < 0 || (size_t)len >= sizeof address.sun_path)
+		return fail(section->unix_socket_dir, "the path is too long for a unix socket");
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return fail(address.sun_path, strerror(errno));
+	bool bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+	if (!bound && errno == EADDRINUSE && clear_stale_socket(&address))
+		bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+	if (!bound || chmod(address.sun_path, (mode_t)section->unix_socket_mode) != 0 ||
+	    listen(fd, section->listen_backlog) != 0) {
+		int error = errno;
+
+		close(fd);
+		return fail(address.sun_path, strerror(error));
+	}
+	return start(worker, section, fd, strdup(address.sun_path));
+}
+
+bool listener_open(struct worker *worker, const struct conf_listen *section)
+{
+	char *names = strdup(section->listen_addr), *rest = names;
+	bool ok = names != NULL;
+
+	for (char *name; ok && (name = strsep(&rest, ",")) != NULL;) {
+		while (*name == ' ')
+			name++;
+		name[strcspn(name, " ")] = '\0';
+		if (*name)
+			ok = open_addresses(worker, section, name);
+	}
+	free(names);
+	return ok && (!*section->unix_socket_dir || open_unix(worker, section));
+}
+
+void listener_close_all(struct worker *worker)
+{
+	list_each(node, next, &worker->listeners)
+	{
+		struct listener *listener = list_entry(node, struct listener, node);
+
+		list_remove(&listener->node);
+		event_del(&listener->acceptable);
+		close(listener->fd);
+		if (listener->socket_path)
+			unlink(listener->socket_path);
+		free(listener->socket_path);
+		free(listener);
+	}
+}
+
+void listener_tick(struct worker *worker)
+{
+	list_each(node, next, &worker->listeners)
+	{
+		struct listener *listener = list_entry(node, struct listener, node);
+
+		if (listener->paused) {
+			listener->paused = false;
+			event_add(&listener->acceptable, NULL);
+		}
+	}
+}

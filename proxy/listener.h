@@ -1,0 +1,25 @@
+/*
+ * listener.h: the sockets that clients connect to.
+ */
+#ifndef PROXY_LISTENER_H
+#define PROXY_LISTENER_H
+
+#include <stdbool.h>
+
+#include "conf/conf.h"
+
+struct worker;
+
+/*
+ * Opens every address of a [listen:NAME] section on this worker's loop. False, with the reason logged,
+ * when one of them cannot be had.
+ */
+bool listener_open(struct worker *worker, const struct conf_listen *section);
+
+/* Stops accepting, closes the sockets and removes unix socket files. */
+void listener_close_all(struct worker *worker);
+
+/* Accepts again after a pause that a lack of descriptors made necessary. */
+void listener_tick(struct worker *worker);
+
+#endif

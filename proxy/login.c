@@ -1,0 +1,533 @@
+/*
+ * From a client's first byte to its first ReadyForQuery.
+ *
+ * Source: PostgreSQL documentation, "Frontend/Backend Protocol", sections "Start-up" and "SASL
+ * Authentication". What a stranger may learn before it has proved who it is: nothing but that its
+ * password does not fit. Unknown, disabled and expired principals go through the same exchange.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "proxy/client.h"
+#include "proxy/pool.h"
+#include "proxy/scram.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
+#include "proxy/startup.h"
+#include "proxy/wire.h"
+#include "proxy/worker.h"
+#include "router/selector.h"
+
+#define SASL_MESSAGE_MAX (SCRAM_MESSAGE_MAX + 64)
+
+struct login {
+	struct startup startup;
+	struct selector_choice choice;
+	size_t next_token;
+	struct directory_lookup *pending;
+	struct scram_server scram;
+	bool ssl_asked, gss_asked, scram_begun, mechanism_read;
+};
+
+void login_free(struct client *client)
+{
+	struct login *login = client->login;
+
+	if (!login)
+		return;
+	if (login->pending)
+		directory_abandon(login->pending);
+	startup_fini(&login->startup);
+	selector_choice_fini(&login->choice);
+	if (login->scram_begun)
+		scram_server_fini(&login->scram);
+	free(login);
+	client->login = NULL;
+}
+
+static void refuse(struct client *client, enum reason reason, const char *detail)
+{
+	client->worker->counters.logins_refused++;
+	client_fatal(client, reason, detail);
+}
+
+/* ---- the tenant ---- */
+
+static void choose_next_tenant(struct client *client);
+
+/* The pool is known, the password was right: what is missing is what the server would report. */
+static void ask_for_welcome(struct client *client)
+{
+	struct login *login = client->login;
+
+	client->settings = settings_intern(client->worker->settings, login->startup.settings,
+					   login->startup.setting_count);
+	if (!client->settings) {
+		refuse(client, REASON_MEMORY, NULL);
+		return;
+	}
+	const struct params *known = pool_find_welcome(client->pool, client->settings);
+	if (known) {
+		login_welcome(client, known);
+		return;
+	}
+	client->state = CLIENT_WELCOME;
+	pool_request(client);
+}
+
+static void find_route(struct client *client)
+{
+	struct login *login = client->login;
+	const struct tenant *tenant = client->tenant;
+	const struct conf_cluster *cluster = conf_find_cluster(client->worker->conf, tenant->cluster);
+
+	if (tenant->status != TENANT_ACTIVE) {
+		refuse(client, REASON_INACTIVE, NULL);
+		return;
+	}
+	if (tenant->strategy != SHARED_RLS) {
+		refuse(client, REASON_STRATEGY, NULL);
+		return;
+	}
+	if (!cluster) {
+		log_event(LOG_ERROR, "client.no_cluster", "tenant", tenant->slug, "cluster", tenant->cluster,
+			  NULL);
+		refuse(client, REASON_BACKEND_DOWN, NULL);
+		return;
+	}
+	if (!login->choice.database_taken && strcmp(login->startup.database, cluster->database) != 0) {
+		refuse(client, REASON_DATABASE, NULL);
+		return;
+	}
+	client->pool = pool_get(client->worker, cluster);
+	if (!client->pool) {
+		refuse(client, REASON_MEMORY, NULL);
+		return;
+	}
+	ask_for_welcome(client);
+}
+
+/* Is the tenant within the principal's reach? A later choice has been checked to lie below the first. */
+static bool is_in_reach(const struct principal *principal, const struct tenant *tenant)
+{
+	switch (principal->reach) {
+	case REACH_ALL:
+		return true;
+	case REACH_SUBTREE:
+		return tenant_is_within(tenant, &principal->home);
+	case REACH_SELF:
+		return uuid_equal(&tenant->id, &principal->home);
+	}
+	return false;
+}
+
+/* Takes over the reference. */
+static void tenant_found(struct client *client, const struct tenant *tenant)
+{
+	if (client->tenant && !tenant_is_within(tenant, &client->tenant->id)) {
+		tenant_unref(tenant);
+		refuse(client, REASON_CONFLICT, NULL);
+		return;
+	}
+	tenant_unref(client->tenant);
+	client->tenant = tenant;
+	choose_next_tenant(client);
+}
+
+static void tenant_answered(struct client *client, enum directory_result result, const struct tenant *tenant)
+{
+	switch (result) {
+	case DIRECTORY_FOUND:
+		tenant_found(client, tenant);
+		return;
+	case DIRECTORY_UNKNOWN:
+		refuse(client, REASON_UNKNOWN_TENANT, NULL);
+		return;
+	case DIRECTORY_UNAVAILABLE:
+		refuse(client, REASON_CONTROL_DOWN, NULL);
+		return;
+	case DIRECTORY_PENDING:
+		client->state = CLIENT_TENANT;
+		return;
+	}
+}
+
+static void on_tenant(void *asker, enum directory_result result, const struct tenant *tenant,
+		      const struct principal *principal)
+{
+	struct client *client = asker;
+
+	(void)principal;
+	client->login->pending = NULL;
+	tenant_answered(client, result, tenant);
+	client_resume(client);
+}
+
+static void find_tenant(struct client *client, const char *token)
+{
+	const struct tenant *tenant = NULL;
+	enum directory_result result =
+	    directory_find_tenant(client->worker->directory, token, client->worker->mailbox, on_tenant, client,
+				  &tenant, &client->login->pending);
+
+	tenant_answered(client, result, tenant);
+}
+
+/* No selector answered: the listener says whether the principal's home will do. */
+static void choose_home(struct client *client)
+{
+	char id[UUID_HEX_SIZE];
+
+	if (client->listen->unset == UNSET_DENY) {
+		refuse(client, REASON_NO_TENANT, NULL);
+		return;
+	}
+	client->login->next_token++;
+	uuid_hex(&client->principal->home, id);
+	find_tenant(client, id);
+}
+
+static void choose_next_tenant(struct client *client)
+{
+	struct login *login = client->login;
+
+	if (login->next_token < login->choice.count)
+		find_tenant(client, login->choice.tokens[login->next_token++]);
+	else if (!client->tenant)
+		choose_home(client);
+	else if (!is_in_reach(client->principal, client->tenant))
+		refuse(client, REASON_REACH, NULL);
+	else
+		find_route(client);
+}
+
+/* ---- the password ---- */
+
+static void authenticated(struct client *client, struct buf *out)
+{
+	if (!wire_authentication(out, AUTH_OK, "", 0)) {
+		buf_fini(out);
+		refuse(client, REASON_MEMORY, NULL);
+		return;
+	}
+	client_send_buf(client, out);
+	choose_next_tenant(client);
+}
+
+static bool may_log_in(const struct principal *principal)
+{
+	return principal && !principal->disabled && clock_wall_ms() < principal->valid_until_ms;
+}
+
+static void begin_scram(struct client *client)
+{
+	static const char mechanisms[] = SCRAM_MECHANISM "\0"; /* a list, ended by an empty string */
+	struct login *login = client->login;
+	const struct principal *principal = client->principal;
+	struct scram_verifier verifier;
+	struct buf out;
+	bool real = may_log_in(principal) && principal->verifier &&
+		    scram_verifier_parse(principal->verifier, &verifier);
+
+	if (!real)
+		scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &verifier);
+	scram_server_init(&login->scram, &verifier, !real);
+	login->scram_begun = true;
+	secret_wipe(&verifier, sizeof verifier);
+
+	buf_init(&out);
+	client->state = CLIENT_AUTH;
+	if (!wire_authentication(&out, AUTH_SASL, mechanisms, sizeof mechanisms)) {
+		buf_fini(&out);
+		refuse(client, REASON_MEMORY, NULL);
+		return;
+	}
+	client_send_buf(client, &out);
+}
+
+/* The SASLInitialResponse names the mechanism in front of its data; a SASLResponse is all data. */
+static bool read_sasl(struct login *login, const uint8_t *body, size_t len, const uint8_t **data,
+		      size_t *data_len)
+{
+	size_t at = 0;
+
+	*data = body;
+	*data_len = len;
+	if (login->mechanism_read)
+		return true;
+	login->mechanism_read = true;
+	const char *mechanism = wire_cstr(body, len, &at);
+	if (!mechanism || strcmp(mechanism, SCRAM_MECHANISM) != 0 || len - at < 4)
+		return false;
+	*data = body + at + 4;
+	*data_len = len - at - 4;
+	return wire_u32(body + at) == *data_len;
+}
+
+static void step_scram(struct client *client, const uint8_t *body, size_t len)
+{
+	struct login *login = client->login;
+	const uint8_t *data;
+	size_t data_len;
+	struct buf answer, out;
+
+	if (!read_sasl(login, body, len, &data, &data_len)) {
+		client_violation(client, "malformed SASL message");
+		return;
+	}
+	buf_init(&answer);
+	buf_init(&out);
+	switch (scram_server_step(&login->scram, data, data_len, &answer)) {
+	case SCRAM_CONTINUE:
+		if (!wire_authentication(&out, AUTH_SASL_CONTINUE, buf_data(&answer), buf_len(&answer)))
+			refuse(client, REASON_MEMORY, NULL);
+		else
+			client_send_buf(client, &out);
+		break;
+	case SCRAM_DONE:
+		if (!wire_authentication(&out, AUTH_SASL_FINAL, buf_data(&answer), buf_len(&answer)))
+			refuse(client, REASON_MEMORY, NULL);
+		else
+			authenticated(client, &out);
+		break;
+	case SCRAM_WRONG:
+		refuse(client, REASON_PASSWORD, NULL);
+		break;
+	case SCRAM_INVALID:
+		client_violation(client, "malformed SCRAM message");
+		break;
+	}
+	buf_wipe(&answer);
+	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
+		buf_fini(&out);
+}
+
+static size_t consume_auth(struct client *client, const uint8_t *data, size_t len)
+{
+	if (len < WIRE_HEADER)
+		return 0;
+	uint32_t length = wire_u32(data + 1);
+	if (data[0] != 'p' || length < 4 || length > SASL_MESSAGE_MAX) {
+		client_violation(client, "expected a SASL response");
+		return len;
+	}
+	if (len < 1 + (size_t)length)
+		return 0;
+	step_scram(client, data + WIRE_HEADER, length - 4);
+	return 1 + (size_t)length;
+}
+
+/* ---- the principal ---- */
+
+static void principal_answered(struct client *client, enum directory_result result,
+			       const struct principal *principal)
+{
+	switch (result) {
+	case DIRECTORY_FOUND:
+		client->principal = principal;
+		break;
+	case DIRECTORY_UNKNOWN:
+		break;
+	case DIRECTORY_UNAVAILABLE:
+		refuse(client, REASON_CONTROL_DOWN, NULL);
+		return;
+	case DIRECTORY_PENDING:
+		client->state = CLIENT_PRINCIPAL;
+		return;
+	}
+	if (!client->trusted) {
+		begin_scram(client);
+		return;
+	}
+	if (!may_log_in(client->principal)) {
+		refuse(client, REASON_PASSWORD, NULL);
+		return;
+	}
+	struct buf out;
+	buf_init(&out);
+	authenticated(client, &out);
+}
+
+static void on_principal(void *asker, enum directory_result result, const struct tenant *tenant,
+			 const struct principal *principal)
+{
+	struct client *client = asker;
+
+	(void)tenant;
+	client->login->pending = NULL;
+	principal_answered(client, result, principal);
+	client_resume(client);
+}
+
+static void find_principal(struct client *client)
+{
+	struct login *login = client->login;
+	const struct startup *startup = &login->startup;
+	struct selector_input input = {.user = startup->user,
+				       .database = startup->database_given ? startup->database : NULL,
+				       .startup = startup->tenant};
+	const struct principal *principal = NULL;
+
+	if (!selector_choose(client->listen, &input, &login->choice)) {
+		refuse(client, REASON_STARTUP, "the tenant's name is empty or too long");
+		return;
+	}
+	enum directory_result result =
+	    directory_find_principal(client->worker->directory, login->choice.principal,
+				     client->worker->mailbox, on_principal, client, &principal, &login->pending);
+	principal_answered(client, result, principal);
+}
+
+/* ---- the startup packet ---- */
+
+/*
+ * We speak 3.0. A client that asks for a later minor version or for protocol options is told so and goes
+ * on with what there is.
+ */
+static bool append_negotiation(const struct startup *startup, struct buf *out)
+{
+	size_t mark;
+
+	if ((startup->version & 0xffff) == 0 && !startup->extension_count)
+		return true;
+	if (!wire_begin(out, 'v', &mark) || !buf_append_u32(out, WIRE_VERSION_3_0) ||
+	    !buf_append_u32(out, (uint32_t)startup->extension_count))
+		return false;
+	for (size_t i = 0; i < startup->extension_count; i++) {
+		if (!buf_append_cstr(out, startup->extensions[i]))
+			return false;
+	}
+	return wire_end(out, mark);
+}
+
+static void begin_session(struct client *client)
+{
+	struct buf out;
+
+	buf_init(&out);
+	if (!append_negotiation(&client->login->startup, &out)) {
+		buf_fini(&out);
+		refuse(client, REASON_MEMORY, NULL);
+		return;
+	}
+	client_send_buf(client, &out);
+	if (client->worker->client_count > (size_t)client->worker->conf->max_client_conn) {
+		refuse(client, REASON_CLIENTS, NULL);
+		return;
+	}
+	find_principal(client);
+}
+
+/*
+ * Encryption is not offered here yet. Bytes behind the request in the same read were sent before our
+ * answer: a client that waits for it sends none, so they are somebody else's (CVE-2021-23222 and its kin).
+ */
+static void refuse_encryption(struct client *client, bool *asked, bool more)
+{
+	if (*asked || more) {
+		client_violation(client, more ? "bytes behind an encryption request"
+					      : "encryption was asked for twice");
+		return;
+	}
+	*asked = true;
+	startup_fini(&client->login->startup);
+	client_send(client, "N", 1);
+}
+
+/* The connection that brings a cancel request serves for nothing else; cancel.c keeps it until it is done. */
+static void take_cancel(struct client *client)
+{
+	struct startup *startup = &client->login->startup;
+	int fd = dup(client->stream.fd);
+
+	if (fd >= 0)
+		cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
+			       startup->cancel_key_len);
+	client_close(client);
+}
+
+static size_t consume_startup(struct client *client, const uint8_t *data, size_t len)
+{
+	struct login *login = client->login;
+	struct startup *startup = &login->startup;
+	size_t used = 0;
+
+	switch (startup_parse(data, len, &used, startup)) {
+	case STARTUP_INCOMPLETE:
+		startup_fini(startup);
+		return 0;
+	case STARTUP_INVALID:
+		log_event(LOG_DEBUG, "client.not_postgres", "error", startup->error, NULL);
+		client_close(client);
+		break;
+	case STARTUP_REFUSED:
+		client->worker->counters.logins_refused++;
+		log_event(LOG_INFO, "client.refused", "error", startup->error, NULL);
+		client_fatal_text(client, startup->sqlstate, startup->error, NULL);
+		break;
+	case STARTUP_SSL:
+		refuse_encryption(client, &login->ssl_asked, used < len);
+		break;
+	case STARTUP_GSSENC:
+		refuse_encryption(client, &login->gss_asked, used < len);
+		break;
+	case STARTUP_CANCEL:
+		take_cancel(client);
+		break;
+	case STARTUP_SESSION:
+		begin_session(client);
+		break;
+	}
+	return used;
+}
+
+size_t login_consume(struct client *client, const uint8_t *data, size_t len)
+{
+	if (!client->login) {
+		client->login = calloc(1, sizeof *client->login);
+		if (!client->login) {
+			client_close(client);
+			return len;
+		}
+	}
+	return client->state == CLIENT_AUTH ? consume_auth(client, data, len) : consume_startup(client, data, len);
+}
+
+/* ---- the end ---- */
+
+static bool append_backend_key(const struct client *client, struct buf *out)
+{
+	size_t mark;
+
+	return wire_begin(out, 'K', &mark) && buf_append_u32(out, client->pid) &&
+	       buf_append(out, client->secret, sizeof client->secret) && wire_end(out, mark);
+}
+
+void login_welcome(struct client *client, const struct params *params)
+{
+	const char *reported = params_get(params, "application_name");
+	const char *name = client->settings->application_name;
+	struct buf out;
+
+	/* A name that the server does not show as it was sent is never taken from the cache. */
+	if (!client->settings->name_is_clean && reported)
+		name = reported;
+	buf_init(&out);
+	if (!params_append(params, name, &out) || !append_backend_key(client, &out) ||
+	    !wire_ready_for_query(&out, 'I')) {
+		buf_fini(&out);
+		refuse(client, REASON_MEMORY, NULL);
+		return;
+	}
+	login_free(client);
+	list_remove(&client->queue);
+	client->state = CLIENT_IDLE;
+	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
+		  client->principal->name, NULL);
+	client_send_buf(client, &out);
+}

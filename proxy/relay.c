@@ -1,0 +1,398 @@
+/*
+ * Bytes between a client and its backend.
+ *
+ * Messages are told apart by their headers; bodies are looked at only where something depends on them:
+ * command tags and parameters (does the session keep something?), errors (was the context lost?) and
+ * ReadyForQuery. Runs of messages go out in one write, straight from the receive buffer. A message that
+ * is longer than what has been read passes through piece by piece and is never collected.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "policy/session.h"
+#include "proxy/client.h"
+#include "proxy/pool.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
+#include "proxy/wire.h"
+#include "proxy/worker.h"
+
+/* ---- from the client ---- */
+
+/* Beyond this many outstanding answers the client is read again only when half of them have come. */
+#define REPLIES_HIGH (REPLIES_MAX - 16)
+
+/*
+ * A Bind or Describe of a statement that only Bulkhead knows, since it begins a transaction: now that
+ * there is a backend it is parsed there first. Returns false when memory is out.
+ */
+static bool inject_held(struct client *client, struct held_name *held)
+{
+	struct server *server = client->server;
+	struct buf out;
+
+	buf_init(&out);
+	bool ok = wire_parse(&out, held->name ? held->name : "", held->text) &&
+		  replies_push(&server->replies, REPLY_PARSE | REPLY_OURS);
+	if (ok) {
+		server_send(server, buf_data(&out), buf_len(&out));
+		if (held->name)
+			client_pin(client, "prepared statement");
+		local_forget_name(client, held);
+	}
+	buf_fini(&out);
+	return ok;
+}
+
+/* The statement that a Parse, Bind or Describe names, when it is one that only Bulkhead knows. */
+static struct held_name *named_held(struct client *client, char type, const uint8_t *body, size_t len)
+{
+	size_t at = type == 'D' || type == 'C' ? 1 : 0;
+	const char *name = wire_cstr(body, len, &at);
+
+	if ((type == 'D' || type == 'C') && (!len || body[0] != 'S'))
+		return NULL;
+	if (type == 'B' && name)
+		name = wire_cstr(body, len, &at);
+	return name ? local_held_name(client, name) : NULL;
+}
+
+static bool has_held_names(const struct client *client)
+{
+	return client->held_name_count || client->held_unnamed.text;
+}
+
+/* Bytes of a message that must be there before it may be passed on. */
+static size_t bytes_needed(const struct client *client, char type, uint64_t total)
+{
+	size_t needed = WIRE_HEADER;
+
+	if (type == 'P')
+		needed = WIRE_HEADER + 1;
+	if (has_held_names(client) && strchr("PBDC", type))
+		needed = WIRE_HEADER + 512;
+	return needed < total ? needed : (size_t)total;
+}
+
+/*
+ * What a message of the client's means for the names it uses. `visible` bytes of the body are there.
+ * Returns false when memory is out.
+ */
+static bool note_names(struct client *client, char type, const uint8_t *body, size_t visible)
+{
+	if (type == 'P' && visible && body[0])
+		client_pin(client, "prepared statement");
+	if (type == 'Q' && client->held_unnamed.text)
+		local_forget_name(client, &client->held_unnamed); /* as the server forgets its own */
+	if (!has_held_names(client))
+		return true;
+
+	struct held_name *held = strchr("PBDC", type) ? named_held(client, type, body, visible) : NULL;
+	if (!held)
+		return true;
+	if (type == 'B' || type == 'D')
+		return inject_held(client, held);
+	local_forget_name(client, held);
+	return true;
+}
+
+/* Is it a message that a client may send once it is logged in? */
+static bool is_frontend_message(char type)
+{
+	switch (type) {
+	case 'Q':
+	case 'P':
+	case 'B':
+	case 'D':
+	case 'E':
+	case 'C':
+	case 'S':
+	case 'H':
+	case 'F':
+	case 'd':
+	case 'c':
+	case 'f':
+	case 'X':
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_sound_header(struct client *client, char type, uint64_t total)
+{
+	if (!is_frontend_message(type)) {
+		client_violation(client, "unknown message type");
+		return false;
+	}
+	if (total < WIRE_HEADER) {
+		client_violation(client, "message length out of range");
+		return false;
+	}
+	if (total > (uint64_t)client->worker->conf->max_packet_size) {
+		client_fatal(client, REASON_TOO_LARGE, NULL);
+		return false;
+	}
+	return true;
+}
+
+static void forward(struct client *client, const uint8_t *from, const uint8_t *to)
+{
+	if (to > from)
+		server_send(client->server, from, (size_t)(to - from));
+}
+
+size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
+{
+	const uint8_t *at = data, *end = data + len, *run = data;
+
+	if (client->body_left) {
+		size_t part = len < client->body_left ? len : (size_t)client->body_left;
+
+		client->body_left -= part;
+		at += part;
+	}
+	while (end - at >= WIRE_HEADER) {
+		char type = (char)*at;
+		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
+
+		if (!is_sound_header(client, type, total))
+			return len;
+		if ((size_t)(end - at) < bytes_needed(client, type, total))
+			break;
+		if (type == 'X') {
+			forward(client, run, at);
+			client_close(client);
+			return len;
+		}
+		if (client->server->replies.count >= REPLIES_HIGH) {
+			client->stalled = true;
+			break;
+		}
+		if (has_held_names(client)) {
+			forward(client, run, at);
+			run = at;
+		}
+		if (!note_names(client, type, at + WIRE_HEADER,
+				(size_t)(total < (uint64_t)(end - at) ? total : (uint64_t)(end - at)) -
+				    WIRE_HEADER) ||
+		    !replies_asked(&client->server->replies, type)) {
+			client_fatal(client, REASON_MEMORY, NULL);
+			return len;
+		}
+		if (total > (uint64_t)(end - at)) {
+			client->body_left = total - (uint64_t)(end - at);
+			at = end;
+		} else {
+			at += total;
+		}
+	}
+	forward(client, run, at);
+
+	if (at > data)
+		relay_settle(client->server); /* it may have been the rest of a COPY that the server had given up */
+	return (size_t)(at - data);
+}
+
+/* ---- from the backend ---- */
+
+/* What the walk over one read has found; kept apart so that each message's handler stays small. */
+struct walk {
+	struct server *server;
+	struct client *client;
+	const uint8_t *run; /* first byte not yet forwarded */
+};
+
+static void flush(struct walk *walk, const uint8_t *to)
+{
+	if (to > walk->run)
+		client_send(walk->client, walk->run, (size_t)(to - walk->run));
+	walk->run = to;
+}
+
+/* The client does not get these bytes: what stands before them is sent, they are skipped. */
+static void swallow(struct walk *walk, const uint8_t *message, size_t total)
+{
+	flush(walk, message);
+	walk->run = message + total;
+}
+
+static void on_command_complete(struct walk *walk, const uint8_t *body, size_t len)
+{
+	struct client *client = walk->client;
+	size_t at = 0;
+	const char *tag = wire_cstr(body, len, &at);
+
+	if (!tag)
+		return;
+	if (!client->pinned && session_tag_stays(tag))
+		client_pin(client, tag);
+	if (session_tag_forgets_statements(tag)) {
+		local_forget_all(client);
+		if (strcmp(tag, "DISCARD ALL") == 0)
+			walk->server->seal_lost = walk->server->settings_lost = true;
+	}
+}
+
+/*
+ * A parameter that changes while a client has the backend was changed by the client. When
+ * application_name falls back to Bulkhead's marker, all settings have been reset, and the context with
+ * them: the client is shown its own name, and the context is restored before its next transaction.
+ */
+static void on_parameter(struct walk *walk, const uint8_t *message, size_t total)
+{
+	struct server *server = walk->server;
+	const char *name, *value;
+	struct buf out;
+
+	if (!server_note_parameter(server, message + WIRE_HEADER, total - WIRE_HEADER, &name, &value)) {
+		server_close(server, "malformed or oversized ParameterStatus");
+		return;
+	}
+	if (strcmp(name, "application_name") == 0) {
+		server->settings_lost = strcmp(value, SETTINGS_MARKER) == 0;
+		if (server->settings_lost) {
+			server->seal_lost = true;
+			swallow(walk, message, total);
+			buf_init(&out);
+			if (wire_parameter_status(&out, name, walk->client->settings->application_name))
+				client_send_buf(walk->client, &out);
+			buf_fini(&out);
+			return;
+		}
+	}
+	client_pin(walk->client, name);
+}
+
+static void on_error(struct walk *walk, const uint8_t *message, size_t total)
+{
+	struct server *server = walk->server;
+	const uint8_t *body = message + WIRE_HEADER;
+	const char *code = wire_error_field(body, total - WIRE_HEADER, 'C');
+	const char *severity = wire_error_field(body, total - WIRE_HEADER, 'V');
+	struct buf out;
+
+	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+		server->told = true;
+	if (!code || strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) != 0)
+		return;
+	server->seal_lost = true;
+	walk->client->worker->counters.contexts_lost++;
+	log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
+	buf_init(&out);
+	if (wire_error(&out, "ERROR", REASON_CONTEXT_LOST, NULL)) {
+		swallow(walk, message, total);
+		client_send_buf(walk->client, &out);
+	}
+	buf_fini(&out);
+}
+
+/* A whole message whose body matters. False when the backend has been closed over it. */
+static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
+{
+	struct server *server = walk->server;
+	size_t len = total - WIRE_HEADER;
+
+	switch ((char)*message) {
+	case 'C':
+		on_command_complete(walk, message + WIRE_HEADER, len);
+		break;
+	case 'S':
+		on_parameter(walk, message, total);
+		break;
+	case 'E':
+		on_error(walk, message, total);
+		break;
+	case 'Z':
+		if (len != 1 || !strchr("ITE", message[WIRE_HEADER]) || !message[WIRE_HEADER]) {
+			server_close(server, "malformed ReadyForQuery");
+			return false;
+		}
+		server->status = (char)message[WIRE_HEADER];
+		if (server->status == 'I')
+			walk->client->worker->counters.transactions++;
+		break;
+	default:
+		break;
+	}
+	return server->state == SERVER_LINKED && walk->client->state == CLIENT_LINKED;
+}
+
+static bool is_looked_at(char type)
+{
+	return type == 'C' || type == 'S' || type == 'E' || type == 'Z';
+}
+
+static bool is_asynchronous(char type)
+{
+	return type == 'N' || type == 'A' || type == 'S';
+}
+
+/* Accounts for one message's header. False when the backend has been closed over it. */
+static bool account(struct walk *walk, const uint8_t *message, uint64_t total, bool *ours)
+{
+	struct server *server = walk->server;
+
+	*ours = false;
+	if (total < WIRE_HEADER || total > (uint64_t)INT32_MAX) {
+		server_close(server, "message length out of range");
+		return false;
+	}
+	if (*message == 'D' || is_asynchronous((char)*message))
+		return true;
+	if (!replies_answered(&server->replies, (char)*message, ours)) {
+		server_close(server, "an answer that nothing was asked for");
+		return false;
+	}
+	return true;
+}
+
+size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
+{
+	struct walk walk = {server, server->client, data};
+	const uint8_t *at = data, *end = data + len;
+
+	if (server->body_left) {
+		size_t part = len < server->body_left ? len : (size_t)server->body_left;
+
+		server->body_left -= part;
+		at += part;
+	}
+	while (end - at >= WIRE_HEADER) {
+		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
+		bool whole = total <= (uint64_t)(end - at), ours;
+
+		if (!whole && total <= WIRE_INSPECT_MAX && (is_looked_at((char)*at) || total < 64))
+			break; /* more of it comes with the next read */
+		if (!account(&walk, at, total, &ours))
+			return len;
+		if (ours)
+			swallow(&walk, at, (size_t)total);
+		else if (whole && is_looked_at((char)*at) && !look_at(&walk, at, (size_t)total))
+			return len;
+		if (!whole) {
+			server->body_left = total - (uint64_t)(end - at);
+			at = end;
+			break;
+		}
+		at += total;
+	}
+	flush(&walk, at);
+	if (stream_is_full(&walk.client->stream))
+		stream_read_off(&server->stream);
+	if (walk.client->stalled && server->replies.count < REPLIES_HIGH / 2)
+		client_resume(walk.client);
+	return (size_t)(at - data);
+}
+
+void relay_settle(struct server *server)
+{
+	struct client *client = server->client;
+
+	if (server->state != SERVER_LINKED || client->body_left || !server_is_settled(server))
+		return;
+	if (!client->pinned)
+		server_release(server);
+	else if (server->seal_lost)
+		handover_restore(server);
+}

@@ -1,0 +1,315 @@
+#include "proxy/server.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "proxy/client.h"
+#include "proxy/pool.h"
+#include "proxy/settings.h"
+#include "proxy/wire.h"
+#include "proxy/worker.h"
+
+/* ---- bytes in ---- */
+
+static void on_end(struct server *server)
+{
+	const char *why = errno ? strerror(errno) : "the server closed the connection";
+
+	server_close(server, why);
+}
+
+static size_t consume(struct server *server, const uint8_t *data, size_t len)
+{
+	size_t used = 0;
+
+	while (used < len) {
+		enum server_state before = server->state;
+		size_t n = 0;
+
+		switch (server->state) {
+		case SERVER_CONNECTING:
+			return used;
+		case SERVER_LOGIN:
+		case SERVER_CHECK:
+			n = backend_consume(server, data + used, len - used);
+			break;
+		case SERVER_PREPARING:
+		case SERVER_CLEANING:
+		case SERVER_IDLE:
+		case SERVER_HELD:
+			n = handover_consume(server, data + used, len - used);
+			break;
+		case SERVER_LINKED:
+			n = relay_from_server(server, data + used, len - used);
+			break;
+		case SERVER_CLOSED:
+			return len;
+		}
+		used += n;
+		if (n == 0 && server->state == before)
+			break;
+	}
+	return used;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	uint8_t *scratch = server->worker->scratch;
+	size_t held = buf_len(&server->carry);
+
+	(void)fd, (void)what;
+	if (server->state == SERVER_CLOSED)
+		return;
+	ssize_t n = stream_read(&server->stream, scratch + held, WORKER_READ_SIZE);
+	if (n == 0)
+		return;
+	if (n < 0) {
+		on_end(server);
+		return;
+	}
+	if (held)
+		memcpy(scratch, buf_data(&server->carry), held);
+
+	size_t len = held + (size_t)n;
+	size_t used = consume(server, scratch, len);
+	if (server->state == SERVER_CLOSED)
+		return;
+	buf_fini(&server->carry);
+	if (used < len && (len - used > WIRE_INSPECT_MAX ||
+			   !buf_append(&server->carry, scratch + used, len - used))) {
+		server_close(server, "a message that is too long to be looked at");
+		return;
+	}
+	/* Only now is it known that nothing is left unread. */
+	if (server->state == SERVER_LINKED)
+		relay_settle(server);
+}
+
+size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
+			   struct server_message *message)
+{
+	if (len < WIRE_HEADER)
+		return 0;
+	uint64_t total = 1 + (uint64_t)wire_u32(data + 1);
+	if (total < WIRE_HEADER || total > WIRE_INSPECT_MAX) {
+		server_close(server, "message length out of range");
+		return 0;
+	}
+	if (len < total)
+		return 0;
+	message->type = (char)data[0];
+	message->body = data + WIRE_HEADER;
+	message->len = (size_t)total - WIRE_HEADER;
+	return (size_t)total;
+}
+
+bool server_note_parameter(struct server *server, const uint8_t *body, size_t len, const char **name,
+			   const char **value)
+{
+	size_t at = 0;
+
+	*name = wire_cstr(body, len, &at);
+	*value = *name ? wire_cstr(body, len, &at) : NULL;
+	return *value && at == len && params_set(&server->params, *name, *value);
+}
+
+/* ---- bytes out ---- */
+
+static void on_drained(void *arg)
+{
+	struct server *server = arg;
+
+	if (server->state == SERVER_LINKED)
+		client_resume(server->client);
+}
+
+void server_send(struct server *server, const void *data, size_t len)
+{
+	if (server->state != SERVER_CLOSED)
+		stream_write(&server->stream, data, len);
+}
+
+/* ---- life ---- */
+
+/* The connection stands or has failed; getsockopt tells which. */
+static void on_connected(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	(void)what;
+	if (server->state != SERVER_CONNECTING)
+		return;
+	if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+		error = errno;
+	if (error) {
+		server_close(server, strerror(error));
+		return;
+	}
+	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained, server);
+	backend_connected(server);
+}
+
+static void set_options(int fd, int family)
+{
+	int on = 1;
+
+	if (family == AF_UNIX)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+static int start_connecting(const struct worker_address *address)
+{
+	int family = address->address.ss_family;
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	set_options(fd, family);
+	if (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 && errno != EINPROGRESS) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+struct server *server_open(struct pool *pool, const char **why)
+{
+	struct server *server = calloc(1, sizeof *server);
+	int fd = server ? start_connecting(pool->address) : -1;
+
+	if (fd < 0) {
+		*why = server ? strerror(errno) : "out of memory";
+		free(server);
+		return NULL;
+	}
+	server->pool = pool;
+	server->worker = pool->worker;
+	server->state = SERVER_CONNECTING;
+	server->opened_us = clock_monotonic_us();
+	replies_init(&server->replies);
+	list_init(&server->idle_node);
+	list_init(&server->tenant_node);
+	list_init(&server->deadline_node);
+	list_append(&pool->servers, &server->node);
+	server->opening = true;
+	pool->server_count++;
+	pool->opening++;
+	server_hurry(server);
+	stream_await(&server->stream, server->worker->base, fd, on_connected, server);
+	return server;
+}
+
+void server_hurry(struct server *server)
+{
+	list_remove(&server->deadline_node);
+	server->deadline_since_us = clock_monotonic_us();
+	list_append(&server->worker->deadlines, &server->deadline_node);
+}
+
+void server_on_time(struct server *server)
+{
+	list_remove(&server->deadline_node);
+}
+
+bool server_is_settled(const struct server *server)
+{
+	return server->status == 'I' && !server->body_left && !buf_len(&server->carry) &&
+	       replies_is_empty(&server->replies);
+}
+
+bool server_is_sealed_to(const struct server *server, const struct tenant *tenant)
+{
+	return server->tenant && !server->needs_discard && !server->seal_lost &&
+	       uuid_equal(&server->tenant->id, &tenant->id) &&
+	       strcmp(server->tenant->seal, tenant->seal) == 0;
+}
+
+void server_release(struct server *server)
+{
+	struct client *client = server->client;
+
+	client->server = NULL;
+	client->state = CLIENT_IDLE;
+	client->attempts = 0;
+	server->client = NULL;
+	replies_clear(&server->replies);
+	if (server->seal_lost)
+		server->needs_discard = true;
+	if (server->cancels)
+		server->state = SERVER_HELD;
+	else
+		pool_server_ready(server);
+}
+
+/* What becomes of the client whose backend is gone. */
+static void tell_client(struct server *server, struct client *client, enum server_state was)
+{
+	client->server = NULL;
+	if (was == SERVER_PREPARING && !client->pinned) {
+		client->worker->counters.handover_failures++;
+		pool_request_again(client);
+	} else if (server->told) {
+		client_fatal_told(client);
+	} else {
+		client_fatal(client, REASON_BACKEND_LOST, NULL);
+	}
+}
+
+void server_close(struct server *server, const char *why)
+{
+	static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+	struct client *client = server->client;
+	enum server_state was = server->state;
+
+	if (was == SERVER_CLOSED)
+		return;
+	if (was != SERVER_CONNECTING && !server->stream.broken)
+		server_send(server, terminate, sizeof terminate);
+	server->state = SERVER_CLOSED;
+	server->client = NULL;
+	log_event(was == SERVER_IDLE ? LOG_DEBUG : LOG_INFO, "backend.closed", "cluster",
+		  server->pool->cluster->name, "why", why, NULL);
+	list_remove(&server->deadline_node);
+	stream_close(&server->stream);
+	if (server->cancels)
+		cancel_forget(server);
+	pool_server_gone(server);
+	list_append(&server->worker->dead_servers, &server->node);
+	worker_reap_later(server->worker);
+	if (was == SERVER_CONNECTING || was == SERVER_LOGIN || was == SERVER_CHECK)
+		pool_open_failed(server->pool, backend_failure_reason(server),
+				 backend_failure(server) ? backend_failure(server) : why);
+	else if (client)
+		tell_client(server, client, was);
+	else
+		pool_balance(server->pool);
+}
+
+void server_free(struct server *server)
+{
+	backend_login_free(server);
+	tenant_unref(server->tenant);
+	settings_unref(server->settings);
+	params_fini(&server->params);
+	replies_fini(&server->replies);
+	buf_fini(&server->carry);
+	buf_fini(&server->step_error);
+	secret_wipe(server->cancel_key, sizeof server->cancel_key);
+	free(server);
+}

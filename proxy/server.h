@@ -1,0 +1,183 @@
+/*
+ * server.h: one connection to PostgreSQL, a backend.
+ *
+ *	CONNECTING ──► LOGIN ──► CHECK ──► IDLE ──► PREPARING ──► LINKED ──► IDLE
+ *	                                     ▲                       │
+ *	                                     └── CLEANING, HELD ◄────┘
+ *
+ * backend.c takes it from CONNECTING to IDLE (authentication and the guard's self-check), handover.c
+ * through PREPARING and CLEANING, relay.c carries bytes while LINKED.
+ */
+#ifndef PROXY_SERVER_H
+#define PROXY_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "policy/guard/guard.h"
+#include "policy/reason.h"
+#include "proxy/params.h"
+#include "proxy/replies.h"
+#include "proxy/stream.h"
+#include "router/directory.h"
+
+struct backend_login;
+struct client;
+struct pool;
+struct settings;
+struct worker;
+
+/* One whole message, its body borrowed from the receive buffer. */
+struct server_message {
+	char type;
+	const uint8_t *body;
+	size_t len;
+};
+
+enum server_state {
+	SERVER_CONNECTING,
+	SERVER_LOGIN,
+	SERVER_CHECK,	  /* the guard's self-check is out */
+	SERVER_IDLE,	  /* in the pool */
+	SERVER_PREPARING, /* being put into the context of its client: not one client byte goes out */
+	SERVER_LINKED,
+	SERVER_CLEANING,  /* DISCARD ALL behind a client that kept it */
+	SERVER_HELD,	  /* free, but a cancel request may still be on its way to it */
+	SERVER_CLOSED,
+};
+
+/* Exchanges that put a backend into a client's context, in this order. */
+enum handover_step { STEP_DISCARD, STEP_ENTER, STEP_SETTINGS, STEP_BEGIN };
+
+#define HANDOVER_STEPS_MAX 8
+#define CANCEL_KEY_MAX 256
+
+struct server {
+	struct pool *pool;
+	struct worker *worker;
+	struct stream stream;
+	enum server_state state;
+	struct list node;	 /* pool->servers */
+	struct list idle_node;	 /* pool->idle, least recently used first */
+	struct list tenant_node; /* its tenant's idle list, or pool->unsealed */
+	struct list deadline_node;
+	int64_t deadline_since_us, opened_us, idle_since_us;
+
+	struct client *client;
+	const struct tenant *tenant;	 /* whose context it is in, or NULL */
+	const struct settings *settings; /* applied, or NULL: as after DISCARD ALL */
+	bool opening;			 /* counted in pool->opening */
+	bool needs_discard;		 /* something may be left of an earlier client */
+	bool seal_lost;			 /* the context was emptied, or may have been */
+	bool settings_lost;		 /* and so were the client's settings */
+	bool told;			 /* it sent a FATAL of its own, which the client has */
+
+	struct buf carry;     /* an incomplete message that must be seen whole */
+	uint64_t body_left;   /* of a message that is passing through, still to come */
+	struct replies replies;
+	char status;	      /* of the last ReadyForQuery: I, T or E */
+
+	struct params params;
+	struct guard_server guard;
+	struct backend_login *login; /* while CONNECTING, LOGIN, CHECK */
+	uint32_t pid;
+	uint8_t cancel_key[CANCEL_KEY_MAX];
+	size_t cancel_key_len;
+	int cancels;	      /* cancel connections that are not done */
+
+	enum handover_step steps[HANDOVER_STEPS_MAX]; /* sent, not yet answered */
+	size_t step_count, step_at;
+	bool step_ok;	      /* what the current step must see was seen */
+	size_t begun;	      /* of the client's held statements */
+	struct buf step_error;
+};
+
+/* Opens a connection for the pool; NULL with *why when it fails at once. Ends in pool_server_ready or pool_server_gone. */
+struct server *server_open(struct pool *pool, const char **why);
+
+/*
+ * Takes the backend out of everything and closes its socket. What becomes of its client is decided by
+ * the state: being prepared, it is sent back to the queue; linked, it is told. `why` is for the log.
+ */
+void server_close(struct server *server, const char *why);
+
+/* The memory; only from the worker's reaper. */
+void server_free(struct server *server);
+
+/*
+ * Takes one whole message off the bytes: returns its size, or 0 when more bytes are needed, or when the
+ * message is malformed or longer than WIRE_INSPECT_MAX (the server is closed then). For the states in
+ * which every message must be seen whole.
+ */
+size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
+			   struct server_message *message);
+
+/* Sends bytes. */
+void server_send(struct server *server, const void *data, size_t len);
+
+/* Must finish within server_connect_timeout; server_on_time says that it did. */
+void server_hurry(struct server *server);
+void server_on_time(struct server *server);
+
+/* Has all been answered, and is no transaction open? Then and only then it may leave its client. */
+bool server_is_settled(const struct server *server);
+
+/* Is it in this tenant's context, with nothing of anyone else's left? */
+bool server_is_sealed_to(const struct server *server, const struct tenant *tenant);
+
+/* ---- backend.c: login and self-check; bytes used ---- */
+size_t backend_consume(struct server *server, const uint8_t *data, size_t len);
+void backend_connected(struct server *server);
+void backend_login_free(struct server *server);
+const char *backend_failure(const struct server *server);
+enum reason backend_failure_reason(const struct server *server);
+
+/* ---- handover.c ---- */
+
+/* The backend, idle in the pool a moment ago, is to serve this client. */
+void handover_start(struct server *server, struct client *client);
+size_t handover_consume(struct server *server, const uint8_t *data, size_t len);
+
+/* A linked backend lost its context: restores it under the client that keeps it. */
+void handover_restore(struct server *server);
+
+/* A client that kept the backend has left: DISCARD ALL, then back to the pool. */
+void handover_clean(struct server *server);
+
+/* ---- relay.c ---- */
+size_t relay_from_server(struct server *server, const uint8_t *data, size_t len);
+
+/* The linked backend is settled: gives it back unless its client keeps it. */
+void relay_settle(struct server *server);
+
+/* Unlinks a settled backend from its client, which becomes IDLE, and hands it to the pool. */
+void server_release(struct server *server);
+
+/*
+ * Records a ParameterStatus body and gives its name and value, which stay in the body. False when it is
+ * malformed or out of bounds.
+ */
+bool server_note_parameter(struct server *server, const uint8_t *body, size_t len, const char **name,
+			   const char **value);
+
+/* ---- cancel.c ---- */
+
+/* Asks PostgreSQL to cancel what the backend is doing; the backend stays held until that is done. */
+void cancel_backend(struct server *server);
+
+/* A CancelRequest came in on `fd`, which is taken over and closed when all is done. */
+void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key, size_t key_len);
+
+/* The backend is closed: requests for it go on, but hold nothing any more. */
+void cancel_forget(struct server *server);
+
+/* Ends all cancel connections (at shutdown). */
+void cancel_stop(struct worker *worker);
+
+/* Closes cancel connections that got no answer in time. */
+void cancel_tick(struct worker *worker, int64_t now_us);
+
+#endif

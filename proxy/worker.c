@@ -1,0 +1,244 @@
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "proxy/client.h"
+#include "proxy/listener.h"
+#include "proxy/pool.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
+
+#define TICK_US 100000
+#define LINGER_US 2000000 /* how long a client that was told to go may take to read it */
+
+/* ---- addresses ---- */
+
+static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out, const char **why)
+{
+	struct sockaddr_un *address = (struct sockaddr_un *)&out->address;
+	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d", cluster->host,
+			   cluster->port);
+
+	if (len < 0 || (size_t)len >= sizeof address->sun_path) {
+		*why = "the path is too long for a unix socket";
+		return false;
+	}
+	address->sun_family = AF_UNIX;
+	out->len = sizeof *address;
+	return true;
+}
+
+bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out, const char **why)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	char port[16];
+
+	memset(out, 0, sizeof *out);
+	out->cluster = cluster;
+	if (cluster->host[0] == '/')
+		return resolve_unix(cluster, out, why);
+	snprintf(port, sizeof port, "%d", cluster->port);
+	int error = getaddrinfo(cluster->host, port, &hints, &found);
+	if (error) {
+		*why = gai_strerror(error);
+		return false;
+	}
+	memcpy(&out->address, found->ai_addr, found->ai_addrlen);
+	out->len = found->ai_addrlen;
+	freeaddrinfo(found);
+	return true;
+}
+
+/* ---- the loop ---- */
+
+static void on_mailbox(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd, (void)what;
+	mailbox_drain(worker->mailbox);
+}
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd, (void)what;
+	list_each(node, next, &worker->dead_clients)
+		client_free(list_entry(node, struct client, node));
+	list_init(&worker->dead_clients);
+	list_each(node, next, &worker->dead_servers)
+		server_free(list_entry(node, struct server, node));
+	list_init(&worker->dead_servers);
+}
+
+void worker_reap_later(struct worker *worker)
+{
+	event_active(&worker->reap, EV_TIMEOUT, 0);
+}
+
+/*
+ * All limits of one kind are equal, so each list is in order of its deadlines. The first is taken again
+ * and again, since ending one client can change the list behind a saved next pointer.
+ */
+static void expire_logins(struct worker *worker, int64_t now)
+{
+	int64_t limit = worker->conf->client_login_timeout_ms * 1000;
+	struct client *client;
+
+	while (limit > 0 && (client = list_first(&worker->logins, struct client, queue)) != NULL &&
+	       now - client->queue_since_us >= limit)
+		client_fatal(client, REASON_LOGIN_TIMEOUT, NULL);
+}
+
+static void expire_leaving(struct worker *worker, int64_t now)
+{
+	struct client *client;
+
+	while ((client = list_first(&worker->leaving, struct client, queue)) != NULL &&
+	       now - client->queue_since_us >= LINGER_US)
+		client_close(client);
+}
+
+static void expire_waiting(struct worker *worker, int64_t now)
+{
+	int64_t limit = worker->conf->query_wait_timeout_ms * 1000;
+	struct client *client;
+
+	while (limit > 0 && (client = list_first(&worker->waiting, struct client, wait_node)) != NULL &&
+	       now - client->waiting_since_us >= limit)
+		client_fatal(client, REASON_WAIT_TIMEOUT, NULL);
+}
+
+static void expire_servers(struct worker *worker, int64_t now)
+{
+	int64_t limit = worker->conf->server_connect_timeout_ms * 1000;
+	struct server *server;
+
+	while ((server = list_first(&worker->deadlines, struct server, deadline_node)) != NULL &&
+	       now - server->deadline_since_us >= limit)
+		server_close(server, "it took longer than server_connect_timeout");
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+	int64_t now = clock_monotonic_us();
+
+	(void)fd, (void)what;
+	expire_logins(worker, now);
+	expire_leaving(worker, now);
+	expire_waiting(worker, now);
+	expire_servers(worker, now);
+	list_each(node, next, &worker->pools)
+		pool_tick(list_entry(node, struct pool, node), now);
+	cancel_tick(worker, now);
+	listener_tick(worker);
+}
+
+/* ---- life ---- */
+
+static void init_lists(struct worker *worker)
+{
+	struct list *lists[] = {&worker->listeners, &worker->pools,   &worker->cancels,
+				&worker->clients,   &worker->logins,  &worker->leaving,
+				&worker->waiting,   &worker->deadlines, &worker->dead_clients,
+				&worker->dead_servers};
+
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		list_init(lists[i]);
+}
+
+static bool start_events(struct worker *worker)
+{
+	struct timeval tick = {.tv_usec = TICK_US};
+
+	event_assign(&worker->mailbox_event, worker->base, mailbox_fd(worker->mailbox), EV_READ | EV_PERSIST,
+		     on_mailbox, worker);
+	event_assign(&worker->tick, worker->base, -1, EV_PERSIST, on_tick, worker);
+	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
+	return event_add(&worker->mailbox_event, NULL) == 0 && event_add(&worker->tick, &tick) == 0;
+}
+
+struct worker *worker_create(const struct worker_setup *setup)
+{
+	struct worker *worker = calloc(1, sizeof *worker);
+
+	if (!worker)
+		return NULL;
+	worker->conf = setup->conf;
+	worker->keyring = setup->keyring;
+	worker->directory = setup->directory;
+	worker->addresses = setup->addresses;
+	worker->address_count = setup->address_count;
+	init_lists(worker);
+	secret_random(worker->mock_secret, sizeof worker->mock_secret);
+	worker->base = event_base_new();
+	worker->mailbox = mailbox_create();
+	worker->scratch = malloc(WORKER_SCRATCH);
+	worker->settings = settings_table_create();
+	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings && start_events(worker);
+	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
+		ok = listener_open(worker, &worker->conf->listens[i]);
+	if (!ok) {
+		worker_destroy(worker);
+		return NULL;
+	}
+	return worker;
+}
+
+void worker_run(struct worker *worker)
+{
+	event_base_dispatch(worker->base);
+}
+
+void worker_stop(struct worker *worker)
+{
+	if (worker->stopping)
+		return;
+	worker->stopping = true;
+	listener_close_all(worker);
+	list_each(node, next, &worker->clients)
+		client_fatal(list_entry(node, struct client, node), REASON_SHUTDOWN, NULL);
+	list_each(node, next, &worker->pools)
+		pool_destroy(list_entry(node, struct pool, node));
+	cancel_stop(worker);
+
+	/* What the kernel has not taken of the last words by now is not waited for. */
+	event_base_loopexit(worker->base, NULL);
+}
+
+void worker_destroy(struct worker *worker)
+{
+	if (!worker)
+		return;
+	listener_close_all(worker);
+	list_each(node, next, &worker->clients)
+		client_close(list_entry(node, struct client, node));
+	list_each(node, next, &worker->pools)
+		pool_destroy(list_entry(node, struct pool, node));
+	cancel_stop(worker);
+	if (worker->mailbox)
+		mailbox_drain(worker->mailbox);
+	on_reap(-1, 0, worker);
+	if (worker->base) {
+		event_del(&worker->mailbox_event);
+		event_del(&worker->tick);
+		event_del(&worker->reap);
+		event_base_free(worker->base);
+	}
+	mailbox_destroy(worker->mailbox);
+	settings_table_destroy(worker->settings);
+	free(worker->scratch);
+	secret_wipe(worker->mock_secret, sizeof worker->mock_secret);
+	free(worker);
+}

@@ -1,0 +1,98 @@
+/*
+ * worker.h: one data thread: its event loop, and all that lives on it.
+ *
+ * Clients, backends, pools and settings belong to exactly one worker and are touched by its thread alone.
+ * What workers share (configuration, key ring, directory) is read-only or does its own locking.
+ *
+ * Clients and backends are never freed while one of their callbacks may still be on the stack: closing
+ * takes them out of everything at once and leaves the memory to the end of the loop's turn.
+ */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "conf/conf.h"
+#include "policy/guard/guard.h"
+#include "router/directory.h"
+
+struct client;
+struct settings_table;
+
+/* Bytes read from a socket at once, and room for what was left of the read before. */
+#define WORKER_READ_SIZE 65536
+#define WORKER_SCRATCH (2 * WORKER_READ_SIZE)
+
+/* A cluster's address, resolved before the workers start. */
+struct worker_address {
+	const struct conf_cluster *cluster;
+	struct sockaddr_storage address;
+	socklen_t len;
+};
+
+/* What a worker is given. All of it outlives the worker. */
+struct worker_setup {
+	const struct conf *conf;
+	const struct guard_keyring *keyring;
+	struct directory *directory;
+	const struct worker_address *addresses; /* one per cluster of conf */
+	size_t address_count;
+};
+
+struct worker_counters {
+	uint64_t clients, logins_refused, transactions, handovers, handover_failures, reseals, contexts_lost,
+	    backends_opened, backends_refused, cancels;
+};
+
+struct worker {
+	const struct conf *conf;
+	const struct guard_keyring *keyring;
+	struct directory *directory;
+	const struct worker_address *addresses;
+	size_t address_count;
+
+	struct event_base *base;
+	struct mailbox *mailbox;
+	struct event mailbox_event, tick, reap;
+	uint8_t *scratch;
+	uint8_t mock_secret[32];
+	struct settings_table *settings;
+
+	struct list listeners, pools, cancels;
+	struct list clients;	 /* all */
+	struct list logins;	 /* not yet welcome, oldest first */
+	struct list leaving;	 /* told to go, oldest first */
+	struct list waiting;	 /* for a backend, oldest first */
+	struct list deadlines;	 /* backends that must finish a step, oldest first */
+	struct list dead_clients, dead_servers;
+	struct client *by_pid;	 /* uthash over the pids of our cancel keys */
+	size_t client_count;
+	bool stopping;
+	struct worker_counters counters;
+};
+
+/* NULL when memory or descriptors are out, or a listener cannot be opened (logged). */
+struct worker *worker_create(const struct worker_setup *setup);
+
+/* Runs the loop until worker_stop. */
+void worker_run(struct worker *worker);
+
+/* From the worker's own thread: ends all sessions with 57P01 and leaves the loop. */
+void worker_stop(struct worker *worker);
+void worker_destroy(struct worker *worker);
+
+/* Resolves the host of a cluster (blocking). False with the reason in *why. */
+bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out, const char **why);
+
+/* Asks for worker->reap to run when this turn is over. */
+void worker_reap_later(struct worker *worker);
+
+#endif
