@@ -89,6 +89,11 @@ bool sandbox_dir_places(struct sandbox *sandbox);
 /* Removes the sockets' folder when it is not under the sandbox's own. */
 void sandbox_dir_leave_run(struct sandbox *sandbox);
 
+/* Writes a file of the folder, mode 0600, whole or not at all; it belongs to the folder's
+ * owner. */
+bool sandbox_write_file(const struct sandbox *sandbox, const char *name, const char *content,
+						size_t length);
+
 bool sandbox_state_write(const struct sandbox *sandbox);
 
 /* Reads the two passwords, or draws them and writes their files. */

@@ -53,7 +53,7 @@ bool sandbox_port_is_free(int port)
 
 int sandbox_port_choose(void)
 {
-	struct sockaddr_in address;
+	struct sockaddr_in address = {.sin_family = AF_INET};
 	socklen_t length = sizeof address;
 	int fd = bind_loopback(0), port = 0;
 
@@ -272,25 +272,22 @@ static bool choose_port(struct sandbox *sandbox)
 
 static bool launch(struct sandbox *sandbox, int log)
 {
+	static const char addresses[] = "--listen_addresses=" SANDBOX_HOST;
 	char *program = sandbox_text("%s/postgres", sandbox->programs);
-	char *port = sandbox_text("port=%d", sandbox->postgres_port);
-	char *sockets = sandbox_text("unix_socket_directories=%s", sandbox->run);
-	const char *const argv[] = {"postgres",
-								"-D",
-								sandbox->data,
-								"-c",
-								"listen_addresses=" SANDBOX_HOST,
-								"-c",
-								port,
-								"-c",
-								sockets,
-								"-c",
-								"max_connections=100",
-								"-c",
-								"shared_buffers=64MB",
-								"-c",
-								"cluster_name=bulkhead-sandbox",
-								NULL};
+	char *port = sandbox_text("--port=%d", sandbox->postgres_port);
+	char *sockets = sandbox_text("--unix_socket_directories=%s", sandbox->run);
+	const char *const argv[] = {
+		"postgres",
+		"-D",
+		sandbox->data,
+		addresses,
+		port,
+		sockets,
+		"--max_connections=100",
+		"--shared_buffers=64MB",
+		"--cluster_name=bulkhead-sandbox",
+		NULL,
+	};
 	const struct process_spec spec = {
 		.file = program,
 		.argv = argv,

@@ -101,6 +101,37 @@ static bool take_lock(struct sandbox *sandbox)
 	return true;
 }
 
+/* ---- writing ---- */
+
+/* Root may run a user's sandbox, who must be able to read its files afterwards. */
+static bool give_to_owner(const struct sandbox *sandbox, int fd)
+{
+	struct stat about;
+
+	return geteuid() != 0 ||
+		   (stat(sandbox->dir, &about) == 0 && fchown(fd, about.st_uid, about.st_gid) == 0);
+}
+
+bool sandbox_write_file(const struct sandbox *sandbox, const char *name, const char *content,
+						size_t length)
+{
+	char *path = sandbox_path(sandbox, name);
+	const char *why = NULL;
+	bool done = secret_write_file(path, content, length, &why);
+	int fd = done ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+
+	if (done && (fd < 0 || !give_to_owner(sandbox, fd))) {
+		why = strerror(errno);
+		done = false;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (!done)
+		sandbox_complain("cannot write %s: %s", path, why);
+	free(path);
+	return done;
+}
+
 /* ---- state ---- */
 
 static void read_state_line(struct sandbox *sandbox, char *line)
@@ -160,23 +191,19 @@ static void write_place(FILE *file, const struct sandbox *sandbox, const char *n
 
 bool sandbox_state_write(const struct sandbox *sandbox)
 {
-	char *path = sandbox_path(sandbox, "state"), *content = NULL;
-	const char *why = "out of memory";
+	char *content = NULL;
 	size_t length = 0;
 	FILE *file = open_memstream(&content, &length);
-	bool done = false;
 
-	if (file) {
-		write_place(file, sandbox, "data", sandbox->data);
-		write_place(file, sandbox, "run", sandbox->run);
-		fprintf(file, "postgres_port=%d\ncomplete=%s\n", sandbox->postgres_port,
-				sandbox->complete ? "yes" : "no");
-		done = fclose(file) == 0 && secret_write_file(path, content, length, &why);
-	}
-	if (!done)
-		sandbox_complain("cannot write %s: %s", path, why);
+	if (!file)
+		return sandbox_complain("out of memory");
+	write_place(file, sandbox, "data", sandbox->data);
+	write_place(file, sandbox, "run", sandbox->run);
+	fprintf(file, "postgres_port=%d\ncomplete=%s\n", sandbox->postgres_port,
+			sandbox->complete ? "yes" : "no");
+
+	bool done = fclose(file) == 0 && sandbox_write_file(sandbox, "state", content, length);
 	free(content);
-	free(path);
 	return done;
 }
 
@@ -362,22 +389,26 @@ static char *draw_password(void)
 	return password;
 }
 
-static char *read_or_draw(const struct sandbox *sandbox, const char *name)
+static char *read_password(const char *path)
 {
-	char *path = sandbox_path(sandbox, name), *password;
 	const char *why = NULL;
+	char *password = secret_read_file(path, PASSWORD_LIMIT, &why);
 
-	if (access(path, F_OK) == 0) {
-		password = secret_read_file(path, PASSWORD_LIMIT, &why);
-	} else {
-		password = draw_password();
-		if (!secret_write_file(path, password, strlen(password), &why)) {
-			secret_free(password);
-			password = NULL;
-		}
-	}
 	if (!password)
 		sandbox_complain("%s: %s", path, why);
+	return password;
+}
+
+static char *read_or_draw(const struct sandbox *sandbox, const char *name)
+{
+	char *path = sandbox_path(sandbox, name);
+	bool known = access(path, F_OK) == 0;
+	char *password = known ? read_password(path) : draw_password();
+
+	if (!known && !sandbox_write_file(sandbox, name, password, strlen(password))) {
+		secret_free(password);
+		password = NULL;
+	}
 	free(path);
 	return password;
 }
@@ -394,6 +425,10 @@ int sandbox_log_open(const struct sandbox *sandbox, const char *name)
 	char *path = sandbox_path(sandbox, name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
+	if (fd >= 0 && !give_to_owner(sandbox, fd)) {
+		close(fd);
+		fd = -1;
+	}
 	if (fd < 0)
 		sandbox_complain("cannot open %s: %s", path, strerror(errno));
 	free(path);

@@ -85,14 +85,9 @@ static void print_env(FILE *file, char *const *pairs)
 static bool finish(const struct sandbox *sandbox, const char *name, FILE *file, char **content,
 				   const size_t *length)
 {
-	char *path = sandbox_path(sandbox, name);
-	const char *why = "out of memory";
-	bool done = fclose(file) == 0 && secret_write_file(path, *content, *length, &why);
+	bool done = fclose(file) == 0 && sandbox_write_file(sandbox, name, *content, *length);
 
-	if (!done)
-		sandbox_complain("cannot write %s: %s", path, why);
 	secret_free(*content);
-	free(path);
 	return done;
 }
 
