@@ -19,7 +19,8 @@ static void add_line(struct conf_errors *errors, struct buf *line, bool done)
 	errors->lines[errors->count++] = (char *)buf_data(line);
 }
 
-static bool append_message(struct buf *line, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static bool
+append_message(struct buf *line, const char *format, va_list args)
 {
 	char *message = NULL;
 	bool done = vasprintf(&message, format, args) >= 0 && buf_appendf(line, "%s", message);
