@@ -1,0 +1,250 @@
+/*
+ * bulkhead serve: the proxy itself, in the foreground.
+ *
+ * This file joins the rooms: settings, key ring, the control thread with its look-ups, the directory
+ * between, and the data workers. The main thread waits for signals and does nothing else.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "admin/control.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "conf/conf.h"
+#include "policy/guard/guard.h"
+#include "proxy/worker.h"
+#include "router/directory.h"
+
+#define WORKER_STACK (16u << 20) /* bytes; parsing SQL recurses */
+
+/* Everything that runs, in the order in which it is started. */
+struct service {
+	struct conf *conf;
+	struct guard_keyring *keyring;
+	struct worker_address *addresses;
+	struct control *control;
+	struct directory *directory;
+	struct worker *worker;
+	pthread_t thread;
+	bool running;
+};
+
+static void usage(FILE *out)
+{
+	fprintf(out,
+		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
+		"\n"
+		"Serves clients until SIGTERM or SIGINT. Logs to standard error.\n"
+		"\n"
+		"%s"
+		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
+		"      --dump-config            print the effective settings without secrets, and exit\n"
+		"  -h, --help                   this text\n",
+		options_help);
+}
+
+/* ---- starting ---- */
+
+/* Every client and every backend is a descriptor: ask for as many as we are allowed. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static bool resolve_clusters(struct service *service)
+{
+	const struct conf *conf = service->conf;
+	const char *why = NULL;
+
+	service->addresses = calloc(conf->cluster_count + 1, sizeof *service->addresses);
+	for (size_t i = 0; service->addresses && i < conf->cluster_count; i++) {
+		if (!worker_resolve(&conf->clusters[i], &service->addresses[i], &why)) {
+			log_event(LOG_ERROR, "serve.resolve", "cluster", conf->clusters[i].name, "host",
+				  conf->clusters[i].host, "error", why, NULL);
+			return false;
+		}
+	}
+	return service->addresses != NULL;
+}
+
+static bool load_keys(struct service *service)
+{
+	const char *why = NULL;
+
+	service->keyring = guard_keyring_load(service->conf->guard_key_file, &why);
+	if (!service->keyring)
+		log_event(LOG_ERROR, "serve.keys", "file", service->conf->guard_key_file, "error", why, NULL);
+	return service->keyring != NULL;
+}
+
+static void *run_worker(void *arg)
+{
+	worker_run(arg);
+	return NULL;
+}
+
+static bool start_worker(struct service *service)
+{
+	struct worker_setup setup = {
+	    .conf = service->conf,
+	    .keyring = service->keyring,
+	    .directory = service->directory,
+	    .addresses = service->addresses,
+	    .address_count = service->conf->cluster_count,
+	};
+	pthread_attr_t attributes;
+
+	service->worker = worker_create(&setup);
+	if (!service->worker)
+		return false;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, WORKER_STACK);
+	int error = pthread_create(&service->thread, &attributes, run_worker, service->worker);
+	pthread_attr_destroy(&attributes);
+	service->running = error == 0;
+	if (error)
+		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
+	return service->running;
+}
+
+static bool start(struct service *service)
+{
+	const struct conf *conf = service->conf;
+
+	if (!load_keys(service) || !resolve_clusters(service))
+		return false;
+	service->control = control_start(conf);
+	if (!service->control)
+		return false;
+	service->directory = directory_create(control_mailbox(service->control), control_source(service->control),
+					      conf->directory_ttl_ms, conf->directory_cache_size);
+	return service->directory && start_worker(service);
+}
+
+/* ---- stopping ---- */
+
+struct stop_letter {
+	struct letter letter;
+	struct worker *worker;
+};
+
+static void deliver_stop(struct letter *letter)
+{
+	/* `letter` is the first member. */
+	worker_stop(((struct stop_letter *)letter)->worker);
+}
+
+static void stop(struct service *service)
+{
+	struct stop_letter letter = {{NULL, deliver_stop}, service->worker};
+
+	if (service->running) {
+		mailbox_post(service->worker->mailbox, &letter.letter);
+		pthread_join(service->thread, NULL);
+	}
+	worker_destroy(service->worker);
+	control_stop(service->control);
+	directory_destroy(service->directory);
+	guard_keyring_destroy(service->keyring);
+	free(service->addresses);
+	conf_destroy(service->conf);
+}
+
+/* ---- the command ---- */
+
+/* Blocked before any thread starts, so that only sigwait sees them. */
+static void block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGQUIT);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+}
+
+static int serve(struct conf *conf)
+{
+	struct service service = {.conf = conf};
+	sigset_t signals;
+	int got = 0;
+
+	log_set_level(conf->log_level);
+	log_set_format(conf->log_format);
+	block_signals(&signals);
+	raise_descriptor_limit();
+	bool started = start(&service);
+	if (started) {
+		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
+		while (sigwait(&signals, &got) != 0)
+			continue;
+		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
+	}
+	stop(&service);
+	return started ? CLI_DONE : CLI_FAILED;
+}
+
+static int run(const struct options *options, bool dump)
+{
+	struct conf *conf = options_load(options, stderr);
+
+	if (!conf)
+		return CLI_FAILED;
+	if (!dump)
+		return serve(conf);
+	conf_dump(conf, stdout);
+	conf_destroy(conf);
+	return CLI_DONE;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+	enum { OPTION_DUMP = OPTION_SET + 1 };
+	static const struct option longs[] = {OPTIONS_LONG,
+					      {"test", no_argument, NULL, 't'},
+					      {"dump-config", no_argument, NULL, OPTION_DUMP},
+					      {"help", no_argument, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
+	struct options options;
+	bool dump = false, test = false;
+	int option, result = CLI_USAGE;
+
+	options_init(&options);
+	while ((option = getopt_long(argc, argv, OPTIONS_SHORT "th", longs, NULL)) != -1) {
+		if (option == 'h') {
+			usage(stdout);
+			result = CLI_DONE;
+			goto out;
+		}
+		if (option == 't')
+			test = true;
+		else if (option == OPTION_DUMP)
+			dump = true;
+		else if (!options_take(&options, option, optarg)) {
+			usage(stderr);
+			goto out;
+		}
+	}
+	if (optind < argc)
+		fprintf(stderr, "serve: \"%s\" is one word too many\n", argv[optind]);
+	else if (test)
+		result = check_settings(&options);
+	else
+		result = run(&options, dump);
+out:
+	options_fini(&options);
+	return result;
+}

@@ -1,0 +1,185 @@
+"""A whole Bulkhead for tests: PostgreSQL with guard, control schema and a small shop, tenants, and the proxy.
+
+    stand = Stand(template).start()
+    with stand.proxy() as proxy:                 # settings as keywords: proxy(pool={"default_pool_size": 1})
+        with proxy.connect("acme") as connection: ...
+    stand.remove()
+
+Tenants are `acme`, `acme-labs` below it, and `globex`. The principal `shop` reaches all of them. Table
+`orders` (uuid key, protected by id) holds rows of each tenant that carry its name in `item`; `tickets` is
+keyed by the tenants' bigint keys. The control schema and the data share one database.
+"""
+
+import os
+import secrets
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from harness.postgres import HOST, PG_BIN, Postgres, free_port
+from harness.program import PROGRAM
+
+DATABASE = "shop"
+PRINCIPAL = "shop"
+TENANTS = {"acme": 101, "acme-labs": 102, "globex": 103}  # slug: external key
+ROWS = 20  # orders of each tenant
+
+SHOP = """
+CREATE ROLE shop_owner NOLOGIN;
+CREATE TABLE orders (
+    tenant_id uuid NOT NULL, id bigint NOT NULL, item text NOT NULL, PRIMARY KEY (tenant_id, id));
+CREATE TABLE tickets (
+    account bigint NOT NULL, id bigint NOT NULL, body text NOT NULL, PRIMARY KEY (account, id));
+ALTER TABLE orders OWNER TO shop_owner;
+ALTER TABLE tickets OWNER TO shop_owner;
+SELECT bulkhead.protect('orders', 'tenant_id');
+SELECT bulkhead.protect('tickets', 'account', 'key');
+GRANT SELECT, INSERT, UPDATE, DELETE ON orders, tickets TO bulkhead_app;
+"""
+
+
+def run(*arguments, **more):
+    """Runs the program; a failure shows what it printed."""
+    done = subprocess.run([PROGRAM, *map(str, arguments)], text=True, capture_output=True, check=False, **more)
+    if done.returncode != 0:
+        raise AssertionError(f"bulkhead {arguments[0]} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Stand:
+    def __init__(self, template, hardening="standard", settings=None):
+        self.hardening = hardening
+        self.postgres = Postgres(template, settings)
+        self.folder = Path(tempfile.mkdtemp(prefix="bulkhead-stand-"))
+        self.keys = self.folder / "keys"
+        self.password = secrets.token_hex(12)
+        self.ids = {}
+
+    def start(self):
+        self.postgres.start()
+        with self.admin("postgres") as admin:
+            admin.execute(f"CREATE DATABASE {DATABASE}")
+        run("init", "--dsn", self.postgres.conninfo(DATABASE), "--hardening", self.hardening, "--keys", self.keys)
+        with self.admin() as admin:
+            admin.execute(SHOP)
+        for slug, key in TENANTS.items():
+            parent = ("--parent", "acme") if slug == "acme-labs" else ()
+            self.command("tenant", "create", slug, "--key", key, *parent)
+        password_file = self.folder / "shop.password"
+        password_file.touch(0o600)
+        password_file.write_text(self.password + "\n")
+        self.command("principal", "create", PRINCIPAL, "--home", "acme", "--reach", "all",
+                     "--password-file", password_file)
+        self._fill()
+        return self
+
+    def command(self, *arguments):
+        """A subcommand on the control schema."""
+        return run(*arguments, env={**os.environ, "CONTROL_DSN": self.postgres.conninfo(DATABASE)})
+
+    def _fill(self):
+        with self.admin() as admin:
+            rows = admin.execute("SELECT slug, id FROM bulkhead_control.tenant").fetchall()
+            self.ids = {slug: str(tenant) for slug, tenant in rows}
+            for slug, key in TENANTS.items():
+                admin.execute("INSERT INTO orders SELECT %s, n, %s || ' ' || n FROM generate_series(1, %s) n",
+                              (self.ids[slug], slug, ROWS))
+                admin.execute("INSERT INTO tickets SELECT %s, n, %s || ' ' || n FROM generate_series(1, %s) n",
+                              (key, slug, ROWS))
+
+    def admin(self, dbname=DATABASE, **more):
+        return self.postgres.connect(dbname, **more)
+
+    def remove(self):
+        self.postgres.remove()
+        subprocess.run(["rm", "-rf", self.folder], check=True)
+
+    @contextmanager
+    def proxy(self, **sections):
+        proxy = Proxy(self, sections)
+        try:
+            yield proxy.start()
+        finally:
+            proxy.stop()
+
+
+class Proxy:
+    """A running `bulkhead serve`. `sections` are INI sections over the stand's own."""
+
+    def __init__(self, stand, sections):
+        self.stand = stand
+        self.port = free_port()
+        self.socket_dir = stand.folder
+        self.process = None
+        self.log = stand.folder / f"bulkhead-{self.port}.log"
+        self.config = stand.folder / f"bulkhead-{self.port}.ini"
+        self.wrapper = os.environ.get("BULKHEAD_WRAPPER", "").split()
+        postgres = stand.postgres
+        settings = {
+            "listen:default": {"listen_addr": HOST, "listen_port": self.port,
+                               "unix_socket_dir": self.socket_dir},
+            "cluster:default": {"host": HOST, "port": postgres.port, "database": DATABASE,
+                                "login": "bulkhead_pool", "password_file": stand.keys / "pool.password"},
+            "control": {"dsn": f"host={HOST} port={postgres.port} dbname={DATABASE} user=bulkhead_sidecar",
+                        "password_file": stand.keys / "sidecar.password"},
+            "guard": {"key_file": stand.keys / "guard.key"},
+            "pool": {"default_pool_size": 4, "query_wait_timeout": 20},
+            "log": {"level": "debug", "format": "json"},
+        }
+        for name, values in sections.items():
+            settings.setdefault(name.replace("__", ":"), {}).update(values)
+        self.config.write_text("".join(
+            f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+            for name, values in settings.items()))
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([*self.wrapper, PROGRAM, "serve", "-c", self.config],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while '"serve.ready"' not in self.log_text():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"bulkhead did not start:\n{self.log_text()}")
+            time.sleep(0.02)
+        return self
+
+    def stop(self):
+        """SIGTERM must end it cleanly; a sanitizer's finding would show in the exit code."""
+        if self.process is None:
+            return
+        crashed = self.process.poll()
+        if crashed is None:
+            self.process.terminate()
+            crashed = self.process.wait(30)
+        self.process = None
+        if crashed != 0:
+            raise AssertionError(f"bulkhead ended with {crashed}:\n{self.log_text()[-6000:]}")
+
+    def log_text(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def conninfo(self, tenant=None, user=None, password=None, dbname=DATABASE, unix=False, **more):
+        """The tenant is chosen by the user's name, as `shop.acme`."""
+        user = user or (f"{PRINCIPAL}.{tenant}" if tenant else PRINCIPAL)
+        return psycopg.conninfo.make_conninfo(
+            host=str(self.socket_dir) if unix else HOST, port=self.port, dbname=dbname, user=user,
+            password=self.stand.password if password is None else password, **more)
+
+    def connect(self, tenant=None, autocommit=True, **more):
+        return psycopg.connect(self.conninfo(tenant, **more), autocommit=autocommit)
+
+    def psql(self, tenant, *arguments, stdin="", **more):
+        """Runs psql without start-up file; returns the finished process, whatever its exit code."""
+        return subprocess.run([PG_BIN / "psql", "-X", "-d", self.conninfo(tenant, **more), *map(str, arguments)],
+                              input=stdin, text=True, capture_output=True, check=False, timeout=60)
+
+    def backends(self):
+        """Process ids of the pool's backends."""
+        with self.stand.admin() as admin:
+            rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'bulkhead_pool' "
+                                 "AND backend_type = 'client backend' ORDER BY pid").fetchall()
+        return [pid for (pid,) in rows]
