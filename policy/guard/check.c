@@ -1,0 +1,119 @@
+/*
+ * The self-check of a new backend. The server's half is bulkhead.self_check() in check.sql.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/encode.h"
+#include "policy/guard/guard.h"
+
+#define GUARD_VERSION   "1"    /* of begin.sql and schema.sql */
+#define POSTGRES_OLDEST 150000 /* GRANT SET ON PARAMETER came with 15 */
+
+const char guard_probe_sql[] = "SET backtrace_functions = 'bulkhead_probe'";
+
+const char guard_check_sql[] = "SELECT server_version, login, context, row_security, "
+							   "guard_version, installation, clock_ms, faults"
+							   " FROM bulkhead.self_check()";
+
+enum {
+	FIELD_SERVER_VERSION,
+	FIELD_LOGIN,
+	FIELD_CONTEXT,
+	FIELD_ROW_SECURITY,
+	FIELD_GUARD_VERSION,
+	FIELD_INSTALLATION,
+	FIELD_CLOCK_MS,
+	FIELD_FAULTS,
+};
+
+static bool read_number(const char *text, int64_t *out)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*out = strtoll(text, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+static bool is_id(const char *text)
+{
+	struct uuid id;
+
+	return strlen(text) == UUID_HEX_SIZE - 1 && uuid_parse(text, UUID_HEX_SIZE - 1, &id);
+}
+
+static bool judge_server(const char *const fields[], struct buf *why)
+{
+	int64_t version;
+
+	if (!read_number(fields[FIELD_SERVER_VERSION], &version) || version < POSTGRES_OLDEST) {
+		buf_appendf(why,
+					"server_version_num is %s; the sealed context needs PostgreSQL 15 or later",
+					fields[FIELD_SERVER_VERSION]);
+		return false;
+	}
+	if (strcmp(fields[FIELD_GUARD_VERSION], GUARD_VERSION) != 0) {
+		buf_appendf(
+			why,
+			"the database has version %s of the guard, this program needs " GUARD_VERSION
+			"; run bulkhead init of this version on it",
+			fields[FIELD_GUARD_VERSION]);
+		return false;
+	}
+	return true;
+}
+
+static bool judge_login(const char *const fields[], struct buf *why)
+{
+	if (fields[FIELD_FAULTS][0]) {
+		buf_appendf(why, "login %s: %s", fields[FIELD_LOGIN], fields[FIELD_FAULTS]);
+		return false;
+	}
+	if (fields[FIELD_CONTEXT][0]) {
+		buf_appendf(why, "backtrace_functions is not empty on a new connection; take it out of "
+						 "postgresql.conf, ALTER SYSTEM, ALTER DATABASE and ALTER ROLE");
+		return false;
+	}
+	if (strcmp(fields[FIELD_ROW_SECURITY], "on") != 0) {
+		buf_appendf(why, "row_security is %s on a new connection; it must be on",
+					fields[FIELD_ROW_SECURITY]);
+		return false;
+	}
+	return true;
+}
+
+static bool read_server(const char *const fields[], int64_t now_ms, struct guard_server *server,
+						struct buf *why)
+{
+	int64_t clock_ms;
+
+	if (!is_id(fields[FIELD_INSTALLATION]) || !read_number(fields[FIELD_CLOCK_MS], &clock_ms)) {
+		buf_appendf(why,
+					"bulkhead.self_check() did not answer in its own form; run bulkhead init");
+		return false;
+	}
+	memcpy(server->id, fields[FIELD_INSTALLATION], UUID_HEX_SIZE);
+	server->clock_offset_ms = clock_ms - now_ms;
+	return true;
+}
+
+bool guard_check_judge(const char *const fields[], size_t count, int64_t now_ms,
+					   struct guard_server *server, struct buf *why)
+{
+	if (count != GUARD_CHECK_COLUMNS) {
+		buf_appendf(why, "bulkhead.self_check() gave %zu columns; run bulkhead init", count);
+		return false;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (!fields[i]) {
+			buf_appendf(why, "bulkhead.self_check() gave a NULL; run bulkhead init");
+			return false;
+		}
+	}
+	return judge_server(fields, why) && judge_login(fields, why) &&
+		   read_server(fields, now_ms, server, why);
+}

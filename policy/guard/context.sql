@@ -1,0 +1,62 @@
+-- Who is speaking: what policies and column defaults call.
+--
+-- These bodies are parsed here and now, so nothing in a caller's search_path can change their meaning, and
+-- the planner puts them in the place of the call. They return a value or raise, never NULL:
+-- BH001 there is no tenant; BH002 the tenant has no external key, or none that fits.
+--
+-- Call them as (SELECT bulkhead.tenant_id()): once per statement. A bare call costs its price for each row.
+
+CREATE OR REPLACE FUNCTION bulkhead.no_context() RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $no_context$
+BEGIN
+	RAISE EXCEPTION 'no tenant is set for this session'
+		USING ERRCODE = 'BH001', HINT = 'Connect through Bulkhead, as a tenant.';
+END
+$no_context$;
+
+-- The tenant's id. A login of a tenant's own (t_ and 32 hex digits) is context enough.
+CREATE OR REPLACE FUNCTION bulkhead.tenant_id() RETURNS uuid
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN coalesce(nullif(left(current_setting('backtrace_functions'), 32), ''),
+	                substring(session_user::text FROM '^t_([0-9a-f]{32})$'),
+	                bulkhead.no_context())::uuid;
+
+CREATE OR REPLACE FUNCTION bulkhead.no_key() RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $no_key$
+BEGIN
+	RAISE EXCEPTION 'tenant % has no external key', bulkhead.tenant_id()
+		USING ERRCODE = 'BH002', HINT = 'This table names tenants by a key of the application: give the tenant one.';
+END
+$no_key$;
+
+-- The tenant's external key, the application's own name for it.
+CREATE OR REPLACE FUNCTION bulkhead.tenant_key() RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN coalesce(nullif(convert_from(decode(substr(current_setting('backtrace_functions'), 34), 'hex'), 'UTF8'), ''),
+	                bulkhead.no_key());
+
+-- Returns `given` when it is written the one way that its type writes it; '042' must not be tenant '42'.
+CREATE OR REPLACE FUNCTION bulkhead.canonical(given text, written text) RETURNS text
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $canonical$
+BEGIN
+	IF given <> written THEN
+		RAISE EXCEPTION 'the tenant''s external key "%" is not in the form "%"', given, written
+			USING ERRCODE = 'BH002', HINT = 'Write the key as PostgreSQL writes a value of the column''s type.';
+	END IF;
+	RETURN given;
+END
+$canonical$;
+
+CREATE OR REPLACE FUNCTION bulkhead.tenant_key_bigint() RETURNS bigint
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN bulkhead.canonical(bulkhead.tenant_key(), bulkhead.tenant_key()::bigint::text)::bigint;
+
+CREATE OR REPLACE FUNCTION bulkhead.tenant_key_uuid() RETURNS uuid
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN bulkhead.canonical(bulkhead.tenant_key(), bulkhead.tenant_key()::uuid::text)::uuid;

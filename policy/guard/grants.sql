@@ -1,0 +1,29 @@
+-- Who may call what. Everything is taken from everyone first, so that an upgrade leaves nothing behind.
+
+REVOKE ALL ON SCHEMA bulkhead FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA bulkhead FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA bulkhead FROM PUBLIC, bulkhead_app;
+
+GRANT USAGE ON SCHEMA bulkhead TO PUBLIC;
+
+-- The context, which policies and defaults read for every role.
+GRANT EXECUTE ON FUNCTION bulkhead.guard_version(), bulkhead.no_context(), bulkhead.no_key(),
+	bulkhead.tenant_id(), bulkhead.tenant_key(), bulkhead.canonical(text, text),
+	bulkhead.tenant_key_bigint(), bulkhead.tenant_key_uuid() TO PUBLIC;
+GRANT EXECUTE ON PROCEDURE bulkhead.reset_all() TO PUBLIC;
+
+-- protect and unprotect do what their caller may do to the table, and no more.
+GRANT EXECUTE ON FUNCTION bulkhead.protect(regclass, name, text), bulkhead.unprotect(regclass),
+	bulkhead.family(regclass), bulkhead.require_owner(regclass), bulkhead.require_protectable(regclass),
+	bulkhead.tenant_roles(), bulkhead.unsafe_privileges(regclass), bulkhead.remember(regclass, name),
+	bulkhead.forget(regclass), bulkhead.tenant_expression(regclass, name, text),
+	bulkhead.set_policies(regclass, name, text), bulkhead.take_unsafe_privileges(regclass),
+	bulkhead.set_tenant_default(regclass, name, text), bulkhead.protect_relation(regclass, name, text),
+	bulkhead.unprotect_relation(regclass), bulkhead.protection_warnings(regclass, name) TO PUBLIC;
+
+DO $grants$
+BEGIN
+	EXECUTE format('GRANT EXECUTE ON FUNCTION bulkhead.enter(text, text, text, text, text), bulkhead.self_check() TO %I',
+	               current_setting('bulkhead.pool_login'));
+END
+$grants$;

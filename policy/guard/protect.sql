@@ -1,0 +1,331 @@
+-- protect() and unprotect(): row security on a table whose rows belong to tenants.
+--
+-- Both are for the table's owner or a superuser and run with the caller's rights. What protect found is
+-- written down by remember(), with the guard's rights and from the catalogues only, so that what unprotect
+-- later runs is nothing that a table's owner could have made up.
+
+-- The table, its partitions and its inheritance children, at every level.
+CREATE OR REPLACE FUNCTION bulkhead.family(root regclass) RETURNS SETOF regclass
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		WITH RECURSIVE member (relation) AS (
+			SELECT family.root::oid
+			UNION
+			SELECT i.inhrelid FROM pg_inherits AS i JOIN member AS m ON i.inhparent = m.relation
+		)
+		SELECT m.relation::regclass FROM member AS m ORDER BY m.relation <> family.root, m.relation;
+	END;
+
+-- Raises unless the session's login may act for the owner of the table.
+CREATE OR REPLACE FUNCTION bulkhead.require_owner(relation regclass) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $require_owner$
+BEGIN
+	IF (SELECT pg_has_role(session_user, c.relowner, 'MEMBER') FROM pg_class AS c
+	     WHERE c.oid = require_owner.relation) IS NOT TRUE THEN
+		RAISE insufficient_privilege USING MESSAGE = format('must be owner of table %s', relation);
+	END IF;
+END
+$require_owner$;
+
+-- Who stands for tenants: PUBLIC (0), bulkhead_app and its members, the pool's logins among them.
+CREATE OR REPLACE FUNCTION bulkhead.tenant_roles() RETURNS SETOF oid
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		SELECT 0::oid
+		UNION ALL
+		SELECT r.oid FROM pg_roles AS r
+		 WHERE NOT r.rolsuper AND pg_has_role(r.oid, to_regrole('bulkhead_app')::oid, 'MEMBER');
+	END;
+
+-- Privileges that row security does not reach, as `PRIVILEGE grantee`: TRUNCATE takes all rows, a trigger
+-- runs in others' statements, a foreign key tells whether a row exists and keeps it from going.
+CREATE OR REPLACE FUNCTION bulkhead.unsafe_privileges(relation regclass) RETURNS SETOF text
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		SELECT DISTINCT a.privilege_type || ' '
+		       || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+		  FROM pg_class AS c,
+		       LATERAL (SELECT c.relacl UNION ALL
+		                SELECT t.attacl FROM pg_attribute AS t WHERE t.attrelid = c.oid) AS acl (items),
+		       LATERAL aclexplode(acl.items) AS a
+		 WHERE c.oid = unsafe_privileges.relation
+		   AND a.privilege_type IN ('TRUNCATE', 'TRIGGER', 'REFERENCES')
+		   AND a.grantee <> c.relowner
+		   AND a.grantee IN (SELECT bulkhead.tenant_roles())
+		 ORDER BY 1;
+	END;
+
+-- Writes down how the table is now, unless that was done when it was first protected; returns the record.
+CREATE OR REPLACE FUNCTION bulkhead.remember(relation regclass, tenant_column name)
+	RETURNS bulkhead.protection
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $remember$
+#variable_conflict error
+DECLARE
+	record bulkhead.protection;
+BEGIN
+	PERFORM bulkhead.require_owner(remember.relation);
+	DELETE FROM bulkhead.protection AS p
+	 WHERE NOT EXISTS (SELECT FROM pg_policy AS y
+	                    WHERE y.polrelid = p.relation AND y.polname = 'bulkhead_tenant');
+	INSERT INTO bulkhead.protection AS p
+	SELECT c.oid, t.attname, c.relrowsecurity, c.relforcerowsecurity,
+	       (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d
+	         WHERE d.adrelid = c.oid AND d.adnum = t.attnum AND t.attgenerated = ''),
+	       ARRAY(SELECT bulkhead.unsafe_privileges(c.oid))
+	  FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid
+	 WHERE c.oid = remember.relation AND t.attname = remember.tenant_column AND NOT t.attisdropped
+	ON CONFLICT ON CONSTRAINT protection_pkey DO UPDATE
+	   SET taken = ARRAY(SELECT unnest(p.taken) UNION SELECT unnest(excluded.taken) ORDER BY 1)
+	RETURNING p.* INTO record;
+	RETURN record;
+END
+$remember$;
+
+-- Takes the record out and returns it.
+CREATE OR REPLACE FUNCTION bulkhead.forget(relation regclass) RETURNS bulkhead.protection
+	LANGUAGE plpgsql SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+AS $forget$
+#variable_conflict error
+DECLARE
+	record bulkhead.protection;
+BEGIN
+	PERFORM bulkhead.require_owner(forget.relation);
+	DELETE FROM bulkhead.protection AS p WHERE p.relation = forget.relation RETURNING p.* INTO record;
+	RETURN record;
+END
+$forget$;
+
+-- The expression that a row's tenant column must equal. Columns that no value of the context fits exactly are
+-- refused: a cast that shortens or folds would make one tenant of two.
+CREATE OR REPLACE FUNCTION bulkhead.tenant_expression(relation regclass, tenant_column name, by text)
+	RETURNS text
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $tenant_expression$
+DECLARE
+	type_oid oid;
+	collation_oid oid;
+	expression text;
+BEGIN
+	SELECT atttypid, attcollation INTO type_oid, collation_oid FROM pg_attribute
+	 WHERE attrelid = relation AND attname = tenant_column AND attnum > 0 AND NOT attisdropped;
+	IF NOT FOUND THEN
+		RAISE undefined_column
+			USING MESSAGE = format('column "%s" of table %s does not exist', tenant_column, relation);
+	END IF;
+	WHILE (SELECT typtype = 'd' FROM pg_type WHERE oid = type_oid) LOOP
+		SELECT typbasetype INTO type_oid FROM pg_type WHERE oid = type_oid;
+	END LOOP;
+	IF (SELECT collisdeterministic FROM pg_collation WHERE oid = collation_oid) IS FALSE THEN
+		RAISE feature_not_supported
+			USING MESSAGE = format('column "%s" of table %s takes different texts as equal', tenant_column, relation),
+			      HINT = 'Give it a deterministic collation, "C" for one.';
+	END IF;
+
+	expression := CASE by
+		WHEN 'id' THEN CASE type_oid
+			WHEN 'uuid'::regtype THEN 'bulkhead.tenant_id()'
+			WHEN 'text'::regtype THEN 'bulkhead.tenant_id()::text'
+			WHEN 'varchar'::regtype THEN 'bulkhead.tenant_id()::text' END
+		WHEN 'key' THEN CASE type_oid
+			WHEN 'uuid'::regtype THEN 'bulkhead.tenant_key_uuid()'
+			WHEN 'bigint'::regtype THEN 'bulkhead.tenant_key_bigint()'
+			WHEN 'integer'::regtype THEN 'bulkhead.tenant_key_bigint()::integer'
+			WHEN 'smallint'::regtype THEN 'bulkhead.tenant_key_bigint()::smallint'
+			WHEN 'text'::regtype THEN 'bulkhead.tenant_key()'
+			WHEN 'varchar'::regtype THEN 'bulkhead.tenant_key()' END
+		END;
+	IF expression IS NULL AND by IN ('id', 'key') THEN
+		RAISE datatype_mismatch
+			USING MESSAGE = format('column "%s" of table %s has type %s, which cannot hold a tenant''s %s',
+			                       tenant_column, relation, format_type(type_oid, NULL), by),
+			      HINT = 'by => ''id'' takes uuid, text and varchar; by => ''key'' takes these, smallint, integer and bigint.';
+	ELSIF expression IS NULL THEN
+		RAISE invalid_parameter_value USING MESSAGE = 'by is ''id'' or ''key''';
+	END IF;
+	RETURN expression;
+END
+$tenant_expression$;
+
+-- Sets both policies. The one on the tenant is restrictive, so that no policy of the application's own can be
+-- ORed past it; the permissive one is needed only where nothing else lets rows through.
+CREATE OR REPLACE FUNCTION bulkhead.set_policies(relation regclass, tenant_column name, expression text)
+	RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $set_policies$
+DECLARE
+	condition CONSTANT text := format('%I = (SELECT %s)', tenant_column, expression);
+BEGIN
+	EXECUTE format('DROP POLICY IF EXISTS bulkhead_tenant ON %s', relation);
+	EXECUTE format('DROP POLICY IF EXISTS bulkhead_rows ON %s', relation);
+	EXECUTE format('CREATE POLICY bulkhead_tenant ON %s AS RESTRICTIVE FOR ALL TO PUBLIC USING (%s) WITH CHECK (%s)',
+	               relation, condition, condition);
+	IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = relation AND polpermissive) THEN
+		EXECUTE format('CREATE POLICY bulkhead_rows ON %s FOR ALL TO PUBLIC USING (true) WITH CHECK (true)', relation);
+	END IF;
+	EXECUTE format('ALTER TABLE ONLY %s ENABLE ROW LEVEL SECURITY', relation);
+	EXECUTE format('ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY', relation);
+END
+$set_policies$;
+
+CREATE OR REPLACE FUNCTION bulkhead.take_unsafe_privileges(relation regclass) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $take_unsafe_privileges$
+DECLARE
+	item text;
+BEGIN
+	FOR item IN SELECT * FROM bulkhead.unsafe_privileges(relation) LOOP
+		EXECUTE format('REVOKE %s ON TABLE %s FROM %s CASCADE', split_part(item, ' ', 1), relation,
+		               substr(item, strpos(item, ' ') + 1));
+	END LOOP;
+	FOR item IN SELECT * FROM bulkhead.unsafe_privileges(relation) LOOP
+		RAISE insufficient_privilege
+			USING MESSAGE = format('cannot take %s away on table %s', replace(item, ' ', ' from '), relation),
+			      HINT = 'Someone other than the owner granted it: let that role, or a superuser, revoke it.';
+	END LOOP;
+END
+$take_unsafe_privileges$;
+
+CREATE OR REPLACE FUNCTION bulkhead.set_tenant_default(relation regclass, tenant_column name, expression text)
+	RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $set_tenant_default$
+BEGIN
+	IF (SELECT attgenerated <> '' OR attidentity <> '' FROM pg_attribute
+	     WHERE attrelid = relation AND attname = tenant_column) THEN
+		RAISE WARNING 'column "%" of table % is generated: it keeps its own values', tenant_column, relation;
+	ELSE
+		EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', relation, tenant_column, expression);
+	END IF;
+END
+$set_tenant_default$;
+
+-- Raises when row security would not hold on this relation whatever its policies.
+CREATE OR REPLACE FUNCTION bulkhead.require_protectable(relation regclass) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+AS $require_protectable$
+DECLARE
+	c pg_class;
+BEGIN
+	SELECT * INTO c FROM pg_class WHERE oid = relation;
+	IF NOT FOUND THEN
+		RAISE undefined_table USING MESSAGE = format('table %s does not exist', coalesce(relation::text, 'NULL'));
+	END IF;
+	IF c.relkind NOT IN ('r', 'p') THEN
+		RAISE wrong_object_type
+			USING MESSAGE = format('%s is no table', relation),
+			      HINT = 'Row security works on tables and partitioned tables; a foreign table cannot be a part of one.';
+	END IF;
+	IF c.relowner IN (SELECT bulkhead.tenant_roles()) THEN
+		RAISE insufficient_privilege
+			USING MESSAGE = format('table %s belongs to %s, which tenants'' statements run as', relation,
+			                       pg_get_userbyid(c.relowner)),
+			      HINT = 'An owner can switch row security off: let another role own the table.';
+	END IF;
+END
+$require_protectable$;
+
+CREATE OR REPLACE FUNCTION bulkhead.unprotect_relation(relation regclass) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $unprotect_relation$
+DECLARE
+	before CONSTANT bulkhead.protection := bulkhead.forget(relation);
+	item text;
+BEGIN
+	IF before.relation IS NULL THEN
+		RAISE object_not_in_prerequisite_state USING MESSAGE = format('table %s is not protected', relation);
+	END IF;
+	EXECUTE format('DROP POLICY IF EXISTS bulkhead_tenant ON %s', relation);
+	EXECUTE format('DROP POLICY IF EXISTS bulkhead_rows ON %s', relation);
+	IF NOT before.force_security THEN
+		EXECUTE format('ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY', relation);
+	END IF;
+	IF NOT before.row_security THEN
+		EXECUTE format('ALTER TABLE ONLY %s DISABLE ROW LEVEL SECURITY', relation);
+	END IF;
+	IF (SELECT pg_get_expr(d.adbin, d.adrelid) LIKE '%bulkhead.tenant\_%'
+	      FROM pg_attrdef AS d JOIN pg_attribute AS t ON t.attrelid = d.adrelid AND t.attnum = d.adnum
+	     WHERE d.adrelid = relation AND t.attname = before.tenant_column) THEN
+		EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I %s', relation, before.tenant_column,
+		               coalesce('SET DEFAULT ' || before.previous_default, 'DROP DEFAULT'));
+	END IF;
+	FOREACH item IN ARRAY before.taken LOOP
+		EXECUTE format('GRANT %s ON TABLE %s TO %s', split_part(item, ' ', 1), relation,
+		               substr(item, strpos(item, ' ') + 1));
+	END LOOP;
+END
+$unprotect_relation$;
+
+CREATE OR REPLACE FUNCTION bulkhead.protect_relation(relation regclass, tenant_column name, by text)
+	RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $protect_relation$
+DECLARE
+	expression text;
+	before bulkhead.protection;
+BEGIN
+	PERFORM bulkhead.require_protectable(relation);
+	expression := bulkhead.tenant_expression(relation, tenant_column, by);
+	before := bulkhead.remember(relation, tenant_column);
+	IF before.tenant_column <> tenant_column THEN
+		PERFORM bulkhead.unprotect_relation(relation);
+		PERFORM bulkhead.remember(relation, tenant_column);
+	END IF;
+	PERFORM bulkhead.set_policies(relation, tenant_column, expression);
+	PERFORM bulkhead.set_tenant_default(relation, tenant_column, expression);
+	PERFORM bulkhead.take_unsafe_privileges(relation);
+END
+$protect_relation$;
+
+-- Lets every statement on the table, its partitions and its children see and write the tenant's own rows only.
+-- `by` says what the column holds: 'id', the tenant's id, or 'key', its external key. Doing it again takes in
+-- partitions that have come since.
+CREATE OR REPLACE FUNCTION bulkhead.protect("table" regclass, "column" name, by text DEFAULT 'id') RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $protect$
+DECLARE
+	relation regclass;
+	warning text;
+BEGIN
+	PERFORM bulkhead.require_protectable("table");
+	EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', "table");
+	FOR relation IN SELECT * FROM bulkhead.family("table") LOOP
+		PERFORM bulkhead.protect_relation(relation, "column", by);
+	END LOOP;
+	FOR relation IN SELECT * FROM bulkhead.family("table") LOOP
+		FOR warning IN SELECT * FROM bulkhead.protection_warnings(relation, "column") LOOP
+			RAISE WARNING '%', warning;
+		END LOOP;
+	END LOOP;
+END
+$protect$;
+
+-- Puts back what protect found, on the table, its partitions and its children, and touches nothing else.
+CREATE OR REPLACE FUNCTION bulkhead.unprotect("table" regclass) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $unprotect$
+DECLARE
+	relation regclass;
+BEGIN
+	EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', "table");
+	FOR relation IN SELECT * FROM bulkhead.family("table") LOOP
+		IF relation = "table" OR EXISTS (SELECT FROM pg_policy
+		                                  WHERE polrelid = relation AND polname = 'bulkhead_tenant') THEN
+			PERFORM bulkhead.unprotect_relation(relation);
+		END IF;
+	END LOOP;
+END
+$unprotect$;
