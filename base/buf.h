@@ -1,9 +1,10 @@
 /*
  * buf.h: a growable byte queue.
  *
- * Bytes are appended at the end and consumed from the start. A buffer holds no memory while it is
- * empty and untouched: buf_init allocates nothing, and buf_consume gives the memory back when the last
- * byte leaves. Every append says whether it worked; nothing is appended when it did not.
+ * Bytes are appended at the end and consumed from the start. A buffer holds no memory while it
+ * is empty and untouched: buf_init allocates nothing, and buf_consume gives the memory back
+ * when the last byte leaves. Every append says whether it worked; nothing is appended when it
+ * did not.
  *
  * Integers are written in network order, as the PostgreSQL protocol has them.
  */
@@ -25,8 +26,8 @@ void buf_init(struct buf *buf);
 void buf_fini(struct buf *buf);
 
 /*
- * As buf_fini, but the memory is wiped first: for buffers that held secrets. (Do not consume such a
- * buffer to its end: that frees without wiping.)
+ * As buf_fini, but the memory is wiped first: for buffers that held secrets. (Do not consume
+ * such a buffer to its end: that frees without wiping.)
  */
 void buf_wipe(struct buf *buf);
 
@@ -52,7 +53,8 @@ bool buf_append_u32(struct buf *buf, uint32_t value);
 bool buf_append_cstr(struct buf *buf, const char *text);
 
 /* Appends the formatted text without a NUL. */
-bool buf_appendf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool buf_appendf(struct buf *buf, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* Drops the first `len` bytes (at most all); the memory is freed when none is left. */
 void buf_consume(struct buf *buf, size_t len);

@@ -3,9 +3,9 @@
  *
  *	EMBED_TEXT(schema_sql, "admin/migrations/0001_schema.sql");
  *
- * declares `static const char *const schema_sql`, the file's content with a NUL behind it. The path
- * counts from the top of the source tree, where the compiler is run. The compiler's dependency
- * files do not name embedded files: the Makefile has a rule for them.
+ * declares `static const char *const schema_sql`, the file's content with a NUL behind it. The
+ *path counts from the top of the source tree, where the compiler is run. The compiler's
+ *dependency files do not name embedded files: the Makefile has a rule for them.
  */
 #ifndef BASE_EMBED_H
 #define BASE_EMBED_H

@@ -11,7 +11,8 @@
 /* Writes 2 * len lower-case digits and a NUL. */
 void hex_encode(const void *data, size_t len, char *out);
 
-/* Reads len digits (len even) into len / 2 bytes. False when a character is no hex digit or len is odd. */
+/* Reads len digits (len even) into len / 2 bytes. False when a character is no hex digit or len
+ * is odd. */
 bool hex_decode(const char *text, size_t len, void *out);
 
 /* Bytes that base64_encode writes for len bytes, NUL included. */
@@ -21,8 +22,8 @@ bool hex_decode(const char *text, size_t len, void *out);
 size_t base64_encode(const void *data, size_t len, char *out);
 
 /*
- * Decodes exactly len characters of padded base64 into at most `size` bytes. Returns the number of
- * bytes, or -1 when the text is not canonical base64 or does not fit.
+ * Decodes exactly len characters of padded base64 into at most `size` bytes. Returns the number
+ * of bytes, or -1 when the text is not canonical base64 or does not fit.
  */
 long base64_decode(const char *text, size_t len, void *out, size_t size);
 

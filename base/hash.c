@@ -39,8 +39,8 @@ uint64_t siphash(const uint8_t key[16], const void *data, size_t len)
 {
 	const uint8_t *in = data;
 	uint64_t k0 = load64(key), k1 = load64(key + 8);
-	uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d,
-			 k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573};
+	uint64_t v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261,
+					 k1 ^ 0x7465646279746573};
 	uint64_t last = (uint64_t)len << 56;
 
 	for (; len >= 8; len -= 8, in += 8) {

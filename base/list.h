@@ -1,8 +1,8 @@
 /*
  * list.h: an intrusive, circular, doubly linked list.
  *
- * The list owns nothing: a node is a member of whatever is linked. A node that is on no list points to
- * itself after list_init, so list_remove may be called on it again.
+ * The list owns nothing: a node is a member of whatever is linked. A node that is on no list
+ * points to itself after list_init, so list_remove may be called on it again.
  */
 #ifndef BASE_LIST_H
 #define BASE_LIST_H
@@ -14,16 +14,16 @@ struct list {
 	struct list *prev, *next;
 };
 
-#define list_entry(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define list_entry(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* The first element, or NULL. */
-#define list_first(head, type, member) \
+#define list_first(head, type, member)                                                         \
 	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
 
 /* Walks a list whose current element may be removed in the body. */
-#define list_each(node, after, head)                                                       \
-	for (struct list *node = (head)->next, *after = node->next; node != (head); \
-	     node = after, after = node->next)
+#define list_each(node, after, head)                                                           \
+	for (struct list *node = (head)->next, *after = node->next; node != (head);                \
+		 node = after, after = node->next)
 
 static inline void list_init(struct list *list)
 {

@@ -55,7 +55,8 @@ void mailbox_post(struct mailbox *mailbox, struct letter *letter)
 	mailbox->last = &letter->next;
 	pthread_mutex_unlock(&mailbox->lock);
 
-	/* An eventfd write fails only when its counter is full, and then the owner is awake already. */
+	/* An eventfd write fails only when its counter is full, and then the owner is awake
+	 * already. */
 	while (was_empty && write(mailbox->fd, &one, sizeof one) < 0 && errno == EINTR)
 		continue;
 }

@@ -2,9 +2,10 @@
  * mailbox.h: how threads hand each other work.
  *
  * A mailbox belongs to one thread, which waits on its descriptor in its event loop and calls
- * mailbox_drain when it is readable. Any thread may post. A letter is a member of the sender's own
- * structure: posting allocates nothing and cannot fail. Letters are delivered in the order of posting,
- * each by a call of its own function on the owner's thread, which from then on owns the structure.
+ * mailbox_drain when it is readable. Any thread may post. A letter is a member of the sender's
+ * own structure: posting allocates nothing and cannot fail. Letters are delivered in the order
+ * of posting, each by a call of its own function on the owner's thread, which from then on owns
+ * the structure.
  */
 #ifndef BASE_MAILBOX_H
 #define BASE_MAILBOX_H

@@ -1,6 +1,6 @@
 /*
- * secret.h: handling of passwords and keys. Nothing here ever writes a secret to the log or into an
- * error text.
+ * secret.h: handling of passwords and keys. Nothing here ever writes a secret to the log or
+ * into an error text.
  */
 #ifndef BASE_SECRET_H
 #define BASE_SECRET_H
@@ -17,18 +17,20 @@ void secret_free(char *secret);
 /* Compares without a branch on the content. */
 bool secret_equal(const void *a, const void *b, size_t len);
 
-/* Fills `out` from the kernel's generator; ends the process when it cannot, since nothing is safe then. */
+/* Fills `out` from the kernel's generator; ends the process when it cannot, since nothing is
+ * safe then. */
 void secret_random(void *out, size_t len);
 
 /*
- * Reads a small secret file (a password: one line, its end of line cut off). Refuses a file that group
- * or others may read or write, is no regular file, or holds more than `limit` bytes. Returns a string
- * from malloc, to be given to secret_free, or NULL with the reason in *why (a static text, or one that
- * stays valid until the next call on this thread).
+ * Reads a small secret file (a password: one line, its end of line cut off). Refuses a file
+ * that group or others may read or write, is no regular file, or holds more than `limit` bytes.
+ * Returns a string from malloc, to be given to secret_free, or NULL with the reason in *why (a
+ * static text, or one that stays valid until the next call on this thread).
  */
 char *secret_read_file(const char *path, size_t limit, const char **why);
 
-/* Creates the file with mode 0600, written whole or not at all (through a temporary name and rename). */
+/* Creates the file with mode 0600, written whole or not at all (through a temporary name and
+ * rename). */
 bool secret_write_file(const char *path, const char *content, size_t len, const char **why);
 
 #endif

@@ -157,6 +157,21 @@ static void set_value(struct loader *loader, const struct home *home,
 
 /* ---- the file ---- */
 
+/* Unnamed sections are there from the beginning. */
+static bool append_home(struct loader *loader, const struct conf_section *section,
+						const char *name)
+{
+	switch (section->home) {
+	case HOME_CONF:
+		break;
+	case HOME_LISTEN:
+		return append_listen(loader, name);
+	case HOME_CLUSTER:
+		return append_cluster(loader, name);
+	}
+	return false;
+}
+
 static void open_section(struct loader *loader, unsigned line,
 						 const struct conf_section *section, const char *name)
 {
@@ -176,11 +191,8 @@ static void open_section(struct loader *loader, unsigned line,
 		return;
 	}
 	home->section = NULL;
-	if (section->home == HOME_LISTEN ? append_listen(loader, name)
-									 : append_cluster(loader, name)) {
-		find_home(conf, section, name, home);
+	if (append_home(loader, section, name) && find_home(conf, section, name, home))
 		home->origins[conf_setting_count + (size_t)(section - conf_sections)].line = line;
-	}
 }
 
 static void take_section(void *self, unsigned line, const char *kind, const char *name)

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INI_SIZE_MAX (1024 * 1024)
+#define INI_SIZE_MAX 1048576
 
 struct ini_reader {
 	void *self;

@@ -16,11 +16,10 @@ struct unit {
 	int64_t factor;
 };
 
-static const struct unit time_units[] = {{"ms", 1},           {"s", 1000},
-										 {"min", 60 * 1000},  {"h", 3600 * 1000},
-										 {"d", 86400 * 1000}, {NULL, 0}};
+static const struct unit time_units[] = {{"ms", 1},      {"s", 1000},     {"min", 60000},
+										 {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
 static const struct unit size_units[] = {
-	{"B", 1}, {"kB", 1024}, {"MB", 1024 * 1024}, {"GB", 1024 * 1024 * 1024}, {NULL, 0}};
+	{"B", 1}, {"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}, {NULL, 0}};
 
 static void *member(const struct conf_setting *setting, void *home)
 {
