@@ -40,24 +40,51 @@ static bool is_ascii(const char *text)
 	return true;
 }
 
-/*
- * The password as SASLprep leaves it, or NULL when it is to be used as it is: because preparing
- * would change nothing, or because PostgreSQL could not prepare it either.
- */
-static char *prepare(const char *password)
-{
-	char *prepared = NULL;
+#define PROFILE_STEPS_MAX 32
 
-	if (is_ascii(password) || !utf8_valid(password, strlen(password)))
-		return NULL;
-	if (stringprep_profile(password, &prepared, "SASLprep", STRINGPREP_NO_UNASSIGNED) !=
-		STRINGPREP_OK)
-		return NULL;
-	if (!*prepared) {
-		free(prepared);
-		return NULL;
+/*
+ * libidn's SASLprep profile without its normalization step. PostgreSQL looks for what is
+ * prohibited, unassigned or of mixed direction before it normalizes, libidn afterwards; they
+ * differ for a few characters (U+0340, U+FB1D), and a password must give the keys that the
+ * server has.
+ */
+static bool map_and_check(char *text)
+{
+	Stringprep_profile steps[PROFILE_STEPS_MAX];
+	size_t count = 0;
+
+	memset(steps, 0, sizeof steps);
+	for (const Stringprep_profile *step = stringprep_saslprep; step->operation; step++) {
+		if (step->operation == STRINGPREP_NFKC)
+			continue;
+		if (count == PROFILE_STEPS_MAX - 1)
+			return false;
+		steps[count++] = *step;
 	}
-	return prepared;
+	/* Mapping never makes a text longer. */
+	return stringprep(text, strlen(text) + 1, STRINGPREP_NO_UNASSIGNED, steps) == STRINGPREP_OK;
+}
+
+/*
+ * Gives the password as SASLprep (RFC 4013) leaves it, or NULL when it is to be used as it is:
+ * because preparing would change nothing, or because PostgreSQL could not prepare it either.
+ * False when memory is out.
+ */
+static bool prepare(const char *password, char **prepared)
+{
+	*prepared = NULL;
+	if (is_ascii(password) || !utf8_valid(password, strlen(password)))
+		return true;
+
+	char *mapped = strdup(password);
+	if (!mapped)
+		return false;
+
+	bool usable = map_and_check(mapped) && *mapped;
+	if (usable)
+		*prepared = stringprep_utf8_nfkc_normalize(mapped, -1);
+	secret_free(mapped);
+	return !usable || *prepared;
 }
 
 static bool salt_password(const char *password, const uint8_t *salt, size_t salt_len,
@@ -74,9 +101,10 @@ bool scram_derive(const char *password, const uint8_t *salt, size_t salt_len, in
 				  struct scram_keys *keys)
 {
 	uint8_t salted[SCRAM_KEY_SIZE];
-	char *prepared = prepare(password);
+	char *prepared;
 	bool ok =
-		salt_len <= SCRAM_SALT_MAX && iterations >= 1 && iterations <= SCRAM_ITERATIONS_MAX &&
+		prepare(password, &prepared) && salt_len <= SCRAM_SALT_MAX && iterations >= 1 &&
+		iterations <= SCRAM_ITERATIONS_MAX &&
 		salt_password(prepared ? prepared : password, salt, salt_len, iterations, salted) &&
 		scram_hmac(salted, "Client Key", 10, keys->client_key) &&
 		scram_hmac(salted, "Server Key", 10, keys->server_key);

@@ -7,9 +7,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -o $@ $< $(LIBRARY) $(PKG_LIBS) -lcriterion -lpthread -pie
 
-.PHONY: test-unit test-integration test-deps
+.PHONY: test-unit test-fuzz test-integration test-deps
 test: build test-deps
-	@$(MAKE) --no-print-directory test-unit test-integration
+	@$(MAKE) --no-print-directory test-unit test-fuzz test-integration
 
 test-deps:
 	@deploy/install-packages test
@@ -19,3 +19,30 @@ test-unit: $(UNIT_TESTS)
 
 test-integration: $(PROGRAM)
 	PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q tests/integration tests/attacks -p no:cacheprovider $(PYTEST_ARGS)
+
+# Fuzz targets: tests/fuzz/fuzz_NAME.c with the sources it needs, seeded from tests/fuzz/corpus/NAME.
+# `make test-fuzz FUZZ_ARGS=-max_total_time=600` looks for longer; what it finds stays in the build folder.
+FUZZ_CC    ?= clang
+FUZZ_ARGS  ?= -runs=10000
+FUZZ_NAMES := startup scram_server scram_client
+FUZZ_BASE  := $(addprefix base/,buf.c encode.c secret.c utf8.c)
+FUZZ_SCRAM := $(addprefix proxy/scram_,message.c verifier.c)
+
+FUZZ_startup      := proxy/startup.c proxy/startup_options.c proxy/wire.c policy/reason.c $(FUZZ_BASE)
+FUZZ_scram_server := proxy/scram_server.c $(FUZZ_SCRAM) $(FUZZ_BASE)
+FUZZ_scram_client := proxy/scram_client.c $(FUZZ_SCRAM) $(FUZZ_BASE)
+
+$(foreach name,$(FUZZ_NAMES),$(eval $(BUILD)/fuzz/$(name): $(FUZZ_$(name))))
+$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h base/*.h proxy/*.h policy/*.h)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -I. -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lcrypto -lidn
+
+test-fuzz: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
+	@set -e; for name in $(FUZZ_NAMES); do \
+		echo "fuzz: $$name $(FUZZ_ARGS)"; \
+		mkdir -p $(BUILD)/fuzz/found/$$name; \
+		$(BUILD)/fuzz/$$name -verbosity=0 -artifact_prefix=$(BUILD)/fuzz/found/ $(FUZZ_ARGS) \
+			$(BUILD)/fuzz/found/$$name tests/fuzz/corpus/$$name >$(BUILD)/fuzz/$$name.log 2>&1 || \
+			{ cat $(BUILD)/fuzz/$$name.log; exit 1; }; \
+	done
