@@ -56,16 +56,17 @@ static bool append_listen(struct loader *loader, const char *name)
 	struct conf *conf = loader->conf;
 	struct conf_listen *grown =
 		realloc(conf->listens, (conf->listen_count + 1) * sizeof *conf->listens);
+	struct conf_listen listen = {.name = strdup(name), .origins = create_origins()};
 
-	if (!grown)
+	if (grown)
+		conf->listens = grown;
+	if (!grown || !listen.name || !listen.origins) {
+		free(listen.name);
+		free(listen.origins);
 		return out_of_memory(loader);
-	conf->listens = grown;
-
-	struct conf_listen *listen = &grown[conf->listen_count++];
-	*listen = (struct conf_listen){.name = strdup(name), .origins = create_origins()};
-	if (!listen->name || !listen->origins)
-		return out_of_memory(loader);
-	return set_defaults(loader, HOME_LISTEN, listen);
+	}
+	grown[conf->listen_count++] = listen;
+	return set_defaults(loader, HOME_LISTEN, &grown[conf->listen_count - 1]);
 }
 
 static bool append_cluster(struct loader *loader, const char *name)
@@ -73,16 +74,17 @@ static bool append_cluster(struct loader *loader, const char *name)
 	struct conf *conf = loader->conf;
 	struct conf_cluster *grown =
 		realloc(conf->clusters, (conf->cluster_count + 1) * sizeof *conf->clusters);
+	struct conf_cluster cluster = {.name = strdup(name), .origins = create_origins()};
 
-	if (!grown)
+	if (grown)
+		conf->clusters = grown;
+	if (!grown || !cluster.name || !cluster.origins) {
+		free(cluster.name);
+		free(cluster.origins);
 		return out_of_memory(loader);
-	conf->clusters = grown;
-
-	struct conf_cluster *cluster = &grown[conf->cluster_count++];
-	*cluster = (struct conf_cluster){.name = strdup(name), .origins = create_origins()};
-	if (!cluster->name || !cluster->origins)
-		return out_of_memory(loader);
-	return set_defaults(loader, HOME_CLUSTER, cluster);
+	}
+	grown[conf->cluster_count++] = cluster;
+	return set_defaults(loader, HOME_CLUSTER, &grown[conf->cluster_count - 1]);
 }
 
 static bool create_conf(struct loader *loader, const char *path)
