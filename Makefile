@@ -9,7 +9,9 @@
 # program, the unit tests and the fuzz targets link.
 
 SHELL   := /bin/bash
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 SAN     ?=
 BUILD   ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 comma   := ,
@@ -37,6 +39,10 @@ LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
+# Say what is done, not how; V=1 shows the commands.
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$(2)")
+
 include tests/tests.mk
 
 .DEFAULT_GOAL := build
@@ -58,18 +64,18 @@ run: build
 	@$(PROGRAM) sandbox $(ARGS)
 
 $(PROGRAM): $(BUILD)/obj/cli/main.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $< $(LIBRARY) $(PKG_LIBS) -lpthread
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(LIBRARY) $(PKG_LIBS) -lpthread
 
 $(LIBRARY): $(filter-out $(BUILD)/obj/cli/main.o,$(OBJECTS))
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR,$@)
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
-
-# Embedded files (base/embed.h) are unknown to -MMD.
-$(BUILD)/obj/cli/sandbox_shop.o: $(wildcard cli/shop/*.sql)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(PKG_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(OBJECTS:.o=.d)
 

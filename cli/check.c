@@ -32,7 +32,7 @@ static bool key_file_is_sound(const struct conf *conf)
 	return true;
 }
 
-static int check(const struct options *options)
+int check_settings(const struct options *options)
 {
 	/* The password files are read by this too. */
 	struct conf *conf = options_load(options, stderr);
@@ -69,7 +69,7 @@ int cmd_check(int argc, char **argv)
 		fprintf(stderr, "check: \"%s\" is one word too many\n", argv[optind]);
 		result = CLI_USAGE;
 	} else {
-		result = check(&options);
+		result = check_settings(&options);
 	}
 	options_fini(&options);
 	return result;

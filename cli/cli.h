@@ -1,9 +1,9 @@
 /*
  * cli.h: the subcommands of `bulkhead`.
  *
- * Each is a function of its own file; argv[0] is the subcommand's name, what follows are its own options
- * and words. It prints what it did on standard output, what is wrong on standard error, and returns
- * one of enum cli_exit.
+ * Each is a function of its own file; argv[0] is the subcommand's name, what follows are its
+ * own options and words. It prints what it did on standard output, what is wrong on standard
+ * error, and returns one of enum cli_exit.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -11,8 +11,13 @@
 enum cli_exit {
 	CLI_DONE = 0,
 	CLI_FAILED = 1, /* refused, or it went wrong */
-	CLI_USAGE = 2,	/* the command line makes no sense */
+	CLI_USAGE = 2,  /* the command line makes no sense */
 };
+
+struct options;
+
+/* What `check` does, for `serve --test` too: prints each fault or "FILE: ok". */
+int check_settings(const struct options *options);
 
 int cmd_serve(int argc, char **argv);
 int cmd_init(int argc, char **argv);
@@ -21,7 +26,8 @@ int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
 int cmd_principal(int argc, char **argv);
 
-/* Not in the list of --help: `bulkhead conf --sample|--docs` writes the files made from the settings' table. */
+/* Not in the list of --help: `bulkhead conf --sample|--docs` writes the files made from the
+ * settings' table. */
 int cmd_conf(int argc, char **argv);
 
 #endif
