@@ -13,8 +13,7 @@
 
 #define KINDS          2
 #define UNKNOWN_TTL_US 1000000 /* how long "there is none" is believed */
-#define STALE_RETRY_US                                                                         \
-	1000000 /* pause before an unavailable source is asked again for an old answer */
+#define STALE_RETRY_US 1000000 /* how long an old answer serves before the next try */
 
 /* What an answer is about; at most one is set, and each is one counted reference. */
 struct subject {
@@ -43,8 +42,7 @@ struct cache {
 };
 
 struct directory {
-	pthread_mutex_t
-		lock; /* guards everything below, and all questions and lookups but their letters */
+	pthread_mutex_t lock; /* guards the caches, and all that questions and lookups share */
 	struct mailbox *control;
 	struct directory_source source;
 	int64_t ttl_us;

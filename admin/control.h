@@ -1,0 +1,39 @@
+/*
+ * control.h: the control thread.
+ *
+ * It owns an event base, a mailbox and the store. Starting and stopping are for the main
+ *thread:
+ *
+ *	control = control_start(conf);
+ *	directory = directory_create(control_mailbox(control), control_source(control), …);
+ *	… workers run, workers end …
+ *	control_stop(control);
+ *	directory_destroy(directory);
+ *
+ * Look-ups that are open when it stops are answered with DIRECTORY_UNAVAILABLE. A worker that
+ *still waits for one must abandon it or drain its mailbox before the directory goes.
+ */
+#ifndef ADMIN_CONTROL_H
+#define ADMIN_CONTROL_H
+
+#include "base/mailbox.h"
+#include "conf/conf.h"
+#include "router/directory.h"
+
+struct control;
+
+/* Uses the settings of [control], which it copies. NULL when memory, descriptors or threads are
+ * out. */
+struct control *control_start(const struct conf *conf);
+
+/* For letters to the control thread. */
+struct mailbox *control_mailbox(const struct control *control);
+
+/* For directory_create. */
+const struct directory_source *control_source(const struct control *control);
+
+/* Ends the thread, waits for its end and frees all. Nobody may post afterwards. NULL is fine.
+ */
+void control_stop(struct control *control);
+
+#endif
