@@ -225,18 +225,20 @@ static void take_section(void *self, unsigned line, const char *kind, const char
 static void set_from_file(struct loader *loader, const struct conf_setting *setting,
 						  unsigned line, const char *value)
 {
-	const char *path = loader->conf->path;
+	const struct home *home = &loader->home;
+	const struct conf_origin origin = {FROM_FILE, line};
 	struct buf why;
 	char *expanded;
 
 	buf_init(&why);
 	expanded = conf_expand(value, loader->environment, &why);
-	if (expanded)
-		set_value(loader, &loader->home, setting, (struct conf_origin){FROM_FILE, line},
-				  expanded);
-	else
-		conf_error_line(loader->errors, path, line, "%s: %.*s", setting->key,
+	if (expanded) {
+		set_value(loader, home, setting, origin, expanded);
+	} else {
+		home->origins[conf_setting_index(setting)] = origin;
+		conf_error_line(loader->errors, loader->conf->path, line, "%s: %.*s", setting->key,
 						(int)buf_len(&why), (const char *)buf_data(&why));
+	}
 	free(expanded);
 	buf_fini(&why);
 }

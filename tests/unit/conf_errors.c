@@ -186,6 +186,8 @@ Test(conf_errors, texts)
 		 "a123456789a123456789a123456789a123456789a123456789a123456789abcd\n",
 		 "b.ini:8: database: is longer than 63 bytes"},
 		{"[listen:a]\ntenant = a\tb\x01\n", "b.ini:8: tenant: holds a control character"},
+		{"[cluster:b]\ndatabase = ${BH_NOT_SET}\n",
+		 "b.ini:8: database: the environment variable BH_NOT_SET is not set"},
 		{"[listen:a]\ntenant = ${BH_NOT_SET}\n",
 		 "b.ini:8: tenant: the environment variable BH_NOT_SET is not set"},
 		{"[listen:a]\ntenant = ${\n",
