@@ -99,8 +99,16 @@ bool sandbox_state_write(const struct sandbox *sandbox);
 /* Reads the two passwords, or draws them and writes their files. */
 bool sandbox_secrets(struct sandbox *sandbox);
 
-/* Opens a log of the folder for appending, mode 0600; -1 after saying why not. */
-int sandbox_log_open(const struct sandbox *sandbox, const char *name);
+/*
+ * Opens a log of the folder for appending, mode 0600; -1 after saying why not. The descriptor
+ * carries a lock (flock(2)), which the programs that write to it inherit: it is not to be had
+ * before the last of them is gone, also those that an earlier run started. Waits for that, but
+ * not for ever.
+ */
+int sandbox_log_open(struct sandbox *sandbox, const char *name);
+
+/* Waits until no program of an earlier run writes to any log, so that none is left. */
+bool sandbox_logs_wait(struct sandbox *sandbox);
 
 /* ---- sandbox_files.c: what every start writes anew ---- */
 
@@ -125,7 +133,10 @@ bool sandbox_cluster_find(struct sandbox *sandbox);
 /* Is there a cluster? Says nothing. */
 bool sandbox_cluster_exists(const struct sandbox *sandbox);
 
-/* Ends what an earlier run that crashed may have left running in the cluster's folder. */
+/*
+ * Waits for what an earlier run that was killed left in the cluster: its programs were told to
+ * end when it did.
+ */
 bool sandbox_cluster_clear(struct sandbox *sandbox);
 
 /* Makes the cluster. */

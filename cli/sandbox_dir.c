@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/encode.h"
 #include "base/secret.h"
 #include "cli/sandbox.h"
@@ -22,6 +23,8 @@
 #define PASSWORD_LIMIT 1024
 #define REACHABLE      0
 #define UNREACHABLE    1
+#define LEFTOVER_MS    30000
+#define POLL_MS        50
 
 char *sandbox_path(const struct sandbox *sandbox, const char *name)
 {
@@ -420,17 +423,55 @@ bool sandbox_secrets(struct sandbox *sandbox)
 	return sandbox->superuser_password && sandbox->password;
 }
 
-int sandbox_log_open(const struct sandbox *sandbox, const char *name)
+/* ---- logs ---- */
+
+/* Waits until nobody of an earlier run writes into the log any more, and marks it as ours. */
+static bool lock_log(struct sandbox *sandbox, int fd)
+{
+	int64_t until = clock_monotonic_us() + (int64_t)LEFTOVER_MS * 1000;
+	bool said = false;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		if (errno != EWOULDBLOCK || sandbox->watch.stop_signal || clock_monotonic_us() > until)
+			return false;
+		if (!said)
+			fprintf(stderr, "waiting for the programs of an earlier run to end\n");
+		said = true;
+		watch_poll(&sandbox->watch, POLL_MS);
+	}
+	return true;
+}
+
+int sandbox_log_open(struct sandbox *sandbox, const char *name)
 {
 	char *path = sandbox_path(sandbox, name);
 	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-	if (fd >= 0 && !give_to_owner(sandbox, fd)) {
-		close(fd);
-		fd = -1;
-	}
-	if (fd < 0)
+	if (fd < 0 || !give_to_owner(sandbox, fd)) {
 		sandbox_complain("cannot open %s: %s", path, strerror(errno));
+	} else if (!lock_log(sandbox, fd)) {
+		if (!sandbox->watch.stop_signal)
+			sandbox_complain("a program of an earlier run is still writing to %s", path);
+	} else {
+		free(path);
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
 	free(path);
-	return fd;
+	return -1;
+}
+
+bool sandbox_logs_wait(struct sandbox *sandbox)
+{
+	static const char *const names[] = {"setup.log", "postgres.log", "bulkhead.log"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		int fd = sandbox_log_open(sandbox, names[i]);
+
+		if (fd < 0)
+			return false;
+		close(fd);
+	}
+	return true;
 }
