@@ -5,7 +5,8 @@ UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 
 $(BUILD)/tests/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -o $@ $< $(LIBRARY) $(PKG_LIBS) -lcriterion -lpthread -pie
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -o $@ $< $(LIBRARY) $(PKG_LIBS) -lcriterion -lpthread -pie
 
 .PHONY: test-unit test-fuzz test-integration test-deps
 test: build test-deps
@@ -18,7 +19,7 @@ test-unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do $$t; done
 
 test-integration: $(PROGRAM)
-	PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q tests/integration tests/attacks -p no:cacheprovider $(PYTEST_ARGS)
+	PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q tests/integration $(wildcard tests/attacks) -p no:cacheprovider $(PYTEST_ARGS)
 
 # Fuzz targets: tests/fuzz/fuzz_NAME.c with the sources it needs, seeded from tests/fuzz/corpus/NAME.
 # `make test-fuzz FUZZ_ARGS=-max_total_time=600` looks for longer; what it finds stays in the build folder.
@@ -35,7 +36,8 @@ FUZZ_scram_client := proxy/scram_client.c $(FUZZ_SCRAM) $(FUZZ_BASE)
 $(foreach name,$(FUZZ_NAMES),$(eval $(BUILD)/fuzz/$(name): $(FUZZ_$(name))))
 $(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h base/*.h proxy/*.h policy/*.h)
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -I. -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
+	$(call say,FUZZ,$<)
+	$(Q)$(FUZZ_CC) -I. -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lcrypto -lidn
 
 test-fuzz: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
