@@ -8,7 +8,7 @@
 #include "base/secret.h"
 
 #define DIGEST_SIZE 16
-#define DIGEST_HEX  (2 * DIGEST_SIZE)
+#define DIGEST_HEX  ((size_t)2 * DIGEST_SIZE)
 
 /* The hex digest of two pieces joined; `out` takes DIGEST_HEX digits and a NUL. */
 static bool digest_joined(const void *first, size_t first_len, const void *second,
@@ -31,13 +31,14 @@ static bool digest_joined(const void *first, size_t first_len, const void *secon
 bool md5auth_response(const char *user, const char *password,
 					  const uint8_t salt[MD5AUTH_SALT_SIZE], char out[MD5AUTH_SIZE])
 {
+	static const char prefix[] = {'m', 'd', '5'};
 	char inner[DIGEST_HEX + 1];
 
 	memset(out, 0, MD5AUTH_SIZE);
 	bool ok = digest_joined(password, strlen(password), user, strlen(user), inner) &&
-			  digest_joined(inner, DIGEST_HEX, salt, MD5AUTH_SALT_SIZE, out + 3);
+			  digest_joined(inner, DIGEST_HEX, salt, MD5AUTH_SALT_SIZE, out + sizeof prefix);
 	if (ok)
-		memcpy(out, "md5", 3);
+		memcpy(out, prefix, sizeof prefix);
 	secret_wipe(inner, sizeof inner);
 	return ok;
 }

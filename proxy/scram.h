@@ -1,12 +1,12 @@
 /*
  * scram.h: SCRAM-SHA-256 in both roles (RFC 5802, RFC 7677), as PostgreSQL speaks it.
  *
- * As the server, Bulkhead checks a client against a verifier of PostgreSQL's form; as the client, it logs
- * in to a backend with a password. Messages here are the bytes inside the SASL messages of the wire
- * protocol; framing is the caller's. Every length a peer chooses is bounded: a message by
- * SCRAM_MESSAGE_MAX, a nonce by SCRAM_NONCE_MAX, a salt by SCRAM_SALT_MAX, iterations by
- * SCRAM_ITERATIONS_MAX. Passwords go through SASLprep (RFC 4013); one that cannot be prepared is used as
- * its bytes, as PostgreSQL does.
+ * As the server, Bulkhead checks a client against a verifier of PostgreSQL's form; as the
+ * client, it logs in to a backend with a password. Messages here are the bytes inside the SASL
+ * messages of the wire protocol; framing is the caller's. Every length a peer chooses is
+ * bounded: a message by SCRAM_MESSAGE_MAX, a nonce by SCRAM_NONCE_MAX, a salt by
+ * SCRAM_SALT_MAX, iterations by SCRAM_ITERATIONS_MAX. Passwords go through SASLprep (RFC 4013);
+ * one that cannot be prepared is used as its bytes, as PostgreSQL does.
  *
  * Channel binding is not offered yet; the header is made so that it can be.
  */
@@ -19,12 +19,12 @@
 
 #include "base/buf.h"
 
-#define SCRAM_MECHANISM "SCRAM-SHA-256"
-#define SCRAM_KEY_SIZE 32
-#define SCRAM_MESSAGE_MAX 1024
-#define SCRAM_NONCE_MAX 256
-#define SCRAM_SALT_MAX 64
-#define SCRAM_ITERATIONS_MAX 1000000
+#define SCRAM_MECHANISM          "SCRAM-SHA-256"
+#define SCRAM_KEY_SIZE           32
+#define SCRAM_MESSAGE_MAX        1024
+#define SCRAM_NONCE_MAX          256
+#define SCRAM_SALT_MAX           64
+#define SCRAM_ITERATIONS_MAX     1000000
 #define SCRAM_ITERATIONS_DEFAULT 4096
 
 struct scram_verifier {
@@ -37,44 +37,49 @@ struct scram_verifier {
 /* Reads `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`; false when it is anything else. */
 bool scram_verifier_parse(const char *text, struct scram_verifier *out);
 
-/* Makes the text form for a password with a fresh 16-byte salt. From malloc; NULL on failure. */
+/* Makes the text form for a password with a fresh 16-byte salt. From malloc; NULL on failure.
+ */
 char *scram_verifier_create(const char *password, int iterations);
 
 /*
- * A verifier for a name that does not exist: no password fits, and the same name always shows the same
- * salt, so that a stranger cannot tell unknown names from wrong passwords. `secret` is drawn once per process.
+ * A verifier for a name that does not exist: no password fits, and the same name always shows
+ * the same salt, so that a stranger cannot tell unknown names from wrong passwords. `secret` is
+ * drawn once per process.
  */
 void scram_verifier_mock(const char *name, const uint8_t secret[SCRAM_KEY_SIZE],
-			 struct scram_verifier *out);
+						 struct scram_verifier *out);
 
 enum scram_result {
 	SCRAM_CONTINUE, /* `out` is the next message to send */
-	SCRAM_DONE,	/* server: authenticated, `out` is the final message; client: the server proved itself */
-	SCRAM_WRONG,	/* wrong password, or the server did not prove that it knows it */
-	SCRAM_INVALID,	/* the peer's message is malformed or out of bounds, or memory or OpenSSL failed */
+	SCRAM_DONE,  /* server: authenticated, `out` is the final message; client: the server proved
+					itself */
+	SCRAM_WRONG, /* wrong password, or the server did not prove that it knows it */
+	SCRAM_INVALID, /* the peer's message is malformed or out of bounds, or memory or OpenSSL
+					  failed */
 };
 
 /* Bulkhead as the server. */
 struct scram_server {
 	struct scram_verifier verifier;
-	char *nonce;	     /* client's and ours joined */
-	char *client_bare;   /* client-first-message-bare */
+	char *nonce;       /* client's and ours joined */
+	char *client_bare; /* client-first-message-bare */
 	char *server_first;
-	char gs2;	     /* the channel binding flag the client sent: 'n' or 'y' */
-	bool mock;	     /* must fail whatever the proof */
+	char gs2;  /* the channel binding flag the client sent: 'n' or 'y' */
+	bool mock; /* must fail whatever the proof */
 	int step;
 };
 
-void scram_server_init(struct scram_server *scram, const struct scram_verifier *verifier, bool mock);
+void scram_server_init(struct scram_server *scram, const struct scram_verifier *verifier,
+					   bool mock);
 
 /* One message of the client in (`len` bytes, no NUL needed), one of ours appended to `out`. */
-enum scram_result scram_server_step(struct scram_server *scram, const uint8_t *message, size_t len,
-				    struct buf *out);
+enum scram_result scram_server_step(struct scram_server *scram, const uint8_t *message,
+									size_t len, struct buf *out);
 void scram_server_fini(struct scram_server *scram);
 
 /*
- * Keys derived from a password for one salt and iteration count: kept by the caller, since deriving them
- * costs milliseconds. All zero when empty.
+ * Keys derived from a password for one salt and iteration count: kept by the caller, since
+ * deriving them costs milliseconds. All zero when empty.
  */
 struct scram_keys {
 	int iterations; /* 0: empty */
@@ -85,21 +90,22 @@ struct scram_keys {
 
 /* Bulkhead as the client. */
 struct scram_client {
-	const char *password; /* borrowed */
+	const char *password;     /* borrowed */
 	struct scram_keys *cache; /* borrowed; read and filled; may be NULL */
 	char *client_nonce, *client_bare;
 	uint8_t server_signature[SCRAM_KEY_SIZE];
 	int step;
 };
 
-void scram_client_init(struct scram_client *scram, const char *password, struct scram_keys *cache);
+void scram_client_init(struct scram_client *scram, const char *password,
+					   struct scram_keys *cache);
 
 /* Appends client-first-message. False when memory is out. */
 bool scram_client_first(struct scram_client *scram, struct buf *out);
 
 /* server-first in, client-final out (CONTINUE); then server-final in (DONE or WRONG). */
-enum scram_result scram_client_step(struct scram_client *scram, const uint8_t *message, size_t len,
-				    struct buf *out);
+enum scram_result scram_client_step(struct scram_client *scram, const uint8_t *message,
+									size_t len, struct buf *out);
 void scram_client_fini(struct scram_client *scram);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "proxy/scram_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,13 +115,10 @@ char *scram_copy(const char *text, size_t len)
 
 char *scram_join(const char *first, const char *second)
 {
-	size_t first_len = strlen(first), second_len = strlen(second);
-	char *joined = malloc(first_len + second_len + 1);
+	char *joined = NULL;
 
-	if (joined) {
-		memcpy(joined, first, first_len);
-		memcpy(joined + first_len, second, second_len + 1);
-	}
+	if (asprintf(&joined, "%s%s", first, second) < 0)
+		return NULL;
 	return joined;
 }
 

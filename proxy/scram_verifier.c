@@ -102,6 +102,8 @@ bool scram_derive(const char *password, const uint8_t *salt, size_t salt_len, in
 {
 	uint8_t salted[SCRAM_KEY_SIZE];
 	char *prepared;
+
+	memset(keys, 0, sizeof *keys);
 	bool ok =
 		prepare(password, &prepared) && salt_len <= SCRAM_SALT_MAX && iterations >= 1 &&
 		iterations <= SCRAM_ITERATIONS_MAX &&
@@ -117,7 +119,7 @@ bool scram_derive(const char *password, const uint8_t *salt, size_t salt_len, in
 	}
 	keys->iterations = iterations;
 	keys->salt_len = salt_len;
-	memmove(keys->salt, salt, salt_len);
+	memcpy(keys->salt, salt, salt_len);
 	return true;
 }
 
