@@ -358,7 +358,10 @@ bool sandbox_dir_reset(struct sandbox *sandbox)
 									   "bulkhead.log",
 									   "state"};
 
-	if (!remove_tree(sandbox, sandbox->data) || !remove_tree(sandbox, sandbox->run))
+	/* Whoever is stopped halfway goes on here the next time. */
+	sandbox->complete = false;
+	if (!sandbox_state_write(sandbox) || !remove_tree(sandbox, sandbox->data) ||
+		!remove_tree(sandbox, sandbox->run))
 		return false;
 	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
 		char *path = sandbox_path(sandbox, made[i]);
@@ -373,7 +376,6 @@ bool sandbox_dir_reset(struct sandbox *sandbox)
 	sandbox->data = sandbox->run = NULL;
 	default_places(sandbox);
 	sandbox->postgres_port = 0;
-	sandbox->complete = false;
 	return true;
 }
 

@@ -16,7 +16,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from harness.postgres import free_port
 from harness.program import PROGRAM
 
 READY_SECONDS = 60
@@ -404,14 +403,16 @@ def test_a_stale_process_file_is_no_obstacle(made):
         stranger.wait()
 
 
-def test_an_unfinished_sandbox_is_made_again(base):
+@pytest.mark.parametrize("seconds", [0.05, 0.15, 0.5, 1.0, 1.5])
+def test_an_unfinished_sandbox_is_made_again(base, seconds):
+    """Killed while it removes the sandbox before, or while it makes the new one."""
     folder = base / "unfinished"
-    with Running(folder, "--port", "0") as running:
-        wait_until(lambda: (folder / "state").exists(), 30)
+    with Running(folder, "--port", "0", "--reset") as running:
+        time.sleep(seconds)
         running.process.kill()
         running.process.wait(10)
-    done = sandbox(folder, "--port", "0", "--exec", "true")
-    assert done.returncode == 0, done.stderr
+    done = sandbox(folder, "--port", "0", "--exec", 'psql "$PG_SUPERUSER_DSN" -Atc "SELECT count(*) FROM customers"')
+    assert (done.returncode, done.stdout) == (0, "66\n"), done.stderr
 
 
 @pytest.mark.parametrize("victim, said", [("postgres", "PostgreSQL ended by itself"),
