@@ -79,7 +79,9 @@ void scram_server_fini(struct scram_server *scram);
 
 /*
  * Keys derived from a password for one salt and iteration count: kept by the caller, since
- * deriving them costs milliseconds. All zero when empty.
+ * deriving them costs milliseconds. All zero when empty. Keys are told apart by salt and
+ * iterations alone, so they belong to one password: whoever changes it empties them, or a
+ * mistyped password would go on failing after it was put right.
  */
 struct scram_keys {
 	int iterations; /* 0: empty */
