@@ -1,0 +1,300 @@
+/*
+ * bulkhead init: puts the guard and the control schema into databases, or writes the SQL that
+ * would.
+ */
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libpq-fe.h>
+
+#include "admin/migrations.h"
+#include "cli/cli.h"
+#include "cli/init_keys.h"
+#include "policy/guard/install.h"
+
+struct init {
+	const char *dsn, *control_dsn; /* control_dsn NULL: the same database */
+	const char *pool_login, *owner, *dir;
+	enum guard_hardening hardening;
+	bool print, help;
+	struct init_keys keys;
+	PGconn *admin, *control; /* the same connection when control_dsn is NULL */
+};
+
+static void usage(FILE *out)
+{
+	fputs("Usage: bulkhead init --dsn DSN [OPTION]...\n"
+		  "       bulkhead init --print [OPTION]...\n"
+		  "\n"
+		  "Installs Bulkhead's guard and control schema, or brings them up to date; running it "
+		  "again\n"
+		  "changes nothing. The administrator of the DSN must be a superuser; sidecars never "
+		  "are.\n"
+		  "\n"
+		  "      --dsn DSN            libpq connection string of the database with the "
+		  "tenants' tables\n"
+		  "      --control-dsn DSN    where the control schema goes (default: the same "
+		  "database)\n"
+		  "      --pool-login NAME    the login that backends use (default: bulkhead_pool)\n"
+		  "      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
+		  "      --hardening LEVEL    standard (default), or strict for a database of "
+		  "Bulkhead's own\n"
+		  "      --keys DIR           where guard.key, pool.password and sidecar.password are, "
+		  "or are\n"
+		  "                           written (default: the current folder)\n"
+		  "      --print              write the SQL, for psql, instead of running it\n"
+		  "  -h, --help               this text\n",
+		  out);
+}
+
+/* ---- the command line ---- */
+
+enum {
+	OPT_DSN = 1000,
+	OPT_CONTROL_DSN,
+	OPT_POOL_LOGIN,
+	OPT_OWNER,
+	OPT_HARDENING,
+	OPT_KEYS,
+	OPT_PRINT
+};
+
+static bool take_hardening(struct init *init, const char *level)
+{
+	if (strcmp(level, "strict") == 0)
+		init->hardening = GUARD_STRICT;
+	else if (strcmp(level, "standard") == 0)
+		init->hardening = GUARD_STANDARD;
+	else
+		return false;
+	return true;
+}
+
+static bool take_option(struct init *init, int option, const char *value)
+{
+	switch (option) {
+	case OPT_DSN:
+		init->dsn = value;
+		return true;
+	case OPT_CONTROL_DSN:
+		init->control_dsn = value;
+		return true;
+	case OPT_POOL_LOGIN:
+		init->pool_login = value;
+		return true;
+	case OPT_OWNER:
+		init->owner = value;
+		return true;
+	case OPT_HARDENING:
+		return take_hardening(init, value);
+	case OPT_KEYS:
+		init->dir = value;
+		return true;
+	case OPT_PRINT:
+		init->print = true;
+		return true;
+	case 'h':
+		init->help = true;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool parse(struct init *init, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"dsn", required_argument, NULL, OPT_DSN},
+		{"control-dsn", required_argument, NULL, OPT_CONTROL_DSN},
+		{"pool-login", required_argument, NULL, OPT_POOL_LOGIN},
+		{"owner", required_argument, NULL, OPT_OWNER},
+		{"hardening", required_argument, NULL, OPT_HARDENING},
+		{"keys", required_argument, NULL, OPT_KEYS},
+		{"print", no_argument, NULL, OPT_PRINT},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
+		if (!take_option(init, option, optarg))
+			return false;
+	return optind == argc && (init->help || init->print || init->dsn);
+}
+
+/* ---- installing ---- */
+
+static PGconn *connect_to(const char *dsn)
+{
+	const char *const names[] = {"dbname", "fallback_application_name", "connect_timeout",
+								 NULL};
+	const char *const values[] = {dsn, "bulkhead init", "30", NULL};
+	PGconn *conn = PQconnectdbParams(names, values, 1);
+
+	if (PQstatus(conn) == CONNECTION_OK)
+		return conn;
+	fprintf(stderr, "bulkhead init: %s", PQerrorMessage(conn));
+	PQfinish(conn);
+	return NULL;
+}
+
+/*
+ * A new password for a login that others use already would lock their sidecars out. False, with
+ * a line printed, when the login has a password and ours was drawn just now.
+ */
+static bool may_set_password(PGconn *conn, const char *login, bool is_new, const char *dir,
+							 const char *file)
+{
+	const char *const values[] = {login};
+	bool may = false;
+
+	if (!is_new)
+		return true;
+	PGresult *result = PQexecParams(
+		conn, "SELECT FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolpassword IS NOT NULL",
+		1, NULL, values, NULL, NULL, 0);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		fprintf(stderr,
+				"bulkhead init: %sbulkhead init: the administrator must be a superuser\n",
+				PQerrorMessage(conn));
+	else if (PQntuples(result) > 0)
+		fprintf(stderr,
+				"bulkhead init: login \"%s\" has a password already, and %s/%s is missing; "
+				"name the "
+				"folder of the first installation with --keys, or put the password into that "
+				"file\n",
+				login, dir, file);
+	else
+		may = true;
+	PQclear(result);
+	return may;
+}
+
+static bool check_passwords(const struct init *init)
+{
+	return may_set_password(init->admin, init->pool_login, init->keys.pool_password_new,
+							init->dir, INIT_POOL_PASSWORD) &&
+		   may_set_password(init->control, MIGRATIONS_SIDECAR_LOGIN,
+							init->keys.sidecar_password_new, init->dir, INIT_SIDECAR_PASSWORD);
+}
+
+static bool install_control(const struct init *init, const char *verifier)
+{
+	const struct migrations_options options = {.sidecar_login = MIGRATIONS_SIDECAR_LOGIN,
+											   .sidecar_verifier = verifier};
+
+	return migrations_apply(init->control, &options, stderr);
+}
+
+static struct guard_install guard_of(const struct init *init)
+{
+	return (struct guard_install){
+		.pool_login = init->pool_login,
+		.pool_password = init->keys.pool_password,
+		.owner = init->owner,
+		.hardening = init->hardening,
+		.kid = init->keys.kid,
+		.key = init->keys.key,
+	};
+}
+
+/*
+ * The control schema's roles come first, since hardening leaves them what they need; its
+ * password comes last, when nothing can fail any more and leave a running sidecar with the old
+ * one.
+ */
+static bool install(const struct init *init)
+{
+	const struct guard_install guard = guard_of(init);
+	char *verifier = PQencryptPasswordConn(init->control, init->keys.sidecar_password,
+										   MIGRATIONS_SIDECAR_LOGIN, "scram-sha-256");
+	bool done = false;
+
+	if (!verifier)
+		fprintf(stderr, "bulkhead init: %s", PQerrorMessage(init->control));
+	else
+		done = check_passwords(init) && init_keys_save(&init->keys) &&
+			   install_control(init, NULL) && guard_install(init->admin, &guard, stderr) &&
+			   install_control(init, verifier);
+	PQfreemem(verifier);
+	return done;
+}
+
+/* ---- what comes next ---- */
+
+static const char *or_empty(const char *text)
+{
+	return text ? text : "";
+}
+
+static void print_next(const struct init *init)
+{
+	char *dir = realpath(init->dir, NULL);
+	const char *keys = dir ? dir : init->dir;
+
+	printf("The guard is in database %s, the control schema in database %s.\n"
+		   "Settings for the sidecars' file:\n\n",
+		   PQdb(init->admin), PQdb(init->control));
+	printf("[cluster:default]\nhost = %s\nport = %s\ndatabase = %s\nlogin = %s\n"
+		   "password_file = %s/" INIT_POOL_PASSWORD "\n\n",
+		   or_empty(PQhost(init->admin)), or_empty(PQport(init->admin)), PQdb(init->admin),
+		   init->pool_login, keys);
+	printf("[guard]\nkey_file = %s/" INIT_GUARD_KEY "\n\n", keys);
+	printf("[control]\ndsn = host=%s port=%s dbname=%s user=" MIGRATIONS_SIDECAR_LOGIN "\n"
+		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n\n",
+		   or_empty(PQhost(init->control)), or_empty(PQport(init->control)),
+		   PQdb(init->control), keys);
+	puts("Then, as the owner of each table that tenants share:\n\n"
+		 "\tSELECT bulkhead.protect('orders', 'tenant_id');\n"
+		 "\tGRANT SELECT, INSERT, UPDATE, DELETE ON orders TO bulkhead_app;");
+	free(dir);
+}
+
+static enum cli_exit run_install(struct init *init)
+{
+	bool done = false;
+
+	if (init_keys_load(&init->keys, init->dir) && (init->admin = connect_to(init->dsn))) {
+		init->control = init->control_dsn ? connect_to(init->control_dsn) : init->admin;
+		done = init->control && install(init);
+	}
+	if (done)
+		print_next(init);
+	if (init->control && init->control != init->admin)
+		PQfinish(init->control);
+	if (init->admin)
+		PQfinish(init->admin);
+	init_keys_fini(&init->keys);
+	return done ? CLI_DONE : CLI_FAILED;
+}
+
+/* The control schema's roles first, as in install. */
+static enum cli_exit run_print(const struct init *init)
+{
+	const struct migrations_options options = {.sidecar_login = MIGRATIONS_SIDECAR_LOGIN};
+	const struct guard_install guard = guard_of(init);
+
+	if (!migrations_print(&options, stdout))
+		return CLI_FAILED;
+	guard_print(&guard, stdout);
+	return fflush(stdout) == 0 && !ferror(stdout) ? CLI_DONE : CLI_FAILED;
+}
+
+int cmd_init(int argc, char **argv)
+{
+	struct init init = {.pool_login = "bulkhead_pool", .dir = "."};
+
+	if (!parse(&init, argc, argv)) {
+		usage(stderr);
+		return CLI_USAGE;
+	}
+	if (init.help) {
+		usage(stdout);
+		return CLI_DONE;
+	}
+	return init.print ? run_print(&init) : run_install(&init);
+}

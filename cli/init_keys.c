@@ -1,0 +1,159 @@
+#include "cli/init_keys.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/secret.h"
+#include "policy/guard/keyring.h"
+
+#define FIRST_KID         "k1"
+#define PASSWORD_BYTES    24   /* drawn for a login; written as hex */
+#define PASSWORD_FILE_MAX 1024 /* bytes */
+
+char *init_keys_path(const struct init_keys *keys, const char *file)
+{
+	char *path = NULL;
+
+	return asprintf(&path, "%s/%s", keys->dir, file) < 0 ? NULL : path;
+}
+
+static bool complain(const char *path, const char *why)
+{
+	fprintf(stderr, "bulkhead init: %s: %s\n", path, why);
+	return false;
+}
+
+static bool load_key(struct init_keys *keys, const char *path)
+{
+	const char *why = NULL;
+
+	if (access(path, F_OK) != 0 && errno == ENOENT) {
+		memcpy(keys->kid, FIRST_KID, sizeof FIRST_KID);
+		secret_random(keys->key, sizeof keys->key);
+		return true;
+	}
+
+	struct guard_keyring *keyring = guard_keyring_load(path, &why);
+	if (!keyring)
+		return complain(path, why);
+	memcpy(keys->kid, keyring->keys[0].kid, sizeof keys->kid);
+	memcpy(keys->key, keyring->keys[0].bytes, sizeof keys->key);
+	guard_keyring_destroy(keyring);
+	return true;
+}
+
+static char *draw_password(void)
+{
+	unsigned char bytes[PASSWORD_BYTES];
+	char *password = malloc(2 * sizeof bytes + 1);
+
+	if (password) {
+		secret_random(bytes, sizeof bytes);
+		hex_encode(bytes, sizeof bytes, password);
+		secret_wipe(bytes, sizeof bytes);
+	}
+	return password;
+}
+
+static bool load_password(const char *path, char **password, bool *is_new)
+{
+	const char *why = "out of memory";
+
+	*is_new = access(path, F_OK) != 0 && errno == ENOENT;
+	*password = *is_new ? draw_password() : secret_read_file(path, PASSWORD_FILE_MAX, &why);
+	if (!*password)
+		return complain(path, why);
+	if (!**password)
+		return complain(path, "it is empty");
+	return true;
+}
+
+bool init_keys_load(struct init_keys *keys, const char *dir)
+{
+	memset(keys, 0, sizeof *keys);
+	keys->dir = strdup(dir);
+	if (!keys->dir)
+		return complain(dir, "out of memory");
+
+	char *key = init_keys_path(keys, INIT_GUARD_KEY);
+	char *pool = init_keys_path(keys, INIT_POOL_PASSWORD);
+	char *sidecar = init_keys_path(keys, INIT_SIDECAR_PASSWORD);
+	bool loaded = key && pool && sidecar && load_key(keys, key) &&
+				  load_password(pool, &keys->pool_password, &keys->pool_password_new) &&
+				  load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new);
+
+	free(key);
+	free(pool);
+	free(sidecar);
+	return loaded;
+}
+
+static bool make_dir(const char *dir)
+{
+	struct stat about;
+
+	if (mkdir(dir, 0700) == 0)
+		return true;
+	if (errno != EEXIST)
+		return complain(dir, strerror(errno));
+	if (stat(dir, &about) != 0)
+		return complain(dir, strerror(errno));
+	return S_ISDIR(about.st_mode) || complain(dir, "not a folder");
+}
+
+/* Writes one line into a file of the folder, unless the file is there. */
+static bool save_line(const struct init_keys *keys, const char *file, const char *line)
+{
+	char *path = init_keys_path(keys, file);
+	char *content = NULL;
+	const char *why = "out of memory";
+	bool saved = false;
+
+	if (path && access(path, F_OK) == 0) {
+		saved = true;
+	} else if (path) {
+		int len = asprintf(&content, "%s\n", line);
+
+		saved = len >= 0 && secret_write_file(path, content, (size_t)len, &why);
+		if (len >= 0)
+			secret_free(content);
+	}
+	if (!saved)
+		complain(path ? path : file, why);
+	free(path);
+	return saved;
+}
+
+static bool save_key(const struct init_keys *keys)
+{
+	char base64[BASE64_SIZE(GUARD_KEY_SIZE)];
+	char line[GUARD_KID_MAX + 1 + sizeof base64];
+
+	base64_encode(keys->key, sizeof keys->key, base64);
+	snprintf(line, sizeof line, "%s %s", keys->kid, base64);
+	bool saved = save_line(keys, INIT_GUARD_KEY, line);
+	secret_wipe(base64, sizeof base64);
+	secret_wipe(line, sizeof line);
+	return saved;
+}
+
+bool init_keys_save(const struct init_keys *keys)
+{
+	return make_dir(keys->dir) && save_key(keys) &&
+		   save_line(keys, INIT_POOL_PASSWORD, keys->pool_password) &&
+		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password);
+}
+
+void init_keys_fini(struct init_keys *keys)
+{
+	secret_wipe(keys->key, sizeof keys->key);
+	secret_free(keys->pool_password);
+	secret_free(keys->sidecar_password);
+	free(keys->dir);
+	keys->pool_password = keys->sidecar_password = keys->dir = NULL;
+}
