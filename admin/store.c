@@ -355,7 +355,7 @@ static bool take_results(struct store *store)
 			return true;
 		/* An error without a connection is the loss of it, not an answer: the question is kept.
 		 */
-		if (PQstatus(store->connection) == CONNECTION_OK)
+		if (!ends_connection(store, result))
 			take_result(store, result);
 		PQclear(result);
 	}
