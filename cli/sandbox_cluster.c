@@ -173,6 +173,7 @@ static char *write_password_file(const struct sandbox *sandbox)
 	return NULL;
 }
 
+/* PostgreSQL's programs find each other by the path that they are called by. */
 bool sandbox_cluster_create(struct sandbox *sandbox)
 {
 	char *program = sandbox_text("%s/initdb", sandbox->programs);
@@ -181,7 +182,7 @@ bool sandbox_cluster_create(struct sandbox *sandbox)
 	bool made = false;
 
 	if (password_file && log >= 0) {
-		const char *const argv[] = {"initdb",      "--pgdata",   sandbox->data,   "--username",
+		const char *const argv[] = {program,       "--pgdata",   sandbox->data,   "--username",
 									"postgres",    "--auth",     "scram-sha-256", "--pwfile",
 									password_file, "--encoding", "UTF8",          "--locale",
 									"C.UTF-8",     NULL};
@@ -225,7 +226,7 @@ static bool launch(struct sandbox *sandbox, int log)
 	char *port = sandbox_text("--port=%d", sandbox->postgres_port);
 	char *sockets = sandbox_text("--unix_socket_directories=%s", sandbox->run);
 	const char *const argv[] = {
-		"postgres",
+		program,
 		"-D",
 		sandbox->data,
 		addresses,
