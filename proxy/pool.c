@@ -15,6 +15,9 @@
 /* Backends that may fail under one client's hands before it is told. */
 #define ATTEMPTS_MAX 3
 
+/* Transactions that a backend does for its own tenant in a row while others wait. */
+#define STREAK_MAX 16
+
 /* Idle backends of a tenant that are looked at for one with the client's settings. */
 #define SETTINGS_SEARCH_MAX 16
 
@@ -210,6 +213,15 @@ void pool_withdraw(struct client *client)
 	tenant_put(pool, tenant);
 }
 
+/* Takes the first client of a tenant off its queue. */
+static struct client *first_waiting(struct pool_tenant *tenant)
+{
+	struct client *client = list_first(&tenant->waiting, struct client, tenant_node);
+
+	pool_withdraw(client);
+	return client;
+}
+
 /* The next client in the turn of the tenants, taken off its queue. */
 static struct client *next_waiting(struct pool *pool)
 {
@@ -217,11 +229,35 @@ static struct client *next_waiting(struct pool *pool)
 
 	if (!tenant)
 		return NULL;
-	struct client *client = list_first(&tenant->waiting, struct client, tenant_node);
 	list_remove(&tenant->turn);
 	list_append(&pool->turns, &tenant->turn);
-	pool_withdraw(client);
-	return client;
+	return first_waiting(tenant);
+}
+
+/*
+ * Who gets the one backend that is free: its own tenant for a while, since every change of hands costs an
+ * exchange with the server, then whoever's turn it is.
+ */
+static struct client *next_for(struct pool *pool, struct server *server)
+{
+	struct pool_tenant *tenant = server->tenant ? tenant_find(pool, &server->tenant->id) : NULL;
+
+	if (tenant && !list_empty(&tenant->waiting) && server->streak < STREAK_MAX) {
+		server->streak++;
+		return first_waiting(tenant);
+	}
+	server->streak = 0;
+	return next_waiting(pool);
+}
+
+/* The best idle backend for a client whose turn it is. */
+static struct server *best_idle(struct pool *pool, const struct client *client)
+{
+	struct server *server = find_own(pool, client);
+
+	if (!server)
+		server = list_first(&pool->unsealed, struct server, tenant_node);
+	return server ? server : list_first(&pool->idle, struct server, idle_node);
 }
 
 static void assign(struct server *server, struct client *client)
@@ -328,14 +364,15 @@ void pool_request_again(struct client *client)
 void pool_balance(struct pool *pool)
 {
 	while (pool->waiting && !list_empty(&pool->idle) && !pool->worker->stopping) {
-		struct client *client = next_waiting(pool);
-		struct server *server = find_own(pool, client);
+		struct server *server = list_first(&pool->idle, struct server, idle_node);
 
-		if (!server)
-			server = list_first(&pool->unsealed, struct server, tenant_node);
-		if (!server)
-			server = list_first(&pool->idle, struct server, idle_node);
-		assign(server, client);
+		if (server->idle_node.next == &pool->idle) {
+			assign(server, next_for(pool, server));
+		} else {
+			struct client *client = next_waiting(pool);
+
+			assign(best_idle(pool, client), client);
+		}
 	}
 	open_for_waiting(pool);
 }

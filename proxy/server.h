@@ -66,6 +66,8 @@ struct server {
 	struct list deadline_node;
 	int64_t deadline_since_us, opened_us, idle_since_us;
 
+	int streak; /* clients of one tenant served in a row while others waited; see pool.c */
+
 	struct client *client;
 	const struct tenant *tenant;	 /* whose context it is in, or NULL */
 	const struct settings *settings; /* applied, or NULL: as after DISCARD ALL */
