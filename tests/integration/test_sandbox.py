@@ -361,12 +361,11 @@ def test_ctrl_c_at_the_terminal(made):
 
 def test_ctrl_c_belongs_to_the_command(made):
     """As in psql, where it cancels a query: the command goes on, and so does the sandbox."""
-    script = "trap 'echo caught' INT; echo waiting; sleep 30; echo went on; exit 5"
+    script = "trap caught=yes INT; echo waiting; until [ $caught ]; do sleep 0.1; done; echo went on; exit 5"
     pid, terminal = on_a_terminal(command(made, "--port", "0", "--exec", script))
     assert "waiting" in read_terminal(terminal, "waiting")
     os.write(terminal, b"\x03")
-    output = read_terminal(terminal, "went on", 30)
-    assert "caught" in output and "went on" in output
+    assert "went on" in read_terminal(terminal, "went on", 30)
     read_terminal(terminal, "never printed", 30)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
     os.close(terminal)
@@ -403,7 +402,7 @@ def test_a_stale_process_file_is_no_obstacle(made):
         stranger.wait()
 
 
-@pytest.mark.parametrize("seconds", [0.05, 0.15, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize("seconds", [0.1, 0.6, 1.2])
 def test_an_unfinished_sandbox_is_made_again(base, seconds):
     """Killed while it removes the sandbox before, or while it makes the new one."""
     folder = base / "unfinished"
