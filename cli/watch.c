@@ -124,7 +124,6 @@ static void note_signal(struct watch *watch, const siginfo_t *about)
 	/* The kernel sends what was typed; a person or program sends the rest. */
 	bool typed = about->si_signo == SIGINT && about->si_code == SI_KERNEL;
 
-	watch->terminal_interrupt |= typed;
 	if (typed && watch->keep_interrupts)
 		return;
 	if (about->si_signo != SIGCHLD && !watch->stop_signal)

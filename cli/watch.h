@@ -31,9 +31,8 @@ struct process {
 struct watch {
 	struct process *processes[WATCH_PROCESSES_MAX]; /* running ones; borrowed */
 	sigset_t taken, original;                       /* signal masks: ours, and the children's */
-	int stop_signal; /* the first of SIGINT, SIGTERM, SIGHUP that asked us to stop, or 0 */
-	bool terminal_interrupt; /* Ctrl-C was typed since this was last cleared */
-	bool keep_interrupts;    /* Ctrl-C is a program's own business: it asks nobody to stop */
+	int stop_signal;      /* the first of SIGINT, SIGTERM, SIGHUP that asked us to stop, or 0 */
+	bool keep_interrupts; /* Ctrl-C is a program's own business: it asks nobody to stop */
 };
 
 struct process_spec {
