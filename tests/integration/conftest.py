@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.postgres import Postgres, Template  # noqa: E402
+from harness.stand import Stand  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,18 @@ def database(cluster):
     database = cluster.create_database()
     yield database
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def stand(template):
+    """PostgreSQL with guard, tenants and a small shop, under standard hardening."""
+    stand = Stand(template).start()
+    yield stand
+    stand.remove()
+
+
+@pytest.fixture(scope="session")
+def strict_stand(template):
+    stand = Stand(template, hardening="strict").start()
+    yield stand
+    stand.remove()
