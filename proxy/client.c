@@ -19,7 +19,8 @@
 
 /* ---- bytes in ---- */
 
-/* Passes bytes to whatever the state calls for, until they are used up or the state wants no more. */
+/* Passes bytes to whatever the state calls for, until they are used up or the state wants no
+ * more. */
 static size_t consume(struct client *client, const uint8_t *data, size_t len)
 {
 	size_t used = 0;
@@ -64,7 +65,7 @@ static bool may_read(const struct client *client)
 		return !stream_is_full(&client->stream);
 	case CLIENT_LINKED:
 		return !client->stalled && !stream_is_full(&client->server->stream) &&
-		       !stream_is_full(&client->stream);
+			   !stream_is_full(&client->stream);
 	case CLIENT_LEAVING:
 		return true;
 	case CLIENT_PRINCIPAL:
@@ -85,7 +86,8 @@ static void adjust_reading(struct client *client)
 		stream_read_off(&client->stream);
 }
 
-/* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes themselves. */
+/* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes
+ * themselves. */
 static void keep_rest(struct client *client, const uint8_t *rest, size_t len)
 {
 	struct buf kept;
@@ -204,7 +206,8 @@ static void set_options(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
-struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd, bool is_unix)
+struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd,
+							 bool is_unix)
 {
 	struct client *client = calloc(1, sizeof *client);
 
@@ -236,8 +239,8 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 }
 
 /*
- * Parts from the backend. One that is settled goes back to the pool, cleaned first when this client kept
- * it; any other is closed, and asked to stop what nobody waits for any more.
+ * Parts from the backend. One that is settled goes back to the pool, cleaned first when this
+ * client kept it; any other is closed, and asked to stop what nobody waits for any more.
  */
 static void leave_server(struct client *client)
 {
@@ -245,7 +248,8 @@ static void leave_server(struct client *client)
 
 	if (!server)
 		return;
-	bool settled = server->state == SERVER_LINKED && client->body_left == 0 && server_is_settled(server);
+	bool settled =
+		server->state == SERVER_LINKED && client->body_left == 0 && server_is_settled(server);
 	bool busy = server->state == SERVER_LINKED && !replies_is_empty(&server->replies);
 
 	if (settled && !client->pinned && !server->seal_lost) {
@@ -302,8 +306,9 @@ void client_free(struct client *client)
 }
 
 /*
- * Sends the last message and lets the client read it: the socket is shut for writing and drained for a
- * while, since closing it with unread bytes in it would reset the connection and lose the message.
+ * Sends the last message and lets the client read it: the socket is shut for writing and
+ * drained for a while, since closing it with unread bytes in it would reset the connection and
+ * lose the message.
  */
 static void send_off(struct client *client, struct buf *last)
 {
@@ -331,14 +336,15 @@ void client_fatal(struct client *client, enum reason reason, const char *detail)
 	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
 		return;
 	log_event(LOG_INFO, "client.ended", "reason", reason_code(reason), "tenant",
-		  client->tenant ? client->tenant->slug : NULL, "principal",
-		  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
+			  client->tenant ? client->tenant->slug : NULL, "principal",
+			  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
 	buf_init(&last);
 	wire_error(&last, "FATAL", reason, detail);
 	send_off(client, &last);
 }
 
-void client_fatal_text(struct client *client, const char *sqlstate, const char *message, const char *detail)
+void client_fatal_text(struct client *client, const char *sqlstate, const char *message,
+					   const char *detail)
 {
 	struct buf last;
 
@@ -366,5 +372,5 @@ void client_pin(struct client *client, const char *cause)
 		return;
 	client->pinned = true;
 	log_event(LOG_DEBUG, "client.pinned", "cause", cause, "tenant",
-		  client->tenant ? client->tenant->slug : NULL, NULL);
+			  client->tenant ? client->tenant->slug : NULL, NULL);
 }

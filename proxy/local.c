@@ -1,11 +1,11 @@
 /*
  * What a client gets answered without a backend.
  *
- * A statement that only begins a transaction, or sets its modes, is held: the client is told that the
- * transaction has begun, and a backend is taken when there is something to do in it. The same in the
- * extended protocol, where such a statement is parsed (under a name or none), bound and executed in
- * messages of their own. Everything else asks the pool for a backend, and the message is left to be
- * passed on.
+ * A statement that only begins a transaction, or sets its modes, is held: the client is told
+ * that the transaction has begun, and a backend is taken when there is something to do in it.
+ * The same in the extended protocol, where such a statement is parsed (under a name or none),
+ * bound and executed in messages of their own. Everything else asks the pool for a backend, and
+ * the message is left to be passed on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +28,7 @@ struct held_name *local_held_name(struct client *client, const char *name)
 {
 	if (!*name)
 		return client->held_unnamed.text ? &client->held_unnamed : NULL;
-	list_each(node, next, &client->held_names)
-	{
+	list_each (node, next, &client->held_names) {
 		struct held_name *held = list_entry(node, struct held_name, node);
 
 		if (strcmp(held->name, name) == 0)
@@ -54,7 +53,7 @@ void local_forget_name(struct client *client, struct held_name *held)
 
 void local_forget_all(struct client *client)
 {
-	list_each(node, next, &client->held_names)
+	list_each (node, next, &client->held_names)
 		local_forget_name(client, list_entry(node, struct held_name, node));
 	local_forget_name(client, &client->held_unnamed);
 }
@@ -67,7 +66,8 @@ void local_clear_held(struct client *client)
 }
 
 /* Remembers the statement; false when memory is out or there are too many of them. */
-static bool remember(struct client *client, const char *name, const char *text, enum session_begin kind)
+static bool remember(struct client *client, const char *name, const char *text,
+					 enum session_begin kind)
 {
 	struct held_name *held = local_held_name(client, name);
 
@@ -101,7 +101,8 @@ static char local_status(const struct client *client)
 	return client->held_count ? 'T' : 'I';
 }
 
-/* A BEGIN inside a transaction, and a SET TRANSACTION outside of one, are the server's to warn about. */
+/* A BEGIN inside a transaction, and a SET TRANSACTION outside of one, are the server's to warn
+ * about. */
 static bool may_hold(const struct client *client, enum session_begin kind)
 {
 	if (kind == NOT_BEGIN || client->held_count == CLIENT_HELD_MAX)
@@ -151,7 +152,7 @@ static bool local_query(struct client *client, const uint8_t *body, size_t len)
 	struct buf out;
 	buf_init(&out);
 	if (!wire_command_complete(&out, session_begin_tag(kind)) ||
-	    !wire_ready_for_query(&out, local_status(client))) {
+		!wire_ready_for_query(&out, local_status(client))) {
 		buf_fini(&out);
 		client_fatal(client, REASON_MEMORY, NULL);
 		return true;
@@ -182,9 +183,11 @@ static bool local_bind(struct client *client, const uint8_t *body, size_t len)
 	const char *name = portal ? wire_cstr(body, len, &at) : NULL;
 	const struct held_name *held = name ? local_held_name(client, name) : NULL;
 
-	/* No parameter formats, no parameters; result formats say nothing where there is no result. */
-	if (!held || *portal || !may_hold(client, held->kind) || len - at < 6 || wire_u16(body + at) || wire_u16(body + at + 2) ||
-	    len - at != 6 + 2 * (size_t)wire_u16(body + at + 4))
+	/* No parameter formats, no parameters; result formats say nothing where there is no result.
+	 */
+	if (!held || *portal || !may_hold(client, held->kind) || len - at < 6 ||
+		wire_u16(body + at) || wire_u16(body + at + 2) ||
+		len - at != 6 + 2 * (size_t)wire_u16(body + at + 4))
 		return false;
 	client->held_portal = held;
 	return wire_message(&client->reply, '2', "", 0);
@@ -200,7 +203,8 @@ static bool local_describe(struct client *client, const uint8_t *body, size_t le
 	if (body[0] == 'P' && !*name && client->held_portal)
 		return wire_message(&client->reply, 'n', "", 0);
 	if (body[0] == 'S' && local_held_name(client, name))
-		return wire_message(&client->reply, 't', "\0", 2) && wire_message(&client->reply, 'n', "", 0);
+		return wire_message(&client->reply, 't', "\0", 2) &&
+			   wire_message(&client->reply, 'n', "", 0);
 	return false;
 }
 
@@ -209,7 +213,8 @@ static bool local_execute(struct client *client, const uint8_t *body, size_t len
 	const struct held_name *held = client->held_portal;
 
 	/* Only the unnamed portal, whatever the row limit. */
-	if (!held || len != 5 || body[0] || !may_hold(client, held->kind) || !hold(client, held->text))
+	if (!held || len != 5 || body[0] || !may_hold(client, held->kind) ||
+		!hold(client, held->text))
 		return false;
 	client->held_portal = NULL;
 	return wire_command_complete(&client->reply, session_begin_tag(held->kind));
@@ -219,7 +224,8 @@ static bool local_close(struct client *client, const uint8_t *body, size_t len)
 {
 	size_t at = 1;
 	const char *name = wire_cstr(body, len, &at);
-	struct held_name *held = name && at == len && body[0] == 'S' ? local_held_name(client, name) : NULL;
+	struct held_name *held =
+		name && at == len && body[0] == 'S' ? local_held_name(client, name) : NULL;
 
 	if (!held)
 		return false;
@@ -261,7 +267,8 @@ static bool answer(struct client *client, char type, const uint8_t *body, size_t
 	}
 }
 
-/* A message of a COPY that the server had given up before all of it was sent; the server ignores those too. */
+/* A message of a COPY that the server had given up before all of it was sent; the server
+ * ignores those too. */
 static bool is_stray_copy(char type)
 {
 	return type == 'd' || type == 'c' || type == 'f';

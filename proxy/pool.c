@@ -23,7 +23,8 @@
 
 /* ---- life ---- */
 
-static const struct worker_address *find_address(const struct worker *worker, const struct conf_cluster *cluster)
+static const struct worker_address *find_address(const struct worker *worker,
+												 const struct conf_cluster *cluster)
 {
 	for (size_t i = 0; i < worker->address_count; i++) {
 		if (worker->addresses[i].cluster == cluster)
@@ -34,8 +35,7 @@ static const struct worker_address *find_address(const struct worker *worker, co
 
 struct pool *pool_get(struct worker *worker, const struct conf_cluster *cluster)
 {
-	list_each(node, next, &worker->pools)
-	{
+	list_each (node, next, &worker->pools) {
 		struct pool *pool = list_entry(node, struct pool, node);
 
 		if (pool->cluster == cluster)
@@ -60,8 +60,7 @@ static void drop_welcomes(struct pool *pool)
 {
 	struct pool_welcome *welcome, *next;
 
-	HASH_ITER(hh, pool->welcomes, welcome, next)
-	{
+	HASH_ITER (hh, pool->welcomes, welcome, next) {
 		HASH_DEL(pool->welcomes, welcome);
 		params_fini(&welcome->params);
 		free(welcome->key);
@@ -163,8 +162,7 @@ static struct server *find_own(struct pool *pool, const struct client *client)
 
 	if (!tenant)
 		return NULL;
-	list_each(node, next, &tenant->idle)
-	{
+	list_each (node, next, &tenant->idle) {
 		struct server *server = list_entry(node, struct server, tenant_node);
 
 		if (server->settings == client->settings && server_is_sealed_to(server, client->tenant))
@@ -235,8 +233,8 @@ static struct client *next_waiting(struct pool *pool)
 }
 
 /*
- * Who gets the one backend that is free: its own tenant for a while, since every change of hands costs an
- * exchange with the server, then whoever's turn it is.
+ * Who gets the one backend that is free: its own tenant for a while, since every change of
+ * hands costs an exchange with the server, then whoever's turn it is.
  */
 static struct client *next_for(struct pool *pool, struct server *server)
 {
@@ -271,8 +269,8 @@ static void assign(struct server *server, struct client *client)
 static bool may_open(const struct pool *pool)
 {
 	return !pool->worker->stopping &&
-	       pool->server_count < (size_t)pool->worker->conf->default_pool_size &&
-	       clock_monotonic_us() >= pool->retry_at_us;
+		   pool->server_count < (size_t)pool->worker->conf->default_pool_size &&
+		   clock_monotonic_us() >= pool->retry_at_us;
 }
 
 /* Opens as many backends as there are clients that none of those on their way will serve. */
@@ -307,8 +305,8 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 	pool->failure_reason = reason;
 	pool->retry_at_us = clock_monotonic_us() + pool->worker->conf->server_login_retry_ms * 1000;
 	pool->worker->counters.backends_refused++;
-	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason", reason_code(reason),
-		  "why", why, NULL);
+	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
+			  reason_code(reason), "why", why, NULL);
 	if (pool->server_count == 0)
 		refuse_waiting(pool);
 	else
@@ -341,7 +339,8 @@ static void request(struct client *client, bool again)
 		return;
 	}
 	if (pool->server_count == 0 && !may_open(pool)) {
-		client_fatal(client, pool->worker->stopping ? REASON_SHUTDOWN : pool->failure_reason, NULL);
+		client_fatal(client, pool->worker->stopping ? REASON_SHUTDOWN : pool->failure_reason,
+					 NULL);
 		return;
 	}
 	enqueue(pool, client, again);
@@ -430,7 +429,7 @@ void pool_tick(struct pool *pool, int64_t now_us)
 	struct server *server;
 
 	while (limit > 0 && (server = list_first(&pool->idle, struct server, idle_node)) != NULL &&
-	       now_us - server->idle_since_us >= limit)
+		   now_us - server->idle_since_us >= limit)
 		server_close(server, "it was idle for server_idle_timeout");
 	if (pool->waiting)
 		pool_balance(pool);
@@ -448,7 +447,8 @@ const struct params *pool_find_welcome(struct pool *pool, const struct settings 
 	return welcome ? &welcome->params : NULL;
 }
 
-void pool_add_welcome(struct pool *pool, const struct settings *settings, const struct params *params)
+void pool_add_welcome(struct pool *pool, const struct settings *settings,
+					  const struct params *params)
 {
 	if (!settings->name_is_clean || pool_find_welcome(pool, settings))
 		return;

@@ -1,10 +1,10 @@
 /*
  * pool.h: the backends of one route, and who waits for them.
  *
- * A route is (cluster, database, login). Tenants are a queue discipline on top: a client gets a backend
- * that is already in its tenant's context; else, below default_pool_size, a new one is opened for it;
- * else the least recently used idle backend of another tenant; else it waits in its tenant's queue, and
- * the queues take turns.
+ * A route is (cluster, database, login). Tenants are a queue discipline on top: a client gets a
+ * backend that is already in its tenant's context; else, below default_pool_size, a new one is
+ * opened for it; else the least recently used idle backend of another tenant; else it waits in
+ * its tenant's queue, and the queues take turns.
  */
 #ifndef PROXY_POOL_H
 #define PROXY_POOL_H
@@ -58,11 +58,11 @@ struct pool {
 	struct list turns;    /* tenants with waiting clients */
 	struct pool_tenant *tenants;
 	struct pool_welcome *welcomes;
-	struct params base;   /* what a fresh backend reports: a change drops the welcomes */
+	struct params base; /* what a fresh backend reports: a change drops the welcomes */
 	struct scram_keys scram;
 	size_t server_count, opening, waiting;
-	int64_t retry_at_us;  /* no new connection before this */
-	char *failure;	      /* why the last attempt failed; shown in the log, not to clients */
+	int64_t retry_at_us; /* no new connection before this */
+	char *failure;       /* why the last attempt failed; shown in the log, not to clients */
 	enum reason failure_reason;
 };
 
@@ -70,7 +70,8 @@ struct pool {
 struct pool *pool_get(struct worker *worker, const struct conf_cluster *cluster);
 void pool_destroy(struct pool *pool);
 
-/* The client wants a backend: it is being prepared or linked on return, or waits, or has been refused. */
+/* The client wants a backend: it is being prepared or linked on return, or waits, or has been
+ * refused. */
 void pool_request(struct client *client);
 
 /* As pool_request, before all others of its tenant: its backend failed while being prepared. */
@@ -91,7 +92,8 @@ void pool_balance(struct pool *pool);
 /* The backend is gone: takes it off all lists. */
 void pool_server_gone(struct server *server);
 
-/* A connection could not be made: remembers why, and refuses the waiting when there is no backend at all. */
+/* A connection could not be made: remembers why, and refuses the waiting when there is no
+ * backend at all. */
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why);
 
 /* Closes what was idle or old for too long; opens for those who wait when a pause is over. */
@@ -99,7 +101,8 @@ void pool_tick(struct pool *pool, int64_t now_us);
 
 /* The cached parameters for these settings, or NULL. */
 const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings);
-void pool_add_welcome(struct pool *pool, const struct settings *settings, const struct params *params);
+void pool_add_welcome(struct pool *pool, const struct settings *settings,
+					  const struct params *params);
 
 /* A fresh backend reported these. */
 void pool_note_base(struct pool *pool, const struct params *params);

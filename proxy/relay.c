@@ -1,10 +1,11 @@
 /*
  * Bytes between a client and its backend.
  *
- * Messages are told apart by their headers; bodies are looked at only where something depends on them:
- * command tags and parameters (does the session keep something?), errors (was the context lost?) and
- * ReadyForQuery. Runs of messages go out in one write, straight from the receive buffer. A message that
- * is longer than what has been read passes through piece by piece and is never collected.
+ * Messages are told apart by their headers; bodies are looked at only where something depends
+ * on them: command tags and parameters (does the session keep something?), errors (was the
+ * context lost?) and ReadyForQuery. Runs of messages go out in one write, straight from the
+ * receive buffer. A message that is longer than what has been read passes through piece by
+ * piece and is never collected.
  */
 #include <string.h>
 
@@ -19,12 +20,13 @@
 
 /* ---- from the client ---- */
 
-/* Beyond this many outstanding answers the client is read again only when half of them have come. */
+/* Beyond this many outstanding answers the client is read again only when half of them have
+ * come. */
 #define REPLIES_HIGH (REPLIES_MAX - 16)
 
 /*
- * A Bind or Describe of a statement that only Bulkhead knows, since it begins a transaction: now that
- * there is a backend it is parsed there first. Returns false when memory is out.
+ * A Bind or Describe of a statement that only Bulkhead knows, since it begins a transaction:
+ * now that there is a backend it is parsed there first. Returns false when memory is out.
  */
 static bool inject_held(struct client *client, struct held_name *held)
 {
@@ -33,7 +35,7 @@ static bool inject_held(struct client *client, struct held_name *held)
 
 	buf_init(&out);
 	bool ok = wire_parse(&out, held->name ? held->name : "", held->text) &&
-		  replies_push(&server->replies, REPLY_PARSE | REPLY_OURS);
+			  replies_push(&server->replies, REPLY_PARSE | REPLY_OURS);
 	if (ok) {
 		server_send(server, buf_data(&out), buf_len(&out));
 		if (held->name)
@@ -44,8 +46,10 @@ static bool inject_held(struct client *client, struct held_name *held)
 	return ok;
 }
 
-/* The statement that a Parse, Bind or Describe names, when it is one that only Bulkhead knows. */
-static struct held_name *named_held(struct client *client, char type, const uint8_t *body, size_t len)
+/* The statement that a Parse, Bind or Describe names, when it is one that only Bulkhead knows.
+ */
+static struct held_name *named_held(struct client *client, char type, const uint8_t *body,
+									size_t len)
 {
 	size_t at = type == 'D' || type == 'C' ? 1 : 0;
 	const char *name = wire_cstr(body, len, &at);
@@ -75,8 +79,8 @@ static size_t bytes_needed(const struct client *client, char type, uint64_t tota
 }
 
 /*
- * What a message of the client's means for the names it uses. `visible` bytes of the body are there.
- * Returns false when memory is out.
+ * What a message of the client's means for the names it uses. `visible` bytes of the body are
+ * there. Returns false when memory is out.
  */
 static bool note_names(struct client *client, char type, const uint8_t *body, size_t visible)
 {
@@ -87,7 +91,8 @@ static bool note_names(struct client *client, char type, const uint8_t *body, si
 	if (!has_held_names(client))
 		return true;
 
-	struct held_name *held = strchr("PBDC", type) ? named_held(client, type, body, visible) : NULL;
+	struct held_name *held =
+		strchr("PBDC", type) ? named_held(client, type, body, visible) : NULL;
 	if (!held)
 		return true;
 	if (type == 'B' || type == 'D')
@@ -174,9 +179,9 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 			run = at;
 		}
 		if (!note_names(client, type, at + WIRE_HEADER,
-				(size_t)(total < (uint64_t)(end - at) ? total : (uint64_t)(end - at)) -
-				    WIRE_HEADER) ||
-		    !replies_asked(&client->server->replies, type)) {
+						(size_t)(total < (uint64_t)(end - at) ? total : (uint64_t)(end - at)) -
+							WIRE_HEADER) ||
+			!replies_asked(&client->server->replies, type)) {
 			client_fatal(client, REASON_MEMORY, NULL);
 			return len;
 		}
@@ -190,13 +195,15 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 	forward(client, run, at);
 
 	if (at > data)
-		relay_settle(client->server); /* it may have been the rest of a COPY that the server had given up */
+		relay_settle(client->server); /* it may have been the rest of a COPY that the server had
+										 given up */
 	return (size_t)(at - data);
 }
 
 /* ---- from the backend ---- */
 
-/* What the walk over one read has found; kept apart so that each message's handler stays small. */
+/* What the walk over one read has found; kept apart so that each message's handler stays small.
+ */
 struct walk {
 	struct server *server;
 	struct client *client;
@@ -236,8 +243,9 @@ static void on_command_complete(struct walk *walk, const uint8_t *body, size_t l
 
 /*
  * A parameter that changes while a client has the backend was changed by the client. When
- * application_name falls back to Bulkhead's marker, all settings have been reset, and the context with
- * them: the client is shown its own name, and the context is restored before its next transaction.
+ * application_name falls back to Bulkhead's marker, all settings have been reset, and the
+ * context with them: the client is shown its own name, and the context is restored before its
+ * next transaction.
  */
 static void on_parameter(struct walk *walk, const uint8_t *message, size_t total)
 {
@@ -245,7 +253,8 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 	const char *name, *value;
 	struct buf out;
 
-	if (!server_note_parameter(server, message + WIRE_HEADER, total - WIRE_HEADER, &name, &value)) {
+	if (!server_note_parameter(server, message + WIRE_HEADER, total - WIRE_HEADER, &name,
+							   &value)) {
 		server_close(server, "malformed or oversized ParameterStatus");
 		return;
 	}

@@ -98,8 +98,8 @@ static void skip_to_sync(struct replies *replies)
 }
 
 /*
- * CopyInResponse to an Execute: Syncs that were sent before the data's end reach the server in copy-in
- * mode, where it ignores them.
+ * CopyInResponse to an Execute: Syncs that were sent before the data's end reach the server in
+ * copy-in mode, where it ignores them.
  */
 static void enter_copy_in(struct replies *replies)
 {
@@ -180,7 +180,8 @@ static bool ask_extended(struct replies *replies, enum reply reply)
 	return replies_push(replies, reply);
 }
 
-/* Behind the end of a COPY only a Sync that was sent too early has to be told from one that counts. */
+/* Behind the end of a COPY only a Sync that was sent too early has to be told from one that
+ * counts. */
 static bool end_copy(struct replies *replies)
 {
 	if (replies->copy_in) {
@@ -188,7 +189,7 @@ static bool end_copy(struct replies *replies)
 		return true;
 	}
 	return !replies->count || *at(replies, replies->count - 1) != REPLY_SYNC ||
-	       replies_push(replies, REPLY_COPY_END);
+		   replies_push(replies, REPLY_COPY_END);
 }
 
 bool replies_asked(struct replies *replies, char type)

@@ -1,11 +1,11 @@
 /*
  * replies.h: what a backend still owes.
  *
- * Every message that is sent to a backend and will be answered leaves one entry, in order; every answer
- * takes its entry off. Only when nothing is owed and the last ReadyForQuery said "idle" may a backend
- * leave its client. The rules follow the protocol's documentation ("Message Flow", Extended Query and
- * COPY operations): after an error in an extended batch the server skips to the next Sync, whatever lies
- * between; in copy-in mode it ignores Sync.
+ * Every message that is sent to a backend and will be answered leaves one entry, in order;
+ * every answer takes its entry off. Only when nothing is owed and the last ReadyForQuery said
+ * "idle" may a backend leave its client. The rules follow the protocol's documentation
+ * ("Message Flow", Extended Query and COPY operations): after an error in an extended batch the
+ * server skips to the next Sync, whatever lies between; in copy-in mode it ignores Sync.
  */
 #ifndef PROXY_REPLIES_H
 #define PROXY_REPLIES_H
@@ -22,13 +22,13 @@ enum reply {
 	REPLY_DESCRIBE,
 	REPLY_EXECUTE,
 	REPLY_SYNC,
-	REPLY_QUERY,	 /* Query and FunctionCall: ended by ReadyForQuery */
-	REPLY_COPY_END,	 /* CopyDone or CopyFail of the client; owes nothing itself */
+	REPLY_QUERY,     /* Query and FunctionCall: ended by ReadyForQuery */
+	REPLY_COPY_END,  /* CopyDone or CopyFail of the client; owes nothing itself */
 	REPLY_OURS = 16, /* flag: asked by Bulkhead, the answer is not the client's */
 };
 
 #define REPLIES_INLINE 16
-#define REPLIES_MAX 65536 /* outstanding answers of one client; past that it is not read */
+#define REPLIES_MAX    65536 /* outstanding answers of one client; past that it is not read */
 
 struct replies {
 	uint8_t inline_items[REPLIES_INLINE];
@@ -54,13 +54,15 @@ bool replies_push(struct replies *replies, enum reply reply);
 enum reply replies_next(struct replies *replies, bool *ours);
 
 /*
- * An answer of the backend arrived. Takes off what it answers and returns false when it answers nothing
- * that was asked: the backend and we disagree and must part. *ours says that the answer is Bulkhead's.
- * `type` is the message's type byte; asynchronous messages (A, N, S) are not to be passed.
+ * An answer of the backend arrived. Takes off what it answers and returns false when it answers
+ * nothing that was asked: the backend and we disagree and must part. *ours says that the answer
+ * is Bulkhead's. `type` is the message's type byte; asynchronous messages (A, N, S) are not to
+ * be passed.
  */
 bool replies_answered(struct replies *replies, char type, bool *ours);
 
-/* The client sends a message of this type to the backend: what will be owed for it, if anything. */
+/* The client sends a message of this type to the backend: what will be owed for it, if
+ * anything. */
 bool replies_asked(struct replies *replies, char type);
 
 #endif

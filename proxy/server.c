@@ -85,7 +85,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	buf_fini(&server->carry);
 	if (used < len && (len - used > WIRE_INSPECT_MAX ||
-			   !buf_append(&server->carry, scratch + used, len - used))) {
+					   !buf_append(&server->carry, scratch + used, len - used))) {
 		server_close(server, "a message that is too long to be looked at");
 		return;
 	}
@@ -95,7 +95,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
-			   struct server_message *message)
+						   struct server_message *message)
 {
 	if (len < WIRE_HEADER)
 		return 0;
@@ -112,8 +112,8 @@ size_t server_next_message(struct server *server, const uint8_t *data, size_t le
 	return (size_t)total;
 }
 
-bool server_note_parameter(struct server *server, const uint8_t *body, size_t len, const char **name,
-			   const char **value)
+bool server_note_parameter(struct server *server, const uint8_t *body, size_t len,
+						   const char **name, const char **value)
 {
 	size_t at = 0;
 
@@ -156,7 +156,8 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 		server_close(server, strerror(error));
 		return;
 	}
-	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained, server);
+	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained,
+				server);
 	backend_connected(server);
 }
 
@@ -178,7 +179,8 @@ static int start_connecting(const struct worker_address *address)
 	if (fd < 0)
 		return -1;
 	set_options(fd, family);
-	if (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 && errno != EINPROGRESS) {
+	if (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 &&
+		errno != EINPROGRESS) {
 		int error = errno;
 
 		close(fd);
@@ -230,14 +232,14 @@ void server_on_time(struct server *server)
 bool server_is_settled(const struct server *server)
 {
 	return server->status == 'I' && !server->body_left && !buf_len(&server->carry) &&
-	       replies_is_empty(&server->replies);
+		   replies_is_empty(&server->replies);
 }
 
 bool server_is_sealed_to(const struct server *server, const struct tenant *tenant)
 {
 	return server->tenant && !server->needs_discard && !server->seal_lost &&
-	       uuid_equal(&server->tenant->id, &tenant->id) &&
-	       strcmp(server->tenant->seal, tenant->seal) == 0;
+		   uuid_equal(&server->tenant->id, &tenant->id) &&
+		   strcmp(server->tenant->seal, tenant->seal) == 0;
 }
 
 void server_release(struct server *server)
@@ -284,7 +286,7 @@ void server_close(struct server *server, const char *why)
 	server->state = SERVER_CLOSED;
 	server->client = NULL;
 	log_event(was == SERVER_IDLE ? LOG_DEBUG : LOG_INFO, "backend.closed", "cluster",
-		  server->pool->cluster->name, "why", why, NULL);
+			  server->pool->cluster->name, "why", why, NULL);
 	list_remove(&server->deadline_node);
 	stream_close(&server->stream);
 	if (server->cancels)
@@ -294,7 +296,7 @@ void server_close(struct server *server, const char *why)
 	worker_reap_later(server->worker);
 	if (was == SERVER_CONNECTING || was == SERVER_LOGIN || was == SERVER_CHECK)
 		pool_open_failed(server->pool, backend_failure_reason(server),
-				 backend_failure(server) ? backend_failure(server) : why);
+						 backend_failure(server) ? backend_failure(server) : why);
 	else if (client)
 		tell_client(server, client, was);
 	else

@@ -51,8 +51,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		stream->drained(stream->owner);
 }
 
-void stream_open(struct stream *stream, struct event_base *base, int fd, event_callback_fn on_readable,
-		 void (*drained)(void *owner), void *owner)
+void stream_open(struct stream *stream, struct event_base *base, int fd,
+				 event_callback_fn on_readable, void (*drained)(void *owner), void *owner)
 {
 	stream->fd = fd;
 	stream->broken = stream->reading = false;
@@ -64,8 +64,8 @@ void stream_open(struct stream *stream, struct event_base *base, int fd, event_c
 	stream_read_on(stream);
 }
 
-void stream_await(struct stream *stream, struct event_base *base, int fd, event_callback_fn on_connected,
-		  void *owner)
+void stream_await(struct stream *stream, struct event_base *base, int fd,
+				  event_callback_fn on_connected, void *owner)
 {
 	stream->fd = fd;
 	stream->broken = stream->reading = false;

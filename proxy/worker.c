@@ -16,16 +16,17 @@
 #include "proxy/server.h"
 #include "proxy/settings.h"
 
-#define TICK_US 100000
+#define TICK_US   100000
 #define LINGER_US 2000000 /* how long a client that was told to go may take to read it */
 
 /* ---- addresses ---- */
 
-static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out, const char **why)
+static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out,
+						 const char **why)
 {
 	struct sockaddr_un *address = (struct sockaddr_un *)&out->address;
-	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d", cluster->host,
-			   cluster->port);
+	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d",
+					   cluster->host, cluster->port);
 
 	if (len < 0 || (size_t)len >= sizeof address->sun_path) {
 		*why = "the path is too long for a unix socket";
@@ -36,7 +37,8 @@ static bool resolve_unix(const struct conf_cluster *cluster, struct worker_addre
 	return true;
 }
 
-bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out, const char **why)
+bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out,
+					const char **why)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
@@ -73,10 +75,10 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
 	struct worker *worker = arg;
 
 	(void)fd, (void)what;
-	list_each(node, next, &worker->dead_clients)
+	list_each (node, next, &worker->dead_clients)
 		client_free(list_entry(node, struct client, node));
 	list_init(&worker->dead_clients);
-	list_each(node, next, &worker->dead_servers)
+	list_each (node, next, &worker->dead_servers)
 		server_free(list_entry(node, struct server, node));
 	list_init(&worker->dead_servers);
 }
@@ -87,8 +89,9 @@ void worker_reap_later(struct worker *worker)
 }
 
 /*
- * All limits of one kind are equal, so each list is in order of its deadlines. The first is taken again
- * and again, since ending one client can change the list behind a saved next pointer.
+ * All limits of one kind are equal, so each list is in order of its deadlines. The first is
+ * taken again and again, since ending one client can change the list behind a saved next
+ * pointer.
  */
 static void expire_logins(struct worker *worker, int64_t now)
 {
@@ -96,7 +99,7 @@ static void expire_logins(struct worker *worker, int64_t now)
 	struct client *client;
 
 	while (limit > 0 && (client = list_first(&worker->logins, struct client, queue)) != NULL &&
-	       now - client->queue_since_us >= limit)
+		   now - client->queue_since_us >= limit)
 		client_fatal(client, REASON_LOGIN_TIMEOUT, NULL);
 }
 
@@ -105,7 +108,7 @@ static void expire_leaving(struct worker *worker, int64_t now)
 	struct client *client;
 
 	while ((client = list_first(&worker->leaving, struct client, queue)) != NULL &&
-	       now - client->queue_since_us >= LINGER_US)
+		   now - client->queue_since_us >= LINGER_US)
 		client_close(client);
 }
 
@@ -114,8 +117,9 @@ static void expire_waiting(struct worker *worker, int64_t now)
 	int64_t limit = worker->conf->query_wait_timeout_ms * 1000;
 	struct client *client;
 
-	while (limit > 0 && (client = list_first(&worker->waiting, struct client, wait_node)) != NULL &&
-	       now - client->waiting_since_us >= limit)
+	while (limit > 0 &&
+		   (client = list_first(&worker->waiting, struct client, wait_node)) != NULL &&
+		   now - client->waiting_since_us >= limit)
 		client_fatal(client, REASON_WAIT_TIMEOUT, NULL);
 }
 
@@ -125,7 +129,7 @@ static void expire_servers(struct worker *worker, int64_t now)
 	struct server *server;
 
 	while ((server = list_first(&worker->deadlines, struct server, deadline_node)) != NULL &&
-	       now - server->deadline_since_us >= limit)
+		   now - server->deadline_since_us >= limit)
 		server_close(server, "it took longer than server_connect_timeout");
 }
 
@@ -139,7 +143,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	expire_leaving(worker, now);
 	expire_waiting(worker, now);
 	expire_servers(worker, now);
-	list_each(node, next, &worker->pools)
+	list_each (node, next, &worker->pools)
 		pool_tick(list_entry(node, struct pool, node), now);
 	cancel_tick(worker, now);
 	listener_tick(worker);
@@ -149,10 +153,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void init_lists(struct worker *worker)
 {
-	struct list *lists[] = {&worker->listeners, &worker->pools,   &worker->cancels,
-				&worker->clients,   &worker->logins,  &worker->leaving,
-				&worker->waiting,   &worker->deadlines, &worker->dead_clients,
-				&worker->dead_servers};
+	struct list *lists[] = {&worker->listeners,   &worker->pools,     &worker->cancels,
+							&worker->clients,     &worker->logins,    &worker->leaving,
+							&worker->waiting,     &worker->deadlines, &worker->dead_clients,
+							&worker->dead_servers};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -162,8 +166,8 @@ static bool start_events(struct worker *worker)
 {
 	struct timeval tick = {.tv_usec = TICK_US};
 
-	event_assign(&worker->mailbox_event, worker->base, mailbox_fd(worker->mailbox), EV_READ | EV_PERSIST,
-		     on_mailbox, worker);
+	event_assign(&worker->mailbox_event, worker->base, mailbox_fd(worker->mailbox),
+				 EV_READ | EV_PERSIST, on_mailbox, worker);
 	event_assign(&worker->tick, worker->base, -1, EV_PERSIST, on_tick, worker);
 	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
 	return event_add(&worker->mailbox_event, NULL) == 0 && event_add(&worker->tick, &tick) == 0;
@@ -186,7 +190,8 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
 	worker->settings = settings_table_create();
-	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings && start_events(worker);
+	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
+			  start_events(worker);
 	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
@@ -207,9 +212,9 @@ void worker_stop(struct worker *worker)
 		return;
 	worker->stopping = true;
 	listener_close_all(worker);
-	list_each(node, next, &worker->clients)
+	list_each (node, next, &worker->clients)
 		client_fatal(list_entry(node, struct client, node), REASON_SHUTDOWN, NULL);
-	list_each(node, next, &worker->pools)
+	list_each (node, next, &worker->pools)
 		pool_destroy(list_entry(node, struct pool, node));
 	cancel_stop(worker);
 
@@ -222,9 +227,9 @@ void worker_destroy(struct worker *worker)
 	if (!worker)
 		return;
 	listener_close_all(worker);
-	list_each(node, next, &worker->clients)
+	list_each (node, next, &worker->clients)
 		client_close(list_entry(node, struct client, node));
-	list_each(node, next, &worker->pools)
+	list_each (node, next, &worker->pools)
 		pool_destroy(list_entry(node, struct pool, node));
 	cancel_stop(worker);
 	if (worker->mailbox)

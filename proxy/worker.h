@@ -1,11 +1,13 @@
 /*
  * worker.h: one data thread: its event loop, and all that lives on it.
  *
- * Clients, backends, pools and settings belong to exactly one worker and are touched by its thread alone.
- * What workers share (configuration, key ring, directory) is read-only or does its own locking.
+ * Clients, backends, pools and settings belong to exactly one worker and are touched by its
+ * thread alone. What workers share (configuration, key ring, directory) is read-only or does
+ * its own locking.
  *
- * Clients and backends are never freed while one of their callbacks may still be on the stack: closing
- * takes them out of everything at once and leaves the memory to the end of the loop's turn.
+ * Clients and backends are never freed while one of their callbacks may still be on the stack:
+ * closing takes them out of everything at once and leaves the memory to the end of the loop's
+ * turn.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -29,7 +31,7 @@ struct settings_table;
 
 /* Bytes read from a socket at once, and room for what was left of the read before. */
 #define WORKER_READ_SIZE 65536
-#define WORKER_SCRATCH (2 * WORKER_READ_SIZE)
+#define WORKER_SCRATCH   (2 * WORKER_READ_SIZE)
 
 /* A cluster's address, resolved before the workers start. */
 struct worker_address {
@@ -48,8 +50,8 @@ struct worker_setup {
 };
 
 struct worker_counters {
-	uint64_t clients, logins_refused, transactions, handovers, handover_failures, reseals, contexts_lost,
-	    backends_opened, backends_refused, cancels;
+	uint64_t clients, logins_refused, transactions, handovers, handover_failures, reseals,
+		contexts_lost, backends_opened, backends_refused, cancels;
 };
 
 struct worker {
@@ -67,13 +69,13 @@ struct worker {
 	struct settings_table *settings;
 
 	struct list listeners, pools, cancels;
-	struct list clients;	 /* all */
-	struct list logins;	 /* not yet welcome, oldest first */
-	struct list leaving;	 /* told to go, oldest first */
-	struct list waiting;	 /* for a backend, oldest first */
-	struct list deadlines;	 /* backends that must finish a step, oldest first */
+	struct list clients;   /* all */
+	struct list logins;    /* not yet welcome, oldest first */
+	struct list leaving;   /* told to go, oldest first */
+	struct list waiting;   /* for a backend, oldest first */
+	struct list deadlines; /* backends that must finish a step, oldest first */
 	struct list dead_clients, dead_servers;
-	struct client *by_pid;	 /* uthash over the pids of our cancel keys */
+	struct client *by_pid; /* uthash over the pids of our cancel keys */
 	size_t client_count;
 	bool stopping;
 	struct worker_counters counters;
@@ -90,7 +92,8 @@ void worker_stop(struct worker *worker);
 void worker_destroy(struct worker *worker);
 
 /* Resolves the host of a cluster (blocking). False with the reason in *why. */
-bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out, const char **why);
+bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out,
+					const char **why);
 
 /* Asks for worker->reap to run when this turn is over. */
 void worker_reap_later(struct worker *worker);
