@@ -42,6 +42,7 @@ struct tenant {
 	char *seal;    /* as guard_seal gives it */
 	enum tenant_strategy strategy;
 	enum tenant_status status;
+	unsigned pool_weight; /* its clients' share when tenants wait for backends; at least 1 */
 	int64_t version;
 };
 
