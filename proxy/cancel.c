@@ -50,8 +50,13 @@ static void finish(struct cancel *cancel)
 		return;
 	server->cancels--;
 	server->needs_discard = true;
-	if (server->state == SERVER_HELD && !server->cancels)
+	if (server->cancels)
+		return;
+	server->hold = false;
+	if (server->state == SERVER_HELD)
 		pool_server_ready(server);
+	else if (server->state == SERVER_LINKED)
+		client_resume(server->client);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -94,8 +99,8 @@ static bool append_packet(const struct server *server, struct buf *out)
 		   buf_append(out, server->cancel_key, server->cancel_key_len) && wire_end(out, mark);
 }
 
-/* Starts a request; takes `requester` over. */
-static void start(struct server *server, int requester)
+/* Starts a request; takes `requester` over. False when none could be made. */
+static bool start(struct server *server, int requester)
 {
 	const struct worker_address *address = server->pool->address;
 	struct cancel *cancel = calloc(1, sizeof *cancel);
@@ -112,7 +117,7 @@ static void start(struct server *server, int requester)
 		free(cancel);
 		if (requester >= 0)
 			close(requester);
-		return;
+		return false;
 	}
 	cancel->worker = server->worker;
 	cancel->server = server;
@@ -122,11 +127,13 @@ static void start(struct server *server, int requester)
 	server->cancels++;
 	server->worker->counters.cancels++;
 	stream_await(&cancel->stream, server->worker->base, fd, on_connected, cancel);
+	return true;
 }
 
 void cancel_backend(struct server *server)
 {
-	start(server, -1);
+	if (start(server, -1))
+		server->hold = true;
 }
 
 static struct client *find_client(struct worker *worker, uint32_t pid, const uint8_t *key,

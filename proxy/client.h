@@ -27,8 +27,10 @@
 
 struct login;
 struct pool;
+struct pool_tenant;
 struct server;
 struct settings;
+struct tally;
 struct worker;
 
 enum client_state {
@@ -60,7 +62,7 @@ struct client {
 	struct stream stream;
 	enum client_state state;
 	struct list node;  /* worker->clients */
-	struct list queue; /* worker->logins or ->leaving, by state */
+	struct list queue; /* worker->logins, ->idle_clients or ->leaving, by state */
 	int64_t queue_since_us;
 
 	struct buf in;      /* bytes read and not yet used */
@@ -71,8 +73,11 @@ struct client {
 	const struct conf_listen *listen;
 	const struct principal *principal;
 	const struct tenant *tenant;
+	bool logging_in, admitted; /* how limits.c counts it */
+	struct tally *of_tenant, *of_principal;
 	const struct settings *settings;
 	struct pool *pool;
+	struct pool_tenant *pool_tenant;
 	uint32_t pid; /* of our own cancel key */
 	uint8_t secret[4];
 	UT_hash_handle hh; /* worker->by_pid */
@@ -122,6 +127,10 @@ void client_send_buf(struct client *client, struct buf *buf);
 
 /* Goes on with bytes that had to wait, then reads again if that is allowed. */
 void client_resume(struct client *client);
+
+/* The client has no backend and needs none: from its login, its release, or its last local
+ * answer on. */
+void client_is_idle(struct client *client);
 
 /* A message broke the protocol. */
 void client_violation(struct client *client, const char *what);

@@ -131,10 +131,15 @@ static void flush_reply(struct client *client)
 static size_t need_backend(struct client *client)
 {
 	flush_reply(client);
+	list_remove(&client->queue);
 	client->state = CLIENT_WAITING;
 	pool_request(client);
 	return 0;
 }
+
+/* Answers wait for their batch's Sync to go out in one write, unless there are very many of
+ * them. */
+#define REPLY_MAX 8192
 
 /* ---- messages; each returns false when the message needs a backend ---- */
 
@@ -267,6 +272,13 @@ static bool answer(struct client *client, char type, const uint8_t *body, size_t
 	}
 }
 
+static void answered(struct client *client)
+{
+	if (buf_len(&client->reply) > REPLY_MAX)
+		flush_reply(client);
+	client_is_idle(client);
+}
+
 /* A message of a COPY that the server had given up before all of it was sent; the server
  * ignores those too. */
 static bool is_stray_copy(char type)
@@ -306,8 +318,11 @@ size_t local_consume(struct client *client, const uint8_t *data, size_t len)
 	if (total <= LOCAL_MESSAGE_MAX) {
 		if (len < total)
 			return 0;
-		if (answer(client, type, data + WIRE_HEADER, (size_t)total - WIRE_HEADER))
+		if (answer(client, type, data + WIRE_HEADER, (size_t)total - WIRE_HEADER)) {
+			if (client->state == CLIENT_IDLE)
+				answered(client);
 			return (size_t)total;
+		}
 	}
 	return need_backend(client);
 }

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/limits.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
 #include "proxy/server.h"
@@ -73,7 +74,7 @@ static void ask_for_welcome(struct client *client)
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
-	const struct params *known = pool_find_welcome(client->pool, client->settings);
+	const struct params *known = welcomes_find(&client->pool->welcomes, client->settings);
 	if (known) {
 		login_welcome(client, known);
 		return;
@@ -88,6 +89,7 @@ static void find_route(struct client *client)
 	const struct tenant *tenant = client->tenant;
 	const struct conf_cluster *cluster =
 		conf_find_cluster(client->worker->conf, tenant->cluster);
+	enum reason why;
 
 	if (tenant->status != TENANT_ACTIVE) {
 		refuse(client, REASON_INACTIVE, NULL);
@@ -108,8 +110,13 @@ static void find_route(struct client *client)
 		refuse(client, REASON_DATABASE, NULL);
 		return;
 	}
-	client->pool = pool_get(client->worker, cluster);
-	if (!client->pool) {
+	if (!limits_admit(client, &why)) {
+		refuse(client, why, NULL);
+		return;
+	}
+	client->pool = pool_hold(client->worker, cluster);
+	client->pool_tenant = client->pool ? pool_tenant_hold(client->pool, tenant) : NULL;
+	if (!client->pool_tenant) {
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
@@ -425,7 +432,7 @@ static void begin_session(struct client *client)
 		return;
 	}
 	client_send_buf(client, &out);
-	if (client->worker->client_count > (size_t)client->worker->conf->max_client_conn) {
+	if (!limits_may_admit(client->worker)) {
 		refuse(client, REASON_CLIENTS, NULL);
 		return;
 	}
@@ -537,8 +544,8 @@ void login_welcome(struct client *client, const struct params *params)
 		return;
 	}
 	login_free(client);
-	list_remove(&client->queue);
-	client->state = CLIENT_IDLE;
+	limits_logged_in(client);
+	client_is_idle(client);
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
 			  client->principal->name, NULL);
 	client_send_buf(client, &out);

@@ -151,6 +151,8 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
 	const uint8_t *at = data, *end = data + len, *run = data;
 
+	if (client->server && client->server->hold)
+		return 0; /* a cancel that is under way must not hit the next statement */
 	if (client->body_left) {
 		size_t part = len < client->body_left ? len : (size_t)client->body_left;
 
@@ -273,27 +275,39 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 	client_pin(walk->client, name);
 }
 
+/* The client gets Bulkhead's own words in place of the server's error. */
+static void say_instead(struct walk *walk, const uint8_t *message, size_t total,
+						enum reason reason)
+{
+	struct buf out;
+
+	buf_init(&out);
+	if (wire_error(&out, "ERROR", reason, NULL)) {
+		swallow(walk, message, total);
+		client_send_buf(walk->client, &out);
+	}
+	buf_fini(&out);
+}
+
 static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 {
 	struct server *server = walk->server;
 	const uint8_t *body = message + WIRE_HEADER;
 	const char *code = wire_error_field(body, total - WIRE_HEADER, 'C');
 	const char *severity = wire_error_field(body, total - WIRE_HEADER, 'V');
-	struct buf out;
 
 	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
 		server->told = true;
-	if (!code || strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) != 0)
+	if (!code)
 		return;
-	server->seal_lost = true;
-	walk->client->worker->counters.contexts_lost++;
-	log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
-	buf_init(&out);
-	if (wire_error(&out, "ERROR", REASON_CONTEXT_LOST, NULL)) {
-		swallow(walk, message, total);
-		client_send_buf(walk->client, &out);
+	if (strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) == 0) {
+		server->seal_lost = true;
+		walk->client->worker->counters.contexts_lost++;
+		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
+		say_instead(walk, message, total, REASON_CONTEXT_LOST);
+	} else if (server->watch.cancelled && strcmp(code, "57014") == 0) {
+		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
 	}
-	buf_fini(&out);
 }
 
 /* A whole message whose body matters. False when the backend has been closed over it. */
@@ -318,8 +332,9 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 			return false;
 		}
 		server->status = (char)message[WIRE_HEADER];
-		if (server->status == 'I')
-			walk->client->worker->counters.transactions++;
+		server->readies++;
+		server->idle_readies += server->status == 'I';
+		server->watch.cancelled = false;
 		break;
 	default:
 		break;
