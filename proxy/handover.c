@@ -195,6 +195,7 @@ void handover_restore(struct server *server)
 {
 	server->worker->counters.reseals++;
 	list_remove(&server->linked_node);
+	stream_read_on(&server->stream);
 	server->state = SERVER_PREPARING;
 	server->client->state = CLIENT_WAITING;
 	if (server->settings_lost) {
@@ -349,7 +350,7 @@ static void step_done(struct server *server, char status)
 		return;
 	if (server->state == SERVER_CLEANING) {
 		server_on_time(server);
-		pool_server_ready(server);
+		server_give_back(server);
 	} else {
 		advance(server);
 	}
@@ -377,7 +378,8 @@ static void on_answer(struct server *server, const struct server_message *messag
 	case 'E':
 		if (step == STEP_DISCARD || step == STEP_ENTER)
 			surprise(server, step == STEP_DISCARD ? "DISCARD ALL failed" : "enter was refused");
-		else if (!buf_append(&server->step_error, message->body, message->len))
+		else if (!buf_len(&server->step_error) &&
+				 !buf_append(&server->step_error, message->body, message->len))
 			server_close(server, "out of memory");
 		break;
 	case 'Z':

@@ -84,6 +84,8 @@ static size_t bytes_needed(const struct client *client, char type, uint64_t tota
  */
 static bool note_names(struct client *client, char type, const uint8_t *body, size_t visible)
 {
+	if (client->server->replies.skipping)
+		return true; /* the server does not even look at it */
 	if (type == 'P' && visible && body[0])
 		client_pin(client, "prepared statement");
 	if (type == 'Q' && client->held_unnamed.text)
@@ -130,7 +132,7 @@ static bool is_sound_header(struct client *client, char type, uint64_t total)
 		client_violation(client, "unknown message type");
 		return false;
 	}
-	if (total < WIRE_HEADER) {
+	if (total < WIRE_HEADER || (strchr("SHc", type) && total != WIRE_HEADER)) {
 		client_violation(client, "message length out of range");
 		return false;
 	}
@@ -210,6 +212,8 @@ struct walk {
 	struct server *server;
 	struct client *client;
 	const uint8_t *run; /* first byte not yet forwarded */
+	bool owed;          /* an answer was owed when the present message came */
+	bool disagreed;
 };
 
 static void flush(struct walk *walk, const uint8_t *to)
@@ -261,9 +265,8 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 		return;
 	}
 	if (strcmp(name, "application_name") == 0) {
-		server->settings_lost = strcmp(value, SETTINGS_MARKER) == 0;
-		if (server->settings_lost) {
-			server->seal_lost = true;
+		if (strcmp(value, SETTINGS_MARKER) == 0) {
+			server->seal_lost = server->settings_lost = true;
 			swallow(walk, message, total);
 			buf_init(&out);
 			if (wire_parameter_status(&out, name, walk->client->settings->application_name))
@@ -298,10 +301,12 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 
 	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
 		server->told = true;
+	else if (!walk->owed)
+		walk->disagreed = true;
 	if (!code)
 		return;
 	if (strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) == 0) {
-		server->seal_lost = true;
+		server->seal_lost = server->settings_lost = true;
 		walk->client->worker->counters.contexts_lost++;
 		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
 		say_instead(walk, message, total, REASON_CONTEXT_LOST);
@@ -325,6 +330,10 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 		break;
 	case 'E':
 		on_error(walk, message, total);
+		if (walk->disagreed) {
+			server_close(server, "an error that nothing was asked for");
+			return false;
+		}
 		break;
 	case 'Z':
 		if (len != 1 || !strchr("ITE", message[WIRE_HEADER]) || !message[WIRE_HEADER]) {
@@ -364,6 +373,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	}
 	if (*message == 'D' || is_asynchronous((char)*message))
 		return true;
+	walk->owed = !replies_is_empty(&server->replies);
 	if (!replies_answered(&server->replies, (char)*message, ours)) {
 		server_close(server, "an answer that nothing was asked for");
 		return false;
@@ -373,7 +383,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 
 size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 {
-	struct walk walk = {server, server->client, data};
+	struct walk walk = {.server = server, .client = server->client, .run = data};
 	const uint8_t *at = data, *end = data + len;
 
 	if (server->body_left) {

@@ -24,7 +24,7 @@
 static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out,
 						 const char **why)
 {
-	struct sockaddr_un *address = (struct sockaddr_un *)&out->address;
+	struct sockaddr_un *address = (struct sockaddr_un *)&out->endpoints[0].address;
 	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d",
 					   cluster->host, cluster->port);
 
@@ -33,7 +33,8 @@ static bool resolve_unix(const struct conf_cluster *cluster, struct worker_addre
 		return false;
 	}
 	address->sun_family = AF_UNIX;
-	out->len = sizeof *address;
+	out->endpoints[0].len = sizeof *address;
+	out->endpoint_count = 1;
 	return true;
 }
 
@@ -54,8 +55,13 @@ bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *o
 		*why = gai_strerror(error);
 		return false;
 	}
-	memcpy(&out->address, found->ai_addr, found->ai_addrlen);
-	out->len = found->ai_addrlen;
+	for (struct addrinfo *at = found; at && out->endpoint_count < WORKER_ENDPOINTS_MAX;
+		 at = at->ai_next) {
+		struct worker_endpoint *endpoint = &out->endpoints[out->endpoint_count++];
+
+		memcpy(&endpoint->address, at->ai_addr, at->ai_addrlen);
+		endpoint->len = at->ai_addrlen;
+	}
 	freeaddrinfo(found);
 	return true;
 }
