@@ -132,7 +132,9 @@ static bool is_sound_header(struct client *client, char type, uint64_t total)
 		client_violation(client, "unknown message type");
 		return false;
 	}
-	if (total < WIRE_HEADER || (strchr("SHc", type) && total != WIRE_HEADER)) {
+	bool is_bare = type == 'S' || type == 'H' || type == 'c';
+
+	if (total < WIRE_HEADER || (is_bare && total != WIRE_HEADER)) {
 		client_violation(client, "message length out of range");
 		return false;
 	}
@@ -212,7 +214,7 @@ struct walk {
 	struct server *server;
 	struct client *client;
 	const uint8_t *run; /* first byte not yet forwarded */
-	bool owed;          /* an answer was owed when the present message came */
+	bool owed;          /* an answer was owed when the present error came */
 	bool disagreed;
 };
 
@@ -315,6 +317,17 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 	}
 }
 
+static bool on_ready(struct server *server, char status)
+{
+	if (status != 'I' && status != 'T' && status != 'E')
+		return false;
+	server->status = status;
+	server->readies++;
+	server->idle_readies += status == 'I';
+	server->watch.cancelled = false;
+	return true;
+}
+
 /* A whole message whose body matters. False when the backend has been closed over it. */
 static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 {
@@ -336,14 +349,10 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 		}
 		break;
 	case 'Z':
-		if (len != 1 || !strchr("ITE", message[WIRE_HEADER]) || !message[WIRE_HEADER]) {
+		if (len != 1 || !on_ready(server, (char)message[WIRE_HEADER])) {
 			server_close(server, "malformed ReadyForQuery");
 			return false;
 		}
-		server->status = (char)message[WIRE_HEADER];
-		server->readies++;
-		server->idle_readies += server->status == 'I';
-		server->watch.cancelled = false;
 		break;
 	default:
 		break;
@@ -373,7 +382,8 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	}
 	if (*message == 'D' || is_asynchronous((char)*message))
 		return true;
-	walk->owed = !replies_is_empty(&server->replies);
+	if (*message == 'E')
+		walk->owed = !replies_is_empty(&server->replies);
 	if (!replies_answered(&server->replies, (char)*message, ours)) {
 		server_close(server, "an answer that nothing was asked for");
 		return false;
