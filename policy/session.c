@@ -10,9 +10,15 @@ struct words {
 	const char *at, *end;
 };
 
+/* What PostgreSQL's lexer takes as white space. */
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r' && c != '\v');
+}
+
 static void skip_space(struct words *words)
 {
-	while (words->at < words->end && strchr(" \t\n\r\f", *words->at) && *words->at)
+	while (words->at < words->end && is_space(*words->at))
 		words->at++;
 }
 

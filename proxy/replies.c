@@ -28,28 +28,21 @@ static uint8_t *at(const struct replies *replies, uint32_t index)
 	return &replies->items[(replies->first + index) & (replies->size - 1)];
 }
 
+/* Takes the first entry off, and marks of ended COPYs behind it: what stands first is always
+ * owed. */
 static void pop(struct replies *replies)
 {
-	replies->first++;
-	replies->count--;
-}
-
-/* The end of a COPY is a mark between answers, not an answer. */
-static void skip_marks(struct replies *replies)
-{
-	while (replies->count && *at(replies, 0) == REPLY_COPY_END)
-		pop(replies);
+	do {
+		replies->first++;
+		replies->count--;
+	} while (replies->count && *at(replies, 0) == REPLY_COPY_END);
 }
 
 bool replies_is_empty(const struct replies *replies)
 {
 	if (replies->batch || replies->skipping || replies->lost)
 		return false;
-	for (uint32_t i = 0; i < replies->count; i++) {
-		if (*at(replies, i) != REPLY_COPY_END)
-			return false;
-	}
-	return true;
+	return !replies->count;
 }
 
 static bool grow(struct replies *replies)
@@ -82,7 +75,6 @@ bool replies_push(struct replies *replies, enum reply reply)
 /* What is owed next, without REPLY_OURS, and whether it is ours; REPLY_NONE when nothing is. */
 static inline enum reply next_owed(struct replies *replies, bool *ours)
 {
-	skip_marks(replies);
 	*ours = false;
 	if (!replies->count)
 		return REPLY_NONE;
