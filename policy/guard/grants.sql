@@ -8,8 +8,9 @@ GRANT USAGE ON SCHEMA bulkhead TO PUBLIC;
 
 -- The context, which policies and defaults read for every role.
 GRANT EXECUTE ON FUNCTION bulkhead.guard_version(), bulkhead.no_context(), bulkhead.no_key(),
-	bulkhead.tenant_id(), bulkhead.tenant_key(), bulkhead.canonical(text, text),
-	bulkhead.tenant_key_bigint(), bulkhead.tenant_key_uuid() TO PUBLIC;
+	bulkhead.tenant_id(), bulkhead.tenant_key(), bulkhead.unfit_key(text, text),
+	bulkhead.canonical_number(text, text, bigint), bulkhead.canonical_uuid(text), bulkhead.tenant_key_smallint(),
+	bulkhead.tenant_key_integer(), bulkhead.tenant_key_bigint(), bulkhead.tenant_key_uuid() TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE bulkhead.reset_all() TO PUBLIC;
 
 -- protect and unprotect do what their caller may do to the table, and no more.

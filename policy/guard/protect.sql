@@ -135,8 +135,8 @@ BEGIN
 		WHEN 'key' THEN CASE type_oid
 			WHEN 'uuid'::regtype THEN 'bulkhead.tenant_key_uuid()'
 			WHEN 'bigint'::regtype THEN 'bulkhead.tenant_key_bigint()'
-			WHEN 'integer'::regtype THEN 'bulkhead.tenant_key_bigint()::integer'
-			WHEN 'smallint'::regtype THEN 'bulkhead.tenant_key_bigint()::smallint'
+			WHEN 'integer'::regtype THEN 'bulkhead.tenant_key_integer()'
+			WHEN 'smallint'::regtype THEN 'bulkhead.tenant_key_smallint()'
 			WHEN 'text'::regtype THEN 'bulkhead.tenant_key()'
 			WHEN 'varchar'::regtype THEN 'bulkhead.tenant_key()' END
 		END;
