@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.guard import Guard  # noqa: E402
+from harness.guard_shop import Shop  # noqa: E402
 from harness.postgres import Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
@@ -97,3 +98,30 @@ def pool(_pool):
     _pool.rollback()
     _pool.execute("DISCARD ALL")
     return _pool
+
+
+@pytest.fixture(scope="session")
+def any_shop(guard_original):
+    """Two tenants in a guarded database; the test begins and ends its own schema."""
+    guard = guard_original.clone()
+    shop = Shop(guard)
+    shop.sql("CREATE ROLE shop_owner LOGIN")
+    yield shop
+    shop.close()
+    guard.drop()
+
+
+@pytest.fixture
+def shop(any_shop):
+    """The same with the empty schema `s`, first in everybody's search_path."""
+    any_shop.begin()
+    yield any_shop
+    any_shop.end()
+
+
+@pytest.fixture
+def owner(shop):
+    """A login that may own tables in the schema and is nothing more."""
+    shop.sql("GRANT USAGE, CREATE ON SCHEMA s TO shop_owner")
+    yield "shop_owner"
+    shop.sql("RESET ROLE; ALTER ROLE shop_owner NOBYPASSRLS")
