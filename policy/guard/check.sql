@@ -39,21 +39,20 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		  FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole
 		 WHERE r.rolname = login_faults.login AND s.setdatabase = 0
 		UNION ALL
-		SELECT format('%I owns %s; let a role that is no login of a pool''s own it',
-		              o.rolname, pg_describe_object(s.classid, s.objid, s.objsubid))
+		-- Whatever it is, but for temporary objects, which go with their sessions. Type is NULL when the object went
+		-- while this was looking. One stands for all: they must fit a line of the log.
+		SELECT format('%I owns %s%s; let a role that is no login of a pool''s own it', o.rolname,
+		              min(pg_describe_object(s.classid, s.objid, s.objsubid)),
+		              CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
 		  FROM pg_roles AS r
 		  JOIN pg_roles AS o ON pg_has_role(r.oid, o.oid, 'MEMBER')
+		  JOIN pg_database AS d ON d.datname = current_database()
 		  JOIN pg_shdepend AS s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = o.oid AND s.deptype = 'o'
-		  LEFT JOIN pg_class AS c ON s.classid = 'pg_class'::regclass AND c.oid = s.objid
-		  LEFT JOIN pg_proc AS p ON s.classid = 'pg_proc'::regclass AND p.oid = s.objid
-		  LEFT JOIN pg_namespace AS n
-		    ON n.oid = CASE WHEN s.classid = 'pg_namespace'::regclass THEN s.objid
-		                    ELSE coalesce(c.relnamespace, p.pronamespace) END
+		                           AND (s.dbid = d.oid OR s.classid = 'pg_database'::regclass AND s.objid = d.oid)
+		 CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS i
 		 WHERE r.rolname = login_faults.login AND NOT r.rolsuper
-		   AND s.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
-		   AND (n.nspname !~ '^pg_(toast_)?temp_'
-		        OR (s.classid = 'pg_database'::regclass
-		            AND s.objid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())))
+		   AND i.type IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
+		 GROUP BY o.rolname
 		UNION ALL
 		SELECT format('%I may not call the guard; bulkhead init --pool-login %I', login_faults.login,
 		              login_faults.login)
@@ -77,7 +76,7 @@ CREATE OR REPLACE FUNCTION bulkhead.self_check(
 		       current_setting('backtrace_functions'), current_setting('row_security'),
 		       bulkhead.guard_version()::text, replace(i.id::text, '-', ''),
 		       floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint::text,
-		       (SELECT coalesce(string_agg(f.fault, '; ' ORDER BY f.fault), '')
+		       (SELECT coalesce(left(string_agg(f.fault, '; ' ORDER BY f.fault), 1500), '')
 		          FROM bulkhead.login_faults(session_user) AS f (fault))
 		  FROM bulkhead.installation AS i;
 	END;

@@ -8,16 +8,18 @@ GRANT USAGE ON SCHEMA bulkhead TO PUBLIC;
 
 -- The context, which policies and defaults read for every role.
 GRANT EXECUTE ON FUNCTION bulkhead.guard_version(), bulkhead.no_context(), bulkhead.no_key(),
-	bulkhead.tenant_id(), bulkhead.tenant_key(), bulkhead.canonical(text, text),
-	bulkhead.tenant_key_bigint(), bulkhead.tenant_key_uuid() TO PUBLIC;
+	bulkhead.tenant_id(), bulkhead.tenant_key(), bulkhead.unfit_key(text, text),
+	bulkhead.canonical_number(text, text, bigint), bulkhead.canonical_uuid(text), bulkhead.tenant_key_smallint(),
+	bulkhead.tenant_key_integer(), bulkhead.tenant_key_bigint(), bulkhead.tenant_key_uuid() TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE bulkhead.reset_all() TO PUBLIC;
 
 -- protect and unprotect do what their caller may do to the table, and no more.
 GRANT EXECUTE ON FUNCTION bulkhead.protect(regclass, name, text), bulkhead.unprotect(regclass),
 	bulkhead.family(regclass), bulkhead.require_owner(regclass), bulkhead.require_protectable(regclass),
-	bulkhead.tenant_roles(), bulkhead.unsafe_privileges(regclass), bulkhead.remember(regclass, name),
+	bulkhead.tenant_roles(), bulkhead.unsafe_privileges(regclass), bulkhead.privilege_on(regclass, jsonb),
+	bulkhead.grantee_of(jsonb), bulkhead.give_back_privileges(regclass, text[]), bulkhead.remember(regclass, name),
 	bulkhead.forget(regclass), bulkhead.tenant_expression(regclass, name, text),
-	bulkhead.set_policies(regclass, name, text), bulkhead.take_unsafe_privileges(regclass),
+	bulkhead.drop_policies(regclass), bulkhead.set_policies(regclass, name, text), bulkhead.take_unsafe_privileges(regclass),
 	bulkhead.set_tenant_default(regclass, name, text), bulkhead.protect_relation(regclass, name, text),
 	bulkhead.unprotect_relation(regclass), bulkhead.protection_warnings(regclass, name) TO PUBLIC;
 
