@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness.control import Control  # noqa: E402
 from harness.postgres import Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
@@ -46,3 +47,18 @@ def strict_stand(template):
     stand = Stand(template, hardening="strict").start()
     yield stand
     stand.remove()
+
+
+@pytest.fixture(scope="session")
+def control_database(stand):
+    """A control schema apart from the stand's own; tests use `control`."""
+    control = Control(stand)
+    yield control
+    control.drop()
+
+
+@pytest.fixture
+def control(control_database):
+    """The control schema without tenants."""
+    control_database.clear()
+    return control_database
