@@ -50,6 +50,7 @@ class Control:
         with self.database.connect() as root:
             if not root.execute("SELECT FROM pg_roles WHERE rolname = %s", (ADMIN,)).fetchone():
                 root.execute(f"CREATE ROLE {ADMIN} LOGIN IN ROLE bulkhead_admin")
+                root.execute(f"ALTER ROLE {ADMIN} SET deadlock_timeout = '20ms'")
         self.admin = self.connect()
 
     def connect(self, user=ADMIN, **more):
