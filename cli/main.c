@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <libpq-fe.h>
 #include <openssl/crypto.h>
+#include <stringprep.h>
 
 #include "cli/cli.h"
 
@@ -52,6 +53,7 @@ static void print_version(void)
 	printf("OpenSSL %s\n", OpenSSL_version(OPENSSL_FULL_VERSION_STRING));
 	printf("libpq %d.%d\n", pq / 10000, pq % 10000);
 	printf("jansson %s\n", jansson_version_str());
+	printf("libidn %s\n", stringprep_check_version(NULL));
 }
 
 static const struct command *find_command(const char *name)
