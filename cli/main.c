@@ -70,6 +70,15 @@ static int is_option(const char *word, const char *brief, const char *full)
 	return strcmp(word, brief) == 0 || strcmp(word, full) == 0;
 }
 
+/* What was to be read and could not be written is not done, as on a full disk. */
+static int finish(int result)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return result;
+	perror("bulkhead: standard output");
+	return result == CLI_DONE ? CLI_FAILED : result;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -80,16 +89,16 @@ int main(int argc, char **argv)
 	}
 	if (is_option(argv[1], "-h", "--help")) {
 		print_help(stdout);
-		return CLI_DONE;
+		return finish(CLI_DONE);
 	}
 	if (is_option(argv[1], "-V", "--version")) {
 		print_version();
-		return CLI_DONE;
+		return finish(CLI_DONE);
 	}
 	command = find_command(argv[1]);
 	if (!command) {
 		fprintf(stderr, "bulkhead: there is no command \"%s\"; see bulkhead --help\n", argv[1]);
 		return CLI_USAGE;
 	}
-	return command->run(argc - 1, argv + 1);
+	return finish(command->run(argc - 1, argv + 1));
 }
