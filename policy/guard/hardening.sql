@@ -5,6 +5,10 @@
 RESET ROLE;
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- What the self-check reads, whatever is taken from PUBLIC, now or by an earlier installation.
+GRANT SELECT ON pg_settings TO bulkhead_guard;
+GRANT EXECUTE ON FUNCTION pg_show_all_settings() TO bulkhead_guard;
+
 -- Functions of pg_catalog by LIKE patterns of name(argument types), as oid::regprocedure writes them.
 CREATE OR REPLACE FUNCTION pg_temp.functions_like(patterns text[]) RETURNS SETOF regprocedure
 	LANGUAGE sql STABLE

@@ -64,7 +64,8 @@ SELECT count(*) FROM pg_largeobject;                                            
 -- under: standard
 -- pool: 2
 \as globex
-CREATE TEMP TABLE private AS SELECT item FROM orders;                                       -- ok
+CREATE TEMP TABLE private (item text);                                                      -- ok
+INSERT INTO private SELECT item FROM orders;                                                -- ok
 \as acme
 SELECT table_to_xml(oid, false, false, '') FROM pg_class WHERE relname = 'private';         -- 42501
 DO $$ BEGIN EXECUTE format('SELECT * FROM %s', (SELECT oid::regclass FROM pg_class WHERE relname = 'private')); END $$;  -- 42501

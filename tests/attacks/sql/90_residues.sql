@@ -92,9 +92,19 @@ ROLLBACK PREPARED 'globex';                                                     
 -- under: standard
 -- pool: 2
 \as acme
-SELECT pg_advisory_lock(4711);                                                              -- ok
+BEGIN;
+SELECT pg_advisory_xact_lock(4711);                                                         -- ok
 \as globex
-SELECT pg_try_advisory_lock(4711);                                                          -- = f
+SELECT pg_try_advisory_xact_lock(4711);                                                     -- = f
+
+-- case: a-row-watched-by-its-address
+-- hope: currtid2 follows a row's versions without row security, and tells when globex changes a row
+-- residue: psqlODBC needs the function; strict takes it away
+-- under: standard
+\as globex
+SELECT max(ctid) FROM orders;                                                               -- ok
+\as acme
+SELECT currtid2('orders', '(0,1)');                                                         -- ok
 
 -- case: counters-for-all
 -- hope: how many rows all tenants have together
