@@ -98,6 +98,7 @@ DECLARE
 	record bulkhead.protection;
 BEGIN
 	PERFORM bulkhead.require_owner(remember.relation);
+	PERFORM bulkhead.require_protectable(remember.relation); -- tenants own their temporary tables
 	DELETE FROM bulkhead.protection AS p
 	 WHERE NOT EXISTS (SELECT FROM pg_policy AS y
 	                    WHERE y.polrelid = p.relation AND y.polname = 'bulkhead_tenant');
