@@ -204,6 +204,11 @@ class Link:
         time.sleep(seconds)
         return sum(event.way == way for event in list(self.events)) == before
 
+    def was_told(self, exchange, sqlstate):
+        """Has Bulkhead been given this error in an exchange of that name?"""
+        return any(event.way == FROM_SERVER and event.exchange == exchange and event.message.type == "E"
+                   and event.message.fields.get("C") == sqlstate for event in list(self.events))
+
     @property
     def is_cancel(self):
         return any(event.exchange == CANCEL for event in self.events)

@@ -7,21 +7,24 @@ this backend or another, or is told the truth; and no message of a client's is l
 every exchange of the hand-over has been answered as it should be (Middle.early_messages).
 """
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 from harness import middle as mid
-from harness.middle import BEGIN, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, Middle, hold
+from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, Middle, hold
 from harness.postgres import HOST
 from harness.stand import DATABASE, PRINCIPAL, ROWS
-from harness.wire import Wire, bind, cstr, execute, message, parse, query, rows, sync, types
+from harness.wire import Wire, bind, cstr, data_row, execute, message, parse, query, rows, sync, types
 
 # What PostgreSQL answers to DISCARD ALL, enter, the client's settings and the BEGIN that was held for it.
 ANSWERS = [(DISCARD, "C"), (DISCARD, "Z"),
            (ENTER, "1"), (ENTER, "2"), (ENTER, "D"), (ENTER, "C"), (ENTER, "Z"),
            (SETTINGS, "C"), (SETTINGS, "Z"), (BEGIN, "C"), (BEGIN, "Z")]
 LAST = (BEGIN, "Z")
+
+CLOCK = 6  # the column of bulkhead.self_check() that holds the server's time in milliseconds
 
 # And what it is asked.
 REQUESTS = [(DISCARD, "Q"), (ENTER, "P"), (ENTER, "B"), (ENTER, "E"), (ENTER, "S"), (SETTINGS, "Q"), (BEGIN, "Q")]
@@ -149,6 +152,13 @@ def told(found):
     return found[0].fields.get("C"), found[0].fields.get("D")
 
 
+def tell(wire, sql):
+    """Runs a statement that must succeed."""
+    found = wire.query(sql)
+    assert "E" not in types(found), found
+    return found
+
+
 GAVE_UP = ("08001", "reason=BH-CTX-HANDOVER")
 LOST = ("08006", "reason=BH-NET-BACKEND-LOST")
 
@@ -252,9 +262,8 @@ def test_it_fails_every_time(scene, exchange, kind):
 
 
 @pytest.mark.parametrize("exchange, kind", ANSWERS[:-2])
-@pytest.mark.parametrize("spoil", ["closed", "unknown type"])
-def test_an_unusable_answer_before_an_extended_statement(scene, exchange, kind, spoil):
-    assert_another_serves(scene, scene.middle.rule(exchange, kind, UNUSABLE[spoil]), ask=extended)
+def test_a_lost_answer_before_an_extended_statement(scene, exchange, kind):
+    assert_another_serves(scene, scene.middle.rule(exchange, kind, mid.close), ask=extended)
 
 
 def test_late_answers(stand):
@@ -378,4 +387,307 @@ def test_settings_that_are_not_plain_wait(scene, exchange, kind, waits_for_it):
         awaited.release()
         assert served(found.result(), "globex")
     assert len(scene.middle.sent(waits_for_it, "Q")) > before
+    scene.assert_sound()
+
+
+# ---- the other hand-overs: at login, behind a client that kept its backend, under one that lost its context ----
+
+@pytest.mark.parametrize("exchange, kind", ANSWERS[:-2])
+def test_at_login(scene, exchange, kind):
+    """Settings that no client had before are tried on a backend while their client logs in."""
+    spoilt = scene.backend()
+    rule = scene.middle.rule(exchange, kind, mid.close)
+    globex = scene.client("globex", options=f"-c work_mem={1000 + ANSWERS.index((exchange, kind))}kB")
+    assert rule.links == [spoilt] and globex.greeting[-1].type == "Z"
+    assert served(transaction(globex, "globex"), "globex")
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("spoil", UNUSABLE)
+@pytest.mark.parametrize("kind", ["C", "Z"])
+def test_behind_a_client_that_kept_its_backend(scene, kind, spoil):
+    """DISCARD ALL, sent when such a client leaves, fails: the backend is not used again."""
+    spoilt = scene.backend()
+    rule = scene.middle.rule(DISCARD, kind, UNUSABLE[spoil])
+    acme = scene.client("acme")
+    tell(acme, "SET app.secret = 'acme only'")
+    acme.close()
+    found = transaction(scene.client("globex"), "globex")
+    assert rule.links == [spoilt] and scene.backend() is not spoilt
+    assert served(found, "globex"), found
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("spoil", [*UNUSABLE, "another tenant's", "NULL", "two columns", "42501", "status T"])
+def test_restoring_a_lost_context(scene, spoil):
+    """A client that keeps a backend and emptied its context is told that it lost it when it cannot be restored."""
+    action = UNUSABLE.get(spoil) or mid.replace({**seals(scene.stand), "42501": error("42501")}.get(spoil, b""))
+    globex = scene.client("globex")
+    tell(globex, "SET app.kept = 'yes'")
+    if spoil == "status T":
+        scene.middle.rule(ENTER, "Z", mid.replace(ready("T")))
+    else:
+        scene.middle.rule(ENTER, "D", action)
+    tell(globex, "RESET ALL")
+    assert told(collect(globex, query(statement("globex")))) == LOST
+    scene.assert_sound()
+
+
+# ---- failures made in PostgreSQL ----
+
+@contextmanager
+def locked(scene, table):
+    """Nobody else gets at the table; the connection that holds it is given."""
+    with scene.stand.admin(autocommit=False) as admin:
+        admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield admin
+        admin.rollback()
+
+
+def wait_until(true, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def wait_for_lock(scene, pid):
+    """Until the backend waits for a lock."""
+    with scene.stand.admin() as admin:
+        wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s "
+                                         "AND wait_event_type = 'Lock'", (pid,)).fetchone() == (1,))
+
+
+def leave_a_table(scene, then=""):
+    """acme leaves a temporary table behind, unseen by Bulkhead; its name as others may call it."""
+    acme = scene.client("acme")
+    found = tell(acme, "SELECT 1 AS x INTO TEMP left_behind; SELECT 'left_behind'::regclass::oid::int;" + then)
+    with scene.stand.admin() as admin:
+        return admin.execute("SELECT relnamespace::regnamespace || '.left_behind' FROM pg_class WHERE oid = %s",
+                             (int(rows(found)[0][0]),)).fetchone()[0]
+
+
+SIGNALS = {"cancelled": "pg_cancel_backend", "terminated": "pg_terminate_backend"}
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("exchange", [DISCARD, ENTER])
+def test_a_backend_is_signalled_in_the_exchange(scene, exchange, signal):
+    table = leave_a_table(scene) if exchange == DISCARD else "bulkhead.revoked_tenant"
+    spoilt, pid, globex = scene.backend(), scene.backend_pid(), scene.client("globex")
+    with ThreadPoolExecutor(1) as pool:
+        with locked(scene, table) as admin:
+            found = pool.submit(transaction, globex, "globex")
+            wait_for_lock(scene, pid)
+            admin.execute(f"SELECT {SIGNALS[signal]}({pid})")
+            wait_until(lambda: spoilt.ended)
+        assert served(found.result(), "globex")
+    assert spoilt.was_told(exchange, "57014" if signal == "cancelled" else "57P01")
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("exchange, kind", REQUESTS)
+def test_a_backend_is_signalled_before_the_request(scene, exchange, kind, signal):
+    """A cancel that finds the backend idle does nothing; a backend that is gone is replaced."""
+    spoilt, pid, globex, request = scene.backend(), scene.backend_pid(), scene.client("globex"), hold()
+    scene.middle.rule(exchange, kind, request, way=FROM_BULKHEAD)
+    with ThreadPoolExecutor(1) as pool, scene.stand.admin() as admin:
+        found = pool.submit(transaction, globex, "globex")
+        assert request.reached.wait(10)
+        admin.execute(f"SELECT {SIGNALS[signal]}({pid})")
+        request.release()
+        assert served(found.result(), "globex"), found.result()
+    assert signal == "cancelled" or spoilt.ended
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_timeout_that_acme_left_ends_the_discard(scene, seen):
+    """Bulkhead sees SET and discards when its client leaves; set_config it does not see, and discards for globex."""
+    unseen = "" if seen else "SELECT set_config('statement_timeout', '20', false)"
+    table, spoilt, pid = leave_a_table(scene, unseen), scene.backend(), scene.backend_pid()
+    globex = scene.client("globex")
+    with ThreadPoolExecutor(1) as pool, locked(scene, table):
+        if seen:
+            tell(scene.clients[0], "SET statement_timeout = 20")
+            scene.clients[0].close()
+        found = pool.submit(transaction, globex, "globex")
+        assert served(found.result(), "globex")
+    assert spoilt.backend_pid == pid and spoilt.ended and spoilt.was_told(DISCARD, "57014")
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_slow_discard(scene, in_time):
+    """Its answer is waited for, up to server_connect_timeout."""
+    table, slow, pid = leave_a_table(scene), scene.backend(), scene.backend_pid()
+    globex = scene.client("globex")
+    with ThreadPoolExecutor(1) as pool:
+        with locked(scene, table):
+            found = pool.submit(transaction, globex, "globex")
+            wait_for_lock(scene, pid)
+            assert not found.done() and slow.is_silent(FROM_BULKHEAD)
+            if not in_time:
+                wait_until(lambda: slow.ended)
+                assert served(found.result(), "globex")
+        assert served(found.result(), "globex")
+    assert slow.ended != in_time
+    scene.assert_sound()
+
+
+def assert_globex_is_refused(scene):
+    """Nothing can put a backend into globex's context: its client is told, acme's is served."""
+    assert told(transaction(scene.client("globex"), "globex")) == GAVE_UP
+    scene.seal("acme")
+    assert not scene.middle.early_messages(scene.stand.ids)
+
+
+def test_a_revoked_tenant(scene):
+    with scene.stand.admin() as admin:
+        admin.execute("SELECT bulkhead.revoke_tenant(%s)", (scene.stand.ids["globex"],))
+        try:
+            assert_globex_is_refused(scene)
+        finally:
+            admin.execute("SELECT bulkhead.readmit_tenant(%s)", (scene.stand.ids["globex"],))
+    scene.assert_sound()
+
+
+def test_a_signing_key_that_was_removed(scene):
+    """acme is where it was; nobody else can be entered."""
+    with scene.stand.admin() as admin:
+        key = admin.execute("DELETE FROM bulkhead.signing_key RETURNING kid, inner_block, outer_block").fetchone()
+        try:
+            scene.seal("acme")
+            assert told(transaction(scene.client("globex"), "globex")) == GAVE_UP
+        finally:
+            admin.execute("INSERT INTO bulkhead.signing_key (kid, inner_block, outer_block) VALUES (%s, %s, %s)", key)
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("skew", [-20_000, 80_000])
+def test_a_clock_that_moved(scene, skew):
+    """Bulkhead's idea of the server's clock is off by more than a token lives, or may live."""
+
+    def shift(message_):
+        columns = data_row(message_[5:])
+        columns[CLOCK] = str(int(columns[CLOCK]) + skew).encode()
+        return row(*columns)
+
+    scene.middle.rule(CHECK, "D", mid.edit(shift), times=None)
+    with scene.stand.admin() as admin:
+        admin.execute("SELECT pg_terminate_backend(%s)", (scene.backend_pid(),))
+    wait_until(lambda: not scene.backends())
+    assert told(transaction(scene.client("globex"), "globex")) == GAVE_UP
+    scene.assert_sound()
+
+
+def test_a_token_that_is_held_up_too_long(stand):
+    with new_scene(stand, guard={"token_lifetime": "1s"}, pool={"server_connect_timeout": "5s"}) as scene:
+        scene.seal("acme")
+        spoilt, request = scene.backend(), hold()
+        scene.middle.rule(ENTER, "B", request, way=FROM_BULKHEAD)
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(transaction, scene.client("globex"), "globex")
+            assert request.reached.wait(10)
+            token = mid.bind_values(scene.middle.sent(ENTER, "B")[-1].body)
+            wait_until(lambda: time.time() * 1000 > int(token[3]))
+            request.release()
+            assert served(found.result(), "globex")
+        assert spoilt.was_told(ENTER, "42501")
+        scene.assert_sound()
+
+
+# ---- what acme planted, and cancels that come late ----
+
+PLANT = """
+CREATE SCHEMA planted;
+CREATE FUNCTION planted.back_to_acme() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    RESET ALL;
+    EXECUTE 'SELECT bulkhead.enter($1,$2,$3,$4,$5)' USING {token};
+    RETURN true;
+END $$;
+CREATE FUNCTION planted.on_row() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM planted.back_to_acme(); RETURN NEW; END $$;
+CREATE VIEW planted.seen AS SELECT item FROM public.orders WHERE planted.back_to_acme();
+CREATE TABLE planted.at_once (id int);
+CREATE TRIGGER t BEFORE INSERT ON planted.at_once FOR EACH ROW EXECUTE FUNCTION planted.on_row();
+CREATE TABLE planted.at_the_end (id int);
+CREATE CONSTRAINT TRIGGER t AFTER INSERT ON planted.at_the_end DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION planted.on_row();
+CREATE TABLE planted.ruled (id int);
+CREATE RULE r AS ON INSERT TO planted.ruled DO ALSO SELECT planted.back_to_acme();
+GRANT USAGE ON SCHEMA planted TO bulkhead_app;
+GRANT ALL ON ALL TABLES IN SCHEMA planted TO bulkhead_app;
+"""
+
+PLANTED = ["SELECT planted.back_to_acme()", "SELECT * FROM planted.seen", "INSERT INTO planted.at_once VALUES (1)",
+           "INSERT INTO planted.at_the_end VALUES (1)", "INSERT INTO planted.ruled VALUES (1)"]
+
+
+@contextmanager
+def planted(scene):
+    """Objects that take a backend back to acme with acme's own token for that very backend, which is still valid."""
+    token = mid.bind_values([event for event in scene.backend().events
+                             if (event.exchange, event.message.type) == (ENTER, "B")][-1].message.body)
+    with scene.stand.admin() as admin:
+        admin.execute(PLANT.format(token=", ".join(f"'{value.decode()}'" for value in token)))
+        try:
+            yield
+        finally:
+            admin.execute("DROP SCHEMA planted CASCADE")
+
+
+@pytest.mark.parametrize("form", ["simple", "extended"])
+def test_what_acme_planted_stays_out_of_its_reach(scene, form):
+    """The token is good, but enter is not the client's own statement there: it refuses."""
+    with planted(scene):
+        globex = scene.client("globex")
+        for sql in PLANTED:
+            if form == "simple":
+                found = collect(globex, query(sql))
+            else:
+                found = collect(globex, parse(sql), bind(), execute(), sync())
+            refused, = (m.fields for m in found if m.type == "E")
+            assert (refused["C"], refused["M"]) == ("42501", "enter refused: it is not the whole statement"), sql
+            assert served(collect(globex, query(statement("globex"))), "globex"), sql
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_cancel_that_is_late_meets_nobody_else(scene, arrives):
+    """While acme's cancel request is under way its backend serves nobody; if it never arrives the backend is closed."""
+    request, backend = hold(), scene.backend()
+    acme, globex = scene.client("acme"), scene.client("globex")
+    scene.middle.rule(mid.CANCEL, "", request, way=FROM_BULKHEAD)
+    with ThreadPoolExecutor(2) as pool:
+        with locked(scene, "tickets"):
+            acme.send(query("SELECT count(*) FROM tickets"))
+            wait_for_lock(scene, scene.backend_pid())
+            cancelled = pool.submit(acme.cancel)
+            assert request.reached.wait(10)
+        assert types(acme.until_ready()) == "TDCZ"
+        found = pool.submit(transaction, globex, "globex")
+        if arrives:
+            assert backend.is_silent(FROM_BULKHEAD) and not found.done()
+            request.release()
+        assert served(found.result(), "globex")
+        cancelled.result()
+    assert backend.ended != arrives
+    request.release()
+    scene.assert_sound()
+
+
+def test_a_cancelled_client_gets_a_clean_backend(scene):
+    """Behind a cancel the same client's next statement waits for a DISCARD ALL, which a late signal hits instead."""
+    acme = scene.client("acme")
+    with ThreadPoolExecutor(1) as pool, locked(scene, "tickets"):
+        acme.send(query("SELECT count(*) FROM tickets"))
+        wait_for_lock(scene, scene.backend_pid())
+        pool.submit(acme.cancel).result()
+        assert [m.fields["C"] for m in acme.until_ready() if m.type == "E"] == ["57014"]
+    before = len(scene.middle.sent(DISCARD, "Q"))
+    assert served(transaction(acme, "acme"), "acme")
+    assert len(scene.middle.sent(DISCARD, "Q")) == before + 1
     scene.assert_sound()
