@@ -13,10 +13,10 @@ from contextlib import contextmanager
 
 import pytest
 from harness import middle as mid
-from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, Middle, hold
-from harness.postgres import HOST
-from harness.stand import DATABASE, PRINCIPAL, ROWS
-from harness.wire import Wire, bind, cstr, data_row, execute, message, parse, query, rows, sync, types
+from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, hold
+from harness.scene import (collect, extended, locked, new_scene, served, statement, tell, told, transaction,
+                           wait_for_lock, wait_until)
+from harness.wire import bind, cstr, data_row, execute, message, parse, query, rows, sync, types
 
 # What PostgreSQL answers to DISCARD ALL, enter, the client's settings and the BEGIN that was held for it.
 ANSWERS = [(DISCARD, "C"), (DISCARD, "Z"),
@@ -24,73 +24,13 @@ ANSWERS = [(DISCARD, "C"), (DISCARD, "Z"),
            (SETTINGS, "C"), (SETTINGS, "Z"), (BEGIN, "C"), (BEGIN, "Z")]
 LAST = (BEGIN, "Z")
 
-CLOCK = 6  # the column of bulkhead.self_check() that holds the server's time in milliseconds
-
 # And what it is asked.
 REQUESTS = [(DISCARD, "Q"), (ENTER, "P"), (ENTER, "B"), (ENTER, "E"), (ENTER, "S"), (SETTINGS, "Q"), (BEGIN, "Q")]
 
+CLOCK = 6  # the column of bulkhead.self_check() that holds the server's time in milliseconds
+
 
 # ---- the scene ----
-
-class Scene:
-    """A proxy with one backend behind a man in the middle."""
-
-    def __init__(self, stand, middle, proxy):
-        self.stand, self.middle, self.proxy = stand, middle, proxy
-        self.clients = []
-        self.bystanders = {tenant: self.client(tenant) for tenant in ("acme", "globex")}
-        self.clients.clear()
-
-    def client(self, tenant, **keys):
-        wire = Wire.connect(HOST, self.proxy.port)
-        self.clients.append(wire)
-        return wire.login({"user": f"{PRINCIPAL}.{tenant}", "database": DATABASE, **keys}, self.stand.password)
-
-    def seal(self, tenant):
-        """Puts the backend into a tenant's context and leaves it idle there; no client may ever notice a thing."""
-        found = transaction(self.bystanders[tenant], tenant)
-        assert served(found, tenant), found
-
-    def backends(self):
-        """The middle's connections that are backends now."""
-        return [link for link in self.middle.links if not link.ended and not link.is_cancel]
-
-    def backend(self):
-        link, = self.backends()
-        return link
-
-    def backend_pid(self):
-        return self.backend().backend_pid
-
-    def assert_sound(self):
-        """Nothing was let out too early so far, and both tenants are served now."""
-        self.middle.rules.clear()
-        for tenant in ("acme", "globex"):
-            self.seal(tenant)
-        assert not self.middle.early_messages(self.stand.ids)
-
-    def forget(self):
-        for wire in self.clients:
-            wire.close()
-        self.clients.clear()
-        self.middle.clear()
-
-    def end(self):
-        self.forget()
-        for wire in self.bystanders.values():
-            wire.close()
-
-
-@contextmanager
-def new_scene(stand, **sections):
-    pool = {"default_pool_size": 1, "server_login_retry": 0, "server_connect_timeout": "1s",
-            **sections.pop("pool", {})}
-    with Middle(stand.postgres.port) as middle:
-        with stand.proxy(cluster__default={"port": middle.port}, pool=pool, **sections) as proxy:
-            scene = Scene(stand, middle, proxy)
-            yield scene
-            scene.end()
-
 
 @pytest.fixture(scope="module")
 def shared_scene(stand):
@@ -105,58 +45,6 @@ def scene(shared_scene):
     shared_scene.seal("acme")
     yield shared_scene
     shared_scene.forget()
-
-
-# ---- what a client does and gets ----
-
-def collect(wire, *parts):
-    """Sends, and returns all that comes up to a ReadyForQuery or the end of the connection."""
-    found = []
-    try:
-        wire.send(*parts)
-        while not found or found[-1].type != "Z":
-            found.append(wire.read())
-    except (EOFError, OSError):
-        pass
-    return found
-
-
-def statement(tenant):
-    return f"SELECT item FROM orders /*{tenant}*/"
-
-
-def transaction(wire, tenant):
-    """The answers to a SELECT behind a BEGIN, which Bulkhead holds until the SELECT comes; then COMMIT."""
-    assert types(wire.query("BEGIN")) == "CZ"
-    found = collect(wire, query(statement(tenant)))
-    if found[-1].type == "Z":
-        assert types(wire.query("COMMIT")) == "CZ"
-    return found
-
-
-def extended(wire, tenant):
-    """The answers to a SELECT of its own in the extended protocol."""
-    return collect(wire, parse(statement(tenant)), bind(), execute(), sync())
-
-
-def served(found, tenant):
-    """Are these all rows of the tenant's, and nothing else?"""
-    return ([m.type for m in found if m.type not in "T12D"] == ["C", "Z"]
-            and [row[0].rsplit(" ", 1)[0] for row in rows(found)] == [tenant] * ROWS)
-
-
-def told(found):
-    """SQLSTATE and DETAIL when all there is is one FATAL, else None."""
-    if [m.type for m in found] != ["E"] or found[0].fields["S"] != "FATAL":
-        return None
-    return found[0].fields.get("C"), found[0].fields.get("D")
-
-
-def tell(wire, sql):
-    """Runs a statement that must succeed."""
-    found = wire.query(sql)
-    assert "E" not in types(found), found
-    return found
 
 
 GAVE_UP = ("08001", "reason=BH-CTX-HANDOVER")
@@ -435,29 +323,6 @@ def test_restoring_a_lost_context(scene, spoil):
 
 # ---- failures made in PostgreSQL ----
 
-@contextmanager
-def locked(scene, table):
-    """Nobody else gets at the table; the connection that holds it is given."""
-    with scene.stand.admin(autocommit=False) as admin:
-        admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        yield admin
-        admin.rollback()
-
-
-def wait_until(true, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def wait_for_lock(scene, pid):
-    """Until the backend waits for a lock."""
-    with scene.stand.admin() as admin:
-        wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s "
-                                         "AND wait_event_type = 'Lock'", (pid,)).fetchone() == (1,))
-
-
 def leave_a_table(scene, then=""):
     """acme leaves a temporary table behind, unseen by Bulkhead; its name as others may call it."""
     acme = scene.client("acme")
@@ -476,9 +341,9 @@ def test_a_backend_is_signalled_in_the_exchange(scene, exchange, signal):
     table = leave_a_table(scene) if exchange == DISCARD else "bulkhead.revoked_tenant"
     spoilt, pid, globex = scene.backend(), scene.backend_pid(), scene.client("globex")
     with ThreadPoolExecutor(1) as pool:
-        with locked(scene, table) as admin:
+        with locked(scene.stand, table) as admin:
             found = pool.submit(transaction, globex, "globex")
-            wait_for_lock(scene, pid)
+            wait_for_lock(scene.stand, pid)
             admin.execute(f"SELECT {SIGNALS[signal]}({pid})")
             wait_until(lambda: spoilt.ended)
         assert served(found.result(), "globex")
@@ -508,7 +373,7 @@ def test_a_timeout_that_acme_left_ends_the_discard(scene, seen):
     unseen = "" if seen else "SELECT set_config('statement_timeout', '20', false)"
     table, spoilt, pid = leave_a_table(scene, unseen), scene.backend(), scene.backend_pid()
     globex = scene.client("globex")
-    with ThreadPoolExecutor(1) as pool, locked(scene, table):
+    with ThreadPoolExecutor(1) as pool, locked(scene.stand, table):
         if seen:
             tell(scene.clients[0], "SET statement_timeout = 20")
             scene.clients[0].close()
@@ -524,9 +389,9 @@ def test_a_slow_discard(scene, in_time):
     table, slow, pid = leave_a_table(scene), scene.backend(), scene.backend_pid()
     globex = scene.client("globex")
     with ThreadPoolExecutor(1) as pool:
-        with locked(scene, table):
+        with locked(scene.stand, table):
             found = pool.submit(transaction, globex, "globex")
-            wait_for_lock(scene, pid)
+            wait_for_lock(scene.stand, pid)
             assert not found.done() and slow.is_silent(FROM_BULKHEAD)
             if not in_time:
                 wait_until(lambda: slow.ended)
@@ -662,9 +527,9 @@ def test_a_cancel_that_is_late_meets_nobody_else(scene, arrives):
     acme, globex = scene.client("acme"), scene.client("globex")
     scene.middle.rule(mid.CANCEL, "", request, way=FROM_BULKHEAD)
     with ThreadPoolExecutor(2) as pool:
-        with locked(scene, "tickets"):
+        with locked(scene.stand, "tickets"):
             acme.send(query("SELECT count(*) FROM tickets"))
-            wait_for_lock(scene, scene.backend_pid())
+            wait_for_lock(scene.stand, scene.backend_pid())
             cancelled = pool.submit(acme.cancel)
             assert request.reached.wait(10)
         assert types(acme.until_ready()) == "TDCZ"
@@ -682,9 +547,9 @@ def test_a_cancel_that_is_late_meets_nobody_else(scene, arrives):
 def test_a_cancelled_client_gets_a_clean_backend(scene):
     """Behind a cancel the same client's next statement waits for a DISCARD ALL, which a late signal hits instead."""
     acme = scene.client("acme")
-    with ThreadPoolExecutor(1) as pool, locked(scene, "tickets"):
+    with ThreadPoolExecutor(1) as pool, locked(scene.stand, "tickets"):
         acme.send(query("SELECT count(*) FROM tickets"))
-        wait_for_lock(scene, scene.backend_pid())
+        wait_for_lock(scene.stand, scene.backend_pid())
         pool.submit(acme.cancel).result()
         assert [m.fields["C"] for m in acme.until_ready() if m.type == "E"] == ["57014"]
     before = len(scene.middle.sent(DISCARD, "Q"))
