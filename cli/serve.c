@@ -19,6 +19,7 @@
 #include "cli/options.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 
@@ -29,6 +30,7 @@ struct service {
 	struct conf *conf;
 	struct guard_keyring *keyring;
 	struct worker_address *addresses;
+	struct budget *budgets; /* one for each different server among the addresses */
 	struct control *control;
 	struct directory *directory;
 	struct worker *worker;
@@ -63,20 +65,44 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/* Sections that name the same host and port share a budget, and the smallest limit of theirs holds. */
+static void share_budgets(struct service *service)
+{
+	const struct conf *conf = service->conf;
+
+	for (size_t i = 0; i < conf->cluster_count; i++) {
+		const struct conf_cluster *cluster = &conf->clusters[i];
+		size_t same = 0;
+
+		while (strcmp(conf->clusters[same].host, cluster->host) != 0 ||
+			   conf->clusters[same].port != cluster->port)
+			same++;
+		struct budget *budget = &service->budgets[same];
+		int limit = cluster->max_server_connections;
+		if (limit && (!budget->limit || limit < budget->limit))
+			budget->limit = limit;
+		service->addresses[i].budget = budget;
+	}
+}
+
 static bool resolve_clusters(struct service *service)
 {
 	const struct conf *conf = service->conf;
 	const char *why = NULL;
 
 	service->addresses = calloc(conf->cluster_count + 1, sizeof *service->addresses);
-	for (size_t i = 0; service->addresses && i < conf->cluster_count; i++) {
+	service->budgets = calloc(conf->cluster_count + 1, sizeof *service->budgets);
+	for (size_t i = 0; service->addresses && service->budgets && i < conf->cluster_count; i++) {
 		if (!worker_resolve(&conf->clusters[i], &service->addresses[i], &why)) {
 			log_event(LOG_ERROR, "serve.resolve", "cluster", conf->clusters[i].name, "host",
 				  conf->clusters[i].host, "error", why, NULL);
 			return false;
 		}
 	}
-	return service->addresses != NULL;
+	if (!service->addresses || !service->budgets)
+		return false;
+	share_budgets(service);
+	return true;
 }
 
 static bool load_keys(struct service *service)
@@ -159,6 +185,7 @@ static void stop(struct service *service)
 	directory_destroy(service->directory);
 	guard_keyring_destroy(service->keyring);
 	free(service->addresses);
+	free(service->budgets);
 	conf_destroy(service->conf);
 }
 

@@ -50,8 +50,13 @@ static void finish(struct cancel *cancel)
 		return;
 	server->cancels--;
 	server->needs_discard = true;
-	if (server->state == SERVER_HELD && !server->cancels)
+	if (server->cancels)
+		return;
+	server->hold = false;
+	if (server->state == SERVER_HELD)
 		pool_server_ready(server);
+	else if (server->state == SERVER_LINKED)
+		client_resume(server->client);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -94,17 +99,19 @@ static bool append_packet(const struct server *server, struct buf *out)
 		   buf_append(out, server->cancel_key, server->cancel_key_len) && wire_end(out, mark);
 }
 
-/* Starts a request; takes `requester` over. */
-static void start(struct server *server, int requester)
+/* Starts a request; takes `requester` over. False when none could be made. */
+static bool start(struct server *server, int requester)
 {
-	const struct worker_address *address = server->pool->address;
+	const struct worker_endpoint *endpoint =
+		&server->pool->address->endpoints[server->endpoint];
 	struct cancel *cancel = calloc(1, sizeof *cancel);
 	int fd = -1;
 
 	if (cancel && server->cancel_key_len && append_packet(server, &cancel->packet))
-		fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 &&
-				   errno != EINPROGRESS)) {
+		fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 ||
+		(connect(fd, (const struct sockaddr *)&endpoint->address, endpoint->len) != 0 &&
+		 errno != EINPROGRESS)) {
 		if (fd >= 0)
 			close(fd);
 		if (cancel)
@@ -112,7 +119,7 @@ static void start(struct server *server, int requester)
 		free(cancel);
 		if (requester >= 0)
 			close(requester);
-		return;
+		return false;
 	}
 	cancel->worker = server->worker;
 	cancel->server = server;
@@ -122,11 +129,13 @@ static void start(struct server *server, int requester)
 	server->cancels++;
 	server->worker->counters.cancels++;
 	stream_await(&cancel->stream, server->worker->base, fd, on_connected, cancel);
+	return true;
 }
 
 void cancel_backend(struct server *server)
 {
-	start(server, -1);
+	if (start(server, -1))
+		server->hold = true;
 }
 
 static struct client *find_client(struct worker *worker, uint32_t pid, const uint8_t *key,
@@ -147,8 +156,8 @@ void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *
 	struct client *client = find_client(worker, pid, key, key_len);
 
 	if (client && client->state == CLIENT_WAITING && !client->server) {
-		client_fatal(client, REASON_CANCELLED, NULL);
-	} else if (client && client->state == CLIENT_LINKED &&
+		local_give_up(client, REASON_CANCELLED);
+	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
 			   !replies_is_empty(&client->server->replies)) {
 		start(client->server, fd);
 		return;

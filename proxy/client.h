@@ -27,8 +27,10 @@
 
 struct login;
 struct pool;
+struct pool_tenant;
 struct server;
 struct settings;
+struct tally;
 struct worker;
 
 enum client_state {
@@ -60,7 +62,7 @@ struct client {
 	struct stream stream;
 	enum client_state state;
 	struct list node;  /* worker->clients */
-	struct list queue; /* worker->logins or ->leaving, by state */
+	struct list queue; /* worker->logins, ->idle_clients or ->leaving, by state */
 	int64_t queue_since_us;
 
 	struct buf in;      /* bytes read and not yet used */
@@ -71,8 +73,11 @@ struct client {
 	const struct conf_listen *listen;
 	const struct principal *principal;
 	const struct tenant *tenant;
+	bool logging_in, admitted; /* how limits.c counts it */
+	struct tally *of_tenant, *of_principal;
 	const struct settings *settings;
 	struct pool *pool;
+	struct pool_tenant *pool_tenant;
 	uint32_t pid; /* of our own cancel key */
 	uint8_t secret[4];
 	UT_hash_handle hh; /* worker->by_pid */
@@ -85,6 +90,13 @@ struct client {
 	struct server *server; /* while LINKED, and while it is prepared for us */
 	bool pinned;           /* keeps its backend until it leaves */
 	bool stalled;          /* not read until the backend has answered more */
+
+	enum {
+		SKIP_NOTHING,
+		SKIP_STATEMENT, /* the next message is answered with an error instead */
+		SKIP_TO_SYNC,   /* messages are thrown away up to the next Sync, as the server does */
+	} skip;
+	enum reason skip_reason;
 
 	/* Transaction begun towards the client, not yet towards a backend. */
 	char *held[CLIENT_HELD_MAX];
@@ -123,6 +135,10 @@ void client_send_buf(struct client *client, struct buf *buf);
 /* Goes on with bytes that had to wait, then reads again if that is allowed. */
 void client_resume(struct client *client);
 
+/* The client has no backend and needs none: from its login, its release, or its last local
+ * answer on. */
+void client_is_idle(struct client *client);
+
 /* A message broke the protocol. */
 void client_violation(struct client *client, const char *what);
 
@@ -146,6 +162,12 @@ void login_free(struct client *client);
 /* Answers one message of a client that has no backend, or asks for one; returns the bytes used.
  */
 size_t local_consume(struct client *client, const uint8_t *data, size_t len);
+
+/*
+ * The client, which waits for a backend, is to wait no longer: its statement fails with the
+ * reason. One that was told that a transaction has begun, or keeps a backend, is ended.
+ */
+void local_give_up(struct client *client, enum reason reason);
 
 /* The named begin-statement that this Bind, Describe or Close body refers to, or NULL. */
 struct held_name *local_held_name(struct client *client, const char *name);

@@ -160,7 +160,7 @@ static void finish(struct server *server)
 	server_on_time(server);
 	server->state = SERVER_LINKED;
 	if (client->state == CLIENT_WELCOME) {
-		pool_add_welcome(server->pool, client->settings, &server->params);
+		welcomes_add(&server->pool->welcomes, client->settings, &server->params);
 		login_welcome(client, &server->params);
 		if (server->client == client)
 			server_release(server);
@@ -168,6 +168,7 @@ static void finish(struct server *server)
 		return;
 	}
 	local_clear_held(client);
+	list_append(&server->worker->linked, &server->linked_node);
 	client->state = CLIENT_LINKED;
 	if (server->worker->conf->pool_mode == POOL_SESSION)
 		client_pin(client, "pool_mode");
@@ -177,8 +178,7 @@ static void finish(struct server *server)
 void handover_start(struct server *server, struct client *client)
 {
 	server->state = SERVER_PREPARING;
-	server->client = client;
-	client->server = server;
+	server_link(server, client);
 	server->begun = 0;
 	server->told = false;
 
@@ -187,13 +187,15 @@ void handover_start(struct server *server, struct client *client)
 	if (!client->settings->is_plain && server->settings && server->settings != client->settings)
 		server->needs_discard = true;
 	if (needs_enter(server) || needs_discard(server))
-		server->worker->counters.handovers++;
+		server->pool->stats.handovers++;
 	advance(server);
 }
 
 void handover_restore(struct server *server)
 {
 	server->worker->counters.reseals++;
+	list_remove(&server->linked_node);
+	stream_read_on(&server->stream);
 	server->state = SERVER_PREPARING;
 	server->client->state = CLIENT_WAITING;
 	if (server->settings_lost) {
@@ -249,8 +251,7 @@ static bool is_seal(const struct server *server, const struct server_message *me
 
 static void step_discarded(struct server *server)
 {
-	tenant_unref(server->tenant);
-	server->tenant = NULL;
+	server_set_tenant(server, NULL);
 	settings_unref(server->settings);
 	server->settings = NULL;
 	server->needs_discard = server->seal_lost = server->settings_lost = false;
@@ -258,8 +259,7 @@ static void step_discarded(struct server *server)
 
 static void step_entered(struct server *server)
 {
-	tenant_unref(server->tenant);
-	server->tenant = tenant_ref(server->client->tenant);
+	server_set_tenant(server, server->client);
 	server->seal_lost = false;
 }
 
@@ -281,8 +281,7 @@ static void refuse_settings(struct server *server)
 			   *detail = wire_error_field(body, len, 'D');
 
 	server_on_time(server);
-	client->server = NULL;
-	server->client = NULL;
+	server_unlink(server);
 	client_fatal_text(client, code ? code : "22023", text ? text : "a setting was refused",
 					  detail);
 	buf_fini(&server->step_error);
@@ -308,8 +307,7 @@ static void refuse_begin(struct server *server)
 	}
 	const char *text =
 		wire_error_field(buf_data(&server->step_error), buf_len(&server->step_error), 'M');
-	client->server = NULL;
-	server->client = NULL;
+	server_unlink(server);
 	client_fatal_text(client, code ? code : "08006",
 					  text ? text : "the transaction could not begin", NULL);
 	server_close(server, "BEGIN failed");
@@ -352,7 +350,7 @@ static void step_done(struct server *server, char status)
 		return;
 	if (server->state == SERVER_CLEANING) {
 		server_on_time(server);
-		pool_server_ready(server);
+		server_give_back(server);
 	} else {
 		advance(server);
 	}
@@ -380,7 +378,8 @@ static void on_answer(struct server *server, const struct server_message *messag
 	case 'E':
 		if (step == STEP_DISCARD || step == STEP_ENTER)
 			surprise(server, step == STEP_DISCARD ? "DISCARD ALL failed" : "enter was refused");
-		else if (!buf_append(&server->step_error, message->body, message->len))
+		else if (!buf_len(&server->step_error) &&
+				 !buf_append(&server->step_error, message->body, message->len))
 			server_close(server, "out of memory");
 		break;
 	case 'Z':

@@ -93,7 +93,6 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section,
 	if (fd < 0)
 		return fail(name, strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
 	if (address->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||

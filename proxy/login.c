@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/limits.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
 #include "proxy/server.h"
@@ -33,6 +34,7 @@ struct login {
 	struct directory_lookup *pending;
 	struct scram_server scram;
 	bool ssl_asked, gss_asked, scram_begun, mechanism_read;
+	bool unavailable; /* nobody could say whether there is such a principal */
 };
 
 void login_free(struct client *client)
@@ -73,7 +75,7 @@ static void ask_for_welcome(struct client *client)
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
-	const struct params *known = pool_find_welcome(client->pool, client->settings);
+	const struct params *known = welcomes_find(&client->pool->welcomes, client->settings);
 	if (known) {
 		login_welcome(client, known);
 		return;
@@ -88,6 +90,7 @@ static void find_route(struct client *client)
 	const struct tenant *tenant = client->tenant;
 	const struct conf_cluster *cluster =
 		conf_find_cluster(client->worker->conf, tenant->cluster);
+	enum reason why;
 
 	if (tenant->status != TENANT_ACTIVE) {
 		refuse(client, REASON_INACTIVE, NULL);
@@ -108,8 +111,13 @@ static void find_route(struct client *client)
 		refuse(client, REASON_DATABASE, NULL);
 		return;
 	}
-	client->pool = pool_get(client->worker, cluster);
-	if (!client->pool) {
+	if (!limits_admit(client, &why)) {
+		refuse(client, why, NULL);
+		return;
+	}
+	client->pool = pool_hold(client->worker, cluster);
+	client->pool_tenant = client->pool ? pool_tenant_hold(client->pool, tenant) : NULL;
+	if (!client->pool_tenant) {
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
@@ -230,6 +238,16 @@ static bool may_log_in(const struct principal *principal)
 	return principal && !principal->disabled && clock_wall_ms() < principal->valid_until_ms;
 }
 
+/*
+ * Why nobody of that name and password was let in. That the control database is away is said
+ * only after the exchange: before it, the answer would tell strangers which names are known
+ * here.
+ */
+static enum reason why_unknown(const struct client *client)
+{
+	return client->login->unavailable ? REASON_CONTROL_DOWN : REASON_PASSWORD;
+}
+
 static void begin_scram(struct client *client)
 {
 	static const char mechanisms[] =
@@ -304,7 +322,7 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 			authenticated(client, &out);
 		break;
 	case SCRAM_WRONG:
-		refuse(client, REASON_PASSWORD, NULL);
+		refuse(client, why_unknown(client), NULL);
 		break;
 	case SCRAM_INVALID:
 		client_violation(client, "malformed SCRAM message");
@@ -342,8 +360,8 @@ static void principal_answered(struct client *client, enum directory_result resu
 	case DIRECTORY_UNKNOWN:
 		break;
 	case DIRECTORY_UNAVAILABLE:
-		refuse(client, REASON_CONTROL_DOWN, NULL);
-		return;
+		client->login->unavailable = true;
+		break;
 	case DIRECTORY_PENDING:
 		client->state = CLIENT_PRINCIPAL;
 		return;
@@ -353,7 +371,7 @@ static void principal_answered(struct client *client, enum directory_result resu
 		return;
 	}
 	if (!may_log_in(client->principal)) {
-		refuse(client, REASON_PASSWORD, NULL);
+		refuse(client, why_unknown(client), NULL);
 		return;
 	}
 	struct buf out;
@@ -425,7 +443,7 @@ static void begin_session(struct client *client)
 		return;
 	}
 	client_send_buf(client, &out);
-	if (client->worker->client_count > (size_t)client->worker->conf->max_client_conn) {
+	if (!limits_may_admit(client->worker)) {
 		refuse(client, REASON_CLIENTS, NULL);
 		return;
 	}
@@ -454,11 +472,10 @@ static void refuse_encryption(struct client *client, bool *asked, bool more)
 static void take_cancel(struct client *client)
 {
 	struct startup *startup = &client->login->startup;
-	int fd = dup(client->stream.fd);
+	int fd = stream_release(&client->stream);
 
-	if (fd >= 0)
-		cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
-					   startup->cancel_key_len);
+	cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
+				   startup->cancel_key_len);
 	client_close(client);
 }
 
@@ -537,8 +554,8 @@ void login_welcome(struct client *client, const struct params *params)
 		return;
 	}
 	login_free(client);
-	list_remove(&client->queue);
-	client->state = CLIENT_IDLE;
+	limits_logged_in(client);
+	client_is_idle(client);
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
 			  client->principal->name, NULL);
 	client_send_buf(client, &out);

@@ -84,6 +84,8 @@ static size_t bytes_needed(const struct client *client, char type, uint64_t tota
  */
 static bool note_names(struct client *client, char type, const uint8_t *body, size_t visible)
 {
+	if (client->server->replies.skipping)
+		return true; /* the server does not even look at it */
 	if (type == 'P' && visible && body[0])
 		client_pin(client, "prepared statement");
 	if (type == 'Q' && client->held_unnamed.text)
@@ -130,7 +132,7 @@ static bool is_sound_header(struct client *client, char type, uint64_t total)
 		client_violation(client, "unknown message type");
 		return false;
 	}
-	if (total < WIRE_HEADER) {
+	if (total < WIRE_HEADER || (strchr("SHc", type) && total != WIRE_HEADER)) {
 		client_violation(client, "message length out of range");
 		return false;
 	}
@@ -151,6 +153,8 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
 	const uint8_t *at = data, *end = data + len, *run = data;
 
+	if (client->server && client->server->hold)
+		return 0; /* a cancel that is under way must not hit the next statement */
 	if (client->body_left) {
 		size_t part = len < client->body_left ? len : (size_t)client->body_left;
 
@@ -208,6 +212,8 @@ struct walk {
 	struct server *server;
 	struct client *client;
 	const uint8_t *run; /* first byte not yet forwarded */
+	bool owed;          /* an answer was owed when the present message came */
+	bool disagreed;
 };
 
 static void flush(struct walk *walk, const uint8_t *to)
@@ -259,9 +265,8 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 		return;
 	}
 	if (strcmp(name, "application_name") == 0) {
-		server->settings_lost = strcmp(value, SETTINGS_MARKER) == 0;
-		if (server->settings_lost) {
-			server->seal_lost = true;
+		if (strcmp(value, SETTINGS_MARKER) == 0) {
+			server->seal_lost = server->settings_lost = true;
 			swallow(walk, message, total);
 			buf_init(&out);
 			if (wire_parameter_status(&out, name, walk->client->settings->application_name))
@@ -273,27 +278,41 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 	client_pin(walk->client, name);
 }
 
+/* The client gets Bulkhead's own words in place of the server's error. */
+static void say_instead(struct walk *walk, const uint8_t *message, size_t total,
+						enum reason reason)
+{
+	struct buf out;
+
+	buf_init(&out);
+	if (wire_error(&out, "ERROR", reason, NULL)) {
+		swallow(walk, message, total);
+		client_send_buf(walk->client, &out);
+	}
+	buf_fini(&out);
+}
+
 static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 {
 	struct server *server = walk->server;
 	const uint8_t *body = message + WIRE_HEADER;
 	const char *code = wire_error_field(body, total - WIRE_HEADER, 'C');
 	const char *severity = wire_error_field(body, total - WIRE_HEADER, 'V');
-	struct buf out;
 
 	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
 		server->told = true;
-	if (!code || strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) != 0)
+	else if (!walk->owed)
+		walk->disagreed = true;
+	if (!code)
 		return;
-	server->seal_lost = true;
-	walk->client->worker->counters.contexts_lost++;
-	log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
-	buf_init(&out);
-	if (wire_error(&out, "ERROR", REASON_CONTEXT_LOST, NULL)) {
-		swallow(walk, message, total);
-		client_send_buf(walk->client, &out);
+	if (strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) == 0) {
+		server->seal_lost = server->settings_lost = true;
+		walk->client->worker->counters.contexts_lost++;
+		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
+		say_instead(walk, message, total, REASON_CONTEXT_LOST);
+	} else if (server->watch.cancelled && strcmp(code, "57014") == 0) {
+		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
 	}
-	buf_fini(&out);
 }
 
 /* A whole message whose body matters. False when the backend has been closed over it. */
@@ -311,6 +330,10 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 		break;
 	case 'E':
 		on_error(walk, message, total);
+		if (walk->disagreed) {
+			server_close(server, "an error that nothing was asked for");
+			return false;
+		}
 		break;
 	case 'Z':
 		if (len != 1 || !strchr("ITE", message[WIRE_HEADER]) || !message[WIRE_HEADER]) {
@@ -318,8 +341,9 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 			return false;
 		}
 		server->status = (char)message[WIRE_HEADER];
-		if (server->status == 'I')
-			walk->client->worker->counters.transactions++;
+		server->readies++;
+		server->idle_readies += server->status == 'I';
+		server->watch.cancelled = false;
 		break;
 	default:
 		break;
@@ -349,6 +373,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	}
 	if (*message == 'D' || is_asynchronous((char)*message))
 		return true;
+	walk->owed = !replies_is_empty(&server->replies);
 	if (!replies_answered(&server->replies, (char)*message, ours)) {
 		server_close(server, "an answer that nothing was asked for");
 		return false;
@@ -358,7 +383,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 
 size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 {
-	struct walk walk = {server, server->client, data};
+	struct walk walk = {.server = server, .client = server->client, .run = data};
 	const uint8_t *at = data, *end = data + len;
 
 	if (server->body_left) {

@@ -21,6 +21,7 @@
 #include <event2/event_struct.h>
 
 #include "base/buf.h"
+#include "conf/conf.h"
 
 struct stream {
 	int fd; /* -1 when closed */
@@ -36,6 +37,13 @@ struct stream {
 void stream_open(struct stream *stream, struct event_base *base, int fd,
 				 event_callback_fn on_readable, void (*drained)(void *owner), void *owner);
 void stream_close(struct stream *stream);
+
+/* As stream_close, but the descriptor stays open and is the caller's; bytes not yet taken are
+ * lost. */
+int stream_release(struct stream *stream);
+
+/* TCP_NODELAY, and keep-alive probes and limits as the settings have them (tcp(7)). */
+void stream_set_tcp_options(int fd, const struct conf *conf);
 
 /*
  * Waits for a connect() under way on `fd` to end; `on_connected` is called once, when it has
