@@ -150,10 +150,10 @@ static bool local_query(struct client *client, const uint8_t *body, size_t len)
 	const char *text = (const char *)body;
 	enum session_begin kind;
 
-	if (!len || body[len - 1] || memchr(body, 0, len - 1))
+	if (!len || body[len - 1])
 		return false;
 	kind = session_begin(text, len - 1);
-	if (!may_hold(client, kind) || !hold(client, text))
+	if (!may_hold(client, kind) || memchr(body, 0, len - 1) || !hold(client, text))
 		return false;
 
 	if (!wire_command_complete(&client->reply, session_begin_tag(kind)) ||

@@ -28,28 +28,21 @@ static uint8_t *at(const struct replies *replies, uint32_t index)
 	return &replies->items[(replies->first + index) & (replies->size - 1)];
 }
 
+/* Takes the first entry off, and marks of ended COPYs behind it: what stands first is always
+ * owed. */
 static void pop(struct replies *replies)
 {
-	replies->first++;
-	replies->count--;
-}
-
-/* The end of a COPY is a mark between answers, not an answer. */
-static void skip_marks(struct replies *replies)
-{
-	while (replies->count && *at(replies, 0) == REPLY_COPY_END)
-		pop(replies);
+	do {
+		replies->first++;
+		replies->count--;
+	} while (replies->count && *at(replies, 0) == REPLY_COPY_END);
 }
 
 bool replies_is_empty(const struct replies *replies)
 {
 	if (replies->batch || replies->skipping || replies->lost)
 		return false;
-	for (uint32_t i = 0; i < replies->count; i++) {
-		if (*at(replies, i) != REPLY_COPY_END)
-			return false;
-	}
-	return true;
+	return !replies->count;
 }
 
 static bool grow(struct replies *replies)
@@ -79,14 +72,15 @@ bool replies_push(struct replies *replies, enum reply reply)
 	return true;
 }
 
-enum reply replies_next(struct replies *replies, bool *ours)
+/* What is owed next, without REPLY_OURS, and whether it is ours; REPLY_NONE when nothing is. */
+static inline enum reply next_owed(struct replies *replies, bool *ours)
 {
-	skip_marks(replies);
 	*ours = false;
 	if (!replies->count)
 		return REPLY_NONE;
-	*ours = *at(replies, 0) & REPLY_OURS;
-	return (enum reply)(*at(replies, 0) & ~REPLY_OURS);
+	uint8_t head = *at(replies, 0);
+	*ours = head & REPLY_OURS;
+	return (enum reply)(head & ~REPLY_OURS);
 }
 
 /* An extended statement failed: the server reads on only behind the next Sync, sent or still to
@@ -169,7 +163,7 @@ static bool expect(struct replies *replies, enum reply wanted, enum reply next)
 
 bool replies_answered(struct replies *replies, char type, bool *ours)
 {
-	enum reply next = replies_next(replies, ours);
+	enum reply next = next_owed(replies, ours);
 
 	if (replies->lost)
 		return true;
@@ -221,37 +215,24 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 	}
 }
 
-static bool ask_extended(struct replies *replies, enum reply reply)
-{
-	replies->batch = true;
-	return replies_push(replies, reply);
-}
+/* What a client's message leaves owed, by its type; nothing for all others. */
+static const uint8_t owed[256] = {
+	['P'] = REPLY_PARSE,    ['B'] = REPLY_BIND,     ['C'] = REPLY_CLOSE, ['D'] = REPLY_DESCRIBE,
+	['E'] = REPLY_EXECUTE,  ['S'] = REPLY_SYNC,     ['Q'] = REPLY_QUERY, ['F'] = REPLY_QUERY,
+	['c'] = REPLY_COPY_END, ['f'] = REPLY_COPY_END,
+};
 
 bool replies_asked(struct replies *replies, char type)
 {
-	if (replies->lost || (replies->skipping && type != 'S'))
+	enum reply reply = (enum reply)owed[(uint8_t)type];
+
+	if (reply == REPLY_NONE || replies->lost || (replies->skipping && reply != REPLY_SYNC))
 		return true;
-	switch (type) {
-	case 'P':
-		return ask_extended(replies, REPLY_PARSE);
-	case 'B':
-		return ask_extended(replies, REPLY_BIND);
-	case 'C':
-		return ask_extended(replies, REPLY_CLOSE);
-	case 'D':
-		return ask_extended(replies, REPLY_DESCRIBE);
-	case 'E':
-		return ask_extended(replies, REPLY_EXECUTE);
-	case 'S':
+	if (reply == REPLY_SYNC)
 		replies->batch = replies->skipping = false;
-		return replies_push(replies, REPLY_SYNC);
-	case 'Q':
-	case 'F':
-		return replies_push(replies, REPLY_QUERY);
-	case 'c':
-	case 'f':
-		return !replies->count || replies_push(replies, REPLY_COPY_END);
-	default:
-		return true;
-	}
+	else if (reply < REPLY_SYNC)
+		replies->batch = true;
+	else if (reply == REPLY_COPY_END && !replies->count)
+		return true; /* of a COPY that the server has given up */
+	return replies_push(replies, reply);
 }

@@ -55,9 +55,6 @@ bool replies_is_empty(const struct replies *replies);
 /* One more answer owed. False when memory is out or REPLIES_MAX are owed. */
 bool replies_push(struct replies *replies, enum reply reply);
 
-/* What is owed next, without REPLY_OURS, and whether it is ours; REPLY_NONE when nothing is. */
-enum reply replies_next(struct replies *replies, bool *ours);
-
 /*
  * An answer of the backend arrived. Takes off what it answers and returns false when it answers
  * nothing that was asked: the backend and we disagree and must part. *ours says that the answer

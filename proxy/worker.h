@@ -74,6 +74,7 @@ struct worker {
 	struct event_base *base;
 	struct mailbox *mailbox;
 	struct event mailbox_event, tick, reap, feed;
+	int tick_fd;
 	uint8_t *scratch;
 	uint8_t mock_secret[32];
 	struct settings_table *settings;
