@@ -9,7 +9,6 @@ import stat
 import subprocess
 import uuid
 
-import psycopg
 import pytest
 from harness.control import ADMIN
 from harness.postgres import PG_BIN
