@@ -245,19 +245,20 @@ static enum cli_exit run_install(struct init *init)
 {
 	bool done = false;
 
-	if (init_keys_load(&init->keys, init->dir) &&
-		(init->admin = dsn_connect(init->dsn, "bulkhead init"))) {
+	init->admin = dsn_connect(init->dsn, "bulkhead init");
+	if (init->admin)
 		init->control =
 			init->control_dsn ? dsn_connect(init->control_dsn, "bulkhead init") : init->admin;
-		done = init->control && install(init);
+	if (init->control) {
+		done = init_keys_load(&init->keys, init->dir) && install(init);
+		if (done)
+			print_next(init);
+		init_keys_fini(&init->keys);
 	}
-	if (done)
-		print_next(init);
 	if (init->control && init->control != init->admin)
 		PQfinish(init->control);
 	if (init->admin)
 		PQfinish(init->admin);
-	init_keys_fini(&init->keys);
 	return done ? CLI_DONE : CLI_FAILED;
 }
 
