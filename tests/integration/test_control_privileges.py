@@ -36,12 +36,9 @@ def assert_denied(connection, statement):
 def test_a_sidecar_sees_and_changes_no_table(sidecar, table):
     for statement in ("SELECT FROM {}", "SELECT count(*) FROM {}", "TABLE {}", "SELECT ctid FROM {}",
                       "SELECT tableoid FROM {}", "COPY {} TO STDOUT", "INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}",
-                      "TRUNCATE {}", "DO 'BEGIN LOCK TABLE {}; END'", "ALTER TABLE {} DISABLE TRIGGER ALL", "ANALYZE {}",
+                      "TRUNCATE {}", "DO 'BEGIN LOCK TABLE {}; END'", "ALTER TABLE {} DISABLE TRIGGER ALL",
                       "CREATE TEMP TABLE t (LIKE {})", "CREATE TEMP VIEW v AS SELECT FROM {}; TABLE v",
                       "COMMENT ON TABLE {} IS 'x'", "GRANT SELECT ON {} TO bulkhead_sidecar"):
-        if statement.startswith("ANALYZE"):
-            sidecar.execute(statement.format(f"bulkhead_control.{table}"))  # a warning, and nothing done
-            continue
         assert_denied(sidecar, statement.format(f"bulkhead_control.{table}"))
 
 
