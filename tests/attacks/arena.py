@@ -53,7 +53,7 @@ SERVER_SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "autovacuum": "off",  # statistics are the arena's to make, and stay as they are
 }
-PROXY_SETTINGS = {"server_login_retry": "20ms", "query_wait_timeout": 10}
+PROXY_SETTINGS = {"server_login_retry": "1ms", "query_wait_timeout": 10}
 
 # Everything that a tenant could leave in the catalogues of the database and of the whole server.
 CATALOGUES = r"""
@@ -194,13 +194,17 @@ class Arena:
         self.admin.execute("ANALYZE")
         with self.open(VICTIM) as victim:
             self.settings = self._settings(victim)
+        self.words = self._read_words()
+        self.remember()
+
+    def remember(self):
+        """Takes the rows and catalogues as they are for what they should be."""
         self.rows, self.catalogues = self._read_rows(), self._read_catalogues()
         self.catalogues_in_short = self.admin.execute(CATALOGUES_IN_SHORT).fetchall()
-        self.words = self._read_words()
 
     def _read_words(self):
         """What cases in SQL write in braces."""
-        words = {}
+        words = {"port": str(self.stand.postgres.port)}
         for slug in (ATTACKER, VICTIM):
             words[slug] = self.stand.ids[slug]
             words[f"{slug}_hex"] = words[slug].replace("-", "")
@@ -301,6 +305,8 @@ class Arena:
             for victim in victims:
                 self._check_clean(victim)
                 self.check_heard(victim, VICTIM)
+                if backends > 1:
+                    victim.query("ROLLBACK")
 
     def _check_service(self, ear, tenant):
         marker = self.markers[tenant]

@@ -32,6 +32,9 @@ CREATE TABLE slips (tenant_id uuid NOT NULL, code text NOT NULL REFERENCES coupo
 -- Words of all tenants with an index that starts with the word, for what a plan tells of other tenants' rows.
 CREATE TABLE words (tenant_id uuid NOT NULL, word text NOT NULL);
 CREATE INDEX words_by_word ON words (word);
+CREATE INDEX words_by_upper ON words (upper(word));
+CREATE STATISTICS words_together (mcv) ON tenant_id, word FROM words;
+CREATE STATISTICS words_longer ON length(word), upper(word) FROM words;
 
 CREATE VIEW ledger WITH (security_invoker = true) AS
     SELECT a.name, p.note FROM accounts a JOIN payments p ON (p.tenant_id, p.account_id) = (a.tenant_id, a.id);

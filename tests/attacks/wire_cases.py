@@ -331,6 +331,31 @@ def cancel_and_gone(scene):
         scene.leave(VICTIM)
 
 
+# ---- the check of a new backend ----
+
+@attack("a setting of the shared login's, put back while a new backend is on its way")
+def login_settings_put_back_in_time(scene):
+    admin = scene.arena.admin
+    for setting, where in (("DateStyle = 'German'", ""), ("search_path = pg_temp", ""),
+                           ("default_transaction_read_only = on", "IN DATABASE shop")):
+        admin.execute(f"ALTER ROLE bulkhead_pool {where} SET {setting}")
+        with scene.arena.stand.admin(user="bulkhead_pool") as backend:
+            admin.execute(f"ALTER ROLE bulkhead_pool {where} RESET ALL")
+            faults, = backend.execute("SELECT faults FROM bulkhead.self_check()").fetchone()
+        require("this session began with a setting of its login" in faults, setting, "was not seen:", faults)
+
+
+@attack("the same, with a setting of the application's own", residue="PostgreSQL does not list settings of unknown "
+        "prefixes, and the catalogue no longer has it")
+def application_settings_put_back_in_time(scene):
+    admin = scene.arena.admin
+    admin.execute("ALTER ROLE bulkhead_pool SET app.word = 'acme'")
+    with scene.arena.stand.admin(user="bulkhead_pool") as backend:
+        admin.execute("ALTER ROLE bulkhead_pool RESET ALL")
+        found = backend.execute("SELECT faults, current_setting('app.word') FROM bulkhead.self_check()").fetchone()
+    require(found == ("", "acme"), "no residue any more:", found)
+
+
 # ---- sizes ----
 
 @attack("a length that wraps around")
