@@ -10,18 +10,21 @@ from scene import Scene
 BROKEN = [
     ("row-security-is-off", "ALTER TABLE orders DISABLE ROW LEVEL SECURITY", "SELECT item FROM orders",
      "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "was told of"),
-    ("it-is-not-forced-and-encoded", "ALTER TABLE orders DISABLE ROW LEVEL SECURITY", "SELECT item::bytea FROM orders",
+    ("it-is-not-forced-and-encoded", "ALTER TABLE orders DISABLE ROW LEVEL SECURITY",
+     "SELECT item::bytea FROM orders",
      "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "was told of"),
     ("an-error-tells", "ALTER TABLE orders DISABLE ROW LEVEL SECURITY",
      "SELECT item::integer FROM orders WHERE tenant_id = '{globex}'",
      "ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "was told of"),
     ("a-row-is-changed", "ALTER TABLE accounts DISABLE ROW LEVEL SECURITY", "UPDATE accounts SET balance = 0",
      "ALTER TABLE accounts ENABLE ROW LEVEL SECURITY", "rows of others have changed"),
-    ("a-row-is-added", "ALTER TABLE notices DISABLE ROW LEVEL SECURITY", "INSERT INTO notices VALUES (gen_random_uuid(), 'x')",
+    ("a-row-is-added", "ALTER TABLE notices DISABLE ROW LEVEL SECURITY",
+     "INSERT INTO notices VALUES (gen_random_uuid(), 'x')",
      "ALTER TABLE notices ENABLE ROW LEVEL SECURITY", "rows of others have changed"),
     ("a-table-is-left", "GRANT CREATE ON SCHEMA public TO bulkhead_pool", "CREATE TABLE public.mine (x integer)",
      "REVOKE CREATE ON SCHEMA public FROM bulkhead_pool", "something was left in"),
-    ("a-setting-is-left", "SELECT 1", "ALTER ROLE CURRENT_USER SET work_mem = '77MB'", "SELECT 1", "something was left in role settings"),
+    ("a-setting-is-left", "SELECT 1", "ALTER ROLE CURRENT_USER SET work_mem = '77MB'", "SELECT 1",
+     "something was left in role settings"),
     ("a-statement-does-otherwise", "SELECT 1", "SELECT 2; -- = 3", "SELECT 1", "should be = 3"),
 ]
 
@@ -36,7 +39,7 @@ def test_the_arena_sees(arenas, name, broken, statement, mended, told):
             Scene(arena, Case(name, "", "test_arena", before=[broken], after=[mended], steps=steps)).play()
     finally:
         arena.admin.execute("DROP TABLE IF EXISTS public.mine; ALTER ROLE bulkhead_pool RESET ALL")
-        arena.admin.execute("DELETE FROM notices WHERE body = 'x'; UPDATE accounts SET balance = 100 * id")
+        arena.admin.execute("DELETE FROM notices WHERE body = 'x'")
         arena.remember()
 
 

@@ -17,7 +17,7 @@ SELECT 1;                                                                       
 -- residue: every login may change its own password, and the proxy cannot log in any more
 -- after: ALTER ROLE bulkhead_pool PASSWORD '{pool_verifier}'
 ALTER ROLE CURRENT_USER PASSWORD 'known';                                                   -- ok
-SELECT * FROM dblink('host=127.0.0.1 dbname=shop user=bulkhead_pool password=known', 'SELECT item FROM orders') AS t(item text);
+SELECT * FROM dblink('host=127.0.0.1 port={port} dbname=shop user=bulkhead_pool password=known', 'SELECT item FROM orders') AS t(item text);  -- 25000
 
 -- case: alter-own-settings
 -- hope: a setting that all later sessions of the shared login begin with
@@ -206,6 +206,15 @@ SELECT max(ctid)::text FROM orders;                                             
 -- residue: a unique index is checked over all rows; protect() warns of each
 INSERT INTO coupons (code) VALUES ('globex-coupon');                                        -- 23505
 INSERT INTO coupons (code) VALUES ('nobodys-coupon');                                       -- ok
+INSERT INTO coupons (code) VALUES ('globex-coupon') ON CONFLICT DO NOTHING;                 -- ok
+INSERT INTO coupons (code) VALUES ('globex-coupon') ON CONFLICT (code) DO UPDATE SET code = excluded.code RETURNING *;  -- 42501
+INSERT INTO coupons (code) VALUES ('globex-coupon') ON CONFLICT (code) DO UPDATE SET tenant_id = '{acme}';  -- 42501
+
+-- case: an-exclusion-constraint-without-the-tenant
+-- hope: what another tenant's row holds, in the error's detail
+-- residue: an exclusion constraint is checked over all rows; the detail is left out where there is row security
+INSERT INTO slots (span) VALUES ('[103,104]');                                              -- 23P01
+INSERT INTO slots (span) VALUES ('[200,201]');                                              -- ok
 
 -- case: a-foreign-key-without-the-tenant
 -- hope: whether another tenant has the value, and a grip on its row
