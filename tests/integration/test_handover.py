@@ -83,8 +83,9 @@ def assert_another_serves(scene, rule, ask=transaction):
     scene.assert_sound()
 
 
-@pytest.mark.parametrize("spoil", UNUSABLE)
-@pytest.mark.parametrize("exchange, kind", ANSWERS)
+@pytest.mark.parametrize("exchange, kind, spoil", [
+    (*answer, spoil) for answer in ANSWERS for spoil in UNUSABLE
+    if spoil in ("closed", "reset", "cut", "unknown type") or answer in ((DISCARD, "Z"), (ENTER, "D"), LAST)])
 def test_an_unusable_answer(scene, exchange, kind, spoil):
     assert_another_serves(scene, scene.middle.rule(exchange, kind, UNUSABLE[spoil]))
 
@@ -303,6 +304,21 @@ def test_behind_a_client_that_kept_its_backend(scene, kind, spoil):
     found = transaction(scene.client("globex"), "globex")
     assert rule.links == [spoilt] and scene.backend() is not spoilt
     assert served(found, "globex"), found
+    scene.assert_sound()
+
+
+def test_a_kept_backend_is_cleaned_for_its_own_tenant_too(scene):
+    """Nobody is served by it before DISCARD ALL has been answered."""
+    acme, other, cleaned = scene.client("acme"), scene.client("acme"), hold()
+    tell(acme, "SET app.secret = 'of this session only'")
+    scene.middle.rule(DISCARD, "Z", cleaned)
+    acme.close()
+    assert cleaned.reached.wait(10)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(tell, other, "SELECT coalesce(current_setting('app.secret', true), '') /*acme*/")
+        assert scene.backend().is_silent(FROM_BULKHEAD)
+        cleaned.release()
+        assert rows(found.result()) == [[""]]
     scene.assert_sound()
 
 
