@@ -61,6 +61,7 @@ enum handover_step { STEP_DISCARD, STEP_ENTER, STEP_SETTINGS, STEP_BEGIN };
 enum watch_phase { WATCH_NOTHING, WATCH_QUERY, WATCH_IDLE_TRANSACTION };
 
 struct server_watch {
+	uint32_t client_pid; /* for whom it worked, as client->pid */
 	enum watch_phase phase;
 	uint32_t readies, idle_readies;
 	int64_t phase_since_us, transaction_since_us;

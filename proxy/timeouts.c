@@ -72,20 +72,31 @@ static void expire_servers(struct worker *worker, int64_t now_us)
 
 /* ---- linked backends ---- */
 
-/* Brings the watch up to date with what the backend does now. */
+/* A client that keeps its backend for no reason yet has sent only a part of its next message: it
+ * holds the backend as one does that is silent in a transaction. */
+static enum watch_phase phase_of(const struct server *server)
+{
+	if (!replies_is_empty(&server->replies))
+		return WATCH_QUERY;
+	if (server->status != 'I' || !server->client->pinned)
+		return WATCH_IDLE_TRANSACTION;
+	return WATCH_NOTHING;
+}
+
+/* Brings the watch up to date with what the backend does now, and for whom. */
 static void look(struct server *server, int64_t now_us)
 {
 	struct server_watch *watch = &server->watch;
-	enum watch_phase phase = !replies_is_empty(&server->replies) ? WATCH_QUERY
-							 : server->status != 'I'             ? WATCH_IDLE_TRANSACTION
-																 : WATCH_NOTHING;
+	enum watch_phase phase = phase_of(server);
+	bool is_new = watch->client_pid != server->client->pid;
 
-	if (watch->idle_readies != server->idle_readies || watch->phase == WATCH_NOTHING)
+	if (is_new || watch->idle_readies != server->idle_readies || watch->phase == WATCH_NOTHING)
 		watch->transaction_since_us = now_us;
-	if (watch->phase != phase || watch->readies != server->readies) {
+	if (is_new || watch->phase != phase || watch->readies != server->readies) {
 		watch->phase_since_us = now_us;
 		watch->cancelled = false;
 	}
+	watch->client_pid = server->client->pid;
 	watch->phase = phase;
 	watch->readies = server->readies;
 	watch->idle_readies = server->idle_readies;
