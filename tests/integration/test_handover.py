@@ -9,7 +9,7 @@ every exchange of the hand-over has been answered as it should be (Middle.early_
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from harness import middle as mid
@@ -590,14 +590,17 @@ LASTING = {
 def test_what_lasts_too_long(stand):
     """The backend is given up, and another serves with the tenant's own rows."""
 
-    def watch(case):
-        with new_scene(stand, pool={"server_connect_timeout": "3s"}, guard={"token_lifetime": "2s"}) as scene:
-            scene.seal("acme")
-            spoilt = scene.backend()
-            found = LASTING[case](scene)
-            assert served(found, "globex"), (case, found)
-            assert spoilt.ended, case
-            scene.assert_sound()
+    def watch(case, scene):
+        spoilt = scene.backend()
+        found = LASTING[case](scene)
+        assert served(found, "globex"), (case, found)
+        assert spoilt.ended, case
+        scene.assert_sound()
 
-    with ThreadPoolExecutor(len(LASTING)) as pool:
-        list(pool.map(watch, LASTING))
+    with ExitStack() as stack:
+        scenes = [stack.enter_context(new_scene(stand, pool={"server_connect_timeout": "3s"}, guard={"token_lifetime": "2s"}))
+                  for _ in LASTING]
+        for scene in scenes:
+            scene.seal("acme")
+        with ThreadPoolExecutor(len(LASTING)) as pool:
+            list(pool.map(watch, LASTING, scenes))
