@@ -102,14 +102,16 @@ static bool append_packet(const struct server *server, struct buf *out)
 /* Starts a request; takes `requester` over. False when none could be made. */
 static bool start(struct server *server, int requester)
 {
-	const struct worker_address *address = server->pool->address;
+	const struct worker_endpoint *endpoint =
+		&server->pool->address->endpoints[server->endpoint];
 	struct cancel *cancel = calloc(1, sizeof *cancel);
 	int fd = -1;
 
 	if (cancel && server->cancel_key_len && append_packet(server, &cancel->packet))
-		fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 &&
-				   errno != EINPROGRESS)) {
+		fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 ||
+		(connect(fd, (const struct sockaddr *)&endpoint->address, endpoint->len) != 0 &&
+		 errno != EINPROGRESS)) {
 		if (fd >= 0)
 			close(fd);
 		if (cancel)
@@ -154,8 +156,8 @@ void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *
 	struct client *client = find_client(worker, pid, key, key_len);
 
 	if (client && client->state == CLIENT_WAITING && !client->server) {
-		client_fatal(client, REASON_CANCELLED, NULL);
-	} else if (client && client->state == CLIENT_LINKED &&
+		local_give_up(client, REASON_CANCELLED);
+	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
 			   !replies_is_empty(&client->server->replies)) {
 		start(client->server, fd);
 		return;

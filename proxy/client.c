@@ -126,12 +126,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (held)
 		memcpy(scratch, buf_data(&client->in), held);
+	/* They are used from here: what runs below may resume the client, which must not find them
+	 * again. */
+	buf_fini(&client->in);
 
 	size_t len = held + (size_t)n;
 	size_t used = consume(client, scratch, len);
 	if (client->state == CLIENT_CLOSED)
 		return;
-	if (held || used < len)
+	if (used < len)
 		keep_rest(client, scratch + used, len - used);
 	adjust_reading(client);
 }
@@ -368,6 +371,9 @@ void client_fatal_text(struct client *client, const char *sqlstate, const char *
 {
 	struct buf last;
 
+	log_event(LOG_INFO, "client.ended", "sqlstate", sqlstate, "tenant",
+			  client->tenant ? client->tenant->slug : NULL, "principal",
+			  client->principal ? client->principal->name : NULL, NULL);
 	buf_init(&last);
 	wire_error_text(&last, "FATAL", sqlstate, message, detail);
 	send_off(client, &last);

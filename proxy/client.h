@@ -91,6 +91,13 @@ struct client {
 	bool pinned;           /* keeps its backend until it leaves */
 	bool stalled;          /* not read until the backend has answered more */
 
+	enum {
+		SKIP_NOTHING,
+		SKIP_STATEMENT, /* the next message is answered with an error instead */
+		SKIP_TO_SYNC,   /* messages are thrown away up to the next Sync, as the server does */
+	} skip;
+	enum reason skip_reason;
+
 	/* Transaction begun towards the client, not yet towards a backend. */
 	char *held[CLIENT_HELD_MAX];
 	size_t held_count;
@@ -155,6 +162,12 @@ void login_free(struct client *client);
 /* Answers one message of a client that has no backend, or asks for one; returns the bytes used.
  */
 size_t local_consume(struct client *client, const uint8_t *data, size_t len);
+
+/*
+ * The client, which waits for a backend, is to wait no longer: its statement fails with the
+ * reason. One that was told that a transaction has begun, or keeps a backend, is ended.
+ */
+void local_give_up(struct client *client, enum reason reason);
 
 /* The named begin-statement that this Bind, Describe or Close body refers to, or NULL. */
 struct held_name *local_held_name(struct client *client, const char *name);

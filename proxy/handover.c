@@ -129,7 +129,28 @@ static bool append_due(struct server *server, struct buf *out)
 	return true;
 }
 
-static void finish(struct server *server);
+/* The backend is in the client's context: from here on the bytes are the client's. */
+static void finish(struct server *server)
+{
+	struct client *client = server->client;
+
+	server_on_time(server);
+	server->state = SERVER_LINKED;
+	if (client->state == CLIENT_WELCOME) {
+		welcomes_add(&server->pool->welcomes, client->settings, &server->params);
+		login_welcome(client, &server->params);
+		if (server->client == client)
+			server_release(server);
+		client_resume(client);
+		return;
+	}
+	local_clear_held(client);
+	list_append(&server->worker->linked, &server->linked_node);
+	client->state = CLIENT_LINKED;
+	if (server->worker->conf->pool_mode == POOL_SESSION)
+		client_pin(client, "pool_mode");
+	client_resume(client);
+}
 
 /* Sends what is due next; with nothing due the backend is the client's. */
 static void advance(struct server *server)
@@ -153,26 +174,12 @@ static void advance(struct server *server)
 	}
 }
 
-static void finish(struct server *server)
+/* The common case: the backend stayed with its tenant, and the client's settings are applied.
+ */
+static bool nothing_is_due(const struct server *server)
 {
-	struct client *client = server->client;
-
-	server_on_time(server);
-	server->state = SERVER_LINKED;
-	if (client->state == CLIENT_WELCOME) {
-		welcomes_add(&server->pool->welcomes, client->settings, &server->params);
-		login_welcome(client, &server->params);
-		if (server->client == client)
-			server_release(server);
-		client_resume(client);
-		return;
-	}
-	local_clear_held(client);
-	list_append(&server->worker->linked, &server->linked_node);
-	client->state = CLIENT_LINKED;
-	if (server->worker->conf->pool_mode == POOL_SESSION)
-		client_pin(client, "pool_mode");
-	client_resume(client);
+	return !server->client->held_count && !needs_settings(server) && !needs_enter(server) &&
+		   !server->needs_discard;
 }
 
 void handover_start(struct server *server, struct client *client)
@@ -181,6 +188,10 @@ void handover_start(struct server *server, struct client *client)
 	server_link(server, client);
 	server->begun = 0;
 	server->told = false;
+	if (nothing_is_due(server)) {
+		finish(server);
+		return;
+	}
 
 	/* A value that is not plain is sent only where no earlier client can have set the encoding.
 	 */
@@ -195,6 +206,7 @@ void handover_restore(struct server *server)
 {
 	server->worker->counters.reseals++;
 	list_remove(&server->linked_node);
+	stream_read_on(&server->stream);
 	server->state = SERVER_PREPARING;
 	server->client->state = CLIENT_WAITING;
 	if (server->settings_lost) {
@@ -349,7 +361,7 @@ static void step_done(struct server *server, char status)
 		return;
 	if (server->state == SERVER_CLEANING) {
 		server_on_time(server);
-		pool_server_ready(server);
+		server_give_back(server);
 	} else {
 		advance(server);
 	}
@@ -377,7 +389,8 @@ static void on_answer(struct server *server, const struct server_message *messag
 	case 'E':
 		if (step == STEP_DISCARD || step == STEP_ENTER)
 			surprise(server, step == STEP_DISCARD ? "DISCARD ALL failed" : "enter was refused");
-		else if (!buf_append(&server->step_error, message->body, message->len))
+		else if (!buf_len(&server->step_error) &&
+				 !buf_append(&server->step_error, message->body, message->len))
 			server_close(server, "out of memory");
 		break;
 	case 'Z':

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "proxy/client.h"
 #include "proxy/worker.h"
@@ -24,12 +25,25 @@ struct listener {
 	struct event acceptable;
 	int fd;
 	bool paused;
-	char *socket_path; /* of a unix socket, or NULL */
+	int64_t complained_us; /* when it last said that nothing can be accepted */
+	char *socket_path;     /* of a unix socket, or NULL */
 };
 
 /* Connections taken in one turn of the loop, so that a flood of them does not starve those who
  * talk. */
 #define ACCEPT_BATCH 64
+
+#define COMPLAIN_EVERY_US 10000000
+
+static void complain(struct listener *listener, const char *why)
+{
+	int64_t now_us = clock_monotonic_us();
+
+	if (listener->complained_us && now_us - listener->complained_us < COMPLAIN_EVERY_US)
+		return;
+	listener->complained_us = now_us;
+	log_event(LOG_ERROR, "listen.accept", "error", why, NULL);
+}
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
@@ -50,7 +64,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 			return;
 		/* Out of descriptors or memory: the connection stays in the backlog until some are
 		 * free. */
-		log_event(LOG_ERROR, "listen.accept", "error", strerror(errno), NULL);
+		complain(listener, strerror(errno));
 		listener->paused = true;
 		event_del(&listener->acceptable);
 		return;
@@ -93,7 +107,6 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section,
 	if (fd < 0)
 		return fail(name, strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
 	if (address->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||

@@ -12,6 +12,7 @@
 
 #include "proxy/client.h"
 #include "proxy/pool.h"
+#include "proxy/queue.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -132,6 +133,7 @@ static size_t need_backend(struct client *client)
 {
 	flush_reply(client);
 	list_remove(&client->queue);
+	client->held_portal = NULL;
 	client->state = CLIENT_WAITING;
 	pool_request(client);
 	return 0;
@@ -148,21 +150,18 @@ static bool local_query(struct client *client, const uint8_t *body, size_t len)
 	const char *text = (const char *)body;
 	enum session_begin kind;
 
-	if (!len || body[len - 1] || memchr(body, 0, len - 1))
+	if (!len || body[len - 1])
 		return false;
 	kind = session_begin(text, len - 1);
-	if (!may_hold(client, kind) || !hold(client, text))
+	if (!may_hold(client, kind) || memchr(body, 0, len - 1) || !hold(client, text))
 		return false;
 
-	struct buf out;
-	buf_init(&out);
-	if (!wire_command_complete(&out, session_begin_tag(kind)) ||
-		!wire_ready_for_query(&out, local_status(client))) {
-		buf_fini(&out);
+	if (!wire_command_complete(&client->reply, session_begin_tag(kind)) ||
+		!wire_ready_for_query(&client->reply, local_status(client))) {
 		client_fatal(client, REASON_MEMORY, NULL);
 		return true;
 	}
-	client_send_buf(client, &out);
+	flush_reply(client);
 	return true;
 }
 
@@ -266,7 +265,7 @@ static bool answer(struct client *client, char type, const uint8_t *body, size_t
 		return len == 0 && local_sync(client);
 	case 'H':
 		flush_reply(client);
-		return true;
+		return len == 0;
 	default:
 		return false;
 	}
@@ -286,12 +285,68 @@ static bool is_stray_copy(char type)
 	return type == 'd' || type == 'c' || type == 'f';
 }
 
+/* ---- statements that fail for want of a backend ---- */
+
+void local_give_up(struct client *client, enum reason reason)
+{
+	if (client->state != CLIENT_WAITING || client->server || client->held_count) {
+		client_fatal(client, reason, NULL);
+		return;
+	}
+	queue_leave(client);
+	client->skip = SKIP_STATEMENT;
+	client->skip_reason = reason;
+	client_is_idle(client);
+	client_resume(client);
+}
+
+/* Does the server answer this message with ReadyForQuery by itself? */
+static bool stands_alone(char type)
+{
+	return type == 'Q' || type == 'F';
+}
+
+/* Answers a message that is not carried out, as the server would answer one that fails. */
+static void skip(struct client *client, char type)
+{
+	struct buf *reply = &client->reply;
+	bool ok = true;
+
+	if (client->skip == SKIP_STATEMENT) {
+		ok = wire_error(reply, "ERROR", client->skip_reason, NULL);
+		client->skip = stands_alone(type) ? SKIP_NOTHING : SKIP_TO_SYNC;
+	} else if (type == 'S') {
+		client->skip = SKIP_NOTHING;
+	}
+	if (ok && client->skip == SKIP_NOTHING)
+		ok = wire_ready_for_query(reply, local_status(client));
+	if (!ok)
+		client_fatal(client, REASON_MEMORY, NULL);
+	else
+		flush_reply(client);
+}
+
 /* Longest message that may be answered here: the text, two names and the counts around them. */
 #define LOCAL_MESSAGE_MAX (WIRE_HEADER + SESSION_BEGIN_MAX + 256)
 
+static size_t answer_or_wait(struct client *client, char type, uint64_t total,
+							 const uint8_t *data, size_t len)
+{
+	if (total <= LOCAL_MESSAGE_MAX) {
+		if (len < total)
+			return 0;
+		if (answer(client, type, data + WIRE_HEADER, (size_t)total - WIRE_HEADER)) {
+			if (client->state == CLIENT_IDLE)
+				answered(client);
+			return (size_t)total;
+		}
+	}
+	return need_backend(client);
+}
+
 size_t local_consume(struct client *client, const uint8_t *data, size_t len)
 {
-	if (client->body_left) { /* of a stray copy message */
+	if (client->body_left) { /* of a message that is thrown away */
 		size_t part = len < client->body_left ? len : (size_t)client->body_left;
 
 		client->body_left -= part;
@@ -311,18 +366,12 @@ size_t local_consume(struct client *client, const uint8_t *data, size_t len)
 		client_close(client);
 		return len;
 	}
-	if (is_stray_copy(type)) {
-		client->body_left = total;
-		return local_consume(client, data, len);
-	}
-	if (total <= LOCAL_MESSAGE_MAX) {
-		if (len < total)
-			return 0;
-		if (answer(client, type, data + WIRE_HEADER, (size_t)total - WIRE_HEADER)) {
-			if (client->state == CLIENT_IDLE)
-				answered(client);
-			return (size_t)total;
-		}
-	}
-	return need_backend(client);
+	if (client->skip != SKIP_NOTHING)
+		skip(client, type);
+	else if (!is_stray_copy(type))
+		return answer_or_wait(client, type, total, data, len);
+	if (client->state != CLIENT_IDLE)
+		return len;
+	client->body_left = total;
+	return local_consume(client, data, len);
 }

@@ -34,6 +34,7 @@ struct login {
 	struct directory_lookup *pending;
 	struct scram_server scram;
 	bool ssl_asked, gss_asked, scram_begun, mechanism_read;
+	bool unavailable; /* nobody could say whether there is such a principal */
 };
 
 void login_free(struct client *client)
@@ -237,6 +238,16 @@ static bool may_log_in(const struct principal *principal)
 	return principal && !principal->disabled && clock_wall_ms() < principal->valid_until_ms;
 }
 
+/*
+ * Why nobody of that name and password was let in. That the control database is away is said
+ * only after the exchange: before it, the answer would tell strangers which names are known
+ * here.
+ */
+static enum reason why_unknown(const struct client *client)
+{
+	return client->login->unavailable ? REASON_CONTROL_DOWN : REASON_PASSWORD;
+}
+
 static void begin_scram(struct client *client)
 {
 	static const char mechanisms[] =
@@ -311,7 +322,7 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 			authenticated(client, &out);
 		break;
 	case SCRAM_WRONG:
-		refuse(client, REASON_PASSWORD, NULL);
+		refuse(client, why_unknown(client), NULL);
 		break;
 	case SCRAM_INVALID:
 		client_violation(client, "malformed SCRAM message");
@@ -349,8 +360,8 @@ static void principal_answered(struct client *client, enum directory_result resu
 	case DIRECTORY_UNKNOWN:
 		break;
 	case DIRECTORY_UNAVAILABLE:
-		refuse(client, REASON_CONTROL_DOWN, NULL);
-		return;
+		client->login->unavailable = true;
+		break;
 	case DIRECTORY_PENDING:
 		client->state = CLIENT_PRINCIPAL;
 		return;
@@ -360,7 +371,7 @@ static void principal_answered(struct client *client, enum directory_result resu
 		return;
 	}
 	if (!may_log_in(client->principal)) {
-		refuse(client, REASON_PASSWORD, NULL);
+		refuse(client, why_unknown(client), NULL);
 		return;
 	}
 	struct buf out;
@@ -461,11 +472,10 @@ static void refuse_encryption(struct client *client, bool *asked, bool more)
 static void take_cancel(struct client *client)
 {
 	struct startup *startup = &client->login->startup;
-	int fd = dup(client->stream.fd);
+	int fd = stream_release(&client->stream);
 
-	if (fd >= 0)
-		cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
-					   startup->cancel_key_len);
+	cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
+				   startup->cancel_key_len);
 	client_close(client);
 }
 

@@ -252,9 +252,8 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 			  reason_code(reason), "why", why, NULL);
 	if (pool->server_count == 0)
 		refuse_waiting(pool);
-	else
-		pool_balance(pool);
-	attend(pool);
+	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
+					 another */
 }
 
 /* ---- requests ---- */
@@ -312,8 +311,13 @@ void pool_request_again(struct client *client)
 		request(client, true);
 }
 
+/* A backend given to a client may be free again before this returns, and leads back here: once
+ * is enough. */
 void pool_balance(struct pool *pool)
 {
+	if (pool->balancing)
+		return;
+	pool->balancing = true;
 	while (!list_empty(&pool->turns) && !list_empty(&pool->idle) && !pool->worker->stopping) {
 		struct server *server = list_first(&pool->idle, struct server, idle_node);
 
@@ -325,6 +329,7 @@ void pool_balance(struct pool *pool)
 			assign(best_idle(pool, client), client);
 		}
 	}
+	pool->balancing = false;
 	open_for_waiting(pool);
 }
 

@@ -58,6 +58,7 @@ struct pool {
 	int64_t retry_at_us; /* no new connection before this */
 	unsigned failures;   /* attempts to connect that failed in a row */
 	enum reason failure_reason;
+	bool balancing;
 	struct pool_stats stats;
 	uint64_t reported; /* stats.requests at the last line in the log */
 };

@@ -6,6 +6,8 @@
  * "idle" may a backend leave its client. The rules follow the protocol's documentation
  * ("Message Flow", Extended Query and COPY operations): after an error in an extended batch the
  * server skips to the next Sync, whatever lies between; in copy-in mode it ignores Sync.
+ * Whoever sends a Sync into a COPY that then fails makes it unknowable whether that Sync is
+ * answered: the account is `lost` then, and the backend of use to this client only.
  */
 #ifndef PROXY_REPLIES_H
 #define PROXY_REPLIES_H
@@ -34,8 +36,11 @@ struct replies {
 	uint8_t inline_items[REPLIES_INLINE];
 	uint8_t *items; /* a ring of `size`, a power of two */
 	uint32_t first, count, size;
-	bool copy_in; /* the backend is in copy-in mode of an extended query and ignores Sync */
-	bool batch;   /* extended messages were sent and no Sync behind them */
+	bool copying;  /* the statement at the head is in copy-in mode */
+	bool batch;    /* extended messages were sent and no Sync behind them */
+	bool skipping; /* after an error: the server ignores everything up to the next Sync to come
+					*/
+	bool lost;     /* it cannot be known what is owed; never empty again */
 };
 
 void replies_init(struct replies *replies);
@@ -44,14 +49,11 @@ void replies_fini(struct replies *replies);
 /* Nothing owed any more; memory is given back. */
 void replies_clear(struct replies *replies);
 
-/* True also means that no batch waits for its Sync. */
+/* True also means that no batch waits for its Sync, and that the account is sound. */
 bool replies_is_empty(const struct replies *replies);
 
 /* One more answer owed. False when memory is out or REPLIES_MAX are owed. */
 bool replies_push(struct replies *replies, enum reply reply);
-
-/* What is owed next, without REPLY_OURS, and whether it is ours; REPLY_NONE when nothing is. */
-enum reply replies_next(struct replies *replies, bool *ours);
 
 /*
  * An answer of the backend arrived. Takes off what it answers and returns false when it answers

@@ -143,6 +143,45 @@ void server_send(struct server *server, const void *data, size_t len)
 
 /* ---- life ---- */
 
+static int start_connecting(const struct conf *conf, const struct worker_endpoint *endpoint)
+{
+	int family = endpoint->address.ss_family;
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (family != AF_UNIX)
+		stream_set_tcp_options(fd, conf);
+	if (connect(fd, (const struct sockaddr *)&endpoint->address, endpoint->len) != 0 &&
+		errno != EINPROGRESS) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+static void on_connected(evutil_socket_t fd, short what, void *arg);
+
+/* Begins to connect to the first of the remaining addresses that does not fail at once; else
+ * errno. */
+static bool connect_somewhere(struct server *server)
+{
+	const struct worker_address *address = server->pool->address;
+
+	for (; server->endpoint < address->endpoint_count; server->endpoint++) {
+		int fd = start_connecting(server->worker->conf, &address->endpoints[server->endpoint]);
+
+		if (fd >= 0) {
+			stream_await(&server->stream, server->worker->base, fd, on_connected, server);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The connection stands or has failed; getsockopt tells which. */
 static void on_connected(evutil_socket_t fd, short what, void *arg)
 {
@@ -156,7 +195,10 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
 		error = errno;
 	if (error) {
-		server_close(server, strerror(error));
+		stream_close(&server->stream);
+		server->endpoint++;
+		if (!connect_somewhere(server))
+			server_close(server, strerror(error));
 		return;
 	}
 	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained,
@@ -164,40 +206,23 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	backend_connected(server);
 }
 
-static int start_connecting(const struct conf *conf, const struct worker_address *address)
-{
-	int family = address->address.ss_family;
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	if (family != AF_UNIX)
-		stream_set_tcp_options(fd, conf);
-	if (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 &&
-		errno != EINPROGRESS) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	return fd;
-}
-
 struct server *server_open(struct pool *pool, const char **why)
 {
 	struct server *server = calloc(1, sizeof *server);
-	int fd = server ? start_connecting(pool->worker->conf, pool->address) : -1;
 
-	if (fd < 0) {
-		*why = server ? strerror(errno) : "out of memory";
-		free(server);
+	if (!server) {
+		*why = "out of memory";
 		return NULL;
 	}
 	server->pool = pool;
 	server->worker = pool->worker;
 	server->state = SERVER_CONNECTING;
 	server->opened_us = clock_monotonic_us();
+	if (!connect_somewhere(server)) {
+		*why = strerror(errno);
+		free(server);
+		return NULL;
+	}
 	replies_init(&server->replies);
 	list_init(&server->idle_node);
 	list_init(&server->tenant_node);
@@ -210,7 +235,6 @@ struct server *server_open(struct pool *pool, const char **why)
 	pool->server_count++;
 	pool->opening++;
 	server_hurry(server);
-	stream_await(&server->stream, server->worker->base, fd, on_connected, server);
 	return server;
 }
 
@@ -254,6 +278,7 @@ void server_unlink(struct server *server)
 	if (!client)
 		return;
 	list_remove(&server->linked_node);
+	stream_read_on(&server->stream); /* a client that did not read may have stopped it */
 	pool_tenant_gave(client->pool_tenant);
 	client->server = NULL;
 	server->client = NULL;

@@ -73,6 +73,7 @@ struct server {
 	struct worker *worker;
 	struct stream stream;
 	enum server_state state;
+	size_t endpoint;         /* of pool->address: where it is connected, or tries to */
 	struct list node;        /* pool->servers */
 	struct list idle_node;   /* pool->idle, least recently used first */
 	struct list tenant_node; /* its tenant's idle list, or pool->unsealed */

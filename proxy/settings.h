@@ -22,7 +22,7 @@
 /*
  * What application_name holds on a backend while no client's settings are applied. It is in the
  * server's startup packet, so RESET ALL and DISCARD ALL return to it, and the server reports
- * that: see link.c.
+ * that: see relay.c.
  */
 #define SETTINGS_MARKER "bulkhead: no client"
 

@@ -57,7 +57,7 @@ static void expire_waiting(struct worker *worker, int64_t now_us)
 	while (limit_us > 0 &&
 		   (client = list_first(&worker->waiting, struct client, wait_node)) != NULL &&
 		   now_us - client->waiting_since_us >= limit_us)
-		client_fatal(client, REASON_WAIT_TIMEOUT, NULL);
+		local_give_up(client, REASON_WAIT_TIMEOUT);
 }
 
 static void expire_servers(struct worker *worker, int64_t now_us)

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,7 +26,7 @@
 static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out,
 						 const char **why)
 {
-	struct sockaddr_un *address = (struct sockaddr_un *)&out->address;
+	struct sockaddr_un *address = (struct sockaddr_un *)&out->endpoints[0].address;
 	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d",
 					   cluster->host, cluster->port);
 
@@ -33,7 +35,8 @@ static bool resolve_unix(const struct conf_cluster *cluster, struct worker_addre
 		return false;
 	}
 	address->sun_family = AF_UNIX;
-	out->len = sizeof *address;
+	out->endpoints[0].len = sizeof *address;
+	out->endpoint_count = 1;
 	return true;
 }
 
@@ -54,8 +57,13 @@ bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *o
 		*why = gai_strerror(error);
 		return false;
 	}
-	memcpy(&out->address, found->ai_addr, found->ai_addrlen);
-	out->len = found->ai_addrlen;
+	for (struct addrinfo *at = found; at && out->endpoint_count < WORKER_ENDPOINTS_MAX;
+		 at = at->ai_next) {
+		struct worker_endpoint *endpoint = &out->endpoints[out->endpoint_count++];
+
+		memcpy(&endpoint->address, at->ai_addr, at->ai_addrlen);
+		endpoint->len = at->ai_addrlen;
+	}
 	freeaddrinfo(found);
 	return true;
 }
@@ -118,8 +126,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 	int64_t now_us = clock_monotonic_us();
+	uint64_t ticks;
 
-	(void)fd, (void)what;
+	(void)what;
+	if (read((int)fd, &ticks, sizeof ticks) < 0)
+		return;
 	timeouts_tick(worker, now_us);
 	pool_expire(worker, now_us);
 	list_each (node, next, &worker->restless)
@@ -144,16 +155,44 @@ static void init_lists(struct worker *worker)
 		list_init(lists[i]);
 }
 
+/*
+ * The tick is a descriptor and not a timer of libevent's, and the base keeps no time and takes
+ * no lock: with timers, every turn of the loop would ask the clock twice and reckon how long to
+ * sleep.
+ */
+static bool start_tick(struct worker *worker)
+{
+	const struct timespec interval = {.tv_nsec = TICK_US * 1000};
+	const struct itimerspec tick = {interval, interval};
+
+	worker->tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (worker->tick_fd < 0 || timerfd_settime(worker->tick_fd, 0, &tick, NULL) != 0)
+		return false;
+	event_assign(&worker->tick, worker->base, worker->tick_fd, EV_READ | EV_PERSIST, on_tick,
+				 worker);
+	return event_add(&worker->tick, NULL) == 0;
+}
+
+static struct event_base *create_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
+													EVENT_BASE_FLAG_NO_CACHE_TIME) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 static bool start_events(struct worker *worker)
 {
-	struct timeval tick = {.tv_usec = TICK_US};
-
 	event_assign(&worker->mailbox_event, worker->base, mailbox_fd(worker->mailbox),
 				 EV_READ | EV_PERSIST, on_mailbox, worker);
-	event_assign(&worker->tick, worker->base, -1, EV_PERSIST, on_tick, worker);
 	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
 	event_assign(&worker->feed, worker->base, -1, 0, on_feed, worker);
-	return event_add(&worker->mailbox_event, NULL) == 0 && event_add(&worker->tick, &tick) == 0;
+	return event_add(&worker->mailbox_event, NULL) == 0 && start_tick(worker);
 }
 
 struct worker *worker_create(const struct worker_setup *setup)
@@ -169,7 +208,8 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->address_count = setup->address_count;
 	init_lists(worker);
 	secret_random(worker->mock_secret, sizeof worker->mock_secret);
-	worker->base = event_base_new();
+	worker->tick_fd = -1;
+	worker->base = create_base();
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
 	worker->settings = settings_table_create();
@@ -234,6 +274,8 @@ void worker_destroy(struct worker *worker)
 		event_del(&worker->feed);
 		event_base_free(worker->base);
 	}
+	if (worker->tick_fd >= 0)
+		close(worker->tick_fd);
 	mailbox_destroy(worker->mailbox);
 	settings_table_destroy(worker->settings);
 	free(worker->scratch);

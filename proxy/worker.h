@@ -37,11 +37,16 @@ struct upstream;
 #define WORKER_READ_SIZE 65536
 #define WORKER_SCRATCH   (2 * WORKER_READ_SIZE)
 
-/* A cluster's address, resolved before the workers start. */
+#define WORKER_ENDPOINTS_MAX 8
+
+/* A cluster's addresses, resolved before the workers start. */
 struct worker_address {
 	const struct conf_cluster *cluster;
-	struct sockaddr_storage address;
-	socklen_t len;
+	struct worker_endpoint {
+		struct sockaddr_storage address;
+		socklen_t len;
+	} endpoints[WORKER_ENDPOINTS_MAX]; /* what its name stands for, in the order to try them */
+	size_t endpoint_count;
 	struct budget *budget; /* shared by all addresses that are the same server */
 };
 
@@ -69,6 +74,7 @@ struct worker {
 	struct event_base *base;
 	struct mailbox *mailbox;
 	struct event mailbox_event, tick, reap, feed;
+	int tick_fd;
 	uint8_t *scratch;
 	uint8_t mock_secret[32];
 	struct settings_table *settings;

@@ -206,8 +206,10 @@ class Proxy:
             host=str(self.socket_dir) if unix else HOST, port=self.port, dbname=dbname, user=user,
             password=self.stand.password if password is None else password, **more)
 
-    def connect(self, tenant=None, autocommit=True, **more):
-        return psycopg.connect(self.conninfo(tenant, **more), autocommit=autocommit)
+    def connect(self, tenant=None, autocommit=True, prepare_threshold=5, **more):
+        """`prepare_threshold` is psycopg's: None for no prepared statements, which would keep a backend."""
+        return psycopg.connect(self.conninfo(tenant, **more), autocommit=autocommit,
+                               prepare_threshold=prepare_threshold)
 
     def wire(self, tenant, principal=PRINCIPAL, password=None, trusted=False, dbname=DATABASE, **keys):
         """A logged-in client of the wire protocol; `keys` go into its startup packet."""
