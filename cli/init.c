@@ -12,6 +12,7 @@
 
 #include "admin/migrations.h"
 #include "cli/cli.h"
+#include "cli/dsn.h"
 #include "cli/init_keys.h"
 #include "policy/guard/install.h"
 
@@ -127,20 +128,6 @@ static bool parse(struct init *init, int argc, char **argv)
 }
 
 /* ---- installing ---- */
-
-static PGconn *connect_to(const char *dsn)
-{
-	const char *const names[] = {"dbname", "fallback_application_name", "connect_timeout",
-								 NULL};
-	const char *const values[] = {dsn, "bulkhead init", "30", NULL};
-	PGconn *conn = PQconnectdbParams(names, values, 1);
-
-	if (PQstatus(conn) == CONNECTION_OK)
-		return conn;
-	fprintf(stderr, "bulkhead init: %s", PQerrorMessage(conn));
-	PQfinish(conn);
-	return NULL;
-}
 
 /*
  * A new password for a login that others use already would lock their sidecars out. False, with
@@ -258,17 +245,20 @@ static enum cli_exit run_install(struct init *init)
 {
 	bool done = false;
 
-	if (init_keys_load(&init->keys, init->dir) && (init->admin = connect_to(init->dsn))) {
-		init->control = init->control_dsn ? connect_to(init->control_dsn) : init->admin;
-		done = init->control && install(init);
+	init->admin = dsn_connect(init->dsn, "bulkhead init");
+	if (init->admin)
+		init->control =
+			init->control_dsn ? dsn_connect(init->control_dsn, "bulkhead init") : init->admin;
+	if (init->control) {
+		done = init_keys_load(&init->keys, init->dir) && install(init);
+		if (done)
+			print_next(init);
+		init_keys_fini(&init->keys);
 	}
-	if (done)
-		print_next(init);
 	if (init->control && init->control != init->admin)
 		PQfinish(init->control);
 	if (init->admin)
 		PQfinish(init->admin);
-	init_keys_fini(&init->keys);
 	return done ? CLI_DONE : CLI_FAILED;
 }
 

@@ -1,9 +1,11 @@
 #include "cli/init_keys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,13 +75,27 @@ static bool load_password(const char *path, char **password, bool *is_new)
 	return true;
 }
 
-bool init_keys_load(struct init_keys *keys, const char *dir)
+static bool make_dir(struct init_keys *keys)
 {
-	memset(keys, 0, sizeof *keys);
-	keys->dir = strdup(dir);
-	if (!keys->dir)
-		return complain(dir, "out of memory");
+	keys->dir_new = mkdir(keys->dir, 0700) == 0;
+	return keys->dir_new || errno == EEXIST || complain(keys->dir, strerror(errno));
+}
 
+static bool lock_dir(struct init_keys *keys)
+{
+	int done;
+
+	keys->lock = open(keys->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (keys->lock < 0)
+		return complain(keys->dir, strerror(errno));
+	do
+		done = flock(keys->lock, LOCK_EX);
+	while (done != 0 && errno == EINTR);
+	return done == 0 || complain(keys->dir, strerror(errno));
+}
+
+static bool read_files(struct init_keys *keys)
+{
 	char *key = init_keys_path(keys, INIT_GUARD_KEY);
 	char *pool = init_keys_path(keys, INIT_POOL_PASSWORD);
 	char *sidecar = init_keys_path(keys, INIT_SIDECAR_PASSWORD);
@@ -93,17 +109,14 @@ bool init_keys_load(struct init_keys *keys, const char *dir)
 	return loaded;
 }
 
-static bool make_dir(const char *dir)
+bool init_keys_load(struct init_keys *keys, const char *dir)
 {
-	struct stat about;
-
-	if (mkdir(dir, 0700) == 0)
-		return true;
-	if (errno != EEXIST)
-		return complain(dir, strerror(errno));
-	if (stat(dir, &about) != 0)
-		return complain(dir, strerror(errno));
-	return S_ISDIR(about.st_mode) || complain(dir, "not a folder");
+	memset(keys, 0, sizeof *keys);
+	keys->lock = -1;
+	keys->dir = strdup(dir);
+	if (!keys->dir)
+		return complain(dir, "out of memory");
+	return make_dir(keys) && lock_dir(keys) && read_files(keys);
 }
 
 /* Writes one line into a file of the folder, unless the file is there. */
@@ -144,8 +157,7 @@ static bool save_key(const struct init_keys *keys)
 
 bool init_keys_save(const struct init_keys *keys)
 {
-	return make_dir(keys->dir) && save_key(keys) &&
-		   save_line(keys, INIT_POOL_PASSWORD, keys->pool_password) &&
+	return save_key(keys) && save_line(keys, INIT_POOL_PASSWORD, keys->pool_password) &&
 		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password);
 }
 
@@ -154,6 +166,10 @@ void init_keys_fini(struct init_keys *keys)
 	secret_wipe(keys->key, sizeof keys->key);
 	secret_free(keys->pool_password);
 	secret_free(keys->sidecar_password);
+	if (keys->lock >= 0)
+		close(keys->lock);
+	if (keys->dir_new)
+		rmdir(keys->dir); /* fails, as it should, when there is a file in it */
 	free(keys->dir);
 	keys->pool_password = keys->sidecar_password = keys->dir = NULL;
 }

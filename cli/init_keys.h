@@ -2,7 +2,9 @@
  * init_keys.h: the folder where `bulkhead init` keeps what it makes up.
  *
  * Three files of mode 0600: guard.key (a line `kid base64`), pool.password and
- * sidecar.password. A file that is there is used as it is and never overwritten.
+ * sidecar.password. A file that is there is used as it is and never overwritten. The folder is
+ * locked from init_keys_load to init_keys_fini, so that of two runs at once the second uses
+ * what the first has made up.
  */
 #ifndef CLI_INIT_KEYS_H
 #define CLI_INIT_KEYS_H
@@ -21,19 +23,21 @@ struct init_keys {
 	unsigned char key[GUARD_KEY_SIZE];
 	char *pool_password, *sidecar_password;
 	bool pool_password_new, sidecar_password_new; /* drawn by this run */
+	bool dir_new;                                 /* the folder was made by this run */
+	int lock;                                     /* a descriptor of the folder, or -1 */
 };
 
 /*
- * Reads what the folder holds and draws the rest. Writes nothing yet. False, with a line on
- * standard error, when a file cannot be read or is malformed; init_keys_fini is needed either
- * way.
+ * Makes the folder (0700) when it is missing, waits for other runs to be done with it, reads
+ * what it holds and draws the rest. Writes no file yet. False, with a line on standard error,
+ * when a file cannot be read or is malformed; init_keys_fini is needed either way.
  */
 bool init_keys_load(struct init_keys *keys, const char *dir);
 
-/* Makes the folder (0700) when it is missing and writes the files that it lacks. */
+/* Writes the files that the folder lacks. */
 bool init_keys_save(const struct init_keys *keys);
 
-/* Wipes and frees. */
+/* Wipes, frees and unlocks. A folder that was made and stayed empty goes again. */
 void init_keys_fini(struct init_keys *keys);
 
 /* The path of a file in the folder, to be freed; NULL when memory is out. */

@@ -3,6 +3,18 @@
 -- Three settings tell this and the other files what to do: bulkhead.pool_login, bulkhead.owner (empty when
 -- no role owns the application's tables yet) and bulkhead.hardening.
 
+DO $superuser$
+BEGIN
+	IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) current_user) THEN
+		RAISE EXCEPTION 'role "%" may not install the guard', current_user
+			USING ERRCODE = 'insufficient_privilege',
+			      DETAIL = 'The right to set "backtrace_functions" must be granted, and rights of PUBLIC on the '
+			               'system''s functions be taken: both take a superuser.',
+			      HINT = 'Connect as a superuser, or have one run the output of bulkhead init --print.';
+	END IF;
+END
+$superuser$;
+
 -- Keys and verifiers are about to pass through here: neither the log nor an error text may show them.
 SET LOCAL log_statement = 'none';
 SET LOCAL log_min_duration_statement = -1;
@@ -23,34 +35,35 @@ DECLARE
 	found_version integer;
 	pool text := current_setting('bulkhead.pool_login');
 	owner text := current_setting('bulkhead.owner');
+	ours CONSTANT text[] := '{bulkhead_guard, bulkhead_app, bulkhead_control, bulkhead_admin, bulkhead_sidecar}';
 BEGIN
-	-- One installation at a time: catalogue rows do not queue for writers by themselves.
-	PERFORM pg_advisory_xact_lock(hashtextextended('bulkhead.guard', 0));
-
 	IF current_setting('server_version_num')::integer < 150000 THEN
 		RAISE EXCEPTION 'the sealed context needs PostgreSQL 15 or later, this is %',
 			current_setting('server_version');
 	END IF;
-	IF NOT has_parameter_privilege(current_user, 'backtrace_functions', 'SET WITH GRANT OPTION') THEN
-		RAISE EXCEPTION 'role "%" may not install the guard', current_user
-			USING ERRCODE = 'insufficient_privilege',
-			      DETAIL = 'The right to set "backtrace_functions" must be granted, which takes a superuser.',
-			      HINT = 'Connect as a superuser, or have one run the output of bulkhead init --print.';
-	END IF;
+
+	-- One installation at a time, and on the whole server, since roles are shared by its databases and catalogue
+	-- rows do not queue for writers by themselves. Nobody who only reads, so no login, waits for this.
+	LOCK TABLE pg_authid IN SHARE ROW EXCLUSIVE MODE;
+
 	IF current_setting('bulkhead.hardening') NOT IN ('standard', 'strict') THEN
 		RAISE EXCEPTION 'hardening is standard or strict, not "%"', current_setting('bulkhead.hardening');
 	END IF;
 
-	IF pool = '' OR octet_length(pool) > 63 OR pool IN ('bulkhead_guard', 'bulkhead_app', 'public', 'none')
+	IF pool = '' OR octet_length(pool) > 63 OR pool = ANY (ours) OR pool IN ('public', 'none')
 	   OR pool ~ '^pg_' OR pool ~ '^t_[0-9a-f]{32}$' THEN
 		RAISE EXCEPTION '"%" cannot be the pool''s login', pool
-			USING HINT = 'Names of the guard''s own roles, of PostgreSQL''s and of tenants'' logins are taken.';
+			USING HINT = 'Names of Bulkhead''s own roles, of PostgreSQL''s and of tenants'' logins are taken.';
 	END IF;
 	IF pool = owner THEN
 		RAISE EXCEPTION 'role "%" cannot both own the tables and be the pool''s login', pool
 			USING HINT = 'An owner can switch row security off: let another role own the tables.';
 	END IF;
-	IF owner <> '' AND to_regrole(quote_ident(owner)) IS NULL THEN
+	IF owner = ANY (ours) THEN
+		RAISE EXCEPTION 'role "%" cannot own the tables', owner
+			USING HINT = 'Bulkhead''s own roles own nothing of the application''s.';
+	END IF;
+	IF owner <> '' AND NOT EXISTS (SELECT FROM pg_roles WHERE rolname = owner) THEN
 		RAISE EXCEPTION 'role "%", which is to own the tables, does not exist', owner;
 	END IF;
 

@@ -39,21 +39,20 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		  FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole
 		 WHERE r.rolname = login_faults.login AND s.setdatabase = 0
 		UNION ALL
-		SELECT format('%I owns %s; let a role that is no login of a pool''s own it',
-		              o.rolname, pg_describe_object(s.classid, s.objid, s.objsubid))
+		-- Whatever it is, but for temporary objects, which go with their sessions. Type is NULL when the object went
+		-- while this was looking. One stands for all: they must fit a line of the log.
+		SELECT format('%I owns %s%s; let a role that is no login of a pool''s own it', o.rolname,
+		              min(pg_describe_object(s.classid, s.objid, s.objsubid)),
+		              CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
 		  FROM pg_roles AS r
 		  JOIN pg_roles AS o ON pg_has_role(r.oid, o.oid, 'MEMBER')
+		  JOIN pg_database AS d ON d.datname = current_database()
 		  JOIN pg_shdepend AS s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = o.oid AND s.deptype = 'o'
-		  LEFT JOIN pg_class AS c ON s.classid = 'pg_class'::regclass AND c.oid = s.objid
-		  LEFT JOIN pg_proc AS p ON s.classid = 'pg_proc'::regclass AND p.oid = s.objid
-		  LEFT JOIN pg_namespace AS n
-		    ON n.oid = CASE WHEN s.classid = 'pg_namespace'::regclass THEN s.objid
-		                    ELSE coalesce(c.relnamespace, p.pronamespace) END
+		                           AND (s.dbid = d.oid OR s.classid = 'pg_database'::regclass AND s.objid = d.oid)
+		 CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS i
 		 WHERE r.rolname = login_faults.login AND NOT r.rolsuper
-		   AND s.dbid IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
-		   AND (n.nspname !~ '^pg_(toast_)?temp_'
-		        OR (s.classid = 'pg_database'::regclass
-		            AND s.objid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())))
+		   AND i.type IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
+		 GROUP BY o.rolname
 		UNION ALL
 		SELECT format('%I may not call the guard; bulkhead init --pool-login %I', login_faults.login,
 		              login_faults.login)
@@ -65,19 +64,30 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		 WHERE login_faults.login ~ '^t_[0-9a-f]{32}$';
 	END;
 
+-- What ALTER ROLE has set in this very session, as the session itself has it: login_faults reads the catalogue,
+-- where a tenant may have put a setting back since the session began with it. DISCARD ALL would not.
+-- PostgreSQL lists no settings of unknown prefixes here.
+CREATE OR REPLACE FUNCTION bulkhead.session_faults() RETURNS SETOF text
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		SELECT format('this session began with a setting of its login, %s', s.name)
+		  FROM pg_settings AS s WHERE s.source IN ('user', 'database user');
+	END;
+
 -- One row for the calling login, all columns text. It runs with the guard's rights, since hardening closes
--- some of the catalogues that it reads; it tells a login about itself and about nobody else.
+-- some of the catalogues that it reads; it tells a login about itself and about nobody else. It has no
+-- search_path of its own, which would hide what the session began with: the bodies are bound here and now.
 CREATE OR REPLACE FUNCTION bulkhead.self_check(
 	OUT server_version text, OUT login text, OUT context text, OUT row_security text,
 	OUT guard_version text, OUT installation text, OUT clock_ms text, OUT faults text)
 	LANGUAGE sql VOLATILE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
 	BEGIN ATOMIC
 		SELECT current_setting('server_version_num'), session_user::text,
 		       current_setting('backtrace_functions'), current_setting('row_security'),
 		       bulkhead.guard_version()::text, replace(i.id::text, '-', ''),
 		       floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint::text,
-		       (SELECT coalesce(string_agg(f.fault, '; ' ORDER BY f.fault), '')
-		          FROM bulkhead.login_faults(session_user) AS f (fault))
+		       (SELECT coalesce(left(string_agg(f.fault, '; ' ORDER BY f.fault), 1500), '')
+		          FROM (SELECT * FROM bulkhead.login_faults(session_user)
+		                UNION ALL SELECT * FROM bulkhead.session_faults()) AS f (fault))
 		  FROM bulkhead.installation AS i;
 	END;

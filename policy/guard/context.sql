@@ -39,24 +39,57 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_key() RETURNS text
 	RETURN coalesce(nullif(convert_from(decode(substr(current_setting('backtrace_functions'), 34), 'hex'), 'UTF8'), ''),
 	                bulkhead.no_key());
 
--- Returns `given` when it is written the one way that its type writes it; '042' must not be tenant '42'.
-CREATE OR REPLACE FUNCTION bulkhead.canonical(given text, written text) RETURNS text
+-- A key as a column's type has it. Only the one way in which PostgreSQL writes a value will do: '042' must not
+-- be tenant '42', who is someone else. The form is asked for before anything is cast, so that every key that
+-- does not fit ends in the same error.
+CREATE OR REPLACE FUNCTION bulkhead.unfit_key(given text, kind text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $unfit_key$
+BEGIN
+	RAISE EXCEPTION 'the tenant''s external key "%" is not written as a value of type %', given, kind
+		USING ERRCODE = 'BH002', HINT = 'Write the key as PostgreSQL writes a value of the column''s type.';
+END
+$unfit_key$;
+
+CREATE OR REPLACE FUNCTION bulkhead.canonical_number(given text, kind text, most bigint) RETURNS bigint
 	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
-AS $canonical$
+AS $canonical_number$
 BEGIN
-	IF given <> written THEN
-		RAISE EXCEPTION 'the tenant''s external key "%" is not in the form "%"', given, written
-			USING ERRCODE = 'BH002', HINT = 'Write the key as PostgreSQL writes a value of the column''s type.';
+	IF given ~ '^(0|-?[1-9][0-9]{0,18})$' THEN
+		IF given::numeric BETWEEN -1 - most::numeric AND most THEN
+			RETURN given::bigint;
+		END IF;
 	END IF;
-	RETURN given;
+	PERFORM bulkhead.unfit_key(given, kind);
 END
-$canonical$;
+$canonical_number$;
+
+CREATE OR REPLACE FUNCTION bulkhead.canonical_uuid(given text) RETURNS uuid
+	LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $canonical_uuid$
+BEGIN
+	IF given ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+		RETURN given::uuid;
+	END IF;
+	PERFORM bulkhead.unfit_key(given, 'uuid');
+END
+$canonical_uuid$;
+
+CREATE OR REPLACE FUNCTION bulkhead.tenant_key_smallint() RETURNS smallint
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN bulkhead.canonical_number(bulkhead.tenant_key(), 'smallint', 32767)::smallint;
+
+CREATE OR REPLACE FUNCTION bulkhead.tenant_key_integer() RETURNS integer
+	LANGUAGE sql STABLE PARALLEL SAFE
+	RETURN bulkhead.canonical_number(bulkhead.tenant_key(), 'integer', 2147483647)::integer;
 
 CREATE OR REPLACE FUNCTION bulkhead.tenant_key_bigint() RETURNS bigint
 	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN bulkhead.canonical(bulkhead.tenant_key(), bulkhead.tenant_key()::bigint::text)::bigint;
+	RETURN bulkhead.canonical_number(bulkhead.tenant_key(), 'bigint', 9223372036854775807);
 
 CREATE OR REPLACE FUNCTION bulkhead.tenant_key_uuid() RETURNS uuid
 	LANGUAGE sql STABLE PARALLEL SAFE
-	RETURN bulkhead.canonical(bulkhead.tenant_key(), bulkhead.tenant_key()::uuid::text)::uuid;
+	RETURN bulkhead.canonical_uuid(bulkhead.tenant_key());

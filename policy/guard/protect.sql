@@ -29,32 +29,65 @@ BEGIN
 END
 $require_owner$;
 
--- Who stands for tenants: PUBLIC (0), bulkhead_app and its members, the pool's logins among them.
+-- With whose rights tenants' statements run: PUBLIC (0), bulkhead_app and its members, the pool's logins among
+-- them, and every role that one of those is a member of.
 CREATE OR REPLACE FUNCTION bulkhead.tenant_roles() RETURNS SETOF oid
 	LANGUAGE sql STABLE
 	BEGIN ATOMIC
 		SELECT 0::oid
 		UNION ALL
-		SELECT r.oid FROM pg_roles AS r
-		 WHERE NOT r.rolsuper AND pg_has_role(r.oid, to_regrole('bulkhead_app')::oid, 'MEMBER');
+		SELECT g.oid FROM pg_roles AS g
+		 WHERE EXISTS (SELECT FROM pg_roles AS r
+		                WHERE NOT r.rolsuper AND pg_has_role(r.oid, to_regrole('bulkhead_app')::oid, 'MEMBER')
+		                  AND pg_has_role(r.oid, g.oid, 'MEMBER'));
 	END;
 
--- Privileges that row security does not reach, as `PRIVILEGE grantee`: TRUNCATE takes all rows, a trigger
--- runs in others' statements, a foreign key tells whether a row exists and keeps it from going.
+-- Privileges that row security does not reach: TRUNCATE takes all rows, a trigger runs in others' statements, a
+-- foreign key tells whether a row exists and keeps it from going. Each is a JSON object: the privilege, its
+-- column (null for the whole table), its grantee (null for PUBLIC), and whether the grantee may hand it on.
 CREATE OR REPLACE FUNCTION bulkhead.unsafe_privileges(relation regclass) RETURNS SETOF text
 	LANGUAGE sql STABLE
 	BEGIN ATOMIC
-		SELECT DISTINCT a.privilege_type || ' '
-		       || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
+		SELECT DISTINCT jsonb_build_object(
+		           'privilege', a.privilege_type, 'column', acl.attname, 'grantable', a.is_grantable,
+		           'grantee', CASE WHEN a.grantee <> 0 THEN pg_get_userbyid(a.grantee) END)::text
 		  FROM pg_class AS c,
-		       LATERAL (SELECT c.relacl UNION ALL
-		                SELECT t.attacl FROM pg_attribute AS t WHERE t.attrelid = c.oid) AS acl (items),
+		       LATERAL (SELECT NULL::name, c.relacl UNION ALL
+		                SELECT t.attname, t.attacl FROM pg_attribute AS t WHERE t.attrelid = c.oid) AS acl (attname, items),
 		       LATERAL aclexplode(acl.items) AS a
 		 WHERE c.oid = unsafe_privileges.relation
 		   AND a.privilege_type IN ('TRUNCATE', 'TRIGGER', 'REFERENCES')
 		   AND a.grantee <> c.relowner
 		   AND a.grantee IN (SELECT bulkhead.tenant_roles())
 		 ORDER BY 1;
+	END;
+
+-- One of those as GRANT and REVOKE name it.
+CREATE OR REPLACE FUNCTION bulkhead.privilege_on(relation regclass, item jsonb) RETURNS text
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		SELECT format('%s%s ON TABLE %s', item ->> 'privilege', ' (' || quote_ident(item ->> 'column') || ')', relation);
+	END;
+
+CREATE OR REPLACE FUNCTION bulkhead.grantee_of(item jsonb) RETURNS text
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		SELECT coalesce(quote_ident(item ->> 'grantee'), 'PUBLIC');
+	END;
+
+-- The default that a column has without us. A partition made under a protected table copied the default of ours;
+-- without us it would have copied what its parent had.
+CREATE OR REPLACE FUNCTION bulkhead.found_default(relation regclass, column_number smallint) RETURNS text
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		SELECT CASE WHEN parent.relation IS NOT NULL AND e.written LIKE '%bulkhead.tenant\_%'
+		            THEN parent.previous_default ELSE e.written END
+		  FROM pg_attrdef AS d
+		  JOIN pg_attribute AS t ON t.attrelid = d.adrelid AND t.attnum = d.adnum AND t.attgenerated = ''
+		  CROSS JOIN LATERAL pg_get_expr(d.adbin, d.adrelid) AS e (written)
+		  LEFT JOIN LATERAL (SELECT p.* FROM bulkhead.protection AS p JOIN pg_inherits AS i ON i.inhparent = p.relation
+		                      WHERE i.inhrelid = d.adrelid ORDER BY i.inhseqno LIMIT 1) AS parent ON true
+		 WHERE d.adrelid = found_default.relation AND d.adnum = found_default.column_number;
 	END;
 
 -- Writes down how the table is now, unless that was done when it was first protected; returns the record.
@@ -68,14 +101,13 @@ DECLARE
 	record bulkhead.protection;
 BEGIN
 	PERFORM bulkhead.require_owner(remember.relation);
+	PERFORM bulkhead.require_protectable(remember.relation); -- tenants own their temporary tables
 	DELETE FROM bulkhead.protection AS p
 	 WHERE NOT EXISTS (SELECT FROM pg_policy AS y
 	                    WHERE y.polrelid = p.relation AND y.polname = 'bulkhead_tenant');
 	INSERT INTO bulkhead.protection AS p
 	SELECT c.oid, t.attname, c.relrowsecurity, c.relforcerowsecurity,
-	       (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d
-	         WHERE d.adrelid = c.oid AND d.adnum = t.attnum AND t.attgenerated = ''),
-	       ARRAY(SELECT bulkhead.unsafe_privileges(c.oid))
+	       bulkhead.found_default(c.oid, t.attnum), ARRAY(SELECT bulkhead.unsafe_privileges(c.oid))
 	  FROM pg_class AS c JOIN pg_attribute AS t ON t.attrelid = c.oid
 	 WHERE c.oid = remember.relation AND t.attname = remember.tenant_column AND NOT t.attisdropped
 	ON CONFLICT ON CONSTRAINT protection_pkey DO UPDATE
@@ -135,8 +167,8 @@ BEGIN
 		WHEN 'key' THEN CASE type_oid
 			WHEN 'uuid'::regtype THEN 'bulkhead.tenant_key_uuid()'
 			WHEN 'bigint'::regtype THEN 'bulkhead.tenant_key_bigint()'
-			WHEN 'integer'::regtype THEN 'bulkhead.tenant_key_bigint()::integer'
-			WHEN 'smallint'::regtype THEN 'bulkhead.tenant_key_bigint()::smallint'
+			WHEN 'integer'::regtype THEN 'bulkhead.tenant_key_integer()'
+			WHEN 'smallint'::regtype THEN 'bulkhead.tenant_key_smallint()'
 			WHEN 'text'::regtype THEN 'bulkhead.tenant_key()'
 			WHEN 'varchar'::regtype THEN 'bulkhead.tenant_key()' END
 		END;
@@ -152,6 +184,20 @@ BEGIN
 END
 $tenant_expression$;
 
+CREATE OR REPLACE FUNCTION bulkhead.drop_policies(relation regclass) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $drop_policies$
+DECLARE
+	policy name;
+BEGIN
+	FOR policy IN SELECT polname FROM pg_policy
+	               WHERE polrelid = relation AND polname IN ('bulkhead_tenant', 'bulkhead_rows') LOOP
+		EXECUTE format('DROP POLICY %I ON %s', policy, relation);
+	END LOOP;
+END
+$drop_policies$;
+
 -- Sets both policies. The one on the tenant is restrictive, so that no policy of the application's own can be
 -- ORed past it; the permissive one is needed only where nothing else lets rows through.
 CREATE OR REPLACE FUNCTION bulkhead.set_policies(relation regclass, tenant_column name, expression text)
@@ -162,8 +208,7 @@ AS $set_policies$
 DECLARE
 	condition CONSTANT text := format('%I = (SELECT %s)', tenant_column, expression);
 BEGIN
-	EXECUTE format('DROP POLICY IF EXISTS bulkhead_tenant ON %s', relation);
-	EXECUTE format('DROP POLICY IF EXISTS bulkhead_rows ON %s', relation);
+	PERFORM bulkhead.drop_policies(relation);
 	EXECUTE format('CREATE POLICY bulkhead_tenant ON %s AS RESTRICTIVE FOR ALL TO PUBLIC USING (%s) WITH CHECK (%s)',
 	               relation, condition, condition);
 	IF NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = relation AND polpermissive) THEN
@@ -174,24 +219,45 @@ BEGIN
 END
 $set_policies$;
 
+-- Not CASCADE: what a grantee has handed on may be with roles that are no tenants', and would not come back.
 CREATE OR REPLACE FUNCTION bulkhead.take_unsafe_privileges(relation regclass) RETURNS void
 	LANGUAGE plpgsql
 	SET search_path = pg_catalog, pg_temp
 AS $take_unsafe_privileges$
 DECLARE
-	item text;
+	item jsonb;
 BEGIN
 	FOR item IN SELECT * FROM bulkhead.unsafe_privileges(relation) LOOP
-		EXECUTE format('REVOKE %s ON TABLE %s FROM %s CASCADE', split_part(item, ' ', 1), relation,
-		               substr(item, strpos(item, ' ') + 1));
+		EXECUTE format('REVOKE %s FROM %s', bulkhead.privilege_on(relation, item), bulkhead.grantee_of(item));
 	END LOOP;
 	FOR item IN SELECT * FROM bulkhead.unsafe_privileges(relation) LOOP
 		RAISE insufficient_privilege
-			USING MESSAGE = format('cannot take %s away on table %s', replace(item, ' ', ' from '), relation),
+			USING MESSAGE = format('cannot take %s from %s away on table %s', item ->> 'privilege',
+			                       bulkhead.grantee_of(item), relation),
 			      HINT = 'Someone other than the owner granted it: let that role, or a superuser, revoke it.';
 	END LOOP;
 END
 $take_unsafe_privileges$;
+
+-- Roles and columns that are gone since are not missed.
+CREATE OR REPLACE FUNCTION bulkhead.give_back_privileges(relation regclass, taken text[]) RETURNS void
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $give_back_privileges$
+DECLARE
+	item jsonb;
+BEGIN
+	FOREACH item IN ARRAY taken LOOP
+		IF (item ->> 'grantee' IS NULL OR to_regrole(quote_ident(item ->> 'grantee')) IS NOT NULL)
+		   AND (item ->> 'column' IS NULL OR EXISTS (SELECT FROM pg_attribute
+		                                              WHERE attrelid = relation AND attname = item ->> 'column'
+		                                                AND NOT attisdropped)) THEN
+			EXECUTE format('GRANT %s TO %s%s', bulkhead.privilege_on(relation, item), bulkhead.grantee_of(item),
+			               CASE WHEN (item ->> 'grantable')::boolean THEN ' WITH GRANT OPTION' END);
+		END IF;
+	END LOOP;
+END
+$give_back_privileges$;
 
 CREATE OR REPLACE FUNCTION bulkhead.set_tenant_default(relation regclass, tenant_column name, expression text)
 	RETURNS void
@@ -240,13 +306,11 @@ CREATE OR REPLACE FUNCTION bulkhead.unprotect_relation(relation regclass) RETURN
 AS $unprotect_relation$
 DECLARE
 	before CONSTANT bulkhead.protection := bulkhead.forget(relation);
-	item text;
 BEGIN
 	IF before.relation IS NULL THEN
 		RAISE object_not_in_prerequisite_state USING MESSAGE = format('table %s is not protected', relation);
 	END IF;
-	EXECUTE format('DROP POLICY IF EXISTS bulkhead_tenant ON %s', relation);
-	EXECUTE format('DROP POLICY IF EXISTS bulkhead_rows ON %s', relation);
+	PERFORM bulkhead.drop_policies(relation);
 	IF NOT before.force_security THEN
 		EXECUTE format('ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY', relation);
 	END IF;
@@ -259,10 +323,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE ONLY %s ALTER COLUMN %I %s', relation, before.tenant_column,
 		               coalesce('SET DEFAULT ' || before.previous_default, 'DROP DEFAULT'));
 	END IF;
-	FOREACH item IN ARRAY before.taken LOOP
-		EXECUTE format('GRANT %s ON TABLE %s TO %s', split_part(item, ' ', 1), relation,
-		               substr(item, strpos(item, ' ') + 1));
-	END LOOP;
+	PERFORM bulkhead.give_back_privileges(relation, before.taken);
 END
 $unprotect_relation$;
 

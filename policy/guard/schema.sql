@@ -6,12 +6,27 @@
 -- pg_read_all_data and pg_write_all_data included.
 
 DO $schema$
+DECLARE
+	stranger text;
 BEGIN
 	IF to_regnamespace('bulkhead') IS NULL THEN
 		CREATE SCHEMA bulkhead AUTHORIZATION bulkhead_guard;
 	ELSIF (SELECT nspowner FROM pg_namespace WHERE nspname = 'bulkhead') <> to_regrole('bulkhead_guard') THEN
 		RAISE EXCEPTION 'there is a schema "bulkhead" that is not the guard''s'
 			USING HINT = 'Rename it, or drop it if it is of no use.';
+	END IF;
+
+	SELECT format('%s belongs to %I', pg_describe_object(o.class, o.id, 0), pg_get_userbyid(o.owner)) INTO stranger
+	  FROM (SELECT 'pg_class'::regclass, oid, relnamespace, relowner FROM pg_class
+	        UNION ALL
+	        SELECT 'pg_proc'::regclass, oid, pronamespace, proowner FROM pg_proc
+	        UNION ALL
+	        SELECT 'pg_type'::regclass, oid, typnamespace, typowner FROM pg_type) AS o (class, id, schema, owner)
+	 WHERE o.schema = to_regnamespace('bulkhead') AND o.owner <> to_regrole('bulkhead_guard')
+	 LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'there is something in schema "bulkhead" that is not the guard''s: %', stranger
+			USING HINT = 'Drop it, or move it to a schema of its own.';
 	END IF;
 END
 $schema$;

@@ -23,18 +23,11 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults(pool name, owner name) RE
 		  FROM pg_auth_members AS g JOIN pg_roles AS r ON r.oid = g.roleid
 		 WHERE g.member = to_regrole('bulkhead_guard')
 		UNION ALL
-		SELECT format('%s is in schema bulkhead and belongs to %I', p.oid::regprocedure, pg_get_userbyid(p.proowner))
-		  FROM pg_proc AS p
-		 WHERE p.pronamespace = 'bulkhead'::regnamespace AND p.proowner <> to_regrole('bulkhead_guard')
-		UNION ALL
-		SELECT format('%s is in schema bulkhead and belongs to %I', c.oid::regclass, pg_get_userbyid(c.relowner))
-		  FROM pg_class AS c
-		 WHERE c.relnamespace = 'bulkhead'::regnamespace AND c.relowner <> to_regrole('bulkhead_guard')
-		UNION ALL
 		SELECT format('table %s is open to others than the guard', c.oid::regclass) FROM pg_class AS c
 		 WHERE c.relnamespace = 'bulkhead'::regnamespace AND c.relkind = 'r'
 		   AND (NOT c.relrowsecurity OR EXISTS (SELECT FROM pg_policy AS y WHERE y.polrelid = c.oid)
-		        OR EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner))
+		        OR EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner)
+		        OR EXISTS (SELECT FROM pg_attribute AS t WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL))
 		UNION ALL
 		SELECT format('%I may create in schema bulkhead', r.rolname) FROM pg_roles AS r
 		 WHERE NOT r.rolsuper AND r.rolname <> 'bulkhead_guard'
@@ -83,4 +76,4 @@ END
 $verify$;
 
 DROP FUNCTION pg_temp.installation_faults(name, name), pg_temp.take_functions(text[], text[]),
-	pg_temp.take_relations(text[], text[]), pg_temp.functions_like(text[]);
+	pg_temp.take_relations(text[], text[]), pg_temp.take_extensions(text[], regrole), pg_temp.functions_like(text[]);

@@ -21,7 +21,7 @@ CREATE OR REPLACE FUNCTION bulkhead.protection_warnings(relation regclass, tenan
 		              protection_warnings.relation, i.indexrelid::regclass, protection_warnings.tenant_column)
 		  FROM pg_index AS i, tenant
 		 WHERE i.indrelid = protection_warnings.relation AND (i.indisunique OR i.indisexclusion)
-		   AND tenant.attnum <> ALL (i.indkey::smallint[])
+		   AND tenant.attnum <> ALL ((i.indkey::smallint[])[:i.indnkeyatts - 1]) -- behind those come INCLUDE's
 		UNION ALL
 		-- The server checks foreign keys and carries out their actions without row security.
 		SELECT format('table %s: foreign key "%s" leaves out column "%s": it can point to another tenant''s row',

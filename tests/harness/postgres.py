@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 PG_BIN = Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
 HOST = "127.0.0.1"
@@ -166,6 +167,10 @@ class Postgres:
         name = "t" + secrets.token_hex(6)
         with self.connect() as admin:
             admin.execute(f'CREATE DATABASE "{name}"')
+        return self.database(name)
+
+    def database(self, name):
+        """A database that is there."""
         return Database(self, name)
 
 
@@ -194,4 +199,4 @@ class Database:
 
     def drop(self):
         with self.cluster.connect() as admin:
-            admin.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(self.name)))

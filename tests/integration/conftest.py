@@ -7,6 +7,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness.control import Control  # noqa: E402
+from harness.guard import Guard  # noqa: E402
+from harness.guard_shop import Shop  # noqa: E402
 from harness.postgres import Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
@@ -46,3 +49,95 @@ def strict_stand(template):
     stand = Stand(template, hardening="strict").start()
     yield stand
     stand.remove()
+
+
+@pytest.fixture(scope="session")
+def guard_cluster(template):
+    """A server for the guard's own tests: its roles belong to a whole server."""
+    cluster = Postgres(template, settings={"log_min_messages": "warning"}).start()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def guard_keys(tmp_path_factory):
+    """The folder of keys and passwords that all installations on guard_cluster share."""
+    return tmp_path_factory.mktemp("guard") / "keys"
+
+
+@pytest.fixture(scope="session")
+def guard_original(guard_cluster, guard_keys):
+    """An installed guard that nobody connects to, to be cloned."""
+    return Guard.install(guard_cluster, guard_keys)
+
+
+@pytest.fixture
+def guard(guard_original):
+    """An installed guard in a database of the test's own."""
+    guard = guard_original.clone()
+    yield guard
+    guard.drop()
+
+
+@pytest.fixture(scope="session")
+def shared_guard(guard_original):
+    """An installed guard for the many tests that change nothing in it."""
+    guard = guard_original.clone()
+    yield guard
+    guard.drop()
+
+
+@pytest.fixture(scope="session")
+def _pool(shared_guard):
+    with shared_guard.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def pool(_pool):
+    """A connection of the pool's login to shared_guard, in nobody's context."""
+    _pool.rollback()
+    _pool.execute("DISCARD ALL")
+    return _pool
+
+
+@pytest.fixture(scope="session")
+def any_shop(guard_original):
+    """Two tenants in a guarded database; the test begins and ends its own schema."""
+    guard = guard_original.clone()
+    shop = Shop(guard)
+    shop.sql("CREATE ROLE shop_owner LOGIN")
+    yield shop
+    shop.close()
+    guard.drop()
+
+
+@pytest.fixture
+def shop(any_shop):
+    """The same with the empty schema `s`, first in everybody's search_path."""
+    any_shop.begin()
+    yield any_shop
+    any_shop.end()
+
+
+@pytest.fixture
+def owner(shop):
+    """A login that may own tables in the schema and is nothing more."""
+    shop.sql("GRANT USAGE, CREATE ON SCHEMA s TO shop_owner")
+    yield "shop_owner"
+    shop.sql("RESET ROLE; ALTER ROLE shop_owner NOBYPASSRLS")
+
+
+@pytest.fixture(scope="session")
+def control_database(stand):
+    """A control schema apart from the stand's own; tests use `control`."""
+    control = Control(stand)
+    yield control
+    control.drop()
+
+
+@pytest.fixture
+def control(control_database):
+    """The control schema without tenants."""
+    control_database.clear()
+    return control_database
