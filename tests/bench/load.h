@@ -51,10 +51,11 @@ struct options {
 	enum load_wrap wrap;
 	enum load_choice choice;
 	bool user_by_tenant;       /* log in as USER.t0001 */
+	bool database_by_tenant;   /* log in to DATABASE_NUMBER */
 	bool connection_by_tenant; /* keep connections for every tenant, not one for every client */
 	bool churn;                /* a connection for every transaction */
 	int clients;               /* transactions under way at one time */
-	int tenants, rows_per_tenant;
+	int tenants, first_tenant, rows_per_tenant;
 	int pipeline; /* transactions sent in one write */
 	double warmup, seconds;
 	long warmup_transactions, transactions; /* over the seconds, when not negative */

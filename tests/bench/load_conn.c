@@ -107,17 +107,20 @@ static void put_length(struct conn *conn, size_t at)
 
 static void add_startup(struct conn *conn, const struct options *options)
 {
-	char user[256];
+	char user[256], database[256];
+	int tenant = options->first_tenant + conn->tenant;
 	uint32_t version = htonl(PROTOCOL_3);
 
+	snprintf(user, sizeof user, "%s", options->user);
 	if (options->user_by_tenant)
-		snprintf(user, sizeof user, "%s.t%04d", options->user, conn->tenant);
-	else
-		snprintf(user, sizeof user, "%s", options->user);
+		snprintf(user, sizeof user, "%s.t%04d", options->user, tenant);
+	snprintf(database, sizeof database, "%s", options->database);
+	if (options->database_by_tenant)
+		snprintf(database, sizeof database, "%s_%d", options->database, tenant);
 	bytes_append(&conn->out, "\0\0\0", 4);
 	bytes_append(&conn->out, &version, sizeof version);
 	add_key(conn, "user", user);
-	add_key(conn, "database", options->database);
+	add_key(conn, "database", database);
 	bytes_append(&conn->out, "", 1);
 	put_length(conn, 0);
 }

@@ -20,10 +20,12 @@ static const struct option longs[] = {
 	{"wrap", required_argument, NULL, 'W'},
 	{"choice", required_argument, NULL, 'C'},
 	{"user-by-tenant", no_argument, NULL, 'U'},
+	{"database-by-tenant", no_argument, NULL, 'D'},
 	{"connection-by-tenant", no_argument, NULL, 'B'},
 	{"churn", no_argument, NULL, 'x'},
 	{"clients", required_argument, NULL, 'c'},
 	{"tenants", required_argument, NULL, 'T'},
+	{"first-tenant", required_argument, NULL, 'f'},
 	{"rows", required_argument, NULL, 'r'},
 	{"pipeline", required_argument, NULL, 'l'},
 	{"warmup", required_argument, NULL, 'm'},
@@ -90,6 +92,8 @@ static void take_number(struct options *options, int option, const char *value)
 		options->clients = (int)number(value, 1);
 	else if (option == 'T')
 		options->tenants = (int)number(value, 1);
+	else if (option == 'f')
+		options->first_tenant = (int)number(value, 0);
 	else if (option == 'r')
 		options->rows_per_tenant = (int)number(value, 1);
 	else if (option == 'l')
@@ -125,6 +129,9 @@ static void take_option(struct options *options, int option, const char *value)
 		break;
 	case 'U':
 		options->user_by_tenant = true;
+		break;
+	case 'D':
+		options->database_by_tenant = true;
 		break;
 	case 'B':
 		options->connection_by_tenant = true;

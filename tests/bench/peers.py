@@ -14,7 +14,7 @@ import psycopg
 
 from harness.postgres import HOST, free_port, private_folder, server_user
 from harness.program import PROGRAM
-from stage import DATABASE, LOGIN
+from stage import DATABASE, LOGIN, TENANTS, cluster_name
 
 PGBOUNCER = "/usr/sbin/pgbouncer"
 HAPROXY = "/usr/sbin/haproxy"
@@ -56,11 +56,13 @@ class Proxy:
     name = None
     user = LOGIN
 
-    def __init__(self, stage, unix=False, pool=POOL, wrapper=()):
-        """`unix`: reaches the server over its unix socket. `wrapper` runs the program, as valgrind does."""
+    def __init__(self, stage, unix=False, pool=POOL, pools=0, wrapper=()):
+        """`unix`: reaches the server over its unix socket. `pools`: so many pools beside the ordinary one,
+        whose idle server connections are closed soon. `wrapper` runs the program, as valgrind does."""
         self.stage = stage
         self.unix = unix
         self.pool = pool
+        self.pools = range(TENANTS, TENANTS + pools)  # by their tenants' numbers
         self.port = free_port()
         self.folder = private_folder("bulkhead-bench-peer-")
         self.log = self.folder / "log"
@@ -80,13 +82,17 @@ class Proxy:
             os.chown(path, account["user"], account["group"])
         return path
 
-    def stop(self):
+    def terminate(self):
+        """Ends the program in order; its folder stays until `stop`."""
         self.process.terminate()
         try:
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def stop(self):
+        self.terminate()
         subprocess.run(["rm", "-rf", self.folder], check=True)
 
 
@@ -97,10 +103,12 @@ class PgBouncer(Proxy):
         host, port = self.stage.server(self.unix)
         self.write("users", f'"{LOGIN}" "{self.stage.verifier}"\n')
         server = (f"host={host} port={port} dbname={DATABASE} user={LOGIN} password={self.stage.password}")
+        more = "".join(f"{DATABASE}_{number} = {server} pool_mode=transaction\n" for number in self.pools)
         config = self.write("pgbouncer.ini", f"""
 [databases]
 {DATABASE} = {server} pool_mode=transaction
 {DATABASE}_session = {server} pool_mode=session
+{more}
 [pgbouncer]
 listen_addr = {HOST}
 listen_port = {self.port}
@@ -111,6 +119,7 @@ max_client_conn = {CLIENTS_MAX}
 default_pool_size = {self.pool}
 log_connections = 0
 log_disconnections = 0
+{"server_idle_timeout = 1" if self.pools else ""}
 """)
         return [PGBOUNCER, config], server_user()  # it refuses to run as root
 
@@ -142,19 +151,21 @@ class Bulkhead(Proxy):
     def prepare(self):
         host, port = self.stage.server(self.unix)
         keys = self.stage.keys
+
+        def cluster(name):
+            return (f"[cluster:{name}]\nhost = {host}\nport = {port}\ndatabase = {DATABASE}\n"
+                    f"password_file = {keys}/pool.password\n")
+
         config = self.write("bulkhead.ini", f"""
 [bulkhead]
 max_client_conn = {CLIENTS_MAX}
 [listen:default]
 listen_addr = {HOST}
 listen_port = {self.port}
-[cluster:default]
-host = {host}
-port = {port}
-database = {DATABASE}
-password_file = {keys}/pool.password
+{"".join(map(cluster, ["default", *map(cluster_name, self.pools)]))}
 [pool]
 default_pool_size = {self.pool}
+{"server_idle_timeout = 1s" if self.pools else ""}
 [control]
 dsn = host={HOST} port={self.stage.postgres.port} dbname={DATABASE} user=bulkhead_sidecar
 password_file = {keys}/sidecar.password
@@ -191,18 +202,23 @@ PEERS = {peer.key: peer for peer in [
 
 
 class Programs:
-    """Starts each program once, when it is first needed, and stops them all."""
+    """Starts each program once, when it is first needed, and stops them all. `warm` is called with a peer and
+    its program before the peer is used for the first time."""
 
-    def __init__(self, stage):
-        self.stage = stage
-        self.running = {}
+    def __init__(self, stage, warm):
+        self.stage, self.warm = stage, warm
+        self.running, self.warmed = {}, set()
 
     def of(self, peer):
         key = (peer.program, peer.unix)
         if key not in self.running:
             self.running[key] = Server(self.stage) if peer.program is Server \
                 else peer.program(self.stage, unix=peer.unix)
-        return self.running[key]
+        program = self.running[key]
+        if peer.key not in self.warmed:
+            self.warmed.add(peer.key)
+            self.warm(peer, program)
+        return program
 
     def stop(self):
         for program in self.running.values():

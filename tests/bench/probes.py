@@ -131,10 +131,18 @@ def measure(stage, program, options):
     return result
 
 
+def fill_pool(stage, peer, program):
+    """Opens all of a pool's backends and lets them fill their caches: starting one costs a thousand queries."""
+    if program.pid and peer.load.get("database") is None:
+        with Load(stage, program, {**peer.load, "protocol": "extended", "clients": 64, "warmup": 1.5}):
+            pass
+
+
 # ---- memory ----
 
-def resident_kb(pid):
-    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
+def memory_kb(pid, field="VmRSS"):
+    """Resident now (VmRSS), or the most it has been (VmHWM)."""
+    return int(re.search(field + r":\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1))
 
 
 # ---- system calls ----

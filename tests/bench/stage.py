@@ -70,6 +70,11 @@ INSERT INTO bulkhead_control.tenant (id, slug, name)
 """
 
 
+def cluster_name(tenant):
+    """Of a tenant that has a cluster of its own."""
+    return f"c{tenant}"
+
+
 class Stage:
     """The server, its data, and a folder for what the peers need. `remove` takes everything away."""
 
@@ -97,6 +102,17 @@ class Stage:
         run("principal", "create", LOGIN, "--home", "t0000", "--reach", "all", "--password-file", password_file,
             env={**os.environ, "CONTROL_DSN": postgres.conninfo(DATABASE)})
         return self
+
+    def add_clusters(self, count):
+        """So many tenants behind the ordinary ones, each in a cluster of its own; once."""
+        with self.postgres.connect(DATABASE) as admin:
+            numbers = f"generate_series({TENANTS}, {TENANTS + count - 1}) n ON CONFLICT DO NOTHING"
+            admin.execute(f"INSERT INTO bulkhead_control.cluster (name) SELECT 'c' || n FROM {numbers}")
+            admin.execute(f"""
+                INSERT INTO bulkhead_control.tenant (id, slug, name, cluster)
+                SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+                       't' || lpad(n::text, 4, '0'), 'Tenant ' || n, 'c' || n
+                FROM {numbers}""")
 
     def vacuum(self):
         """What autovacuum would have done: takes away what the last read-write measurements left."""
