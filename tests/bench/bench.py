@@ -5,6 +5,7 @@ import argparse
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import time
@@ -72,7 +73,7 @@ def run_scenario(scenario, stage, programs, options):
     result = {"title": scenario.title, "baseline": baseline, "bulk": getattr(scenario, "bulk", False)}
     for round_number in range(min(options.rounds, scenario.rounds or options.rounds)):
         figures = {}
-        for peer in scenario.peers:
+        for peer in scenario.peers_of(round_number):
             try:
                 figures[peer.key] = scenario.run(stage, programs, options, round_number, peer)
             except Exception as error:  # noqa: BLE001: whatever it is, the other scenarios go on
@@ -92,6 +93,8 @@ def main():
                       seconds=args.seconds or (0.3 if args.quick else 0.8), quick=args.quick)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: terminated"))  # nothing may be left running
 
     begun = time.monotonic()
     stage = Stage()

@@ -1,15 +1,21 @@
 """User instructions of a proxy per query, and the functions they are spent in, counted by valgrind.
 
-The program runs twice from start to stop with two numbers of queries. What starting, logging in and stopping
-cost is the same in both and cancels out; kernel time is not seen at all.
+Callgrind writes what it has counted, and begins anew, whenever the program is about to accept a connection. So a
+connection before and one behind the queries mark them off, and what is around (starting, logging in, the control
+connection) does not matter. Accepting the mark is in the count as well: it is measured alone and taken off. Kernel
+time is not seen at all.
 """
 
 import re
+import socket
 import subprocess
+import time
 
+from harness.postgres import HOST
 from probes import Load
 
-VALGRIND = ["valgrind", "--tool=callgrind", "--callgrind-out-file=callgrind.out", "--quiet"]
+VALGRIND = ["valgrind", "--tool=callgrind", "--quiet", "--callgrind-out-file=callgrind.out",
+            *(f"--dump-before={name}" for name in ("accept", "accept4", "__libc_accept", "__libc_accept4"))]
 TOP = 15
 LINE = re.compile(r"^\s*([\d,]+) \([ \d.]+%\)\s+(.*)$")
 
@@ -41,24 +47,43 @@ def read_costs(path):
     return total, functions
 
 
-def count(stage, peer, load, transactions):
+class Marks:
+    """The files that callgrind writes when the program accepts a connection."""
+
+    def __init__(self, program):
+        self.program = program
+        self.seen = set(self.files())
+
+    def files(self):
+        return self.program.folder.glob("callgrind.out.*")
+
+    def next(self):
+        """Connects. Returns the first new file, which holds what was done since the last mark; a program that
+        calls accept until nobody is left writes more, with next to nothing in them."""
+        socket.create_connection((HOST, self.program.port)).close()
+        time.sleep(1)  # for all of them, and for the end of that connection
+        new = set(self.files()) - self.seen
+        if not new:
+            raise RuntimeError("callgrind wrote nothing when a connection came in")
+        self.seen |= new
+        return min(new, key=lambda path: int(path.suffix[1:]))
+
+
+def instructions(stage, peer, load, transactions):
+    """Per query at one client: the sum, and the functions that spend most."""
     program = peer.program(stage, unix=peer.unix, wrapper=VALGRIND)
     try:
-        with Load(stage, program, {**load, "warmup-transactions": 50, "transactions": transactions}) as running:
+        with Load(stage, program, {**load, **peer.load, "clients": 1, "warmup-transactions": 100,
+                                   "transactions": transactions}) as running:
+            marks = Marks(program)
+            marks.next()
+            overhead, _ = read_costs(marks.next())
             queries = running.go()["queries"]
-        program.terminate()
-        return queries, *read_costs(program.folder / "callgrind.out")
+            total, functions = read_costs(marks.next())
     finally:
         program.stop()
-
-
-def instructions(stage, peer, load, few, many):
-    """Per query: the sum, and the functions that spend most."""
-    load = {**load, **peer.load, "clients": 1}
-    few_queries, few_total, few_functions = count(stage, peer, load, few)
-    many_queries, many_total, many_functions = count(stage, peer, load, many)
-    queries = many_queries - few_queries
-    costs = {name: (cost - few_functions.get(name, 0)) / queries for name, cost in many_functions.items()}
-    top = sorted(costs.items(), key=lambda item: -item[1])[:TOP]
-    return {"instructions": (many_total - few_total) / queries,
-            "functions": {name: round(cost, 1) for name, cost in top}}
+    # What has been on the stack all the time, and never returned, is charged with everything.
+    inner = {name: cost for name, cost in functions.items() if cost < 0.9 * total}
+    top = sorted(inner.items(), key=lambda item: -item[1])[:TOP]
+    return {"instructions": (total - overhead) / queries,
+            "functions": {name: round(cost / queries, 1) for name, cost in top}}

@@ -36,7 +36,8 @@ loopback, and one table that only differs in its tenancy; all pools have {pool} 
 for data. A query is one row read by its key, unless the heading says otherwise; BEGIN, set_config and COMMIT of (b)
 are part of its query's cost and not counted as queries.
 
-- *direct*: no proxy. Clients have backends of their own here and with HAProxy, which pools nothing.
+- *direct*: no proxy. Clients have backends of their own here and with HAProxy, which pools nothing. With 256
+  clients these two are measured in the first round alone, since they must start 256 backends for it.
 - *(a)*: PgBouncer in transaction mode in front of a table without tenancy. Nobody is kept apart.
 - *(b)*: the application sends `BEGIN`, `set_config('app.tenant', …, true)`, the query and `COMMIT`, one after the
   other, on a table with an ordinary policy. *(b')* sends all four in one write, which few drivers do.
@@ -64,13 +65,14 @@ def summary(rounds, baseline):
     found = {}
     for peer, first in rounds[0].items():
         figures = {}
+        mine = [one for one in rounds if peer in one]
         for name, value in first.items():
             if not isinstance(value, (int, float)):
                 continue
-            figures[name] = spread([one[peer][name] for one in rounds])
-            bases = [one.get(baseline, {}).get(name) for one in rounds]
+            figures[name] = spread([one[peer][name] for one in mine])
+            bases = [one.get(baseline, {}).get(name) for one in mine]
             if peer != baseline and all(bases):
-                figures[name]["ratio"] = spread([one[peer][name] / base for one, base in zip(rounds, bases)])
+                figures[name]["ratio"] = spread([one[peer][name] / base for one, base in zip(mine, bases)])
         found[peer] = figures
     return found
 
@@ -97,11 +99,12 @@ def table(result, labels):
 
 
 def details(result, labels):
-    """What is behind a count: system calls by name, functions by their own instructions."""
+    """What is behind a count: system calls by name, Bulkhead's functions by their own instructions (those of
+    the others have no symbols)."""
     lines = []
     for peer, figures in result["rounds"][0].items():
         for name, heading in (("by_name", "system calls"), ("functions", "functions by their own instructions")):
-            if name in figures:
+            if name in figures and (name == "by_name" or peer.startswith("bulkhead")):
                 parts = ", ".join(f"`{key}` {number:g}" for key, number in figures[name].items())
                 lines.append(f"- {labels[peer]}, {heading}: {parts}")
     return "\n".join(lines)

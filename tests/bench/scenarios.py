@@ -23,10 +23,13 @@ class Options:
 class Scenario:
     """A name for --only, a line that says what is done, and the peers."""
 
-    def __init__(self, name, title, peers, quick=False, rounds=None):
-        """`quick`: also part of --quick. `rounds`: at most so many."""
+    def __init__(self, name, title, peers, quick=False, rounds=None, once=()):
+        """`quick`: also part of --quick. `rounds`: at most so many. `once`: peers for the first round alone."""
         self.name, self.title, self.peers = name, title, [PEERS[key] for key in peers]
-        self.quick, self.rounds = quick, rounds
+        self.quick, self.rounds, self.once = quick, rounds, once
+
+    def peers_of(self, round_number):
+        return [peer for peer in self.peers if round_number == 0 or peer.key not in self.once]
 
     def run(self, stage, programs, options, round_number, peer):
         """The figures of one peer in one round, by name."""
@@ -36,11 +39,11 @@ class Scenario:
 class Throughput(Scenario):
     """A closed loop for some time."""
 
-    def __init__(self, name, title, peers, load, quick=False, by_tenant=False, bulk=False):
+    def __init__(self, name, title, peers, load, quick=False, by_tenant=False, bulk=False, once=()):
         """`by_tenant`: where the tenant is chosen at login, keep connections for every tenant, as an
         application must. PgBouncer without tenancy gets as many; with set_config it needs no more than
         clients. `bulk`: megabytes matter, not queries."""
-        super().__init__(name, title, peers, quick)
+        super().__init__(name, title, peers, quick, once=once)
         self.load, self.by_tenant, self.bulk = load, by_tenant, bulk
 
     def run(self, stage, programs, options, round_number, peer):
@@ -89,7 +92,7 @@ class Instructions(Scenario):
         self.load = load
 
     def run(self, stage, programs, options, round_number, peer):
-        return instructions(stage, peer, self.load, few=200, many=700 if options.quick else 2200)
+        return instructions(stage, peer, self.load, 500 if options.quick else 2000)
 
 
 class Memory(Scenario):
@@ -168,7 +171,8 @@ def clients_text(clients):
 
 def select(protocol, clients, peers, quick=False):
     return Throughput(f"{protocol}-{clients}", f"select-only, {protocol} protocol, {clients_text(clients)}", peers,
-                      {"protocol": protocol, "clients": clients}, quick)
+                      {"protocol": protocol, "clients": clients}, quick,
+                      once=("direct", "haproxy") if clients > 100 else ())
 
 
 def pipelined(clients):
