@@ -54,3 +54,9 @@ test-fuzz: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 			$(BUILD)/fuzz/found/$$name tests/fuzz/corpus/$$name >$(BUILD)/fuzz/$$name.log 2>&1 || \
 			{ cat $(BUILD)/fuzz/$$name.log; exit 1; }; \
 	done
+
+# The two commands of README on a Debian 12 that has nothing but git and make; needs root, and some minutes.
+.PHONY: fresh-machine
+fresh-machine:
+	@deploy/install-packages fresh-machine
+	@tests/fresh-machine $(ARGS)
