@@ -67,7 +67,6 @@ def test_a_port_in_use(unstarted):
     assert last["error"] == "Address already in use"
 
 
-@pytest.mark.xfail(strict=True, reason="SO_REUSEPORT lets a second process share the port, and the clients")
 def test_the_port_of_another_bulkhead(stand, unstarted):
     with stand.proxy(listen__default={"unix_socket_dir": ""}) as first:
         second = unstarted(listen__default={"unix_socket_dir": "", "listen_port": first.port})
