@@ -21,7 +21,7 @@ class Options:
 
 
 # Peers that no target needs.
-NOT_QUICK = ["pgbouncer-unix", "pgbouncer-app-burst"]
+NOT_QUICK = ["pgbouncer-unix", "pgbouncer-app-burst", "bulkhead-plain"]
 
 
 class Scenario:
@@ -213,10 +213,10 @@ def instructions_of(protocol, peers, quick=False):
 
 SCENARIOS = [
     select("simple", 1, [*SELECT, *UNIX], quick=True),
-    select("simple", 16, [*SELECT, *UNIX, *APP], quick=True),
+    select("simple", 16, [*SELECT, "bulkhead-plain", *UNIX, *APP], quick=True),
     select("simple", 256, SELECT),
     select("extended", 1, [*SELECT, *UNIX], quick=True),
-    select("extended", 16, [*SELECT, *UNIX, *APP], quick=True),
+    select("extended", 16, [*SELECT, "bulkhead-plain", *UNIX, *APP], quick=True),
     select("extended", 256, SELECT),
     select("prepared", 1, [*PREPARED, "bulkhead-unix"]),
     select("prepared", 16, [*PREPARED, "bulkhead-unix"], quick=True),
