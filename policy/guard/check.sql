@@ -4,6 +4,7 @@
 -- runs with all that this login may do, so the list is of ways around the seal and around row security.
 CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp -- names of objects are written with their schemas
 	BEGIN ATOMIC
 		SELECT format('%I has rights that a pool''s login must not have; '
 		              'ALTER ROLE %I NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION',
