@@ -93,7 +93,7 @@ def test_a_database_with_an_odd_name_and_another_encoding(guard_cluster, guard_k
 
 FORM = "malformed parameter"
 WRONG = {
-    "valid for a minute and more": (dict(lifetime=65), "valid for too long"),
+    "valid for a minute and more": (dict(lifetime=90), "valid for too long"),
     "expired": (dict(lifetime=-1), "expired"),
     "expired long ago": (dict(expires="100000000000"), "expired"),
     "valid for ever": (dict(expires="999999999999999"), "valid for too long"),
