@@ -8,7 +8,7 @@
 
 /* Columns are read by their place in these lists. */
 const char answer_tenant_sql[] =
-	"SELECT id, path, slug, external_key, cluster, strategy, status, version "
+	"SELECT id, path, slug, external_key, cluster, strategy, status, version, pool_weight "
 	"FROM bulkhead_control.lookup_tenant($1)";
 const char answer_principal_sql[] =
 	"SELECT name, verifier, home_id, reach, disabled, valid_until_ms, version "
@@ -79,12 +79,15 @@ static bool fill_tenant(struct tenant *tenant, const PGresult *row)
 {
 	int strategy = read_word(row, 5, strategy_names, COUNT(strategy_names));
 	int status = read_word(row, 6, status_names, COUNT(status_names));
+	int64_t weight = 0;
 
 	if (strategy < 0 || status < 0 || !read_uuid(row, 0, &tenant->id) ||
 		!read_path(row, 1, tenant) || !read_text(row, 2, &tenant->slug) ||
 		!read_text(row, 3, &tenant->key) || !read_text(row, 4, &tenant->cluster) ||
-		!read_int64(row, 7, &tenant->version))
+		!read_int64(row, 7, &tenant->version) || !read_int64(row, 8, &weight) || weight < 1 ||
+		weight > UINT16_MAX)
 		return false;
+	tenant->pool_weight = (unsigned)weight;
 	tenant->strategy = (enum tenant_strategy)strategy;
 	tenant->status = (enum tenant_status)status;
 	tenant->seal = guard_seal(&tenant->id, tenant->key);

@@ -14,6 +14,7 @@ EMBED_TEXT(tree_sql, "admin/migrations/0001_tree.sql");
 EMBED_TEXT(token_sql, "admin/migrations/0002_token.sql");
 EMBED_TEXT(principal_sql, "admin/migrations/0003_principal.sql");
 EMBED_TEXT(lookup_sql, "admin/migrations/0004_lookup.sql");
+EMBED_TEXT(pool_weight_sql, "admin/migrations/0005_pool_weight.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -25,7 +26,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 4
+#define STEP_COUNT 5
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -33,6 +34,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[1] = (struct step){"token", token_sql};
 	steps[2] = (struct step){"principal", principal_sql};
 	steps[3] = (struct step){"lookup", lookup_sql};
+	steps[4] = (struct step){"pool_weight", pool_weight_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

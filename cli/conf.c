@@ -15,9 +15,5 @@ int cmd_conf(int argc, char **argv)
 		fputs("Usage: bulkhead conf --sample | --docs\n", stderr);
 		return CLI_USAGE;
 	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		perror("conf");
-		return CLI_FAILED;
-	}
 	return CLI_DONE;
 }

@@ -6,6 +6,8 @@
 
 #include <jansson.h>
 
+#include "cli/dsn.h"
+
 PGconn *control_db_open(const char *dsn)
 {
 	const char *where = dsn ? dsn : getenv("CONTROL_DSN");
@@ -14,16 +16,11 @@ PGconn *control_db_open(const char *dsn)
 		fputs("bulkhead: name the control database with --control-dsn or CONTROL_DSN\n", stderr);
 		return NULL;
 	}
-	PGconn *connection = PQconnectdb(where);
-	if (PQstatus(connection) == CONNECTION_OK) {
-		PGresult *result = PQexec(connection, "SET search_path = pg_catalog");
 
-		PQclear(result);
-		return connection;
-	}
-	fprintf(stderr, "bulkhead: %s", PQerrorMessage(connection));
-	PQfinish(connection);
-	return NULL;
+	PGconn *connection = dsn_connect(where, "bulkhead");
+	if (connection)
+		PQclear(PQexec(connection, "SET search_path = pg_catalog"));
+	return connection;
 }
 
 /* What a refusal by the database means in words. */

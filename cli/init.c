@@ -12,6 +12,7 @@
 
 #include "admin/migrations.h"
 #include "cli/cli.h"
+#include "cli/dsn.h"
 #include "cli/init_keys.h"
 #include "policy/guard/install.h"
 
@@ -127,20 +128,6 @@ static bool parse(struct init *init, int argc, char **argv)
 }
 
 /* ---- installing ---- */
-
-static PGconn *connect_to(const char *dsn)
-{
-	const char *const names[] = {"dbname", "fallback_application_name", "connect_timeout",
-								 NULL};
-	const char *const values[] = {dsn, "bulkhead init", "30", NULL};
-	PGconn *conn = PQconnectdbParams(names, values, 1);
-
-	if (PQstatus(conn) == CONNECTION_OK)
-		return conn;
-	fprintf(stderr, "bulkhead init: %s", PQerrorMessage(conn));
-	PQfinish(conn);
-	return NULL;
-}
 
 /*
  * A new password for a login that others use already would lock their sidecars out. False, with
@@ -258,9 +245,10 @@ static enum cli_exit run_install(struct init *init)
 {
 	bool done = false;
 
-	init->admin = connect_to(init->dsn);
+	init->admin = dsn_connect(init->dsn, "bulkhead init");
 	if (init->admin)
-		init->control = init->control_dsn ? connect_to(init->control_dsn) : init->admin;
+		init->control =
+			init->control_dsn ? dsn_connect(init->control_dsn, "bulkhead init") : init->admin;
 	if (init->control) {
 		done = init_keys_load(&init->keys, init->dir) && install(init);
 		if (done)

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <libpq-fe.h>
 #include <openssl/crypto.h>
+#include <stringprep.h>
 
 #include "cli/cli.h"
 
@@ -52,6 +53,7 @@ static void print_version(void)
 	printf("OpenSSL %s\n", OpenSSL_version(OPENSSL_FULL_VERSION_STRING));
 	printf("libpq %d.%d\n", pq / 10000, pq % 10000);
 	printf("jansson %s\n", jansson_version_str());
+	printf("libidn %s\n", stringprep_check_version(NULL));
 }
 
 static const struct command *find_command(const char *name)
@@ -68,6 +70,15 @@ static int is_option(const char *word, const char *brief, const char *full)
 	return strcmp(word, brief) == 0 || strcmp(word, full) == 0;
 }
 
+/* What was to be read and could not be written is not done, as on a full disk. */
+static int finish(int result)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return result;
+	perror("bulkhead: standard output");
+	return result == CLI_DONE ? CLI_FAILED : result;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
@@ -78,16 +89,16 @@ int main(int argc, char **argv)
 	}
 	if (is_option(argv[1], "-h", "--help")) {
 		print_help(stdout);
-		return CLI_DONE;
+		return finish(CLI_DONE);
 	}
 	if (is_option(argv[1], "-V", "--version")) {
 		print_version();
-		return CLI_DONE;
+		return finish(CLI_DONE);
 	}
 	command = find_command(argv[1]);
 	if (!command) {
 		fprintf(stderr, "bulkhead: there is no command \"%s\"; see bulkhead --help\n", argv[1]);
 		return CLI_USAGE;
 	}
-	return command->run(argc - 1, argv + 1);
+	return finish(command->run(argc - 1, argv + 1));
 }

@@ -81,7 +81,8 @@ bool options_take(struct options *options, int option, const char *argument)
 	case OPTION_SET:
 		if (options_add_override(options, argument, &why))
 			return true;
-		fprintf(stderr, "--set %s: %s\n", argument, why);
+		/* Not what was given: it may be a password. */
+		fprintf(stderr, "--set: what follows %s\n", why);
 		return false;
 	default:
 		return false; /* getopt_long has said what is wrong with any other */

@@ -1,8 +1,9 @@
 /*
  * bulkhead serve: the proxy itself, in the foreground.
  *
- * This file joins the rooms: settings, key ring, the control thread with its look-ups, the directory
- * between, and the data workers. The main thread waits for signals and does nothing else.
+ * This file joins the rooms: settings, key ring, the control thread with its look-ups, the
+ * directory between, and the data workers. The main thread waits for signals and does nothing
+ * else.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,6 +20,7 @@
 #include "cli/options.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 
@@ -29,6 +31,7 @@ struct service {
 	struct conf *conf;
 	struct guard_keyring *keyring;
 	struct worker_address *addresses;
+	struct budget *budgets; /* one for each different server among the addresses */
 	struct control *control;
 	struct directory *directory;
 	struct worker *worker;
@@ -38,28 +41,70 @@ struct service {
 
 static void usage(FILE *out)
 {
-	fprintf(out,
+	fprintf(
+		out,
 		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
 		"\n"
 		"Serves clients until SIGTERM or SIGINT. Logs to standard error.\n"
 		"\n"
 		"%s"
 		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
-		"      --dump-config            print the effective settings without secrets, and exit\n"
+		"      --dump-config            print the effective settings without secrets, and "
+		"exit\n"
 		"  -h, --help                   this text\n",
 		options_help);
 }
 
 /* ---- starting ---- */
 
-/* Every client and every backend is a descriptor: ask for as many as we are allowed. */
-static void raise_descriptor_limit(void)
+/* For listeners, event loops, the control connection, libraries and cancel requests. */
+#define DESCRIPTORS_ASIDE 64
+
+/* Descriptors at the settings' limits: clients, those that log in or linger, backends. */
+static unsigned long long descriptors_needed(const struct conf *conf)
+{
+	return (unsigned long long)conf->max_client_conn + 2ULL * (unsigned)conf->max_login_conn +
+		   (unsigned long long)conf->default_pool_size * conf->cluster_count +
+		   DESCRIPTORS_ASIDE;
+}
+
+/* Asks for as many descriptors as we are allowed, and says so when the settings allow more than
+ * those. */
+static void raise_descriptor_limit(const struct conf *conf)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	if (limit.rlim_cur < limit.rlim_max) {
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	if (limit.rlim_cur < descriptors_needed(conf))
+		log_message(LOG_WARNING, "serve.descriptors",
+					"the settings allow %llu connections and files, the system %llu: raise "
+					"RLIMIT_NOFILE or lower max_client_conn",
+					descriptors_needed(conf), (unsigned long long)limit.rlim_cur);
+}
+
+/* Sections that name the same host and port share a budget, and the smallest limit of theirs
+ * holds. */
+static void share_budgets(struct service *service)
+{
+	const struct conf *conf = service->conf;
+
+	for (size_t i = 0; i < conf->cluster_count; i++) {
+		const struct conf_cluster *cluster = &conf->clusters[i];
+		size_t same = 0;
+
+		while (strcmp(conf->clusters[same].host, cluster->host) != 0 ||
+			   conf->clusters[same].port != cluster->port)
+			same++;
+		struct budget *budget = &service->budgets[same];
+		int limit = cluster->max_server_connections;
+		if (limit && (!budget->limit || limit < budget->limit))
+			budget->limit = limit;
+		service->addresses[i].budget = budget;
 	}
 }
 
@@ -69,14 +114,18 @@ static bool resolve_clusters(struct service *service)
 	const char *why = NULL;
 
 	service->addresses = calloc(conf->cluster_count + 1, sizeof *service->addresses);
-	for (size_t i = 0; service->addresses && i < conf->cluster_count; i++) {
+	service->budgets = calloc(conf->cluster_count + 1, sizeof *service->budgets);
+	for (size_t i = 0; service->addresses && service->budgets && i < conf->cluster_count; i++) {
 		if (!worker_resolve(&conf->clusters[i], &service->addresses[i], &why)) {
 			log_event(LOG_ERROR, "serve.resolve", "cluster", conf->clusters[i].name, "host",
-				  conf->clusters[i].host, "error", why, NULL);
+					  conf->clusters[i].host, "error", why, NULL);
 			return false;
 		}
 	}
-	return service->addresses != NULL;
+	if (!service->addresses || !service->budgets)
+		return false;
+	share_budgets(service);
+	return true;
 }
 
 static bool load_keys(struct service *service)
@@ -85,7 +134,8 @@ static bool load_keys(struct service *service)
 
 	service->keyring = guard_keyring_load(service->conf->guard_key_file, &why);
 	if (!service->keyring)
-		log_event(LOG_ERROR, "serve.keys", "file", service->conf->guard_key_file, "error", why, NULL);
+		log_event(LOG_ERROR, "serve.keys", "file", service->conf->guard_key_file, "error", why,
+				  NULL);
 	return service->keyring != NULL;
 }
 
@@ -98,11 +148,11 @@ static void *run_worker(void *arg)
 static bool start_worker(struct service *service)
 {
 	struct worker_setup setup = {
-	    .conf = service->conf,
-	    .keyring = service->keyring,
-	    .directory = service->directory,
-	    .addresses = service->addresses,
-	    .address_count = service->conf->cluster_count,
+		.conf = service->conf,
+		.keyring = service->keyring,
+		.directory = service->directory,
+		.addresses = service->addresses,
+		.address_count = service->conf->cluster_count,
 	};
 	pthread_attr_t attributes;
 
@@ -128,8 +178,9 @@ static bool start(struct service *service)
 	service->control = control_start(conf);
 	if (!service->control)
 		return false;
-	service->directory = directory_create(control_mailbox(service->control), control_source(service->control),
-					      conf->directory_ttl_ms, conf->directory_cache_size);
+	service->directory =
+		directory_create(control_mailbox(service->control), control_source(service->control),
+						 conf->directory_ttl_ms, conf->directory_cache_size);
 	return service->directory && start_worker(service);
 }
 
@@ -159,6 +210,7 @@ static void stop(struct service *service)
 	directory_destroy(service->directory);
 	guard_keyring_destroy(service->keyring);
 	free(service->addresses);
+	free(service->budgets);
 	conf_destroy(service->conf);
 }
 
@@ -185,7 +237,7 @@ static int serve(struct conf *conf)
 	log_set_level(conf->log_level);
 	log_set_format(conf->log_format);
 	block_signals(&signals);
-	raise_descriptor_limit();
+	raise_descriptor_limit(conf);
 	bool started = start(&service);
 	if (started) {
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
@@ -214,10 +266,10 @@ int cmd_serve(int argc, char **argv)
 {
 	enum { OPTION_DUMP = OPTION_SET + 1 };
 	static const struct option longs[] = {OPTIONS_LONG,
-					      {"test", no_argument, NULL, 't'},
-					      {"dump-config", no_argument, NULL, OPTION_DUMP},
-					      {"help", no_argument, NULL, 'h'},
-					      {NULL, 0, NULL, 0}};
+										  {"test", no_argument, NULL, 't'},
+										  {"dump-config", no_argument, NULL, OPTION_DUMP},
+										  {"help", no_argument, NULL, 'h'},
+										  {NULL, 0, NULL, 0}};
 	struct options options;
 	bool dump = false, test = false;
 	int option, result = CLI_USAGE;

@@ -11,32 +11,34 @@
 #include "cli/control_db.h"
 
 struct arguments {
-	const char *parent, *id, *key, *name, *cluster, *strategy, *control_dsn;
+	const char *parent, *id, *key, *name, *cluster, *strategy, *weight, *control_dsn;
 	int json, help;
 };
 
 static void usage(FILE *out)
 {
 	fputs("Usage: bulkhead tenant create SLUG [--parent SLUG|ID|KEY] [--id UUID] [--key KEY]\n"
-	      "                [--name TEXT] [--cluster NAME] [--strategy shared_rls] [--json]\n"
+	      "                [--name TEXT] [--cluster NAME] [--strategy shared_rls] [--weight N] [--json]\n"
 	      "       bulkhead tenant list [--json]\n"
 	      "\n"
 	      "  --parent       the tenant above; without it the new one is a root\n"
 	      "  --id           its uuid; drawn when not given\n"
 	      "  --key          the application's own name for it (bulkhead.tenant_key())\n"
+	      "  --weight       its share when tenants wait for backends, 1 to 100; default 1\n"
 	      "  --control-dsn  the control database; default CONTROL_DSN of the environment\n",
 	      out);
 }
 
 static bool parse(int argc, char **argv, struct arguments *arguments)
 {
-	enum { PARENT = 1, ID, KEY, NAME, CLUSTER, STRATEGY, DSN, JSON };
+	enum { PARENT = 1, ID, KEY, NAME, CLUSTER, STRATEGY, WEIGHT, DSN, JSON };
 	static const struct option longs[] = {{"parent", required_argument, NULL, PARENT},
 					      {"id", required_argument, NULL, ID},
 					      {"key", required_argument, NULL, KEY},
 					      {"name", required_argument, NULL, NAME},
 					      {"cluster", required_argument, NULL, CLUSTER},
 					      {"strategy", required_argument, NULL, STRATEGY},
+					      {"weight", required_argument, NULL, WEIGHT},
 					      {"control-dsn", required_argument, NULL, DSN},
 					      {"json", no_argument, NULL, JSON},
 					      {"help", no_argument, NULL, 'h'},
@@ -48,6 +50,7 @@ static bool parse(int argc, char **argv, struct arguments *arguments)
 				  &arguments->name,
 				  &arguments->cluster,
 				  &arguments->strategy,
+				  &arguments->weight,
 				  &arguments->control_dsn};
 	int option;
 
@@ -107,8 +110,10 @@ static bool find_parent(PGconn *connection, const char *word, char out[UUID_TEXT
 static enum cli_exit create(const char *slug, const struct arguments *arguments)
 {
 	static const char sql[] =
-	    "INSERT INTO bulkhead_control.tenant (id, parent_id, slug, external_key, name, cluster) "
-	    "VALUES ($1::uuid, $2::uuid, $3, $4, coalesce($5, $3), coalesce($6, 'default')) "
+	    "INSERT INTO bulkhead_control.tenant (id, parent_id, slug, external_key, name, cluster,"
+	    " pool_weight) "
+	    "VALUES ($1::uuid, $2::uuid, $3, $4, coalesce($5, $3), coalesce($6, 'default'),"
+	    " coalesce($7::smallint, 1::smallint)) "
 	    "RETURNING id, slug, external_key AS key, name, status";
 	char drawn[UUID_TEXT_SIZE], parent[UUID_TEXT_SIZE];
 
@@ -129,8 +134,9 @@ static enum cli_exit create(const char *slug, const struct arguments *arguments)
 				      slug,
 				      arguments->key,
 				      arguments->name,
-				      arguments->cluster};
-	return print_and_close(connection, control_db_query(connection, sql, 6, values), arguments->json);
+				      arguments->cluster,
+				      arguments->weight};
+	return print_and_close(connection, control_db_query(connection, sql, 7, values), arguments->json);
 }
 
 static enum cli_exit list(const struct arguments *arguments)

@@ -426,6 +426,24 @@ void conf_destroy(struct conf *conf)
 	free(conf);
 }
 
+bool conf_is_admin(const struct conf *conf, const char *principal)
+{
+	const char *at = conf->admin_users;
+
+	while (*at) {
+		size_t blanks = strspn(at, ", \t"), len = strcspn(at + blanks, ",");
+
+		at += blanks;
+		const char *next = at + len;
+		while (len && (at[len - 1] == ' ' || at[len - 1] == '\t'))
+			len--;
+		if (len && strlen(principal) == len && memcmp(at, principal, len) == 0)
+			return true;
+		at = next;
+	}
+	return false;
+}
+
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name)
 {
 	for (size_t i = 0; i < conf->cluster_count; i++) {

@@ -53,23 +53,39 @@ struct conf_cluster {
 	char *password_file;         /* "" when not set */
 	char *password;              /* secret; NULL when none is set */
 	bool allow_cleartext;        /* may the server ask for the password in clear */
+	int max_server_connections;  /* to this host and port, over all its sections; 0: no limit */
 	struct conf_origin *origins; /* private to conf/ */
 };
 
 struct conf {
 	/* [bulkhead] */
 	int max_client_conn;
-	int64_t max_packet_size; /* bytes of one client message, header included */
+	int reserved_client_conn;          /* of max_client_conn: for admin_users only */
+	char *admin_users;                 /* comma-separated names of principals; "" for none */
+	int max_tenant_client_connections; /* 0: no limit */
+	int max_user_client_connections;   /* of one principal; 0: no limit */
+	int max_login_conn;                /* connections that have not logged in yet */
+	int64_t max_packet_size;           /* bytes of one client message, header included */
 	int64_t client_login_timeout_ms;
+	int64_t client_idle_timeout_ms; /* 0: never */
+	bool tcp_keepalive;
+	int tcp_keepcnt;
+	int64_t tcp_keepidle_ms, tcp_keepintvl_ms; /* rounded up to seconds */
+	int64_t tcp_user_timeout_ms;               /* 0: the system's */
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
-	int default_pool_size;             /* backends per route */
-	int64_t query_wait_timeout_ms;     /* 0: wait for ever */
-	int64_t server_idle_timeout_ms;    /* 0: never */
-	int64_t server_lifetime_ms;        /* 0: for ever */
-	int64_t server_connect_timeout_ms; /* connect, authentication and self-check together */
-	int64_t server_login_retry_ms;     /* pause after a failed connection attempt */
+	int default_pool_size;          /* backends per route */
+	int min_pool_size;              /* kept open while the route has clients */
+	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */
+	int64_t query_wait_timeout_ms;  /* 0: wait for ever */
+	int64_t query_timeout_ms;       /* 0: no limit */
+	int64_t transaction_timeout_ms; /* 0: no limit */
+	int64_t idle_transaction_timeout_ms; /* 0: no limit */
+	int64_t server_idle_timeout_ms;      /* 0: never */
+	int64_t server_lifetime_ms;          /* 0: for ever */
+	int64_t server_connect_timeout_ms;   /* connect, authentication and self-check together */
+	int64_t server_login_retry_ms;       /* first pause after a failed connection attempt */
 
 	/* [guard] */
 	char *guard_key_file;
@@ -86,6 +102,7 @@ struct conf {
 	/* [log] */
 	enum log_level log_level;
 	enum log_format log_format;
+	int64_t stats_period_ms; /* 0: never */
 
 	struct conf_listen *listens;
 	size_t listen_count;
@@ -144,6 +161,9 @@ void conf_dump(const struct conf *conf, FILE *out);
  */
 void conf_complain(FILE *out, const struct conf *conf, const char *section, const char *key,
 				   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Is the principal one of admin_users? */
+bool conf_is_admin(const struct conf *conf, const char *principal);
 
 /* The cluster of that name, or NULL. */
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name);

@@ -184,6 +184,18 @@ static void check_dsn(const struct conf *conf, struct conf_errors *errors)
 	PQfreemem(message);
 }
 
+static void check_reserve(const struct conf *conf, struct conf_errors *errors)
+{
+	struct conf_place place =
+		place_of(conf, "bulkhead", "reserved_client_conn", NULL, conf->origins);
+
+	if (conf->reserved_client_conn < conf->max_client_conn)
+		return;
+	/* Nobody chose the default: with a small max_client_conn it just reserves nothing. */
+	if (place.origin.source != FROM_DEFAULT)
+		conf_error_at(errors, &place, "leaves nothing of max_client_conn to anybody else");
+}
+
 void conf_validate(const struct conf *conf, struct conf_errors *errors)
 {
 	require_all(conf, HOME_CONF, NULL, conf->origins, errors);
@@ -195,5 +207,6 @@ void conf_validate(const struct conf *conf, struct conf_errors *errors)
 		require_all(conf, HOME_CLUSTER, cluster->name, cluster->origins, errors);
 		check_cluster(conf, cluster, errors);
 	}
+	check_reserve(conf, errors);
 	check_dsn(conf, errors);
 }

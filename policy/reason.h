@@ -24,7 +24,14 @@
 	X(REASON_TOO_LARGE,         "BH-LIM-MESSAGE",         "54000", "message exceeds max_packet_size") \
 	X(REASON_LOGIN_TIMEOUT,     "BH-LIM-LOGIN-TIMEOUT",   "57014", "login took longer than client_login_timeout") \
 	X(REASON_CLIENTS,           "BH-LIM-CLIENTS",         "53300", "no more client connections are allowed (max_client_conn)") \
+	X(REASON_LOGINS,            "BH-LIM-LOGINS",          "53300", "too many connections are logging in (max_login_conn)") \
+	X(REASON_TENANT_CLIENTS,    "BH-LIM-TENANT-CLIENTS",  "53300", "no more connections of this tenant are allowed (max_tenant_client_connections)") \
+	X(REASON_USER_CLIENTS,      "BH-LIM-USER-CLIENTS",    "53300", "no more connections of this login are allowed (max_user_client_connections)") \
 	X(REASON_WAIT_TIMEOUT,      "BH-LIM-WAIT-TIMEOUT",    "57014", "no backend became free within query_wait_timeout") \
+	X(REASON_QUERY_TIMEOUT,     "BH-LIM-QUERY-TIMEOUT",   "57014", "canceling statement due to query_timeout") \
+	X(REASON_TRANSACTION_TIMEOUT, "BH-LIM-TRANSACTION-TIMEOUT", "25P04", "terminating connection due to transaction_timeout") \
+	X(REASON_IDLE_TRANSACTION,  "BH-LIM-IDLE-TRANSACTION", "25P03", "terminating connection due to idle_transaction_timeout") \
+	X(REASON_IDLE_TIMEOUT,      "BH-LIM-IDLE-TIMEOUT",    "57P05", "terminating connection due to client_idle_timeout") \
 	X(REASON_CANCELLED,         "BH-NET-CANCELLED",       "57014", "canceling statement due to user request") \
 	X(REASON_BACKEND_DOWN,      "BH-NET-BACKEND-DOWN",    "08001", "the database server cannot be reached") \
 	X(REASON_BACKEND_UNSAFE,    "BH-CTX-UNSAFE",          "08001", "the database server failed the isolation self-check") \

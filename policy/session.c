@@ -10,9 +10,15 @@ struct words {
 	const char *at, *end;
 };
 
+/* What PostgreSQL's lexer takes as white space. */
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r' && c != '\v');
+}
+
 static void skip_space(struct words *words)
 {
-	while (words->at < words->end && strchr(" \t\n\r\f", *words->at) && *words->at)
+	while (words->at < words->end && is_space(*words->at))
 		words->at++;
 }
 
@@ -93,11 +99,31 @@ static bool take_modes(struct words *words, bool at_least_one)
 	} while (true);
 }
 
+/* Three letters tell nearly every other statement from BEGIN, START and SET. */
+static bool may_begin(struct words words)
+{
+	skip_space(&words);
+	if (words.end - words.at < 3)
+		return false;
+	char second = (char)(words.at[1] | 0x20), third = (char)(words.at[2] | 0x20);
+
+	switch (*words.at) {
+	case 'B':
+	case 'b':
+		return second == 'e';
+	case 'S':
+	case 's':
+		return second == 't' || (second == 'e' && third == 't');
+	default:
+		return false;
+	}
+}
+
 enum session_begin session_begin(const char *text, size_t len)
 {
 	struct words words = {text, text + len};
 
-	if (len > SESSION_BEGIN_MAX)
+	if (len > SESSION_BEGIN_MAX || !may_begin(words))
 		return NOT_BEGIN;
 	if (take(&words, "BEGIN")) {
 		if (!take(&words, "WORK"))
@@ -106,10 +132,10 @@ enum session_begin session_begin(const char *text, size_t len)
 	}
 	if (take(&words, "START"))
 		return take(&words, "TRANSACTION") && take_modes(&words, false) ? START_TRANSACTION
-										: NOT_BEGIN;
+																		: NOT_BEGIN;
 	if (take(&words, "SET"))
 		return take(&words, "TRANSACTION") && take_modes(&words, true) ? SET_TRANSACTION
-									       : NOT_BEGIN;
+																	   : NOT_BEGIN;
 	return NOT_BEGIN;
 }
 
@@ -131,33 +157,64 @@ const char *session_begin_tag(enum session_begin kind)
 /* ---- command tags ---- */
 
 /*
- * Tags of commands that leave nothing in the session. A row count may follow. CREATE TABLE is not here:
- * the tag of CREATE TEMP TABLE is the same.
+ * Tags of commands that leave nothing in the session. A row count may follow. CREATE TABLE is
+ * not here: the tag of CREATE TEMP TABLE is the same.
  */
 static const char *const harmless_tags[] = {
-    "SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "FETCH", "MOVE", "SHOW", "EXPLAIN",
-    "BEGIN", "START TRANSACTION", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET CONSTRAINTS",
-    "LOCK TABLE", "TRUNCATE TABLE", "VACUUM", "ANALYZE", "CLUSTER", "REINDEX", "CHECKPOINT",
-    "CLOSE CURSOR", "CLOSE CURSOR ALL", "NOTIFY", "REFRESH MATERIALIZED VIEW", "COMMENT", "GRANT",
-    "REVOKE",
+	"SELECT",
+	"INSERT",
+	"UPDATE",
+	"DELETE",
+	"MERGE",
+	"COPY",
+	"FETCH",
+	"MOVE",
+	"SHOW",
+	"EXPLAIN",
+	"BEGIN",
+	"START TRANSACTION",
+	"COMMIT",
+	"ROLLBACK",
+	"SAVEPOINT",
+	"RELEASE",
+	"SET CONSTRAINTS",
+	"LOCK TABLE",
+	"TRUNCATE TABLE",
+	"VACUUM",
+	"ANALYZE",
+	"CLUSTER",
+	"REINDEX",
+	"CHECKPOINT",
+	"CLOSE CURSOR",
+	"CLOSE CURSOR ALL",
+	"NOTIFY",
+	"REFRESH MATERIALIZED VIEW",
+	"COMMENT",
+	"GRANT",
+	"REVOKE",
 };
+
+/* What may follow a command in its tag: row counts, each behind a blank; INSERT carries two. */
+static bool is_counts(const char *at)
+{
+	while (*at == ' ' && isdigit((unsigned char)at[1])) {
+		at++;
+		while (isdigit((unsigned char)*at))
+			at++;
+	}
+	return !*at;
+}
 
 bool session_tag_stays(const char *tag)
 {
-	size_t len = strlen(tag);
-
-	/* A count is digits behind a blank; INSERT carries two. */
-	for (int counts = 0; counts < 2; counts++) {
-		size_t digits = 0;
-
-		while (digits < len && isdigit((unsigned char)tag[len - 1 - digits]))
-			digits++;
-		if (!digits || digits == len || tag[len - 1 - digits] != ' ')
-			break;
-		len -= digits + 1;
-	}
+	if (strncmp(tag, "SELECT", 6) == 0) /* comes with nearly every statement */
+		return !is_counts(tag + 6);
 	for (size_t i = 0; i < sizeof harmless_tags / sizeof *harmless_tags; i++) {
-		if (strlen(harmless_tags[i]) == len && memcmp(harmless_tags[i], tag, len) == 0)
+		size_t len = 0;
+
+		while (harmless_tags[i][len] && tag[len] == harmless_tags[i][len])
+			len++;
+		if (!harmless_tags[i][len] && is_counts(tag + len))
 			return false;
 	}
 	return true;
@@ -165,20 +222,25 @@ bool session_tag_stays(const char *tag)
 
 bool session_tag_forgets_statements(const char *tag)
 {
-	return strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0;
+	return *tag == 'D' &&
+		   (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0);
 }
 
 /* ---- settings as SQL ---- */
 
 /*
- * Settings whose value is a list of identifiers, each quoted by the server when SET is given a literal
- * (GUC_LIST_QUOTE in its guc tables). SET with one literal would make the whole list a single name.
+ * Settings whose value is a list of identifiers, each quoted by the server when SET is given a
+ * literal (GUC_LIST_QUOTE in its guc tables). SET with one literal would make the whole list a
+ * single name.
  */
 static bool is_identifier_list(const char *name)
 {
-	static const char *const lists[] = {"search_path", "temp_tablespaces", "local_preload_libraries",
-					    "session_preload_libraries", "shared_preload_libraries",
-					    "unix_socket_directories"};
+	static const char *const lists[] = {"search_path",
+										"temp_tablespaces",
+										"local_preload_libraries",
+										"session_preload_libraries",
+										"shared_preload_libraries",
+										"unix_socket_directories"};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
 		if (strcmp(name, lists[i]) == 0)
@@ -207,7 +269,8 @@ static bool append_name(struct buf *sql, const char *name)
 	for (;;) {
 		size_t len = strcspn(name, ".");
 
-		if (!buf_append_byte(sql, '"') || !buf_append(sql, name, len) || !buf_append_byte(sql, '"'))
+		if (!buf_append_byte(sql, '"') || !buf_append(sql, name, len) ||
+			!buf_append_byte(sql, '"'))
 			return false;
 		if (!name[len])
 			return true;
@@ -238,7 +301,7 @@ static const char *append_element(struct buf *sql, const char *at, bool *ok)
 	}
 	if (*ok)
 		*ok = append_literal(sql, buf_len(&element) ? (char *)buf_data(&element) : "",
-				     buf_len(&element));
+							 buf_len(&element));
 	buf_fini(&element);
 	return at;
 }
@@ -274,7 +337,7 @@ bool session_append_set(struct buf *sql, const char *name, const char *value)
 	if (!buf_append(sql, "SET ", 4) || !append_name(sql, name) || !buf_append(sql, " = ", 3))
 		return false;
 	if (is_identifier_list(name) ? !append_identifiers(sql, value)
-				     : !append_literal(sql, value, strlen(value)))
+								 : !append_literal(sql, value, strlen(value)))
 		return false;
 	return buf_append_byte(sql, ';');
 }

@@ -1,6 +1,6 @@
 /*
- * From a connected socket to a backend that may be used: startup packet, authentication, the server's
- * parameters, and the guard's self-check.
+ * From a connected socket to a backend that may be used: startup packet, authentication, the
+ * server's parameters, and the guard's self-check.
  *
  * Source: PostgreSQL documentation, "Frontend/Backend Protocol", sections "Start-up" and "SASL
  * Authentication". What the server sends here is bounded, since a server too may be hostile.
@@ -58,7 +58,8 @@ const char *backend_failure(const struct server *server)
 
 enum reason backend_failure_reason(const struct server *server)
 {
-	return server->login && server->login->failure ? server->login->reason : REASON_BACKEND_DOWN;
+	return server->login && server->login->failure ? server->login->reason
+												   : REASON_BACKEND_DOWN;
 }
 
 /* Closes the backend; `what` is kept for the pool and the log. */
@@ -74,17 +75,17 @@ static void fail(struct server *server, enum reason reason, const char *what)
 /* ---- startup ---- */
 
 /*
- * The packet holds only what Bulkhead pins: what RESET ALL and DISCARD ALL return to. Clients' settings
- * are replayed as SETs, so that every backend of a route is the same.
+ * The packet holds only what Bulkhead pins: what RESET ALL and DISCARD ALL return to. Clients'
+ * settings are replayed as SETs, so that every backend of a route is the same.
  */
 static bool append_startup(const struct conf_cluster *cluster, struct buf *out)
 {
 	const char *const pairs[][2] = {
-	    {"user", cluster->login},
-	    {"database", cluster->database},
-	    {"application_name", SETTINGS_MARKER},
-	    {"standard_conforming_strings", "on"},
-	    {"backslash_quote", "safe_encoding"},
+		{"user", cluster->login},
+		{"database", cluster->database},
+		{"application_name", SETTINGS_MARKER},
+		{"standard_conforming_strings", "on"},
+		{"backslash_quote", "safe_encoding"},
 	};
 	size_t mark;
 
@@ -134,7 +135,7 @@ static void answer_cleartext(struct server *server)
 {
 	if (!server->pool->cluster->allow_cleartext)
 		fail(server, REASON_BACKEND_DOWN,
-		     "the server asks for the password in clear; set allow_cleartext to permit that");
+			 "the server asks for the password in clear; set allow_cleartext to permit that");
 	else
 		send_password(server, server->pool->cluster->password);
 }
@@ -171,7 +172,8 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 	size_t mark;
 
 	if (login->scram_begun || !offers_scram(list, len)) {
-		fail(server, REASON_BACKEND_DOWN, "the server offers no SASL mechanism that Bulkhead has");
+		fail(server, REASON_BACKEND_DOWN,
+			 "the server offers no SASL mechanism that Bulkhead has");
 		return;
 	}
 	scram_client_init(&login->scram, server->pool->cluster->password, &server->pool->scram);
@@ -179,8 +181,9 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 	buf_init(&first);
 	buf_init(&out);
 	bool ok = scram_client_first(&login->scram, &first) && wire_begin(&out, 'p', &mark) &&
-		  buf_append_cstr(&out, SCRAM_MECHANISM) && buf_append_u32(&out, (uint32_t)buf_len(&first)) &&
-		  buf_append(&out, buf_data(&first), buf_len(&first)) && wire_end(&out, mark);
+			  buf_append_cstr(&out, SCRAM_MECHANISM) &&
+			  buf_append_u32(&out, (uint32_t)buf_len(&first)) &&
+			  buf_append(&out, buf_data(&first), buf_len(&first)) && wire_end(&out, mark);
 	buf_wipe(&first);
 	send_buf(server, &out, ok);
 }
@@ -199,7 +202,7 @@ static void step_scram(struct server *server, const uint8_t *data, size_t len, b
 	switch (scram_client_step(&login->scram, data, len, &answer)) {
 	case SCRAM_CONTINUE:
 		send_buf(server, &out,
-			 !is_final && wire_message(&out, 'p', buf_data(&answer), buf_len(&answer)));
+				 !is_final && wire_message(&out, 'p', buf_data(&answer), buf_len(&answer)));
 		break;
 	case SCRAM_DONE:
 		login->server_proved = is_final;
@@ -229,7 +232,8 @@ static void on_authentication(struct server *server, const struct server_message
 	size_t len = message->len - 4;
 
 	if (request != AUTH_OK && !server->pool->cluster->password) {
-		fail(server, REASON_BACKEND_DOWN, "the server asks for a password and none is configured");
+		fail(server, REASON_BACKEND_DOWN,
+			 "the server asks for a password and none is configured");
 		return;
 	}
 	switch (request) {
@@ -254,7 +258,8 @@ static void on_authentication(struct server *server, const struct server_message
 		step_scram(server, data, len, request == AUTH_SASL_FINAL);
 		break;
 	default:
-		fail(server, REASON_BACKEND_DOWN, "the server asks for an authentication that Bulkhead lacks");
+		fail(server, REASON_BACKEND_DOWN,
+			 "the server asks for an authentication that Bulkhead lacks");
 	}
 }
 
@@ -266,11 +271,13 @@ static void begin_check(struct server *server)
 
 	server->state = SERVER_CHECK;
 	buf_init(&out);
-	send_buf(server, &out, wire_query(&out, guard_probe_sql) && wire_query(&out, guard_check_sql));
+	send_buf(server, &out,
+			 wire_query(&out, guard_probe_sql) && wire_query(&out, guard_check_sql));
 }
 
 /* The check's one row, as NUL-terminated fields in a copy. */
-static bool read_row(const struct server_message *message, char *copy, const char *fields[], size_t *count)
+static bool read_row(const struct server_message *message, char *copy, const char *fields[],
+					 size_t *count)
 {
 	size_t at = 2;
 
@@ -311,7 +318,7 @@ static void judge(struct server *server, const struct server_message *message)
 	} else if (!guard_check_judge(fields, count, clock_wall_ms(), &server->guard, &why)) {
 		buf_append_byte(&why, 0);
 		fail(server, REASON_BACKEND_UNSAFE,
-		     buf_len(&why) > 1 ? (const char *)buf_data(&why) : "the self-check failed");
+			 buf_len(&why) > 1 ? (const char *)buf_data(&why) : "the self-check failed");
 	} else {
 		server->login->judged = true;
 	}
@@ -326,8 +333,9 @@ static void check_done(struct server *server)
 	if (!login->probe_done) {
 		login->probe_done = true;
 		if (!login->probe_refused)
-			fail(server, REASON_BACKEND_UNSAFE,
-			     "the pool login may set the tenant context by itself; run bulkhead init again");
+			fail(
+				server, REASON_BACKEND_UNSAFE,
+				"the pool login may set the tenant context by itself; run bulkhead init again");
 		return;
 	}
 	if (!login->judged) {
@@ -337,7 +345,7 @@ static void check_done(struct server *server)
 	backend_login_free(server);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
-	pool_note_base(server->pool, &server->params);
+	welcomes_note_base(&server->pool->welcomes, &server->params);
 	pool_server_opened(server);
 }
 
@@ -349,12 +357,12 @@ static void on_error(struct server *server, const struct server_message *message
 	const char *text = wire_error_field(message->body, message->len, 'M');
 
 	if (server->state == SERVER_CHECK && !server->login->probe_done && code &&
-	    strcmp(code, GUARD_PROBE_SQLSTATE) == 0) {
+		strcmp(code, GUARD_PROBE_SQLSTATE) == 0) {
 		server->login->probe_refused = true;
 		return;
 	}
 	fail(server, server->state == SERVER_CHECK ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,
-	     text ? text : "an error without a message");
+		 text ? text : "an error without a message");
 }
 
 static void on_key_data(struct server *server, const struct server_message *message)

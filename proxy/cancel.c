@@ -1,11 +1,12 @@
 /*
  * Cancel requests.
  *
- * Clients hold keys of Bulkhead's own: 31 random bits of pid and 32 of secret. A request that fits a
- * client whose backend is at work is passed on with that backend's own key, over a connection made for it
- * (PostgreSQL documentation, "Canceling Requests in Progress"). The server closes that connection when it
- * has signalled the backend; until then the backend is held back from other clients, and afterwards it is
- * discarded and entered anew before anyone uses it, so that a signal that comes late hits nobody.
+ * Clients hold keys of Bulkhead's own: 31 random bits of pid and 32 of secret. A request that
+ * fits a client whose backend is at work is passed on with that backend's own key, over a
+ * connection made for it (PostgreSQL documentation, "Canceling Requests in Progress"). The
+ * server closes that connection when it has signalled the backend; until then the backend is
+ * held back from other clients, and afterwards it is discarded and entered anew before anyone
+ * uses it, so that a signal that comes late hits nobody.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ struct cancel {
 	struct worker *worker;
 	struct server *server; /* NULL once it is closed */
 	struct stream stream;  /* to the server */
-	int requester;	       /* the client's connection, kept open until the request is done, or -1 */
+	int requester; /* the client's connection, kept open until the request is done, or -1 */
 	int64_t since_us;
 	struct buf packet;
 };
@@ -49,8 +50,13 @@ static void finish(struct cancel *cancel)
 		return;
 	server->cancels--;
 	server->needs_discard = true;
-	if (server->state == SERVER_HELD && !server->cancels)
+	if (server->cancels)
+		return;
+	server->hold = false;
+	if (server->state == SERVER_HELD)
 		pool_server_ready(server);
+	else if (server->state == SERVER_LINKED)
+		client_resume(server->client);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -79,7 +85,8 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 		finish(cancel);
 		return;
 	}
-	stream_open(&cancel->stream, cancel->worker->base, (int)fd, on_readable, on_drained, cancel);
+	stream_open(&cancel->stream, cancel->worker->base, (int)fd, on_readable, on_drained,
+				cancel);
 	stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
 }
 
@@ -87,21 +94,24 @@ static bool append_packet(const struct server *server, struct buf *out)
 {
 	size_t mark;
 
-	return wire_begin(out, 0, &mark) && buf_append_u32(out, CANCEL_CODE) && buf_append_u32(out, server->pid) &&
-	       buf_append(out, server->cancel_key, server->cancel_key_len) && wire_end(out, mark);
+	return wire_begin(out, 0, &mark) && buf_append_u32(out, CANCEL_CODE) &&
+		   buf_append_u32(out, server->pid) &&
+		   buf_append(out, server->cancel_key, server->cancel_key_len) && wire_end(out, mark);
 }
 
-/* Starts a request; takes `requester` over. */
-static void start(struct server *server, int requester)
+/* Starts a request; takes `requester` over. False when none could be made. */
+static bool start(struct server *server, int requester)
 {
-	const struct worker_address *address = server->pool->address;
+	const struct worker_endpoint *endpoint =
+		&server->pool->address->endpoints[server->endpoint];
 	struct cancel *cancel = calloc(1, sizeof *cancel);
 	int fd = -1;
 
 	if (cancel && server->cancel_key_len && append_packet(server, &cancel->packet))
-		fd = socket(address->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 &&
-		       errno != EINPROGRESS)) {
+		fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 ||
+		(connect(fd, (const struct sockaddr *)&endpoint->address, endpoint->len) != 0 &&
+		 errno != EINPROGRESS)) {
 		if (fd >= 0)
 			close(fd);
 		if (cancel)
@@ -109,7 +119,7 @@ static void start(struct server *server, int requester)
 		free(cancel);
 		if (requester >= 0)
 			close(requester);
-		return;
+		return false;
 	}
 	cancel->worker = server->worker;
 	cancel->server = server;
@@ -119,30 +129,36 @@ static void start(struct server *server, int requester)
 	server->cancels++;
 	server->worker->counters.cancels++;
 	stream_await(&cancel->stream, server->worker->base, fd, on_connected, cancel);
+	return true;
 }
 
 void cancel_backend(struct server *server)
 {
-	start(server, -1);
+	if (start(server, -1))
+		server->hold = true;
 }
 
-static struct client *find_client(struct worker *worker, uint32_t pid, const uint8_t *key, size_t key_len)
+static struct client *find_client(struct worker *worker, uint32_t pid, const uint8_t *key,
+								  size_t key_len)
 {
 	struct client *client;
 
 	HASH_FIND(hh, worker->by_pid, &pid, sizeof pid, client);
-	if (!client || key_len != sizeof client->secret || !secret_equal(client->secret, key, key_len))
+	if (!client || key_len != sizeof client->secret ||
+		!secret_equal(client->secret, key, key_len))
 		return NULL;
 	return client;
 }
 
-void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key, size_t key_len)
+void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key,
+					size_t key_len)
 {
 	struct client *client = find_client(worker, pid, key, key_len);
 
 	if (client && client->state == CLIENT_WAITING && !client->server) {
-		client_fatal(client, REASON_CANCELLED, NULL);
-	} else if (client && client->state == CLIENT_LINKED && !replies_is_empty(&client->server->replies)) {
+		local_give_up(client, REASON_CANCELLED);
+	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
+			   !replies_is_empty(&client->server->replies)) {
 		start(client->server, fd);
 		return;
 	}
@@ -151,8 +167,7 @@ void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *
 
 void cancel_forget(struct server *server)
 {
-	list_each(node, next, &server->worker->cancels)
-	{
+	list_each (node, next, &server->worker->cancels) {
 		struct cancel *cancel = list_entry(node, struct cancel, node);
 
 		if (cancel->server == server)
@@ -166,7 +181,7 @@ void cancel_tick(struct worker *worker, int64_t now_us)
 	struct cancel *cancel;
 
 	while ((cancel = list_first(&worker->cancels, struct cancel, node)) != NULL &&
-	       now_us - cancel->since_us >= limit) {
+		   now_us - cancel->since_us >= limit) {
 		/* Nobody can say whether it will still arrive: the backend is not worth the doubt. */
 		if (cancel->server)
 			server_close(cancel->server, "a cancel request was not answered in time");

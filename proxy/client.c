@@ -11,7 +11,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "proxy/limits.h"
 #include "proxy/pool.h"
+#include "proxy/queue.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/wire.h"
@@ -19,7 +21,8 @@
 
 /* ---- bytes in ---- */
 
-/* Passes bytes to whatever the state calls for, until they are used up or the state wants no more. */
+/* Passes bytes to whatever the state calls for, until they are used up or the state wants no
+ * more. */
 static size_t consume(struct client *client, const uint8_t *data, size_t len)
 {
 	size_t used = 0;
@@ -63,8 +66,8 @@ static bool may_read(const struct client *client)
 	case CLIENT_IDLE:
 		return !stream_is_full(&client->stream);
 	case CLIENT_LINKED:
-		return !client->stalled && !stream_is_full(&client->server->stream) &&
-		       !stream_is_full(&client->stream);
+		return !client->stalled && !client->server->hold &&
+			   !stream_is_full(&client->server->stream) && !stream_is_full(&client->stream);
 	case CLIENT_LEAVING:
 		return true;
 	case CLIENT_PRINCIPAL:
@@ -85,7 +88,8 @@ static void adjust_reading(struct client *client)
 		stream_read_off(&client->stream);
 }
 
-/* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes themselves. */
+/* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes
+ * themselves. */
 static void keep_rest(struct client *client, const uint8_t *rest, size_t len)
 {
 	struct buf kept;
@@ -122,12 +126,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	}
 	if (held)
 		memcpy(scratch, buf_data(&client->in), held);
+	/* They are used from here: what runs below may resume the client, which must not find them
+	 * again. */
+	buf_fini(&client->in);
 
 	size_t len = held + (size_t)n;
 	size_t used = consume(client, scratch, len);
 	if (client->state == CLIENT_CLOSED)
 		return;
-	if (held || used < len)
+	if (used < len)
 		keep_rest(client, scratch + used, len - used);
 	adjust_reading(client);
 }
@@ -195,16 +202,8 @@ static void draw_cancel_key(struct client *client)
 	HASH_ADD(hh, client->worker->by_pid, pid, sizeof client->pid, client);
 }
 
-static void set_options(int fd)
-{
-	int on = 1;
-
-	/* Both fail on a unix socket, where neither is needed. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-}
-
-struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd, bool is_unix)
+struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd,
+							 bool is_unix)
 {
 	struct client *client = calloc(1, sizeof *client);
 
@@ -225,19 +224,21 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 		close(fd);
 		return NULL;
 	}
-	set_options(fd);
+	if (!is_unix)
+		stream_set_tcp_options(fd, worker->conf);
 	list_append(&worker->clients, &client->node);
 	list_append(&worker->logins, &client->queue);
 	client->queue_since_us = clock_monotonic_us();
 	worker->client_count++;
 	worker->counters.clients++;
 	stream_open(&client->stream, worker->base, fd, on_readable, on_drained, client);
+	limits_connected(client);
 	return client;
 }
 
 /*
- * Parts from the backend. One that is settled goes back to the pool, cleaned first when this client kept
- * it; any other is closed, and asked to stop what nobody waits for any more.
+ * Parts from the backend. One that is settled goes back to the pool, cleaned first when this
+ * client kept it; any other is closed, and asked to stop what nobody waits for any more.
  */
 static void leave_server(struct client *client)
 {
@@ -245,15 +246,16 @@ static void leave_server(struct client *client)
 
 	if (!server)
 		return;
-	bool settled = server->state == SERVER_LINKED && client->body_left == 0 && server_is_settled(server);
+	bool settled =
+		server->state == SERVER_LINKED && client->body_left == 0 && server_is_settled(server);
 	bool busy = server->state == SERVER_LINKED && !replies_is_empty(&server->replies);
 
 	if (settled && !client->pinned && !server->seal_lost) {
-		server_release(server);
+		server_unlink(server);
+		server_give_back(server);
 		return;
 	}
-	client->server = NULL;
-	server->client = NULL;
+	server_unlink(server);
 	if (settled) {
 		handover_clean(server);
 		return;
@@ -263,13 +265,25 @@ static void leave_server(struct client *client)
 	server_close(server, "its client left in the middle of a transaction");
 }
 
+static void leave_pool(struct client *client)
+{
+	if (!client->pool)
+		return;
+	pool_tenant_drop(client->pool_tenant);
+	pool_drop(client->pool);
+	client->pool_tenant = NULL;
+	client->pool = NULL;
+}
+
 /* Ends everything but the socket. */
 static void depart(struct client *client)
 {
 	list_remove(&client->queue);
-	pool_withdraw(client);
+	queue_leave(client);
 	login_free(client);
 	leave_server(client);
+	limits_departed(client);
+	leave_pool(client);
 	local_clear_held(client);
 	local_forget_all(client);
 	buf_fini(&client->reply);
@@ -279,7 +293,9 @@ void client_close(struct client *client)
 {
 	if (client->state == CLIENT_CLOSED)
 		return;
-	if (client->state != CLIENT_LEAVING)
+	if (client->state == CLIENT_LEAVING)
+		client->worker->leaving_count--;
+	else
 		depart(client);
 	client->state = CLIENT_CLOSED;
 	stream_close(&client->stream);
@@ -301,9 +317,22 @@ void client_free(struct client *client)
 	free(client);
 }
 
+/* Those who take their time to read their last message are as few as those who log in. */
+static void linger(struct client *client)
+{
+	struct worker *worker = client->worker;
+
+	if (!worker->stopping && worker->leaving_count >= (size_t)worker->conf->max_login_conn)
+		client_close(list_first(&worker->leaving, struct client, queue));
+	client->queue_since_us = clock_monotonic_us();
+	list_append(&worker->leaving, &client->queue);
+	worker->leaving_count++;
+}
+
 /*
- * Sends the last message and lets the client read it: the socket is shut for writing and drained for a
- * while, since closing it with unread bytes in it would reset the connection and lose the message.
+ * Sends the last message and lets the client read it: the socket is shut for writing and
+ * drained for a while, since closing it with unread bytes in it would reset the connection and
+ * lose the message.
  */
 static void send_off(struct client *client, struct buf *last)
 {
@@ -316,8 +345,7 @@ static void send_off(struct client *client, struct buf *last)
 	depart(client);
 	client->state = CLIENT_LEAVING;
 	buf_fini(&client->in);
-	client->queue_since_us = clock_monotonic_us();
-	list_append(&client->worker->leaving, &client->queue);
+	linger(client);
 	client_send_buf(client, last);
 	if (!stream_is_full(&client->stream))
 		shutdown(client->stream.fd, SHUT_WR);
@@ -331,17 +359,21 @@ void client_fatal(struct client *client, enum reason reason, const char *detail)
 	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
 		return;
 	log_event(LOG_INFO, "client.ended", "reason", reason_code(reason), "tenant",
-		  client->tenant ? client->tenant->slug : NULL, "principal",
-		  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
+			  client->tenant ? client->tenant->slug : NULL, "principal",
+			  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
 	buf_init(&last);
 	wire_error(&last, "FATAL", reason, detail);
 	send_off(client, &last);
 }
 
-void client_fatal_text(struct client *client, const char *sqlstate, const char *message, const char *detail)
+void client_fatal_text(struct client *client, const char *sqlstate, const char *message,
+					   const char *detail)
 {
 	struct buf last;
 
+	log_event(LOG_INFO, "client.ended", "sqlstate", sqlstate, "tenant",
+			  client->tenant ? client->tenant->slug : NULL, "principal",
+			  client->principal ? client->principal->name : NULL, NULL);
 	buf_init(&last);
 	wire_error_text(&last, "FATAL", sqlstate, message, detail);
 	send_off(client, &last);
@@ -355,6 +387,17 @@ void client_fatal_told(struct client *client)
 	send_off(client, &nothing);
 }
 
+void client_is_idle(struct client *client)
+{
+	client->state = CLIENT_IDLE;
+	client->attempts = 0;
+	list_remove(&client->queue);
+	if (client->worker->conf->client_idle_timeout_ms) {
+		client->queue_since_us = clock_monotonic_us();
+		list_append(&client->worker->idle_clients, &client->queue);
+	}
+}
+
 void client_violation(struct client *client, const char *what)
 {
 	client_fatal(client, REASON_PROTOCOL, what);
@@ -366,5 +409,5 @@ void client_pin(struct client *client, const char *cause)
 		return;
 	client->pinned = true;
 	log_event(LOG_DEBUG, "client.pinned", "cause", cause, "tenant",
-		  client->tenant ? client->tenant->slug : NULL, NULL);
+			  client->tenant ? client->tenant->slug : NULL, NULL);
 }

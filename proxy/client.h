@@ -3,8 +3,9 @@
  *
  *	STARTUP ──► PRINCIPAL ──► AUTH ──► TENANT ──► WELCOME ──► IDLE ◄──► WAITING ──► LINKED
  *
- * login.c takes a client from STARTUP to IDLE; local.c answers what needs no backend; relay.c carries
- * bytes while LINKED. Any state may go to LEAVING (an error is on its way out) and CLOSED.
+ * login.c takes a client from STARTUP to IDLE; local.c answers what needs no backend; relay.c
+ *carries bytes while LINKED. Any state may go to LEAVING (an error is on its way out) and
+ *CLOSED.
  */
 #ifndef PROXY_CLIENT_H
 #define PROXY_CLIENT_H
@@ -26,82 +27,98 @@
 
 struct login;
 struct pool;
+struct pool_tenant;
 struct server;
 struct settings;
+struct tally;
 struct worker;
 
 enum client_state {
-	CLIENT_STARTUP,	  /* startup packets are read */
+	CLIENT_STARTUP,   /* startup packets are read */
 	CLIENT_PRINCIPAL, /* the directory is asked who this is */
-	CLIENT_AUTH,	  /* SASL messages are read */
-	CLIENT_TENANT,	  /* the directory is asked for the tenant */
-	CLIENT_WELCOME,	  /* waits for a backend, to learn its ParameterStatus */
-	CLIENT_IDLE,	  /* no backend, none needed */
-	CLIENT_WAITING,	  /* waits for a backend, or for one that is being prepared for it */
-	CLIENT_LINKED,	  /* has a backend */
-	CLIENT_LEAVING,	  /* the last bytes are going out; what comes in is thrown away */
+	CLIENT_AUTH,      /* SASL messages are read */
+	CLIENT_TENANT,    /* the directory is asked for the tenant */
+	CLIENT_WELCOME,   /* waits for a backend, to learn its ParameterStatus */
+	CLIENT_IDLE,      /* no backend, none needed */
+	CLIENT_WAITING,   /* waits for a backend, or for one that is being prepared for it */
+	CLIENT_LINKED,    /* has a backend */
+	CLIENT_LEAVING,   /* the last bytes are going out; what comes in is thrown away */
 	CLIENT_CLOSED,
 };
 
-/* A statement that only begins a transaction, prepared by the client under a name, known to Bulkhead alone. */
+/* A statement that only begins a transaction, prepared by the client under a name, known to
+ * Bulkhead alone. */
 struct held_name {
 	struct list node;
 	enum session_begin kind;
 	char *name, *text;
 };
 
-#define CLIENT_HELD_MAX 4	 /* statements held back before a backend is taken */
+#define CLIENT_HELD_MAX       4  /* statements held back before a backend is taken */
 #define CLIENT_HELD_NAMES_MAX 16 /* named statements of that kind per client */
 
 struct client {
 	struct worker *worker;
 	struct stream stream;
 	enum client_state state;
-	struct list node;      /* worker->clients */
-	struct list queue;     /* worker->logins or ->leaving, by state */
+	struct list node;  /* worker->clients */
+	struct list queue; /* worker->logins, ->idle_clients or ->leaving, by state */
 	int64_t queue_since_us;
 
-	struct buf in;	       /* bytes read and not yet used */
-	uint64_t body_left;    /* of a message that is passing through, still to come */
+	struct buf in;      /* bytes read and not yet used */
+	uint64_t body_left; /* of a message that is passing through, still to come */
 
-	struct login *login;   /* while logging in */
-	bool trusted;          /* the listener asks for no password */
+	struct login *login; /* while logging in */
+	bool trusted;        /* the listener asks for no password */
 	const struct conf_listen *listen;
 	const struct principal *principal;
 	const struct tenant *tenant;
+	bool logging_in, admitted; /* how limits.c counts it */
+	struct tally *of_tenant, *of_principal;
 	const struct settings *settings;
 	struct pool *pool;
-	uint32_t pid;	       /* of our own cancel key */
+	struct pool_tenant *pool_tenant;
+	uint32_t pid; /* of our own cancel key */
 	uint8_t secret[4];
-	UT_hash_handle hh;     /* worker->by_pid */
+	UT_hash_handle hh; /* worker->by_pid */
 
-	struct list wait_node;	/* worker->waiting */
+	struct list wait_node;   /* worker->waiting */
 	struct list tenant_node; /* its pool_tenant's queue */
 	int64_t waiting_since_us;
-	int attempts;	       /* backends that failed while being prepared */
+	int attempts; /* backends that failed while being prepared */
 
 	struct server *server; /* while LINKED, and while it is prepared for us */
-	bool pinned;	       /* keeps its backend until it leaves */
-	bool stalled;	       /* not read until the backend has answered more */
+	bool pinned;           /* keeps its backend until it leaves */
+	bool stalled;          /* not read until the backend has answered more */
+
+	enum {
+		SKIP_NOTHING,
+		SKIP_STATEMENT, /* the next message is answered with an error instead */
+		SKIP_TO_SYNC,   /* messages are thrown away up to the next Sync, as the server does */
+	} skip;
+	enum reason skip_reason;
 
 	/* Transaction begun towards the client, not yet towards a backend. */
 	char *held[CLIENT_HELD_MAX];
 	size_t held_count;
 	struct list held_names;
 	size_t held_name_count;
-	struct held_name held_unnamed; /* text NULL: the unnamed statement is no such one */
+	struct held_name held_unnamed;       /* text NULL: the unnamed statement is no such one */
 	const struct held_name *held_portal; /* what the unnamed portal would execute */
-	struct buf reply;	/* local answers of a batch, up to its Sync */
+	struct buf reply;                    /* local answers of a batch, up to its Sync */
 };
 
 /* Takes over a connected descriptor. NULL when memory is out (the descriptor is closed). */
-struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd, bool is_unix);
+struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd,
+							 bool is_unix);
 
-/* Sends a FATAL and ends the session; `detail` may be NULL. The backend is given back or closed. */
+/* Sends a FATAL and ends the session; `detail` may be NULL. The backend is given back or
+ * closed. */
 void client_fatal(struct client *client, enum reason reason, const char *detail);
 
 /* As client_fatal with an error of the server's own: SQLSTATE and message. */
-void client_fatal_text(struct client *client, const char *sqlstate, const char *message, const char *detail);
+void client_fatal_text(struct client *client, const char *sqlstate, const char *message,
+					   const char *detail);
 
 /* Ends the session; the client has already been sent a FATAL of the server's own. */
 void client_fatal_told(struct client *client);
@@ -117,6 +134,10 @@ void client_send_buf(struct client *client, struct buf *buf);
 
 /* Goes on with bytes that had to wait, then reads again if that is allowed. */
 void client_resume(struct client *client);
+
+/* The client has no backend and needs none: from its login, its release, or its last local
+ * answer on. */
+void client_is_idle(struct client *client);
 
 /* A message broke the protocol. */
 void client_violation(struct client *client, const char *what);
@@ -138,8 +159,15 @@ void login_free(struct client *client);
 
 /* ---- local.c ---- */
 
-/* Answers one message of a client that has no backend, or asks for one; returns the bytes used. */
+/* Answers one message of a client that has no backend, or asks for one; returns the bytes used.
+ */
 size_t local_consume(struct client *client, const uint8_t *data, size_t len);
+
+/*
+ * The client, which waits for a backend, is to wait no longer: its statement fails with the
+ * reason. One that was told that a transaction has begun, or keeps a backend, is ended.
+ */
+void local_give_up(struct client *client, enum reason reason);
 
 /* The named begin-statement that this Bind, Describe or Close body refers to, or NULL. */
 struct held_name *local_held_name(struct client *client, const char *name);

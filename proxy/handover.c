@@ -8,10 +8,10 @@
  *	SETTINGS  SETs and RESETs, when the applied settings are not the client's
  *	BEGIN     the transaction that the client was told has begun
  *
- * Every exchange is waited for before one byte of the client's goes out: bytes sent behind a DISCARD ALL
- * that fails (a statement timeout that somebody left, a late cancel) would run in the previous tenant's
- * context. Any surprise closes the backend, and the client gets another one. Nothing of these exchanges
- * is shown to the client: an error's context could hold the mac.
+ * Every exchange is waited for before one byte of the client's goes out: bytes sent behind a
+ *DISCARD ALL that fails (a statement timeout that somebody left, a late cancel) would run in
+ *the previous tenant's context. Any surprise closes the backend, and the client gets another
+ *one. Nothing of these exchanges is shown to the client: an error's context could hold the mac.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +35,14 @@ static bool needs_enter(const struct server *server)
 }
 
 /*
- * A context is entered from an empty one: whatever went before is discarded first. Only a client that
- * keeps its backend has its context restored in place, since DISCARD ALL would take its session away.
+ * A context is entered from an empty one: whatever went before is discarded first. Only a
+ * client that keeps its backend has its context restored in place, since DISCARD ALL would take
+ * its session away.
  */
 static bool needs_discard(const struct server *server)
 {
-	return server->needs_discard || (server->tenant && !server->seal_lost && needs_enter(server));
+	return server->needs_discard ||
+		   (server->tenant && !server->seal_lost && needs_enter(server));
 }
 
 static bool needs_settings(const struct server *server)
@@ -59,13 +61,16 @@ static bool append_enter(struct server *server, struct buf *out)
 {
 	const struct conf *conf = server->worker->conf;
 	const struct tenant *tenant = server->client->tenant;
-	int64_t expires = clock_wall_ms() + server->guard.clock_offset_ms + conf->guard_token_lifetime_ms;
+	int64_t expires =
+		clock_wall_ms() + server->guard.clock_offset_ms + conf->guard_token_lifetime_ms;
 	struct guard_enter enter;
 
-	if (!guard_enter_init(&enter, server->worker->keyring, &server->guard, server->pool->cluster->database,
-			      (int)server->pid, &tenant->id, tenant->key, expires))
+	if (!guard_enter_init(&enter, server->worker->keyring, &server->guard,
+						  server->pool->cluster->database, (int)server->pid, &tenant->id,
+						  tenant->key, expires))
 		return false;
-	bool ok = wire_execute(out, guard_enter_sql, (const char *const *)enter.values, GUARD_ENTER_PARAMS);
+	bool ok = wire_execute(out, guard_enter_sql, (const char *const *)enter.values,
+						   GUARD_ENTER_PARAMS);
 	guard_enter_fini(&enter);
 	return ok;
 }
@@ -76,16 +81,16 @@ static bool append_settings(struct server *server, struct buf *out)
 	struct buf sql;
 
 	buf_init(&sql);
-	bool ok = settings_append_change(&sql, from, server->client->settings) && buf_append_byte(&sql, 0) &&
-		  wire_query(out, (const char *)buf_data(&sql));
+	bool ok = settings_append_change(&sql, from, server->client->settings) &&
+			  buf_append_byte(&sql, 0) && wire_query(out, (const char *)buf_data(&sql));
 	buf_fini(&sql);
 	return ok;
 }
 
 /*
- * Appends the exchanges that are due. Values that could be read in two ways (other than plain ASCII)
- * wait until the backend is known to be clean: behind a DISCARD ALL that failed they would be read under
- * an earlier client's encoding.
+ * Appends the exchanges that are due. Values that could be read in two ways (other than plain
+ * ASCII) wait until the backend is known to be clean: behind a DISCARD ALL that failed they
+ * would be read under an earlier client's encoding.
  */
 static bool append_due(struct server *server, struct buf *out)
 {
@@ -124,7 +129,28 @@ static bool append_due(struct server *server, struct buf *out)
 	return true;
 }
 
-static void finish(struct server *server);
+/* The backend is in the client's context: from here on the bytes are the client's. */
+static void finish(struct server *server)
+{
+	struct client *client = server->client;
+
+	server_on_time(server);
+	server->state = SERVER_LINKED;
+	if (client->state == CLIENT_WELCOME) {
+		welcomes_add(&server->pool->welcomes, client->settings, &server->params);
+		login_welcome(client, &server->params);
+		if (server->client == client)
+			server_release(server);
+		client_resume(client);
+		return;
+	}
+	local_clear_held(client);
+	list_append(&server->worker->linked, &server->linked_node);
+	client->state = CLIENT_LINKED;
+	if (server->worker->conf->pool_mode == POOL_SESSION)
+		client_pin(client, "pool_mode");
+	client_resume(client);
+}
 
 /* Sends what is due next; with nothing due the backend is the client's. */
 static void advance(struct server *server)
@@ -148,46 +174,39 @@ static void advance(struct server *server)
 	}
 }
 
-static void finish(struct server *server)
+/* The common case: the backend stayed with its tenant, and the client's settings are applied.
+ */
+static bool nothing_is_due(const struct server *server)
 {
-	struct client *client = server->client;
-
-	server_on_time(server);
-	server->state = SERVER_LINKED;
-	if (client->state == CLIENT_WELCOME) {
-		pool_add_welcome(server->pool, client->settings, &server->params);
-		login_welcome(client, &server->params);
-		if (server->client == client)
-			server_release(server);
-		client_resume(client);
-		return;
-	}
-	local_clear_held(client);
-	client->state = CLIENT_LINKED;
-	if (server->worker->conf->pool_mode == POOL_SESSION)
-		client_pin(client, "pool_mode");
-	client_resume(client);
+	return !server->client->held_count && !needs_settings(server) && !needs_enter(server) &&
+		   !server->needs_discard;
 }
 
 void handover_start(struct server *server, struct client *client)
 {
 	server->state = SERVER_PREPARING;
-	server->client = client;
-	client->server = server;
+	server_link(server, client);
 	server->begun = 0;
 	server->told = false;
+	if (nothing_is_due(server)) {
+		finish(server);
+		return;
+	}
 
-	/* A value that is not plain is sent only where no earlier client can have set the encoding. */
+	/* A value that is not plain is sent only where no earlier client can have set the encoding.
+	 */
 	if (!client->settings->is_plain && server->settings && server->settings != client->settings)
 		server->needs_discard = true;
 	if (needs_enter(server) || needs_discard(server))
-		server->worker->counters.handovers++;
+		server->pool->stats.handovers++;
 	advance(server);
 }
 
 void handover_restore(struct server *server)
 {
 	server->worker->counters.reseals++;
+	list_remove(&server->linked_node);
+	stream_read_on(&server->stream);
 	server->state = SERVER_PREPARING;
 	server->client->state = CLIENT_WAITING;
 	if (server->settings_lost) {
@@ -225,8 +244,9 @@ void handover_clean(struct server *server)
 
 static void surprise(struct server *server, const char *what)
 {
-	log_event(LOG_WARNING, "handover.failed", "step", what, "cluster", server->pool->cluster->name, "tenant",
-		  server->client ? server->client->tenant->slug : NULL, NULL);
+	log_event(LOG_WARNING, "handover.failed", "step", what, "cluster",
+			  server->pool->cluster->name, "tenant",
+			  server->client ? server->client->tenant->slug : NULL, NULL);
 	server_close(server, what);
 }
 
@@ -236,14 +256,13 @@ static bool is_seal(const struct server *server, const struct server_message *me
 	const char *seal = server->client->tenant->seal;
 	size_t len = strlen(seal);
 
-	return message->len == 6 + len && wire_u16(message->body) == 1 && wire_u32(message->body + 2) == len &&
-	       memcmp(message->body + 6, seal, len) == 0;
+	return message->len == 6 + len && wire_u16(message->body) == 1 &&
+		   wire_u32(message->body + 2) == len && memcmp(message->body + 6, seal, len) == 0;
 }
 
 static void step_discarded(struct server *server)
 {
-	tenant_unref(server->tenant);
-	server->tenant = NULL;
+	server_set_tenant(server, NULL);
 	settings_unref(server->settings);
 	server->settings = NULL;
 	server->needs_discard = server->seal_lost = server->settings_lost = false;
@@ -251,8 +270,7 @@ static void step_discarded(struct server *server)
 
 static void step_entered(struct server *server)
 {
-	tenant_unref(server->tenant);
-	server->tenant = tenant_ref(server->client->tenant);
+	server_set_tenant(server, server->client);
 	server->seal_lost = false;
 }
 
@@ -262,19 +280,21 @@ static void step_set(struct server *server)
 	server->settings = settings_ref(server->client->settings);
 }
 
-/* A setting that the server refuses is the client's own mistake: it is told, the backend is as before. */
+/* A setting that the server refuses is the client's own mistake: it is told, the backend is as
+ * before. */
 static void refuse_settings(struct server *server)
 {
 	struct client *client = server->client;
 	uint8_t *body = buf_data(&server->step_error);
 	size_t len = buf_len(&server->step_error);
-	const char *code = wire_error_field(body, len, 'C'), *text = wire_error_field(body, len, 'M'),
-		   *detail = wire_error_field(body, len, 'D');
+	const char *code = wire_error_field(body, len, 'C'),
+			   *text = wire_error_field(body, len, 'M'),
+			   *detail = wire_error_field(body, len, 'D');
 
 	server_on_time(server);
-	client->server = NULL;
-	server->client = NULL;
-	client_fatal_text(client, code ? code : "22023", text ? text : "a setting was refused", detail);
+	server_unlink(server);
+	client_fatal_text(client, code ? code : "22023", text ? text : "a setting was refused",
+					  detail);
 	buf_fini(&server->step_error);
 
 	/* BEGINs may already be under way behind the SETs: their answers are not waited for. */
@@ -288,17 +308,19 @@ static void refuse_settings(struct server *server)
 static void refuse_begin(struct server *server)
 {
 	struct client *client = server->client;
-	const char *code = wire_error_field(buf_data(&server->step_error), buf_len(&server->step_error), 'C');
+	const char *code =
+		wire_error_field(buf_data(&server->step_error), buf_len(&server->step_error), 'C');
 
 	/* A late cancel of this client's own earlier statement: another attempt is all it takes. */
 	if (code && strcmp(code, "57014") == 0) {
 		surprise(server, "BEGIN was cancelled");
 		return;
 	}
-	const char *text = wire_error_field(buf_data(&server->step_error), buf_len(&server->step_error), 'M');
-	client->server = NULL;
-	server->client = NULL;
-	client_fatal_text(client, code ? code : "08006", text ? text : "the transaction could not begin", NULL);
+	const char *text =
+		wire_error_field(buf_data(&server->step_error), buf_len(&server->step_error), 'M');
+	server_unlink(server);
+	client_fatal_text(client, code ? code : "08006",
+					  text ? text : "the transaction could not begin", NULL);
 	server_close(server, "BEGIN failed");
 }
 
@@ -339,7 +361,7 @@ static void step_done(struct server *server, char status)
 		return;
 	if (server->state == SERVER_CLEANING) {
 		server_on_time(server);
-		pool_server_ready(server);
+		server_give_back(server);
 	} else {
 		advance(server);
 	}
@@ -367,7 +389,8 @@ static void on_answer(struct server *server, const struct server_message *messag
 	case 'E':
 		if (step == STEP_DISCARD || step == STEP_ENTER)
 			surprise(server, step == STEP_DISCARD ? "DISCARD ALL failed" : "enter was refused");
-		else if (!buf_append(&server->step_error, message->body, message->len))
+		else if (!buf_len(&server->step_error) &&
+				 !buf_append(&server->step_error, message->body, message->len))
 			server_close(server, "out of memory");
 		break;
 	case 'Z':
@@ -402,7 +425,7 @@ size_t handover_consume(struct server *server, const uint8_t *data, size_t len)
 			on_answer(server, &message);
 		else
 			server_close(server, message.type == 'E' ? "the server ended the connection"
-								 : "a message that nothing was asked for");
+													 : "a message that nothing was asked for");
 	}
 	return used;
 }

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "proxy/client.h"
 #include "proxy/worker.h"
@@ -24,11 +25,25 @@ struct listener {
 	struct event acceptable;
 	int fd;
 	bool paused;
-	char *socket_path; /* of a unix socket, or NULL */
+	int64_t complained_us; /* when it last said that nothing can be accepted */
+	char *socket_path;     /* of a unix socket, or NULL */
 };
 
-/* Connections taken in one turn of the loop, so that a flood of them does not starve those who talk. */
+/* Connections taken in one turn of the loop, so that a flood of them does not starve those who
+ * talk. */
 #define ACCEPT_BATCH 64
+
+#define COMPLAIN_EVERY_US 10000000
+
+static void complain(struct listener *listener, const char *why)
+{
+	int64_t now_us = clock_monotonic_us();
+
+	if (listener->complained_us && now_us - listener->complained_us < COMPLAIN_EVERY_US)
+		return;
+	listener->complained_us = now_us;
+	log_event(LOG_ERROR, "listen.accept", "error", why, NULL);
+}
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
@@ -39,22 +54,25 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		int client = accept4((int)fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
-			client_create(listener->worker, listener->section, client, listener->socket_path != NULL);
+			client_create(listener->worker, listener->section, client,
+						  listener->socket_path != NULL);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
 			return;
-		/* Out of descriptors or memory: the connection stays in the backlog until some are free. */
-		log_event(LOG_ERROR, "listen.accept", "error", strerror(errno), NULL);
+		/* Out of descriptors or memory: the connection stays in the backlog until some are
+		 * free. */
+		complain(listener, strerror(errno));
 		listener->paused = true;
 		event_del(&listener->acceptable);
 		return;
 	}
 }
 
-static bool start(struct worker *worker, const struct conf_listen *section, int fd, char *socket_path)
+static bool start(struct worker *worker, const struct conf_listen *section, int fd,
+				  char *socket_path)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
@@ -68,7 +86,8 @@ static bool start(struct worker *worker, const struct conf_listen *section, int 
 	listener->fd = fd;
 	listener->socket_path = socket_path;
 	list_append(&worker->listeners, &listener->node);
-	event_assign(&listener->acceptable, worker->base, fd, EV_READ | EV_PERSIST, on_acceptable, listener);
+	event_assign(&listener->acceptable, worker->base, fd, EV_READ | EV_PERSIST, on_acceptable,
+				 listener);
 	event_add(&listener->acceptable, NULL);
 	return true;
 }
@@ -79,8 +98,8 @@ static bool fail(const char *where, const char *why)
 	return false;
 }
 
-static bool open_tcp(struct worker *worker, const struct conf_listen *section, const struct addrinfo *address,
-		     const char *name)
+static bool open_tcp(struct worker *worker, const struct conf_listen *section,
+					 const struct addrinfo *address, const char *name)
 {
 	int on = 1;
 	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -88,10 +107,10 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section, c
 	if (fd < 0)
 		return fail(name, strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
 	if (address->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, section->listen_backlog) != 0) {
+	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
+		listen(fd, section->listen_backlog) != 0) {
 		int error = errno;
 
 		close(fd);
@@ -102,7 +121,8 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section, c
 
 static bool open_addresses(struct worker *worker, const struct conf_listen *section, char *name)
 {
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
 	struct addrinfo *found = NULL;
 	char port[16];
 	bool ok = true;
@@ -118,8 +138,8 @@ static bool open_addresses(struct worker *worker, const struct conf_listen *sect
 }
 
 /*
- * A socket file of an earlier run is in the way when nobody answers on it; one that answers belongs to a
- * living process and is left alone.
+ * A socket file of an earlier run is in the way when nobody answers on it; one that answers
+ * belongs to a living process and is left alone.
  */
 static bool clear_stale_socket(const struct sockaddr_un *address)
 {
@@ -137,8 +157,8 @@ static bool clear_stale_socket(const struct sockaddr_un *address)
 static bool open_unix(struct worker *worker, const struct conf_listen *section)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int len = snprintf(address.sun_path, sizeof address.sun_path, "%s/.s.PGSQL.%d", section->unix_socket_dir,
-			   section->listen_port);
+	int len = snprintf(address.sun_path, sizeof address.sun_path, "%s/.s.PGSQL.%d",
+					   section->unix_socket_dir, section->listen_port);
 
 	if (len < 0 || (size_t)len >= sizeof address.sun_path)
 		return fail(section->unix_socket_dir, "the path is too long for a unix socket");
@@ -149,7 +169,7 @@ static bool open_unix(struct worker *worker, const struct conf_listen *section)
 	if (!bound && errno == EADDRINUSE && clear_stale_socket(&address))
 		bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
 	if (!bound || chmod(address.sun_path, (mode_t)section->unix_socket_mode) != 0 ||
-	    listen(fd, section->listen_backlog) != 0) {
+		listen(fd, section->listen_backlog) != 0) {
 		int error = errno;
 
 		close(fd);
@@ -176,8 +196,7 @@ bool listener_open(struct worker *worker, const struct conf_listen *section)
 
 void listener_close_all(struct worker *worker)
 {
-	list_each(node, next, &worker->listeners)
-	{
+	list_each (node, next, &worker->listeners) {
 		struct listener *listener = list_entry(node, struct listener, node);
 
 		list_remove(&listener->node);
@@ -192,8 +211,7 @@ void listener_close_all(struct worker *worker)
 
 void listener_tick(struct worker *worker)
 {
-	list_each(node, next, &worker->listeners)
-	{
+	list_each (node, next, &worker->listeners) {
 		struct listener *listener = list_entry(node, struct listener, node);
 
 		if (listener->paused) {

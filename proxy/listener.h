@@ -11,8 +11,8 @@
 struct worker;
 
 /*
- * Opens every address of a [listen:NAME] section on this worker's loop. False, with the reason logged,
- * when one of them cannot be had.
+ * Opens every address of a [listen:NAME] section on this worker's loop. False, with the reason
+ * logged, when one of them cannot be had.
  */
 bool listener_open(struct worker *worker, const struct conf_listen *section);
 

@@ -1,17 +1,18 @@
 /*
  * What a client gets answered without a backend.
  *
- * A statement that only begins a transaction, or sets its modes, is held: the client is told that the
- * transaction has begun, and a backend is taken when there is something to do in it. The same in the
- * extended protocol, where such a statement is parsed (under a name or none), bound and executed in
- * messages of their own. Everything else asks the pool for a backend, and the message is left to be
- * passed on.
+ * A statement that only begins a transaction, or sets its modes, is held: the client is told
+ * that the transaction has begun, and a backend is taken when there is something to do in it.
+ * The same in the extended protocol, where such a statement is parsed (under a name or none),
+ * bound and executed in messages of their own. Everything else asks the pool for a backend, and
+ * the message is left to be passed on.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/client.h"
 #include "proxy/pool.h"
+#include "proxy/queue.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -28,8 +29,7 @@ struct held_name *local_held_name(struct client *client, const char *name)
 {
 	if (!*name)
 		return client->held_unnamed.text ? &client->held_unnamed : NULL;
-	list_each(node, next, &client->held_names)
-	{
+	list_each (node, next, &client->held_names) {
 		struct held_name *held = list_entry(node, struct held_name, node);
 
 		if (strcmp(held->name, name) == 0)
@@ -54,7 +54,7 @@ void local_forget_name(struct client *client, struct held_name *held)
 
 void local_forget_all(struct client *client)
 {
-	list_each(node, next, &client->held_names)
+	list_each (node, next, &client->held_names)
 		local_forget_name(client, list_entry(node, struct held_name, node));
 	local_forget_name(client, &client->held_unnamed);
 }
@@ -67,7 +67,8 @@ void local_clear_held(struct client *client)
 }
 
 /* Remembers the statement; false when memory is out or there are too many of them. */
-static bool remember(struct client *client, const char *name, const char *text, enum session_begin kind)
+static bool remember(struct client *client, const char *name, const char *text,
+					 enum session_begin kind)
 {
 	struct held_name *held = local_held_name(client, name);
 
@@ -101,7 +102,8 @@ static char local_status(const struct client *client)
 	return client->held_count ? 'T' : 'I';
 }
 
-/* A BEGIN inside a transaction, and a SET TRANSACTION outside of one, are the server's to warn about. */
+/* A BEGIN inside a transaction, and a SET TRANSACTION outside of one, are the server's to warn
+ * about. */
 static bool may_hold(const struct client *client, enum session_begin kind)
 {
 	if (kind == NOT_BEGIN || client->held_count == CLIENT_HELD_MAX)
@@ -130,10 +132,16 @@ static void flush_reply(struct client *client)
 static size_t need_backend(struct client *client)
 {
 	flush_reply(client);
+	list_remove(&client->queue);
+	client->held_portal = NULL;
 	client->state = CLIENT_WAITING;
 	pool_request(client);
 	return 0;
 }
+
+/* Answers wait for their batch's Sync to go out in one write, unless there are very many of
+ * them. */
+#define REPLY_MAX 8192
 
 /* ---- messages; each returns false when the message needs a backend ---- */
 
@@ -142,21 +150,18 @@ static bool local_query(struct client *client, const uint8_t *body, size_t len)
 	const char *text = (const char *)body;
 	enum session_begin kind;
 
-	if (!len || body[len - 1] || memchr(body, 0, len - 1))
+	if (!len || body[len - 1])
 		return false;
 	kind = session_begin(text, len - 1);
-	if (!may_hold(client, kind) || !hold(client, text))
+	if (!may_hold(client, kind) || memchr(body, 0, len - 1) || !hold(client, text))
 		return false;
 
-	struct buf out;
-	buf_init(&out);
-	if (!wire_command_complete(&out, session_begin_tag(kind)) ||
-	    !wire_ready_for_query(&out, local_status(client))) {
-		buf_fini(&out);
+	if (!wire_command_complete(&client->reply, session_begin_tag(kind)) ||
+		!wire_ready_for_query(&client->reply, local_status(client))) {
 		client_fatal(client, REASON_MEMORY, NULL);
 		return true;
 	}
-	client_send_buf(client, &out);
+	flush_reply(client);
 	return true;
 }
 
@@ -182,9 +187,11 @@ static bool local_bind(struct client *client, const uint8_t *body, size_t len)
 	const char *name = portal ? wire_cstr(body, len, &at) : NULL;
 	const struct held_name *held = name ? local_held_name(client, name) : NULL;
 
-	/* No parameter formats, no parameters; result formats say nothing where there is no result. */
-	if (!held || *portal || !may_hold(client, held->kind) || len - at < 6 || wire_u16(body + at) || wire_u16(body + at + 2) ||
-	    len - at != 6 + 2 * (size_t)wire_u16(body + at + 4))
+	/* No parameter formats, no parameters; result formats say nothing where there is no result.
+	 */
+	if (!held || *portal || !may_hold(client, held->kind) || len - at < 6 ||
+		wire_u16(body + at) || wire_u16(body + at + 2) ||
+		len - at != 6 + 2 * (size_t)wire_u16(body + at + 4))
 		return false;
 	client->held_portal = held;
 	return wire_message(&client->reply, '2', "", 0);
@@ -200,7 +207,8 @@ static bool local_describe(struct client *client, const uint8_t *body, size_t le
 	if (body[0] == 'P' && !*name && client->held_portal)
 		return wire_message(&client->reply, 'n', "", 0);
 	if (body[0] == 'S' && local_held_name(client, name))
-		return wire_message(&client->reply, 't', "\0", 2) && wire_message(&client->reply, 'n', "", 0);
+		return wire_message(&client->reply, 't', "\0", 2) &&
+			   wire_message(&client->reply, 'n', "", 0);
 	return false;
 }
 
@@ -209,7 +217,8 @@ static bool local_execute(struct client *client, const uint8_t *body, size_t len
 	const struct held_name *held = client->held_portal;
 
 	/* Only the unnamed portal, whatever the row limit. */
-	if (!held || len != 5 || body[0] || !may_hold(client, held->kind) || !hold(client, held->text))
+	if (!held || len != 5 || body[0] || !may_hold(client, held->kind) ||
+		!hold(client, held->text))
 		return false;
 	client->held_portal = NULL;
 	return wire_command_complete(&client->reply, session_begin_tag(held->kind));
@@ -219,7 +228,8 @@ static bool local_close(struct client *client, const uint8_t *body, size_t len)
 {
 	size_t at = 1;
 	const char *name = wire_cstr(body, len, &at);
-	struct held_name *held = name && at == len && body[0] == 'S' ? local_held_name(client, name) : NULL;
+	struct held_name *held =
+		name && at == len && body[0] == 'S' ? local_held_name(client, name) : NULL;
 
 	if (!held)
 		return false;
@@ -255,24 +265,88 @@ static bool answer(struct client *client, char type, const uint8_t *body, size_t
 		return len == 0 && local_sync(client);
 	case 'H':
 		flush_reply(client);
-		return true;
+		return len == 0;
 	default:
 		return false;
 	}
 }
 
-/* A message of a COPY that the server had given up before all of it was sent; the server ignores those too. */
+static void answered(struct client *client)
+{
+	if (buf_len(&client->reply) > REPLY_MAX)
+		flush_reply(client);
+	client_is_idle(client);
+}
+
+/* A message of a COPY that the server had given up before all of it was sent; the server
+ * ignores those too. */
 static bool is_stray_copy(char type)
 {
 	return type == 'd' || type == 'c' || type == 'f';
 }
 
+/* ---- statements that fail for want of a backend ---- */
+
+void local_give_up(struct client *client, enum reason reason)
+{
+	if (client->state != CLIENT_WAITING || client->server || client->held_count) {
+		client_fatal(client, reason, NULL);
+		return;
+	}
+	queue_leave(client);
+	client->skip = SKIP_STATEMENT;
+	client->skip_reason = reason;
+	client_is_idle(client);
+	client_resume(client);
+}
+
+/* Does the server answer this message with ReadyForQuery by itself? */
+static bool stands_alone(char type)
+{
+	return type == 'Q' || type == 'F';
+}
+
+/* Answers a message that is not carried out, as the server would answer one that fails. */
+static void skip(struct client *client, char type)
+{
+	struct buf *reply = &client->reply;
+	bool ok = true;
+
+	if (client->skip == SKIP_STATEMENT) {
+		ok = wire_error(reply, "ERROR", client->skip_reason, NULL);
+		client->skip = stands_alone(type) ? SKIP_NOTHING : SKIP_TO_SYNC;
+	} else if (type == 'S') {
+		client->skip = SKIP_NOTHING;
+	}
+	if (ok && client->skip == SKIP_NOTHING)
+		ok = wire_ready_for_query(reply, local_status(client));
+	if (!ok)
+		client_fatal(client, REASON_MEMORY, NULL);
+	else
+		flush_reply(client);
+}
+
 /* Longest message that may be answered here: the text, two names and the counts around them. */
 #define LOCAL_MESSAGE_MAX (WIRE_HEADER + SESSION_BEGIN_MAX + 256)
 
+static size_t answer_or_wait(struct client *client, char type, uint64_t total,
+							 const uint8_t *data, size_t len)
+{
+	if (total <= LOCAL_MESSAGE_MAX) {
+		if (len < total)
+			return 0;
+		if (answer(client, type, data + WIRE_HEADER, (size_t)total - WIRE_HEADER)) {
+			if (client->state == CLIENT_IDLE)
+				answered(client);
+			return (size_t)total;
+		}
+	}
+	return need_backend(client);
+}
+
 size_t local_consume(struct client *client, const uint8_t *data, size_t len)
 {
-	if (client->body_left) { /* of a stray copy message */
+	if (client->body_left) { /* of a message that is thrown away */
 		size_t part = len < client->body_left ? len : (size_t)client->body_left;
 
 		client->body_left -= part;
@@ -292,15 +366,12 @@ size_t local_consume(struct client *client, const uint8_t *data, size_t len)
 		client_close(client);
 		return len;
 	}
-	if (is_stray_copy(type)) {
-		client->body_left = total;
-		return local_consume(client, data, len);
-	}
-	if (total <= LOCAL_MESSAGE_MAX) {
-		if (len < total)
-			return 0;
-		if (answer(client, type, data + WIRE_HEADER, (size_t)total - WIRE_HEADER))
-			return (size_t)total;
-	}
-	return need_backend(client);
+	if (client->skip != SKIP_NOTHING)
+		skip(client, type);
+	else if (!is_stray_copy(type))
+		return answer_or_wait(client, type, total, data, len);
+	if (client->state != CLIENT_IDLE)
+		return len;
+	client->body_left = total;
+	return local_consume(client, data, len);
 }

@@ -2,8 +2,9 @@
  * From a client's first byte to its first ReadyForQuery.
  *
  * Source: PostgreSQL documentation, "Frontend/Backend Protocol", sections "Start-up" and "SASL
- * Authentication". What a stranger may learn before it has proved who it is: nothing but that its
- * password does not fit. Unknown, disabled and expired principals go through the same exchange.
+ * Authentication". What a stranger may learn before it has proved who it is: nothing but that
+ * its password does not fit. Unknown, disabled and expired principals go through the same
+ * exchange.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/limits.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
 #include "proxy/server.h"
@@ -32,6 +34,7 @@ struct login {
 	struct directory_lookup *pending;
 	struct scram_server scram;
 	bool ssl_asked, gss_asked, scram_begun, mechanism_read;
+	bool unavailable; /* nobody could say whether there is such a principal */
 };
 
 void login_free(struct client *client)
@@ -60,18 +63,19 @@ static void refuse(struct client *client, enum reason reason, const char *detail
 
 static void choose_next_tenant(struct client *client);
 
-/* The pool is known, the password was right: what is missing is what the server would report. */
+/* The pool is known, the password was right: what is missing is what the server would report.
+ */
 static void ask_for_welcome(struct client *client)
 {
 	struct login *login = client->login;
 
 	client->settings = settings_intern(client->worker->settings, login->startup.settings,
-					   login->startup.setting_count);
+									   login->startup.setting_count);
 	if (!client->settings) {
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
-	const struct params *known = pool_find_welcome(client->pool, client->settings);
+	const struct params *known = welcomes_find(&client->pool->welcomes, client->settings);
 	if (known) {
 		login_welcome(client, known);
 		return;
@@ -84,7 +88,9 @@ static void find_route(struct client *client)
 {
 	struct login *login = client->login;
 	const struct tenant *tenant = client->tenant;
-	const struct conf_cluster *cluster = conf_find_cluster(client->worker->conf, tenant->cluster);
+	const struct conf_cluster *cluster =
+		conf_find_cluster(client->worker->conf, tenant->cluster);
+	enum reason why;
 
 	if (tenant->status != TENANT_ACTIVE) {
 		refuse(client, REASON_INACTIVE, NULL);
@@ -95,24 +101,31 @@ static void find_route(struct client *client)
 		return;
 	}
 	if (!cluster) {
-		log_event(LOG_ERROR, "client.no_cluster", "tenant", tenant->slug, "cluster", tenant->cluster,
-			  NULL);
+		log_event(LOG_ERROR, "client.no_cluster", "tenant", tenant->slug, "cluster",
+				  tenant->cluster, NULL);
 		refuse(client, REASON_BACKEND_DOWN, NULL);
 		return;
 	}
-	if (!login->choice.database_taken && strcmp(login->startup.database, cluster->database) != 0) {
+	if (!login->choice.database_taken &&
+		strcmp(login->startup.database, cluster->database) != 0) {
 		refuse(client, REASON_DATABASE, NULL);
 		return;
 	}
-	client->pool = pool_get(client->worker, cluster);
-	if (!client->pool) {
+	if (!limits_admit(client, &why)) {
+		refuse(client, why, NULL);
+		return;
+	}
+	client->pool = pool_hold(client->worker, cluster);
+	client->pool_tenant = client->pool ? pool_tenant_hold(client->pool, tenant) : NULL;
+	if (!client->pool_tenant) {
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
 	ask_for_welcome(client);
 }
 
-/* Is the tenant within the principal's reach? A later choice has been checked to lie below the first. */
+/* Is the tenant within the principal's reach? A later choice has been checked to lie below the
+ * first. */
 static bool is_in_reach(const struct principal *principal, const struct tenant *tenant)
 {
 	switch (principal->reach) {
@@ -139,7 +152,8 @@ static void tenant_found(struct client *client, const struct tenant *tenant)
 	choose_next_tenant(client);
 }
 
-static void tenant_answered(struct client *client, enum directory_result result, const struct tenant *tenant)
+static void tenant_answered(struct client *client, enum directory_result result,
+							const struct tenant *tenant)
 {
 	switch (result) {
 	case DIRECTORY_FOUND:
@@ -158,7 +172,7 @@ static void tenant_answered(struct client *client, enum directory_result result,
 }
 
 static void on_tenant(void *asker, enum directory_result result, const struct tenant *tenant,
-		      const struct principal *principal)
+					  const struct principal *principal)
 {
 	struct client *client = asker;
 
@@ -172,8 +186,8 @@ static void find_tenant(struct client *client, const char *token)
 {
 	const struct tenant *tenant = NULL;
 	enum directory_result result =
-	    directory_find_tenant(client->worker->directory, token, client->worker->mailbox, on_tenant, client,
-				  &tenant, &client->login->pending);
+		directory_find_tenant(client->worker->directory, token, client->worker->mailbox,
+							  on_tenant, client, &tenant, &client->login->pending);
 
 	tenant_answered(client, result, tenant);
 }
@@ -224,15 +238,26 @@ static bool may_log_in(const struct principal *principal)
 	return principal && !principal->disabled && clock_wall_ms() < principal->valid_until_ms;
 }
 
+/*
+ * Why nobody of that name and password was let in. That the control database is away is said
+ * only after the exchange: before it, the answer would tell strangers which names are known
+ * here.
+ */
+static enum reason why_unknown(const struct client *client)
+{
+	return client->login->unavailable ? REASON_CONTROL_DOWN : REASON_PASSWORD;
+}
+
 static void begin_scram(struct client *client)
 {
-	static const char mechanisms[] = SCRAM_MECHANISM "\0"; /* a list, ended by an empty string */
+	static const char mechanisms[] =
+		SCRAM_MECHANISM "\0"; /* a list, ended by an empty string */
 	struct login *login = client->login;
 	const struct principal *principal = client->principal;
 	struct scram_verifier verifier;
 	struct buf out;
 	bool real = may_log_in(principal) && principal->verifier &&
-		    scram_verifier_parse(principal->verifier, &verifier);
+				scram_verifier_parse(principal->verifier, &verifier);
 
 	if (!real)
 		scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &verifier);
@@ -250,9 +275,10 @@ static void begin_scram(struct client *client)
 	client_send_buf(client, &out);
 }
 
-/* The SASLInitialResponse names the mechanism in front of its data; a SASLResponse is all data. */
-static bool read_sasl(struct login *login, const uint8_t *body, size_t len, const uint8_t **data,
-		      size_t *data_len)
+/* The SASLInitialResponse names the mechanism in front of its data; a SASLResponse is all data.
+ */
+static bool read_sasl(struct login *login, const uint8_t *body, size_t len,
+					  const uint8_t **data, size_t *data_len)
 {
 	size_t at = 0;
 
@@ -296,7 +322,7 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 			authenticated(client, &out);
 		break;
 	case SCRAM_WRONG:
-		refuse(client, REASON_PASSWORD, NULL);
+		refuse(client, why_unknown(client), NULL);
 		break;
 	case SCRAM_INVALID:
 		client_violation(client, "malformed SCRAM message");
@@ -325,7 +351,7 @@ static size_t consume_auth(struct client *client, const uint8_t *data, size_t le
 /* ---- the principal ---- */
 
 static void principal_answered(struct client *client, enum directory_result result,
-			       const struct principal *principal)
+							   const struct principal *principal)
 {
 	switch (result) {
 	case DIRECTORY_FOUND:
@@ -334,8 +360,8 @@ static void principal_answered(struct client *client, enum directory_result resu
 	case DIRECTORY_UNKNOWN:
 		break;
 	case DIRECTORY_UNAVAILABLE:
-		refuse(client, REASON_CONTROL_DOWN, NULL);
-		return;
+		client->login->unavailable = true;
+		break;
 	case DIRECTORY_PENDING:
 		client->state = CLIENT_PRINCIPAL;
 		return;
@@ -345,7 +371,7 @@ static void principal_answered(struct client *client, enum directory_result resu
 		return;
 	}
 	if (!may_log_in(client->principal)) {
-		refuse(client, REASON_PASSWORD, NULL);
+		refuse(client, why_unknown(client), NULL);
 		return;
 	}
 	struct buf out;
@@ -354,7 +380,7 @@ static void principal_answered(struct client *client, enum directory_result resu
 }
 
 static void on_principal(void *asker, enum directory_result result, const struct tenant *tenant,
-			 const struct principal *principal)
+						 const struct principal *principal)
 {
 	struct client *client = asker;
 
@@ -369,25 +395,26 @@ static void find_principal(struct client *client)
 	struct login *login = client->login;
 	const struct startup *startup = &login->startup;
 	struct selector_input input = {.user = startup->user,
-				       .database = startup->database_given ? startup->database : NULL,
-				       .startup = startup->tenant};
+								   .database =
+									   startup->database_given ? startup->database : NULL,
+								   .startup = startup->tenant};
 	const struct principal *principal = NULL;
 
 	if (!selector_choose(client->listen, &input, &login->choice)) {
 		refuse(client, REASON_STARTUP, "the tenant's name is empty or too long");
 		return;
 	}
-	enum directory_result result =
-	    directory_find_principal(client->worker->directory, login->choice.principal,
-				     client->worker->mailbox, on_principal, client, &principal, &login->pending);
+	enum directory_result result = directory_find_principal(
+		client->worker->directory, login->choice.principal, client->worker->mailbox,
+		on_principal, client, &principal, &login->pending);
 	principal_answered(client, result, principal);
 }
 
 /* ---- the startup packet ---- */
 
 /*
- * We speak 3.0. A client that asks for a later minor version or for protocol options is told so and goes
- * on with what there is.
+ * We speak 3.0. A client that asks for a later minor version or for protocol options is told so
+ * and goes on with what there is.
  */
 static bool append_negotiation(const struct startup *startup, struct buf *out)
 {
@@ -396,7 +423,7 @@ static bool append_negotiation(const struct startup *startup, struct buf *out)
 	if ((startup->version & 0xffff) == 0 && !startup->extension_count)
 		return true;
 	if (!wire_begin(out, 'v', &mark) || !buf_append_u32(out, WIRE_VERSION_3_0) ||
-	    !buf_append_u32(out, (uint32_t)startup->extension_count))
+		!buf_append_u32(out, (uint32_t)startup->extension_count))
 		return false;
 	for (size_t i = 0; i < startup->extension_count; i++) {
 		if (!buf_append_cstr(out, startup->extensions[i]))
@@ -416,7 +443,7 @@ static void begin_session(struct client *client)
 		return;
 	}
 	client_send_buf(client, &out);
-	if (client->worker->client_count > (size_t)client->worker->conf->max_client_conn) {
+	if (!limits_may_admit(client->worker)) {
 		refuse(client, REASON_CLIENTS, NULL);
 		return;
 	}
@@ -424,14 +451,15 @@ static void begin_session(struct client *client)
 }
 
 /*
- * Encryption is not offered here yet. Bytes behind the request in the same read were sent before our
- * answer: a client that waits for it sends none, so they are somebody else's (CVE-2021-23222 and its kin).
+ * Encryption is not offered here yet. Bytes behind the request in the same read were sent
+ * before our answer: a client that waits for it sends none, so they are somebody else's
+ * (CVE-2021-23222 and its kin).
  */
 static void refuse_encryption(struct client *client, bool *asked, bool more)
 {
 	if (*asked || more) {
 		client_violation(client, more ? "bytes behind an encryption request"
-					      : "encryption was asked for twice");
+									  : "encryption was asked for twice");
 		return;
 	}
 	*asked = true;
@@ -439,15 +467,15 @@ static void refuse_encryption(struct client *client, bool *asked, bool more)
 	client_send(client, "N", 1);
 }
 
-/* The connection that brings a cancel request serves for nothing else; cancel.c keeps it until it is done. */
+/* The connection that brings a cancel request serves for nothing else; cancel.c keeps it until
+ * it is done. */
 static void take_cancel(struct client *client)
 {
 	struct startup *startup = &client->login->startup;
-	int fd = dup(client->stream.fd);
+	int fd = stream_release(&client->stream);
 
-	if (fd >= 0)
-		cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
-			       startup->cancel_key_len);
+	cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
+				   startup->cancel_key_len);
 	client_close(client);
 }
 
@@ -495,7 +523,8 @@ size_t login_consume(struct client *client, const uint8_t *data, size_t len)
 			return len;
 		}
 	}
-	return client->state == CLIENT_AUTH ? consume_auth(client, data, len) : consume_startup(client, data, len);
+	return client->state == CLIENT_AUTH ? consume_auth(client, data, len)
+										: consume_startup(client, data, len);
 }
 
 /* ---- the end ---- */
@@ -505,7 +534,7 @@ static bool append_backend_key(const struct client *client, struct buf *out)
 	size_t mark;
 
 	return wire_begin(out, 'K', &mark) && buf_append_u32(out, client->pid) &&
-	       buf_append(out, client->secret, sizeof client->secret) && wire_end(out, mark);
+		   buf_append(out, client->secret, sizeof client->secret) && wire_end(out, mark);
 }
 
 void login_welcome(struct client *client, const struct params *params)
@@ -519,15 +548,15 @@ void login_welcome(struct client *client, const struct params *params)
 		name = reported;
 	buf_init(&out);
 	if (!params_append(params, name, &out) || !append_backend_key(client, &out) ||
-	    !wire_ready_for_query(&out, 'I')) {
+		!wire_ready_for_query(&out, 'I')) {
 		buf_fini(&out);
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
 	login_free(client);
-	list_remove(&client->queue);
-	client->state = CLIENT_IDLE;
+	limits_logged_in(client);
+	client_is_idle(client);
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
-		  client->principal->name, NULL);
+			  client->principal->name, NULL);
 	client_send_buf(client, &out);
 }

@@ -48,7 +48,8 @@ bool params_set(struct params *params, const char *name, const char *value)
 {
 	long at = find(params, name);
 
-	if (strlen(name) + strlen(value) > PARAMS_BYTES_MAX || (at < 0 && params->count == PARAMS_MAX))
+	if (strlen(name) + strlen(value) > PARAMS_BYTES_MAX ||
+		(at < 0 && params->count == PARAMS_MAX))
 		return false;
 	char *copy = strdup(value);
 	if (!copy)
@@ -105,8 +106,9 @@ bool params_equal(const struct params *a, const struct params *b)
 bool params_append(const struct params *params, const char *application_name, struct buf *out)
 {
 	for (size_t i = 0; i < params->count; i++) {
-		const char *value = strcmp(params->names[i], "application_name") == 0 ? application_name
-										      : params->values[i];
+		const char *value = strcmp(params->names[i], "application_name") == 0
+								? application_name
+								: params->values[i];
 
 		if (!wire_parameter_status(out, params->names[i], value))
 			return false;

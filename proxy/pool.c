@@ -1,5 +1,7 @@
 #include "proxy/pool.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,20 +12,29 @@
 #include "proxy/client.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 /* Backends that may fail under one client's hands before it is told. */
 #define ATTEMPTS_MAX 3
 
-/* Transactions that a backend does for its own tenant in a row while others wait. */
-#define STREAK_MAX 16
+/*
+ * How long a backend goes on serving its own tenant while others wait for their turn. A change
+ * of hands costs the server about 0.2 ms, so this bounds both the price of changing and the
+ * wait of the others.
+ */
+#define STAY_US 2000
 
 /* Idle backends of a tenant that are looked at for one with the client's settings. */
 #define SETTINGS_SEARCH_MAX 16
 
+/* After how many failures in a row the pause grows no more: 2^3 times server_login_retry. */
+#define BACK_OFF_MAX 3
+
 /* ---- life ---- */
 
-static const struct worker_address *find_address(const struct worker *worker, const struct conf_cluster *cluster)
+static const struct worker_address *find_address(const struct worker *worker,
+												 const struct conf_cluster *cluster)
 {
 	for (size_t i = 0; i < worker->address_count; i++) {
 		if (worker->addresses[i].cluster == cluster)
@@ -32,41 +43,55 @@ static const struct worker_address *find_address(const struct worker *worker, co
 	return NULL;
 }
 
-struct pool *pool_get(struct worker *worker, const struct conf_cluster *cluster)
+static struct pool *create(struct worker *worker, const struct conf_cluster *cluster)
 {
-	list_each(node, next, &worker->pools)
-	{
-		struct pool *pool = list_entry(node, struct pool, node);
-
-		if (pool->cluster == cluster)
-			return pool;
-	}
-
 	struct pool *pool = calloc(1, sizeof *pool);
+
 	if (!pool)
 		return NULL;
 	pool->worker = worker;
 	pool->cluster = cluster;
 	pool->address = find_address(worker, cluster);
+	pool->upstream = upstream_find(worker, pool->address->budget);
+	list_init(&pool->restless);
+	list_init(&pool->hungry);
 	list_init(&pool->servers);
 	list_init(&pool->idle);
 	list_init(&pool->unsealed);
 	list_init(&pool->turns);
-	list_append(&worker->pools, &pool->node);
+	HASH_ADD(hh, worker->pools, cluster, sizeof pool->cluster, pool);
+	if (!pool->hh.tbl) {
+		free(pool);
+		return NULL;
+	}
 	return pool;
 }
 
-static void drop_welcomes(struct pool *pool)
+static void attend(struct pool *pool)
 {
-	struct pool_welcome *welcome, *next;
+	if (list_empty(&pool->restless))
+		list_append(&pool->worker->restless, &pool->restless);
+}
 
-	HASH_ITER(hh, pool->welcomes, welcome, next)
-	{
-		HASH_DEL(pool->welcomes, welcome);
-		params_fini(&welcome->params);
-		free(welcome->key);
-		free(welcome);
-	}
+struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster)
+{
+	struct pool *pool;
+
+	HASH_FIND(hh, worker->pools, &cluster, sizeof cluster, pool);
+	if (!pool)
+		pool = create(worker, cluster);
+	if (!pool)
+		return NULL;
+	pool->client_count++;
+	if (worker->conf->min_pool_size)
+		attend(pool);
+	return pool;
+}
+
+void pool_drop(struct pool *pool)
+{
+	if (--pool->client_count == 0 && !pool->server_count)
+		attend(pool);
 }
 
 void pool_destroy(struct pool *pool)
@@ -77,94 +102,44 @@ void pool_destroy(struct pool *pool)
 		server_close(server, "Bulkhead is shutting down");
 
 	/* Dead servers keep a pointer to their pool until they are reaped, but use it no more. */
-	drop_welcomes(pool);
-	params_fini(&pool->base);
+	welcomes_fini(&pool->welcomes);
 	secret_wipe(&pool->scram, sizeof pool->scram);
-	free(pool->failure);
-	list_remove(&pool->node);
+	upstream_forget(pool);
+	list_remove(&pool->restless);
+	HASH_DEL(pool->worker->pools, pool);
 	free(pool);
-}
-
-/* ---- tenants ---- */
-
-static struct pool_tenant *tenant_get(struct pool *pool, const struct uuid *id)
-{
-	struct pool_tenant *tenant;
-
-	HASH_FIND(hh, pool->tenants, id, sizeof *id, tenant);
-	if (tenant)
-		return tenant;
-	tenant = calloc(1, sizeof *tenant);
-	if (!tenant)
-		return NULL;
-	tenant->id = *id;
-	list_init(&tenant->idle);
-	list_init(&tenant->waiting);
-	list_init(&tenant->turn);
-	HASH_ADD(hh, pool->tenants, id, sizeof tenant->id, tenant);
-	if (!tenant->hh.tbl) {
-		free(tenant);
-		return NULL;
-	}
-	return tenant;
-}
-
-/* A tenant without idle backends and waiting clients costs nothing. */
-static void tenant_put(struct pool *pool, struct pool_tenant *tenant)
-{
-	if (!list_empty(&tenant->idle) || !list_empty(&tenant->waiting))
-		return;
-	list_remove(&tenant->turn);
-	HASH_DEL(pool->tenants, tenant);
-	free(tenant);
-}
-
-static struct pool_tenant *tenant_find(struct pool *pool, const struct uuid *id)
-{
-	struct pool_tenant *tenant;
-
-	HASH_FIND(hh, pool->tenants, id, sizeof *id, tenant);
-	return tenant;
 }
 
 /* ---- idle backends ---- */
 
 static void take_off_idle(struct server *server)
 {
-	struct pool *pool = server->pool;
-
 	list_remove(&server->idle_node);
 	list_remove(&server->tenant_node);
-	if (server->tenant) {
-		struct pool_tenant *tenant = tenant_find(pool, &server->tenant->id);
-
-		if (tenant)
-			tenant_put(pool, tenant);
-	}
+	list_remove(&server->age_node);
 }
 
 static void put_on_idle(struct server *server)
 {
 	struct pool *pool = server->pool;
-	struct pool_tenant *tenant = server->tenant ? tenant_get(pool, &server->tenant->id) : NULL;
 
 	server->state = SERVER_IDLE;
 	server->idle_since_us = clock_monotonic_us();
+	if (!server->usable_us)
+		server->usable_us = server->idle_since_us;
 	list_append(&pool->idle, &server->idle_node);
-	list_prepend(tenant ? &tenant->idle : &pool->unsealed, &server->tenant_node);
+	list_prepend(server->pool_tenant ? &server->pool_tenant->idle : &pool->unsealed,
+				 &server->tenant_node);
+	list_append(&pool->worker->idle, &server->age_node);
 }
 
 /* An idle backend of this client's tenant; one with its settings if that is quickly found. */
-static struct server *find_own(struct pool *pool, const struct client *client)
+static struct server *find_own(const struct client *client)
 {
-	struct pool_tenant *tenant = tenant_find(pool, &client->tenant->id);
 	struct server *first = NULL;
 	int seen = 0;
 
-	if (!tenant)
-		return NULL;
-	list_each(node, next, &tenant->idle)
-	{
+	list_each (node, next, &client->pool_tenant->idle) {
 		struct server *server = list_entry(node, struct server, tenant_node);
 
 		if (server->settings == client->settings && server_is_sealed_to(server, client->tenant))
@@ -177,83 +152,28 @@ static struct server *find_own(struct pool *pool, const struct client *client)
 	return first;
 }
 
-/* ---- waiting ---- */
-
-static void enqueue(struct pool *pool, struct client *client, bool first)
-{
-	struct pool_tenant *tenant = tenant_get(pool, &client->tenant->id);
-
-	if (!tenant) {
-		client_fatal(client, REASON_MEMORY, NULL);
-		return;
-	}
-	if (list_empty(&tenant->waiting))
-		list_append(&pool->turns, &tenant->turn);
-	if (first)
-		list_prepend(&tenant->waiting, &client->tenant_node);
-	else
-		list_append(&tenant->waiting, &client->tenant_node);
-	client->waiting_since_us = clock_monotonic_us();
-	list_append(&pool->worker->waiting, &client->wait_node);
-	pool->waiting++;
-}
-
-void pool_withdraw(struct client *client)
-{
-	if (list_empty(&client->tenant_node))
-		return;
-	struct pool *pool = client->pool;
-	struct pool_tenant *tenant = tenant_find(pool, &client->tenant->id);
-
-	list_remove(&client->tenant_node);
-	list_remove(&client->wait_node);
-	pool->waiting--;
-	if (list_empty(&tenant->waiting))
-		list_remove(&tenant->turn);
-	tenant_put(pool, tenant);
-}
-
-/* Takes the first client of a tenant off its queue. */
-static struct client *first_waiting(struct pool_tenant *tenant)
-{
-	struct client *client = list_first(&tenant->waiting, struct client, tenant_node);
-
-	pool_withdraw(client);
-	return client;
-}
-
-/* The next client in the turn of the tenants, taken off its queue. */
-static struct client *next_waiting(struct pool *pool)
-{
-	struct pool_tenant *tenant = list_first(&pool->turns, struct pool_tenant, turn);
-
-	if (!tenant)
-		return NULL;
-	list_remove(&tenant->turn);
-	list_append(&pool->turns, &tenant->turn);
-	return first_waiting(tenant);
-}
-
 /*
- * Who gets the one backend that is free: its own tenant for a while, since every change of hands costs an
- * exchange with the server, then whoever's turn it is.
+ * Who gets the one backend that is free: its own tenant for a while, since every change of
+ * hands costs an exchange with the server, then whoever's turn it is.
  */
 static struct client *next_for(struct pool *pool, struct server *server)
 {
-	struct pool_tenant *tenant = server->tenant ? tenant_find(pool, &server->tenant->id) : NULL;
+	struct pool_tenant *own = server->pool_tenant;
 
-	if (tenant && !list_empty(&tenant->waiting) && server->streak < STREAK_MAX) {
-		server->streak++;
-		return first_waiting(tenant);
+	if (own && server->idle_since_us - server->turn_began_us < STAY_US) {
+		struct client *client = queue_next_of(own);
+
+		if (client)
+			return client;
 	}
-	server->streak = 0;
-	return next_waiting(pool);
+	server->turn_began_us = server->idle_since_us;
+	return queue_next(pool);
 }
 
 /* The best idle backend for a client whose turn it is. */
 static struct server *best_idle(struct pool *pool, const struct client *client)
 {
-	struct server *server = find_own(pool, client);
+	struct server *server = find_own(client);
 
 	if (!server)
 		server = list_first(&pool->unsealed, struct server, tenant_node);
@@ -268,23 +188,38 @@ static void assign(struct server *server, struct client *client)
 
 /* ---- opening ---- */
 
+static bool is_backing_off(const struct pool *pool)
+{
+	return pool->retry_at_us && clock_monotonic_us() < pool->retry_at_us;
+}
+
 static bool may_open(const struct pool *pool)
 {
 	return !pool->worker->stopping &&
-	       pool->server_count < (size_t)pool->worker->conf->default_pool_size &&
-	       clock_monotonic_us() >= pool->retry_at_us;
+		   pool->server_count < (size_t)pool->worker->conf->default_pool_size &&
+		   !is_backing_off(pool);
+}
+
+/* False when no connection could be begun: for want of a place, or with a failure noted. */
+static bool open_one(struct pool *pool)
+{
+	const char *why = NULL;
+
+	if (!upstream_take(pool))
+		return false;
+	if (server_open(pool, &why))
+		return true;
+	upstream_give(pool->upstream);
+	pool_open_failed(pool, REASON_BACKEND_DOWN, why);
+	return false;
 }
 
 /* Opens as many backends as there are clients that none of those on their way will serve. */
 static void open_for_waiting(struct pool *pool)
 {
-	while (pool->waiting > pool->opening && may_open(pool)) {
-		const char *why = NULL;
-
-		if (!server_open(pool, &why)) {
-			pool_open_failed(pool, REASON_BACKEND_DOWN, why);
+	while (queue_wanted(pool, pool->opening) > pool->opening && may_open(pool)) {
+		if (!open_one(pool))
 			return;
-		}
 	}
 }
 
@@ -292,27 +227,33 @@ static void refuse_waiting(struct pool *pool)
 {
 	struct client *client;
 
-	while ((client = next_waiting(pool)) != NULL)
+	while ((client = queue_next(pool)) != NULL)
 		client_fatal(client, pool->failure_reason, NULL);
+}
+
+/* The next pause: doubled for each failure in a row, up to 2^BACK_OFF_MAX times the first. */
+static void back_off(struct pool *pool)
+{
+	unsigned doublings = pool->failures < BACK_OFF_MAX ? pool->failures : BACK_OFF_MAX;
+	int64_t pause_us = pool->worker->conf->server_login_retry_ms * 1000 << doublings;
+
+	pool->failures++;
+	pool->retry_at_us = clock_monotonic_us() + pause_us;
 }
 
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 {
-	char *failure = strdup(why);
-
-	if (failure) {
-		free(pool->failure);
-		pool->failure = failure;
-	}
+	/* Attempts that were under way together fail together: they count once. */
+	if (!is_backing_off(pool))
+		back_off(pool);
 	pool->failure_reason = reason;
-	pool->retry_at_us = clock_monotonic_us() + pool->worker->conf->server_login_retry_ms * 1000;
 	pool->worker->counters.backends_refused++;
-	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason", reason_code(reason),
-		  "why", why, NULL);
+	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
+			  reason_code(reason), "why", why, NULL);
 	if (pool->server_count == 0)
 		refuse_waiting(pool);
-	else
-		pool_balance(pool);
+	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
+					 another */
 }
 
 /* ---- requests ---- */
@@ -320,13 +261,13 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 /* The backend this client may have at once, or NULL. */
 static struct server *find_idle(struct pool *pool, const struct client *client)
 {
-	struct server *own = find_own(pool, client);
+	struct server *server = find_own(client);
 
-	if (own)
-		return own;
-	if (!list_empty(&pool->unsealed))
-		return list_first(&pool->unsealed, struct server, tenant_node);
-	if (may_open(pool))
+	if (!server)
+		server = list_first(&pool->unsealed, struct server, tenant_node);
+	if (server)
+		return server;
+	if (may_open(pool) && budget_has_room(pool->upstream->budget))
 		return NULL; /* tenants settle on backends of their own */
 	return list_first(&pool->idle, struct server, idle_node);
 }
@@ -334,17 +275,25 @@ static struct server *find_idle(struct pool *pool, const struct client *client)
 static void request(struct client *client, bool again)
 {
 	struct pool *pool = client->pool;
-	struct server *server = find_idle(pool, client);
+	struct server *server =
+		pool_tenant_has_room(client->pool_tenant) ? find_idle(pool, client) : NULL;
 
+	pool->stats.requests++;
 	if (server) {
+		histogram_record(&pool->stats.wait, 0);
 		assign(server, client);
 		return;
 	}
-	if (pool->server_count == 0 && !may_open(pool)) {
-		client_fatal(client, pool->worker->stopping ? REASON_SHUTDOWN : pool->failure_reason, NULL);
+	if (pool->worker->stopping) {
+		client_fatal(client, REASON_SHUTDOWN, NULL);
 		return;
 	}
-	enqueue(pool, client, again);
+	if (pool->server_count == 0 && is_backing_off(pool)) {
+		client_fatal(client, pool->failure_reason, NULL);
+		return;
+	}
+	queue_enter(client, again);
+	attend(pool);
 	open_for_waiting(pool);
 }
 
@@ -355,25 +304,32 @@ void pool_request(struct client *client)
 
 void pool_request_again(struct client *client)
 {
+	client->pool->stats.handover_failures++;
 	if (++client->attempts >= ATTEMPTS_MAX)
 		client_fatal(client, REASON_HANDOVER, NULL);
 	else
 		request(client, true);
 }
 
+/* A backend given to a client may be free again before this returns, and leads back here: once
+ * is enough. */
 void pool_balance(struct pool *pool)
 {
-	while (pool->waiting && !list_empty(&pool->idle) && !pool->worker->stopping) {
+	if (pool->balancing)
+		return;
+	pool->balancing = true;
+	while (!list_empty(&pool->turns) && !list_empty(&pool->idle) && !pool->worker->stopping) {
 		struct server *server = list_first(&pool->idle, struct server, idle_node);
 
 		if (server->idle_node.next == &pool->idle) {
 			assign(server, next_for(pool, server));
 		} else {
-			struct client *client = next_waiting(pool);
+			struct client *client = queue_next(pool);
 
 			assign(best_idle(pool, client), client);
 		}
 	}
+	pool->balancing = false;
 	open_for_waiting(pool);
 }
 
@@ -384,30 +340,34 @@ void pool_server_opened(struct server *server)
 	server->opening = false;
 	pool->opening--;
 	pool->retry_at_us = 0;
+	pool->failures = 0;
+	pool->stats.opened++;
 	pool_server_ready(server);
 }
 
-static bool is_too_old(const struct server *server, int64_t now_us)
+/* Why a backend that has become free is closed all the same, or NULL. */
+static const char *why_not_kept(const struct server *server)
 {
-	int64_t lifetime = server->worker->conf->server_lifetime_ms * 1000;
-
-	return lifetime > 0 && now_us - server->opened_us >= lifetime;
+	if (server->pool->worker->stopping)
+		return "Bulkhead is shutting down";
+	if (server->too_old)
+		return "it is older than server_lifetime";
+	if (upstream_is_wanted(server) &&
+		(list_empty(&server->pool->turns) ||
+		 server->idle_since_us - server->turn_began_us >= STAY_US))
+		return "another pool's clients need its place";
+	return NULL;
 }
 
 void pool_server_ready(struct server *server)
 {
 	struct pool *pool = server->pool;
 
-	if (pool->worker->stopping) {
-		server_close(server, "Bulkhead is shutting down");
-		return;
-	}
 	put_on_idle(server);
-	if (is_too_old(server, server->idle_since_us)) {
-		server_close(server, "it is older than server_lifetime");
-		return;
-	}
-	if (pool->waiting)
+	const char *why = why_not_kept(server);
+	if (why)
+		server_close(server, why);
+	else if (pool->waiting)
 		pool_balance(pool);
 }
 
@@ -417,68 +377,121 @@ void pool_server_gone(struct server *server)
 
 	take_off_idle(server);
 	list_remove(&server->node);
+	list_remove(&server->opened_node);
 	pool->server_count--;
+	pool->stats.closed++;
 	if (server->opening) {
 		server->opening = false;
 		pool->opening--;
 	}
+	if (!pool->client_count || pool->worker->conf->min_pool_size)
+		attend(pool);
 }
 
-void pool_tick(struct pool *pool, int64_t now_us)
-{
-	int64_t limit = pool->worker->conf->server_idle_timeout_ms * 1000;
-	struct server *server;
+/* ---- what time brings ---- */
 
-	while (limit > 0 && (server = list_first(&pool->idle, struct server, idle_node)) != NULL &&
-	       now_us - server->idle_since_us >= limit)
-		server_close(server, "it was idle for server_idle_timeout");
+/* Opens one at a time, and never by taking another pool's place. */
+static void keep_minimum(struct pool *pool)
+{
+	if (pool->client_count && !pool->opening && may_open(pool) &&
+		pool->server_count < (size_t)pool->worker->conf->min_pool_size &&
+		budget_has_room(pool->upstream->budget))
+		open_one(pool);
+}
+
+static bool is_settled(const struct pool *pool)
+{
+	size_t minimum = (size_t)pool->worker->conf->min_pool_size;
+
+	if (minimum > (size_t)pool->worker->conf->default_pool_size)
+		minimum = (size_t)pool->worker->conf->default_pool_size;
+	return !pool->waiting && (!pool->client_count || pool->server_count >= minimum);
+}
+
+void pool_tick(struct pool *pool)
+{
 	if (pool->waiting)
 		pool_balance(pool);
+	keep_minimum(pool);
+	if (!pool->client_count && !pool->server_count)
+		pool_destroy(pool);
+	else if (is_settled(pool))
+		list_remove(&pool->restless);
 }
 
-/* ---- cached parameters ---- */
-
-const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings)
+static bool is_needed(const struct server *server)
 {
-	struct pool_welcome *welcome;
-
-	if (!settings->name_is_clean)
-		return NULL;
-	HASH_FIND(hh, pool->welcomes, settings->bytes, settings->base_len, welcome);
-	return welcome ? &welcome->params : NULL;
+	return server->pool->client_count &&
+		   server->pool->server_count <= (size_t)server->worker->conf->min_pool_size;
 }
 
-void pool_add_welcome(struct pool *pool, const struct settings *settings, const struct params *params)
+static void expire_idle(struct worker *worker, int64_t now_us)
 {
-	if (!settings->name_is_clean || pool_find_welcome(pool, settings))
-		return;
-	if (HASH_COUNT(pool->welcomes) >= POOL_WELCOMES_MAX)
-		drop_welcomes(pool);
+	int64_t limit = worker->conf->server_idle_timeout_ms * 1000;
+	struct server *server;
 
-	struct pool_welcome *welcome = calloc(1, sizeof *welcome);
-	char *key = malloc(settings->base_len + 1);
-	if (!welcome || !key || !params_copy(&welcome->params, params)) {
-		free(welcome);
-		free(key);
-		return;
-	}
-	memcpy(key, settings->bytes, settings->base_len);
-	welcome->key = key;
-	welcome->key_len = settings->base_len;
-	HASH_ADD_KEYPTR(hh, pool->welcomes, welcome->key, welcome->key_len, welcome);
-	if (!welcome->hh.tbl) {
-		params_fini(&welcome->params);
-		free(key);
-		free(welcome);
+	while (limit > 0 && (server = list_first(&worker->idle, struct server, age_node)) != NULL &&
+		   now_us - server->idle_since_us >= limit) {
+		if (is_needed(server)) {
+			server->idle_since_us = now_us;
+			list_remove(&server->age_node);
+			list_append(&worker->idle, &server->age_node);
+		} else {
+			server_close(server, "it was idle for server_idle_timeout");
+		}
 	}
 }
 
-void pool_note_base(struct pool *pool, const struct params *params)
+/* One that is in use is closed when it is free. */
+static void expire_old(struct worker *worker, int64_t now_us)
 {
-	if (params_equal(&pool->base, params))
+	int64_t limit = worker->conf->server_lifetime_ms * 1000;
+	struct server *server;
+
+	while (limit > 0 &&
+		   (server = list_first(&worker->opened, struct server, opened_node)) != NULL &&
+		   now_us - server->opened_us >= limit) {
+		list_remove(&server->opened_node);
+		server->too_old = true;
+		if (server->state == SERVER_IDLE)
+			server_close(server, "it is older than server_lifetime");
+	}
+}
+
+void pool_expire(struct worker *worker, int64_t now_us)
+{
+	expire_idle(worker, now_us);
+	expire_old(worker, now_us);
+}
+
+/* ---- the log ---- */
+
+struct number {
+	char text[24];
+};
+
+static struct number number(uint64_t value)
+{
+	struct number number;
+
+	snprintf(number.text, sizeof number.text, "%" PRIu64, value);
+	return number;
+}
+
+void pool_report(struct pool *pool)
+{
+	const struct pool_stats *stats = &pool->stats;
+
+	if (stats->requests == pool->reported)
 		return;
-	drop_welcomes(pool);
-	params_fini(&pool->base);
-	if (!params_copy(&pool->base, params))
-		params_init(&pool->base);
+	pool->reported = stats->requests;
+	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "clients",
+			  number(pool->client_count).text, "waiting", number(pool->waiting).text,
+			  "backends", number(pool->server_count).text, "requests",
+			  number(stats->requests).text, "handovers", number(stats->handovers).text,
+			  "handover_failures", number(stats->handover_failures).text, "opened",
+			  number(stats->opened).text, "closed", number(stats->closed).text, "wait_p50_us",
+			  number(histogram_quantile(&stats->wait, 0.5)).text, "wait_p99_us",
+			  number(histogram_quantile(&stats->wait, 0.99)).text, "wait_max_us",
+			  number(stats->wait.max_us).text, NULL);
 }

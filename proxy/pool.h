@@ -1,10 +1,14 @@
 /*
- * pool.h: the backends of one route, and who waits for them.
+ * pool.h: the backends of one route, and who gets them.
  *
- * A route is (cluster, database, login). Tenants are a queue discipline on top: a client gets a backend
- * that is already in its tenant's context; else, below default_pool_size, a new one is opened for it;
- * else the least recently used idle backend of another tenant; else it waits in its tenant's queue, and
- * the queues take turns.
+ * A route is (cluster, database, login). Tenants are a queue discipline on top (queue.h): a
+ * client gets a backend that is already in its tenant's context; else, below default_pool_size,
+ * a new one is opened for it; else the least recently used idle backend of another tenant; else
+ * it waits in its tenant's queue, and the queues take turns. Connections to one server share a
+ * budget over all its pools (upstream.h).
+ *
+ * A pool exists while it has clients or backends. Nothing here walks over pools that nothing
+ * happens to: what needs attention at the next tick stands on worker->restless.
  */
 #ifndef PROXY_POOL_H
 #define PROXY_POOL_H
@@ -14,70 +18,66 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "base/histogram.h"
 #include "base/list.h"
-#include "base/uuid.h"
 #include "policy/reason.h"
-#include "proxy/params.h"
+#include "proxy/queue.h"
 #include "proxy/scram.h"
+#include "proxy/welcome.h"
 
 #include <uthash.h>
 
 struct client;
 struct server;
-struct settings;
+struct upstream;
 struct worker;
 struct worker_address;
 
-/* One tenant's part of a pool; exists while it has idle backends or waiting clients. */
-struct pool_tenant {
-	struct uuid id;
-	struct list idle;    /* servers, most recently used first */
-	struct list waiting; /* clients, first come first */
-	struct list turn;    /* pool->turns, while someone waits */
-	UT_hash_handle hh;
+/* Since the pool was made. */
+struct pool_stats {
+	struct histogram wait; /* from asking for a backend to being given one */
+	uint64_t requests, handovers, handover_failures, opened, closed;
 };
-
-/* ParameterStatus of a backend under one set of startup settings, application_name aside. */
-struct pool_welcome {
-	char *key;
-	size_t key_len;
-	struct params params;
-	UT_hash_handle hh;
-};
-
-#define POOL_WELCOMES_MAX 256
 
 struct pool {
 	struct worker *worker;
-	const struct conf_cluster *cluster;
+	const struct conf_cluster *cluster; /* the route, and the key in worker->pools */
 	const struct worker_address *address;
-	struct list node;     /* worker->pools */
+	struct upstream *upstream;
+	UT_hash_handle hh;
+	struct list restless; /* worker->restless */
+	struct list hungry;   /* upstream->hungry */
 	struct list servers;  /* all */
 	struct list idle;     /* least recently used first */
 	struct list unsealed; /* idle and in nobody's context */
-	struct list turns;    /* tenants with waiting clients */
+	struct list turns;    /* tenants with clients that may be served */
 	struct pool_tenant *tenants;
-	struct pool_welcome *welcomes;
-	struct params base;   /* what a fresh backend reports: a change drops the welcomes */
+	struct welcomes welcomes;
 	struct scram_keys scram;
-	size_t server_count, opening, waiting;
-	int64_t retry_at_us;  /* no new connection before this */
-	char *failure;	      /* why the last attempt failed; shown in the log, not to clients */
+	size_t client_count, server_count, opening, waiting;
+	int64_t retry_at_us; /* no new connection before this */
+	unsigned failures;   /* attempts to connect that failed in a row */
 	enum reason failure_reason;
+	bool balancing;
+	struct pool_stats stats;
+	uint64_t reported; /* stats.requests at the last line in the log */
 };
 
-/* The worker's pool for a cluster; made when it is first asked for. NULL when memory is out. */
-struct pool *pool_get(struct worker *worker, const struct conf_cluster *cluster);
+/* The worker's pool for a cluster, with one more client; NULL when memory is out. */
+struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster);
+
+/* One client less. */
+void pool_drop(struct pool *pool);
+
+/* Closes its backends and frees it; its clients are gone. */
 void pool_destroy(struct pool *pool);
 
-/* The client wants a backend: it is being prepared or linked on return, or waits, or has been refused. */
+/* The client wants a backend: it is being prepared or linked on return, or waits, or has been
+ * refused. */
 void pool_request(struct client *client);
 
 /* As pool_request, before all others of its tenant: its backend failed while being prepared. */
 void pool_request_again(struct client *client);
-
-/* The client waits no longer. */
-void pool_withdraw(struct client *client);
 
 /* A new backend has passed its self-check. */
 void pool_server_opened(struct server *server);
@@ -91,17 +91,21 @@ void pool_balance(struct pool *pool);
 /* The backend is gone: takes it off all lists. */
 void pool_server_gone(struct server *server);
 
-/* A connection could not be made: remembers why, and refuses the waiting when there is no backend at all. */
+/* A connection could not be made: waits before the next, and refuses the waiting when there is
+ * no backend. */
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why);
 
-/* Closes what was idle or old for too long; opens for those who wait when a pause is over. */
-void pool_tick(struct pool *pool, int64_t now_us);
+/*
+ * What is due: opens for those who wait and up to min_pool_size, frees the pool when nobody
+ * uses it. Called for pools on worker->restless; takes those off it that are settled.
+ */
+void pool_tick(struct pool *pool);
 
-/* The cached parameters for these settings, or NULL. */
-const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings);
-void pool_add_welcome(struct pool *pool, const struct settings *settings, const struct params *params);
+/* Closes backends that were idle or old for too long, over all pools of the worker. */
+void pool_expire(struct worker *worker, int64_t now_us);
 
-/* A fresh backend reported these. */
-void pool_note_base(struct pool *pool, const struct params *params);
+/* Writes a line with counts and waiting times, when something was asked of it since the last
+ * one. */
+void pool_report(struct pool *pool);
 
 #endif

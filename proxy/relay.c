@@ -1,10 +1,11 @@
 /*
  * Bytes between a client and its backend.
  *
- * Messages are told apart by their headers; bodies are looked at only where something depends on them:
- * command tags and parameters (does the session keep something?), errors (was the context lost?) and
- * ReadyForQuery. Runs of messages go out in one write, straight from the receive buffer. A message that
- * is longer than what has been read passes through piece by piece and is never collected.
+ * Messages are told apart by their headers; bodies are looked at only where something depends
+ * on them: command tags and parameters (does the session keep something?), errors (was the
+ * context lost?) and ReadyForQuery. Runs of messages go out in one write, straight from the
+ * receive buffer. A message that is longer than what has been read passes through piece by
+ * piece and is never collected.
  */
 #include <string.h>
 
@@ -19,12 +20,13 @@
 
 /* ---- from the client ---- */
 
-/* Beyond this many outstanding answers the client is read again only when half of them have come. */
+/* Beyond this many outstanding answers the client is read again only when half of them have
+ * come. */
 #define REPLIES_HIGH (REPLIES_MAX - 16)
 
 /*
- * A Bind or Describe of a statement that only Bulkhead knows, since it begins a transaction: now that
- * there is a backend it is parsed there first. Returns false when memory is out.
+ * A Bind or Describe of a statement that only Bulkhead knows, since it begins a transaction:
+ * now that there is a backend it is parsed there first. Returns false when memory is out.
  */
 static bool inject_held(struct client *client, struct held_name *held)
 {
@@ -33,7 +35,7 @@ static bool inject_held(struct client *client, struct held_name *held)
 
 	buf_init(&out);
 	bool ok = wire_parse(&out, held->name ? held->name : "", held->text) &&
-		  replies_push(&server->replies, REPLY_PARSE | REPLY_OURS);
+			  replies_push(&server->replies, REPLY_PARSE | REPLY_OURS);
 	if (ok) {
 		server_send(server, buf_data(&out), buf_len(&out));
 		if (held->name)
@@ -44,8 +46,10 @@ static bool inject_held(struct client *client, struct held_name *held)
 	return ok;
 }
 
-/* The statement that a Parse, Bind or Describe names, when it is one that only Bulkhead knows. */
-static struct held_name *named_held(struct client *client, char type, const uint8_t *body, size_t len)
+/* The statement that a Parse, Bind or Describe names, when it is one that only Bulkhead knows.
+ */
+static struct held_name *named_held(struct client *client, char type, const uint8_t *body,
+									size_t len)
 {
 	size_t at = type == 'D' || type == 'C' ? 1 : 0;
 	const char *name = wire_cstr(body, len, &at);
@@ -62,32 +66,52 @@ static bool has_held_names(const struct client *client)
 	return client->held_name_count || client->held_unnamed.text;
 }
 
+/* What a client may send once it is logged in, by the message's type. */
+enum { KNOWN = 1, BARE = 2 /* has no body */, NAMING = 4 /* names a statement or a portal */ };
+
+static const uint8_t kinds[256] = {
+	['Q'] = KNOWN, ['P'] = KNOWN | NAMING, ['B'] = KNOWN | NAMING, ['D'] = KNOWN | NAMING,
+	['E'] = KNOWN, ['C'] = KNOWN | NAMING, ['S'] = KNOWN | BARE,   ['H'] = KNOWN | BARE,
+	['F'] = KNOWN, ['d'] = KNOWN,          ['c'] = KNOWN | BARE,   ['f'] = KNOWN,
+	['X'] = KNOWN,
+};
+
+static bool is_naming(uint8_t type)
+{
+	return kinds[type] & NAMING;
+}
+
 /* Bytes of a message that must be there before it may be passed on. */
-static size_t bytes_needed(const struct client *client, char type, uint64_t total)
+static size_t bytes_needed(const struct client *client, uint8_t type, uint64_t total)
 {
 	size_t needed = WIRE_HEADER;
 
+	if (!is_naming(type))
+		return needed;
 	if (type == 'P')
 		needed = WIRE_HEADER + 1;
-	if (has_held_names(client) && strchr("PBDC", type))
+	if (has_held_names(client))
 		needed = WIRE_HEADER + 512;
 	return needed < total ? needed : (size_t)total;
 }
 
 /*
- * What a message of the client's means for the names it uses. `visible` bytes of the body are there.
- * Returns false when memory is out.
+ * What a message of the client's means for the names it uses. `visible` bytes of the body are
+ * there. Returns false when memory is out.
  */
-static bool note_names(struct client *client, char type, const uint8_t *body, size_t visible)
+static bool note_names(struct client *client, uint8_t type, const uint8_t *body, size_t visible)
 {
+	if (client->server->replies.skipping)
+		return true; /* the server does not even look at it */
 	if (type == 'P' && visible && body[0])
 		client_pin(client, "prepared statement");
-	if (type == 'Q' && client->held_unnamed.text)
-		local_forget_name(client, &client->held_unnamed); /* as the server forgets its own */
 	if (!has_held_names(client))
 		return true;
+	if (type == 'Q' && client->held_unnamed.text)
+		local_forget_name(client, &client->held_unnamed); /* as the server forgets its own */
 
-	struct held_name *held = strchr("PBDC", type) ? named_held(client, type, body, visible) : NULL;
+	struct held_name *held =
+		is_naming(type) ? named_held(client, (char)type, body, visible) : NULL;
 	if (!held)
 		return true;
 	if (type == 'B' || type == 'D')
@@ -96,44 +120,20 @@ static bool note_names(struct client *client, char type, const uint8_t *body, si
 	return true;
 }
 
-/* Is it a message that a client may send once it is logged in? */
-static bool is_frontend_message(char type)
+/* Complains about a header that no client may send. */
+static bool is_sound_header(struct client *client, uint8_t type, uint64_t total)
 {
-	switch (type) {
-	case 'Q':
-	case 'P':
-	case 'B':
-	case 'D':
-	case 'E':
-	case 'C':
-	case 'S':
-	case 'H':
-	case 'F':
-	case 'd':
-	case 'c':
-	case 'f':
-	case 'X':
-		return true;
-	default:
-		return false;
-	}
-}
+	uint8_t kind = kinds[type];
 
-static bool is_sound_header(struct client *client, char type, uint64_t total)
-{
-	if (!is_frontend_message(type)) {
+	if (!kind)
 		client_violation(client, "unknown message type");
-		return false;
-	}
-	if (total < WIRE_HEADER) {
+	else if (total < WIRE_HEADER || (kind & BARE && total != WIRE_HEADER))
 		client_violation(client, "message length out of range");
-		return false;
-	}
-	if (total > (uint64_t)client->worker->conf->max_packet_size) {
+	else if (total > (uint64_t)client->worker->conf->max_packet_size)
 		client_fatal(client, REASON_TOO_LARGE, NULL);
-		return false;
-	}
-	return true;
+	else
+		return true;
+	return false;
 }
 
 static void forward(struct client *client, const uint8_t *from, const uint8_t *to)
@@ -146,6 +146,8 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
 	const uint8_t *at = data, *end = data + len, *run = data;
 
+	if (client->server && client->server->hold)
+		return 0; /* a cancel that is under way must not hit the next statement */
 	if (client->body_left) {
 		size_t part = len < client->body_left ? len : (size_t)client->body_left;
 
@@ -153,12 +155,13 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		at += part;
 	}
 	while (end - at >= WIRE_HEADER) {
-		char type = (char)*at;
+		uint8_t type = *at;
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
 
 		if (!is_sound_header(client, type, total))
 			return len;
-		if ((size_t)(end - at) < bytes_needed(client, type, total))
+		size_t visible = total < (uint64_t)(end - at) ? (size_t)total : (size_t)(end - at);
+		if (visible < bytes_needed(client, type, total))
 			break;
 		if (type == 'X') {
 			forward(client, run, at);
@@ -173,34 +176,32 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 			forward(client, run, at);
 			run = at;
 		}
-		if (!note_names(client, type, at + WIRE_HEADER,
-				(size_t)(total < (uint64_t)(end - at) ? total : (uint64_t)(end - at)) -
-				    WIRE_HEADER) ||
-		    !replies_asked(&client->server->replies, type)) {
+		if (!note_names(client, type, at + WIRE_HEADER, visible - WIRE_HEADER) ||
+			!replies_asked(&client->server->replies, (char)type)) {
 			client_fatal(client, REASON_MEMORY, NULL);
 			return len;
 		}
-		if (total > (uint64_t)(end - at)) {
-			client->body_left = total - (uint64_t)(end - at);
-			at = end;
-		} else {
-			at += total;
-		}
+		client->body_left = total - visible;
+		at += visible;
 	}
 	forward(client, run, at);
 
 	if (at > data)
-		relay_settle(client->server); /* it may have been the rest of a COPY that the server had given up */
+		relay_settle(client->server); /* it may have been the rest of a COPY that the server had
+										 given up */
 	return (size_t)(at - data);
 }
 
 /* ---- from the backend ---- */
 
-/* What the walk over one read has found; kept apart so that each message's handler stays small. */
+/* What the walk over one read has found; kept apart so that each message's handler stays small.
+ */
 struct walk {
 	struct server *server;
 	struct client *client;
 	const uint8_t *run; /* first byte not yet forwarded */
+	bool owed;          /* an answer was owed when the present error came */
+	bool disagreed;
 };
 
 static void flush(struct walk *walk, const uint8_t *to)
@@ -220,10 +221,9 @@ static void swallow(struct walk *walk, const uint8_t *message, size_t total)
 static void on_command_complete(struct walk *walk, const uint8_t *body, size_t len)
 {
 	struct client *client = walk->client;
-	size_t at = 0;
-	const char *tag = wire_cstr(body, len, &at);
+	const char *tag = (const char *)body;
 
-	if (!tag)
+	if (!len || body[len - 1])
 		return;
 	if (!client->pinned && session_tag_stays(tag))
 		client_pin(client, tag);
@@ -236,8 +236,9 @@ static void on_command_complete(struct walk *walk, const uint8_t *body, size_t l
 
 /*
  * A parameter that changes while a client has the backend was changed by the client. When
- * application_name falls back to Bulkhead's marker, all settings have been reset, and the context with
- * them: the client is shown its own name, and the context is restored before its next transaction.
+ * application_name falls back to Bulkhead's marker, all settings have been reset, and the
+ * context with them: the client is shown its own name, and the context is restored before its
+ * next transaction.
  */
 static void on_parameter(struct walk *walk, const uint8_t *message, size_t total)
 {
@@ -245,14 +246,14 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 	const char *name, *value;
 	struct buf out;
 
-	if (!server_note_parameter(server, message + WIRE_HEADER, total - WIRE_HEADER, &name, &value)) {
+	if (!server_note_parameter(server, message + WIRE_HEADER, total - WIRE_HEADER, &name,
+							   &value)) {
 		server_close(server, "malformed or oversized ParameterStatus");
 		return;
 	}
 	if (strcmp(name, "application_name") == 0) {
-		server->settings_lost = strcmp(value, SETTINGS_MARKER) == 0;
-		if (server->settings_lost) {
-			server->seal_lost = true;
+		if (strcmp(value, SETTINGS_MARKER) == 0) {
+			server->seal_lost = server->settings_lost = true;
 			swallow(walk, message, total);
 			buf_init(&out);
 			if (wire_parameter_status(&out, name, walk->client->settings->application_name))
@@ -264,27 +265,52 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 	client_pin(walk->client, name);
 }
 
+/* The client gets Bulkhead's own words in place of the server's error. */
+static void say_instead(struct walk *walk, const uint8_t *message, size_t total,
+						enum reason reason)
+{
+	struct buf out;
+
+	buf_init(&out);
+	if (wire_error(&out, "ERROR", reason, NULL)) {
+		swallow(walk, message, total);
+		client_send_buf(walk->client, &out);
+	}
+	buf_fini(&out);
+}
+
 static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 {
 	struct server *server = walk->server;
 	const uint8_t *body = message + WIRE_HEADER;
 	const char *code = wire_error_field(body, total - WIRE_HEADER, 'C');
 	const char *severity = wire_error_field(body, total - WIRE_HEADER, 'V');
-	struct buf out;
 
 	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
 		server->told = true;
-	if (!code || strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) != 0)
+	else if (!walk->owed)
+		walk->disagreed = true;
+	if (!code)
 		return;
-	server->seal_lost = true;
-	walk->client->worker->counters.contexts_lost++;
-	log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
-	buf_init(&out);
-	if (wire_error(&out, "ERROR", REASON_CONTEXT_LOST, NULL)) {
-		swallow(walk, message, total);
-		client_send_buf(walk->client, &out);
+	if (strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) == 0) {
+		server->seal_lost = server->settings_lost = true;
+		walk->client->worker->counters.contexts_lost++;
+		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
+		say_instead(walk, message, total, REASON_CONTEXT_LOST);
+	} else if (server->watch.cancelled && strcmp(code, "57014") == 0) {
+		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
 	}
-	buf_fini(&out);
+}
+
+static bool on_ready(struct server *server, char status)
+{
+	if (status != 'I' && status != 'T' && status != 'E')
+		return false;
+	server->status = status;
+	server->readies++;
+	server->idle_readies += status == 'I';
+	server->watch.cancelled = false;
+	return true;
 }
 
 /* A whole message whose body matters. False when the backend has been closed over it. */
@@ -302,15 +328,16 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 		break;
 	case 'E':
 		on_error(walk, message, total);
+		if (walk->disagreed) {
+			server_close(server, "an error that nothing was asked for");
+			return false;
+		}
 		break;
 	case 'Z':
-		if (len != 1 || !strchr("ITE", message[WIRE_HEADER]) || !message[WIRE_HEADER]) {
+		if (len != 1 || !on_ready(server, (char)message[WIRE_HEADER])) {
 			server_close(server, "malformed ReadyForQuery");
 			return false;
 		}
-		server->status = (char)message[WIRE_HEADER];
-		if (server->status == 'I')
-			walk->client->worker->counters.transactions++;
 		break;
 	default:
 		break;
@@ -318,15 +345,13 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 	return server->state == SERVER_LINKED && walk->client->state == CLIENT_LINKED;
 }
 
-static bool is_looked_at(char type)
-{
-	return type == 'C' || type == 'S' || type == 'E' || type == 'Z';
-}
+/* What a server may send at any time, and of what the body matters, by the message's type. */
+enum { UNASKED = 1, LOOKED_AT = 2 };
 
-static bool is_asynchronous(char type)
-{
-	return type == 'N' || type == 'A' || type == 'S';
-}
+static const uint8_t answers[256] = {
+	['N'] = UNASKED,   ['A'] = UNASKED,   ['S'] = UNASKED | LOOKED_AT, ['D'] = UNASKED,
+	['C'] = LOOKED_AT, ['E'] = LOOKED_AT, ['Z'] = LOOKED_AT,
+};
 
 /* Accounts for one message's header. False when the backend has been closed over it. */
 static bool account(struct walk *walk, const uint8_t *message, uint64_t total, bool *ours)
@@ -338,8 +363,10 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 		server_close(server, "message length out of range");
 		return false;
 	}
-	if (*message == 'D' || is_asynchronous((char)*message))
+	if (answers[*message] & UNASKED)
 		return true;
+	if (*message == 'E')
+		walk->owed = !replies_is_empty(&server->replies);
 	if (!replies_answered(&server->replies, (char)*message, ours)) {
 		server_close(server, "an answer that nothing was asked for");
 		return false;
@@ -349,7 +376,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 
 size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 {
-	struct walk walk = {server, server->client, data};
+	struct walk walk = {.server = server, .client = server->client, .run = data};
 	const uint8_t *at = data, *end = data + len;
 
 	if (server->body_left) {
@@ -362,13 +389,13 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
 		bool whole = total <= (uint64_t)(end - at), ours;
 
-		if (!whole && total <= WIRE_INSPECT_MAX && (is_looked_at((char)*at) || total < 64))
+		if (!whole && total <= WIRE_INSPECT_MAX && ((answers[*at] & LOOKED_AT) || total < 64))
 			break; /* more of it comes with the next read */
 		if (!account(&walk, at, total, &ours))
 			return len;
 		if (ours)
 			swallow(&walk, at, (size_t)total);
-		else if (whole && is_looked_at((char)*at) && !look_at(&walk, at, (size_t)total))
+		else if (whole && (answers[*at] & LOOKED_AT) && !look_at(&walk, at, (size_t)total))
 			return len;
 		if (!whole) {
 			server->body_left = total - (uint64_t)(end - at);

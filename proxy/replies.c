@@ -8,7 +8,7 @@ void replies_init(struct replies *replies)
 	replies->items = replies->inline_items;
 	replies->first = replies->count = 0;
 	replies->size = REPLIES_INLINE;
-	replies->copy_in = replies->batch = false;
+	replies->copying = replies->batch = replies->skipping = replies->lost = false;
 }
 
 void replies_fini(struct replies *replies)
@@ -28,28 +28,21 @@ static uint8_t *at(const struct replies *replies, uint32_t index)
 	return &replies->items[(replies->first + index) & (replies->size - 1)];
 }
 
+/* Takes the first entry off, and marks of ended COPYs behind it: what stands first is always
+ * owed. */
 static void pop(struct replies *replies)
 {
-	replies->first++;
-	replies->count--;
-}
-
-/* The end of a COPY is a mark between answers, not an answer. */
-static void skip_marks(struct replies *replies)
-{
-	while (replies->count && *at(replies, 0) == REPLY_COPY_END)
-		pop(replies);
+	do {
+		replies->first++;
+		replies->count--;
+	} while (replies->count && *at(replies, 0) == REPLY_COPY_END);
 }
 
 bool replies_is_empty(const struct replies *replies)
 {
-	if (replies->batch)
+	if (replies->batch || replies->skipping || replies->lost)
 		return false;
-	for (uint32_t i = 0; i < replies->count; i++) {
-		if (*at(replies, i) != REPLY_COPY_END)
-			return false;
-	}
-	return true;
+	return !replies->count;
 }
 
 static bool grow(struct replies *replies)
@@ -79,42 +72,85 @@ bool replies_push(struct replies *replies, enum reply reply)
 	return true;
 }
 
-enum reply replies_next(struct replies *replies, bool *ours)
+/* What is owed next, without REPLY_OURS, and whether it is ours; REPLY_NONE when nothing is. */
+static inline enum reply next_owed(struct replies *replies, bool *ours)
 {
-	skip_marks(replies);
 	*ours = false;
 	if (!replies->count)
 		return REPLY_NONE;
-	*ours = *at(replies, 0) & REPLY_OURS;
-	return (enum reply)(*at(replies, 0) & ~REPLY_OURS);
+	uint8_t head = *at(replies, 0);
+	*ours = head & REPLY_OURS;
+	return (enum reply)(head & ~REPLY_OURS);
 }
 
-/* An extended statement failed: the server reads on only behind the next Sync. */
+/* An extended statement failed: the server reads on only behind the next Sync, sent or still to
+ * come. */
 static void skip_to_sync(struct replies *replies)
 {
 	while (replies->count && *at(replies, 0) != REPLY_SYNC)
 		pop(replies);
-	replies->copy_in = false;
+	replies->skipping = !replies->count;
+}
+
+/* ---- COPY from the client ---- */
+
+/* What was sent behind the statement that copies, up to the first end of a COPY or the last
+ * entry. */
+static uint32_t copy_region(const struct replies *replies)
+{
+	uint32_t i = 1;
+
+	while (i < replies->count && *at(replies, i) != REPLY_COPY_END)
+		i++;
+	return i;
+}
+
+static bool is_sent(const struct replies *replies, enum reply reply, uint32_t from, uint32_t to)
+{
+	for (uint32_t i = from; i < to; i++) {
+		if (*at(replies, i) == reply)
+			return true;
+	}
+	return false;
 }
 
 /*
- * CopyInResponse to an Execute: Syncs that were sent before the data's end reach the server in copy-in
- * mode, where it ignores them.
+ * The COPY has ended as it should: the server read all that was sent up to its end while it was
+ * copying, and ignores a Sync there. Anything else than a Sync would have failed the COPY.
  */
-static void enter_copy_in(struct replies *replies)
+static bool end_copying(struct replies *replies)
 {
-	uint32_t kept = 1, i = 1;
+	uint32_t end = copy_region(replies);
+	bool had_sync = is_sent(replies, REPLY_SYNC, 1, end);
 
-	while (i < replies->count && *at(replies, i) == REPLY_SYNC)
-		i++;
-	replies->copy_in = i == replies->count;
-	if (replies->copy_in)
-		replies->batch = true;
-	if (i < replies->count && *at(replies, i) == REPLY_COPY_END)
-		i++;
-	for (; i < replies->count; i++)
-		*at(replies, kept++) = *at(replies, i);
-	replies->count = kept;
+	if (end == replies->count)
+		return false; /* ended, and nobody said that it should */
+	for (uint32_t i = 1; i < end; i++) {
+		if (*at(replies, i) != REPLY_SYNC)
+			return false;
+	}
+	uint8_t head = *at(replies, 0);
+	replies->first += end;
+	replies->count -= end;
+	*at(replies, 0) = head;
+	replies->copying = false;
+	if (had_sync && head == REPLY_EXECUTE && !is_sent(replies, REPLY_SYNC, 1, replies->count))
+		replies->batch = true; /* the Sync that closed it did not count */
+	return true;
+}
+
+/*
+ * The COPY has failed, at a place in what was sent that is not to be known. A Sync from before
+ * its end was ignored if it was read before the failure, and is answered if it was read behind
+ * it; in a simple query, the same goes for any message. What the server still owes is then
+ * uncertain for good.
+ */
+static void fail_copying(struct replies *replies, enum reply head)
+{
+	uint32_t end = copy_region(replies);
+
+	replies->copying = false;
+	replies->lost = head == REPLY_QUERY ? end > 1 : is_sent(replies, REPLY_SYNC, 1, end);
 }
 
 static bool expect(struct replies *replies, enum reply wanted, enum reply next)
@@ -127,8 +163,10 @@ static bool expect(struct replies *replies, enum reply wanted, enum reply next)
 
 bool replies_answered(struct replies *replies, char type, bool *ours)
 {
-	enum reply next = replies_next(replies, ours);
+	enum reply next = next_owed(replies, ours);
 
+	if (replies->lost)
+		return true;
 	switch (type) {
 	case '1':
 		return expect(replies, REPLY_PARSE, next);
@@ -145,9 +183,10 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 	case 's':
 		return expect(replies, REPLY_EXECUTE, next);
 	case 'C':
+		if (replies->copying && !end_copying(replies))
+			return false;
+		return next == REPLY_QUERY || expect(replies, REPLY_EXECUTE, next);
 	case 'I':
-		if (next == REPLY_EXECUTE)
-			replies->copy_in = false;
 		return next == REPLY_QUERY || expect(replies, REPLY_EXECUTE, next);
 	case 'D':
 	case 'd':
@@ -155,13 +194,15 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 	case 'H':
 		return next == REPLY_QUERY || next == REPLY_EXECUTE;
 	case 'G':
-		if (next == REPLY_EXECUTE)
-			enter_copy_in(replies);
-		return next == REPLY_QUERY || next == REPLY_EXECUTE;
+		replies->copying = next == REPLY_QUERY || next == REPLY_EXECUTE;
+		return replies->copying;
 	case 'V':
 		return next == REPLY_QUERY;
 	case 'E':
-		if (next != REPLY_QUERY && next != REPLY_NONE)
+		*ours = false; /* what failed may be ours, but the client is owed the error */
+		if (replies->copying)
+			fail_copying(replies, next);
+		if (next != REPLY_QUERY && next != REPLY_NONE && !replies->lost)
 			skip_to_sync(replies);
 		return true;
 	case 'Z':
@@ -174,48 +215,24 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 	}
 }
 
-static bool ask_extended(struct replies *replies, enum reply reply)
-{
-	replies->batch = true;
-	return replies_push(replies, reply);
-}
-
-/* Behind the end of a COPY only a Sync that was sent too early has to be told from one that counts. */
-static bool end_copy(struct replies *replies)
-{
-	if (replies->copy_in) {
-		replies->copy_in = false;
-		return true;
-	}
-	return !replies->count || *at(replies, replies->count - 1) != REPLY_SYNC ||
-	       replies_push(replies, REPLY_COPY_END);
-}
+/* What a client's message leaves owed, by its type; nothing for all others. */
+static const uint8_t owed[256] = {
+	['P'] = REPLY_PARSE,    ['B'] = REPLY_BIND,     ['C'] = REPLY_CLOSE, ['D'] = REPLY_DESCRIBE,
+	['E'] = REPLY_EXECUTE,  ['S'] = REPLY_SYNC,     ['Q'] = REPLY_QUERY, ['F'] = REPLY_QUERY,
+	['c'] = REPLY_COPY_END, ['f'] = REPLY_COPY_END,
+};
 
 bool replies_asked(struct replies *replies, char type)
 {
-	switch (type) {
-	case 'P':
-		return ask_extended(replies, REPLY_PARSE);
-	case 'B':
-		return ask_extended(replies, REPLY_BIND);
-	case 'C':
-		return ask_extended(replies, REPLY_CLOSE);
-	case 'D':
-		return ask_extended(replies, REPLY_DESCRIBE);
-	case 'E':
-		return ask_extended(replies, REPLY_EXECUTE);
-	case 'S':
-		if (replies->copy_in)
-			return true;
-		replies->batch = false;
-		return replies_push(replies, REPLY_SYNC);
-	case 'Q':
-	case 'F':
-		return replies_push(replies, REPLY_QUERY);
-	case 'c':
-	case 'f':
-		return end_copy(replies);
-	default:
+	enum reply reply = (enum reply)owed[(uint8_t)type];
+
+	if (reply == REPLY_NONE || replies->lost || (replies->skipping && reply != REPLY_SYNC))
 		return true;
-	}
+	if (reply == REPLY_SYNC)
+		replies->batch = replies->skipping = false;
+	else if (reply < REPLY_SYNC)
+		replies->batch = true;
+	else if (reply == REPLY_COPY_END && !replies->count)
+		return true; /* of a COPY that the server has given up */
+	return replies_push(replies, reply);
 }

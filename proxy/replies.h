@@ -1,11 +1,13 @@
 /*
  * replies.h: what a backend still owes.
  *
- * Every message that is sent to a backend and will be answered leaves one entry, in order; every answer
- * takes its entry off. Only when nothing is owed and the last ReadyForQuery said "idle" may a backend
- * leave its client. The rules follow the protocol's documentation ("Message Flow", Extended Query and
- * COPY operations): after an error in an extended batch the server skips to the next Sync, whatever lies
- * between; in copy-in mode it ignores Sync.
+ * Every message that is sent to a backend and will be answered leaves one entry, in order;
+ * every answer takes its entry off. Only when nothing is owed and the last ReadyForQuery said
+ * "idle" may a backend leave its client. The rules follow the protocol's documentation
+ * ("Message Flow", Extended Query and COPY operations): after an error in an extended batch the
+ * server skips to the next Sync, whatever lies between; in copy-in mode it ignores Sync.
+ * Whoever sends a Sync into a COPY that then fails makes it unknowable whether that Sync is
+ * answered: the account is `lost` then, and the backend of use to this client only.
  */
 #ifndef PROXY_REPLIES_H
 #define PROXY_REPLIES_H
@@ -22,20 +24,23 @@ enum reply {
 	REPLY_DESCRIBE,
 	REPLY_EXECUTE,
 	REPLY_SYNC,
-	REPLY_QUERY,	 /* Query and FunctionCall: ended by ReadyForQuery */
-	REPLY_COPY_END,	 /* CopyDone or CopyFail of the client; owes nothing itself */
+	REPLY_QUERY,     /* Query and FunctionCall: ended by ReadyForQuery */
+	REPLY_COPY_END,  /* CopyDone or CopyFail of the client; owes nothing itself */
 	REPLY_OURS = 16, /* flag: asked by Bulkhead, the answer is not the client's */
 };
 
 #define REPLIES_INLINE 16
-#define REPLIES_MAX 65536 /* outstanding answers of one client; past that it is not read */
+#define REPLIES_MAX    65536 /* outstanding answers of one client; past that it is not read */
 
 struct replies {
 	uint8_t inline_items[REPLIES_INLINE];
 	uint8_t *items; /* a ring of `size`, a power of two */
 	uint32_t first, count, size;
-	bool copy_in; /* the backend is in copy-in mode of an extended query and ignores Sync */
-	bool batch;   /* extended messages were sent and no Sync behind them */
+	bool copying;  /* the statement at the head is in copy-in mode */
+	bool batch;    /* extended messages were sent and no Sync behind them */
+	bool skipping; /* after an error: the server ignores everything up to the next Sync to come
+					*/
+	bool lost;     /* it cannot be known what is owed; never empty again */
 };
 
 void replies_init(struct replies *replies);
@@ -44,23 +49,22 @@ void replies_fini(struct replies *replies);
 /* Nothing owed any more; memory is given back. */
 void replies_clear(struct replies *replies);
 
-/* True also means that no batch waits for its Sync. */
+/* True also means that no batch waits for its Sync, and that the account is sound. */
 bool replies_is_empty(const struct replies *replies);
 
 /* One more answer owed. False when memory is out or REPLIES_MAX are owed. */
 bool replies_push(struct replies *replies, enum reply reply);
 
-/* What is owed next, without REPLY_OURS, and whether it is ours; REPLY_NONE when nothing is. */
-enum reply replies_next(struct replies *replies, bool *ours);
-
 /*
- * An answer of the backend arrived. Takes off what it answers and returns false when it answers nothing
- * that was asked: the backend and we disagree and must part. *ours says that the answer is Bulkhead's.
- * `type` is the message's type byte; asynchronous messages (A, N, S) are not to be passed.
+ * An answer of the backend arrived. Takes off what it answers and returns false when it answers
+ * nothing that was asked: the backend and we disagree and must part. *ours says that the answer
+ * is Bulkhead's. `type` is the message's type byte; asynchronous messages (A, N, S) are not to
+ * be passed.
  */
 bool replies_answered(struct replies *replies, char type, bool *ours);
 
-/* The client sends a message of this type to the backend: what will be owed for it, if anything. */
+/* The client sends a message of this type to the backend: what will be owed for it, if
+ * anything. */
 bool replies_asked(struct replies *replies, char type);
 
 #endif

@@ -12,8 +12,10 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/farewell.h"
 #include "proxy/pool.h"
 #include "proxy/settings.h"
+#include "proxy/upstream.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -23,6 +25,7 @@ static void on_end(struct server *server)
 {
 	const char *why = errno ? strerror(errno) : "the server closed the connection";
 
+	server->stream.broken = true; /* nothing is left to part from */
 	server_close(server, why);
 }
 
@@ -85,7 +88,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	buf_fini(&server->carry);
 	if (used < len && (len - used > WIRE_INSPECT_MAX ||
-			   !buf_append(&server->carry, scratch + used, len - used))) {
+					   !buf_append(&server->carry, scratch + used, len - used))) {
 		server_close(server, "a message that is too long to be looked at");
 		return;
 	}
@@ -95,7 +98,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
-			   struct server_message *message)
+						   struct server_message *message)
 {
 	if (len < WIRE_HEADER)
 		return 0;
@@ -112,8 +115,8 @@ size_t server_next_message(struct server *server, const uint8_t *data, size_t le
 	return (size_t)total;
 }
 
-bool server_note_parameter(struct server *server, const uint8_t *body, size_t len, const char **name,
-			   const char **value)
+bool server_note_parameter(struct server *server, const uint8_t *body, size_t len,
+						   const char **name, const char **value)
 {
 	size_t at = 0;
 
@@ -140,6 +143,45 @@ void server_send(struct server *server, const void *data, size_t len)
 
 /* ---- life ---- */
 
+static int start_connecting(const struct conf *conf, const struct worker_endpoint *endpoint)
+{
+	int family = endpoint->address.ss_family;
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (family != AF_UNIX)
+		stream_set_tcp_options(fd, conf);
+	if (connect(fd, (const struct sockaddr *)&endpoint->address, endpoint->len) != 0 &&
+		errno != EINPROGRESS) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+static void on_connected(evutil_socket_t fd, short what, void *arg);
+
+/* Begins to connect to the first of the remaining addresses that does not fail at once; else
+ * errno. */
+static bool connect_somewhere(struct server *server)
+{
+	const struct worker_address *address = server->pool->address;
+
+	for (; server->endpoint < address->endpoint_count; server->endpoint++) {
+		int fd = start_connecting(server->worker->conf, &address->endpoints[server->endpoint]);
+
+		if (fd >= 0) {
+			stream_await(&server->stream, server->worker->base, fd, on_connected, server);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* The connection stands or has failed; getsockopt tells which. */
 static void on_connected(evutil_socket_t fd, short what, void *arg)
 {
@@ -153,65 +195,46 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
 		error = errno;
 	if (error) {
-		server_close(server, strerror(error));
+		stream_close(&server->stream);
+		server->endpoint++;
+		if (!connect_somewhere(server))
+			server_close(server, strerror(error));
 		return;
 	}
-	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained, server);
+	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained,
+				server);
 	backend_connected(server);
-}
-
-static void set_options(int fd, int family)
-{
-	int on = 1;
-
-	if (family == AF_UNIX)
-		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-}
-
-static int start_connecting(const struct worker_address *address)
-{
-	int family = address->address.ss_family;
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	set_options(fd, family);
-	if (connect(fd, (const struct sockaddr *)&address->address, address->len) != 0 && errno != EINPROGRESS) {
-		int error = errno;
-
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	return fd;
 }
 
 struct server *server_open(struct pool *pool, const char **why)
 {
 	struct server *server = calloc(1, sizeof *server);
-	int fd = server ? start_connecting(pool->address) : -1;
 
-	if (fd < 0) {
-		*why = server ? strerror(errno) : "out of memory";
-		free(server);
+	if (!server) {
+		*why = "out of memory";
 		return NULL;
 	}
 	server->pool = pool;
 	server->worker = pool->worker;
 	server->state = SERVER_CONNECTING;
 	server->opened_us = clock_monotonic_us();
+	if (!connect_somewhere(server)) {
+		*why = strerror(errno);
+		free(server);
+		return NULL;
+	}
 	replies_init(&server->replies);
 	list_init(&server->idle_node);
 	list_init(&server->tenant_node);
 	list_init(&server->deadline_node);
+	list_init(&server->age_node);
+	list_init(&server->linked_node);
+	list_append(&pool->worker->opened, &server->opened_node);
 	list_append(&pool->servers, &server->node);
 	server->opening = true;
 	pool->server_count++;
 	pool->opening++;
 	server_hurry(server);
-	stream_await(&server->stream, server->worker->base, fd, on_connected, server);
 	return server;
 }
 
@@ -230,24 +253,47 @@ void server_on_time(struct server *server)
 bool server_is_settled(const struct server *server)
 {
 	return server->status == 'I' && !server->body_left && !buf_len(&server->carry) &&
-	       replies_is_empty(&server->replies);
+		   replies_is_empty(&server->replies);
 }
 
 bool server_is_sealed_to(const struct server *server, const struct tenant *tenant)
 {
-	return server->tenant && !server->needs_discard && !server->seal_lost &&
-	       uuid_equal(&server->tenant->id, &tenant->id) &&
-	       strcmp(server->tenant->seal, tenant->seal) == 0;
+	if (!server->tenant || server->needs_discard || server->seal_lost)
+		return false;
+	return server->tenant == tenant || (uuid_equal(&server->tenant->id, &tenant->id) &&
+										strcmp(server->tenant->seal, tenant->seal) == 0);
 }
 
-void server_release(struct server *server)
+void server_link(struct server *server, struct client *client)
+{
+	server->client = client;
+	client->server = server;
+	pool_tenant_took(client->pool_tenant);
+}
+
+void server_unlink(struct server *server)
 {
 	struct client *client = server->client;
 
+	if (!client)
+		return;
+	list_remove(&server->linked_node);
+	stream_read_on(&server->stream); /* a client that did not read may have stopped it */
+	pool_tenant_gave(client->pool_tenant);
 	client->server = NULL;
-	client->state = CLIENT_IDLE;
-	client->attempts = 0;
 	server->client = NULL;
+}
+
+void server_set_tenant(struct server *server, const struct client *client)
+{
+	tenant_unref(server->tenant);
+	pool_tenant_drop(server->pool_tenant);
+	server->tenant = client ? tenant_ref(client->tenant) : NULL;
+	server->pool_tenant = client ? pool_tenant_share(client->pool_tenant) : NULL;
+}
+
+void server_give_back(struct server *server)
+{
 	replies_clear(&server->replies);
 	if (server->seal_lost)
 		server->needs_discard = true;
@@ -257,44 +303,69 @@ void server_release(struct server *server)
 		pool_server_ready(server);
 }
 
+void server_release(struct server *server)
+{
+	struct client *client = server->client;
+
+	server_unlink(server);
+	client_is_idle(client);
+	server_give_back(server);
+}
+
 /* What becomes of the client whose backend is gone. */
 static void tell_client(struct server *server, struct client *client, enum server_state was)
 {
-	client->server = NULL;
-	if (was == SERVER_PREPARING && !client->pinned) {
-		client->worker->counters.handover_failures++;
+	if (was == SERVER_PREPARING && !client->pinned)
 		pool_request_again(client);
-	} else if (server->told) {
+	else if (server->told)
 		client_fatal_told(client);
-	} else {
+	else
 		client_fatal(client, REASON_BACKEND_LOST, NULL);
+}
+
+/*
+ * Says good-bye where there is a server to say it to. A backend that is busy, or whose socket
+ * is full, does not read the Terminate; it finds the end of the stream behind it.
+ */
+static void part(struct server *server, enum server_state was)
+{
+	static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+	struct upstream *upstream = server->pool->upstream;
+
+	if (was != SERVER_CONNECTING && !server->stream.broken)
+		stream_write(&server->stream, terminate, sizeof terminate);
+	if (was == SERVER_CONNECTING || server->stream.broken) {
+		stream_close(&server->stream);
+		upstream_give(upstream);
+		return;
 	}
+	int fd = stream_release(&server->stream);
+	shutdown(fd, SHUT_WR);
+	farewell_start(server->worker, upstream, fd);
 }
 
 void server_close(struct server *server, const char *why)
 {
-	static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
 	struct client *client = server->client;
 	enum server_state was = server->state;
 
 	if (was == SERVER_CLOSED)
 		return;
-	if (was != SERVER_CONNECTING && !server->stream.broken)
-		server_send(server, terminate, sizeof terminate);
+	part(server, was);
 	server->state = SERVER_CLOSED;
-	server->client = NULL;
+	server_unlink(server);
 	log_event(was == SERVER_IDLE ? LOG_DEBUG : LOG_INFO, "backend.closed", "cluster",
-		  server->pool->cluster->name, "why", why, NULL);
+			  server->pool->cluster->name, "why", why, NULL);
 	list_remove(&server->deadline_node);
-	stream_close(&server->stream);
 	if (server->cancels)
 		cancel_forget(server);
 	pool_server_gone(server);
+	server_set_tenant(server, NULL);
 	list_append(&server->worker->dead_servers, &server->node);
 	worker_reap_later(server->worker);
 	if (was == SERVER_CONNECTING || was == SERVER_LOGIN || was == SERVER_CHECK)
 		pool_open_failed(server->pool, backend_failure_reason(server),
-				 backend_failure(server) ? backend_failure(server) : why);
+						 backend_failure(server) ? backend_failure(server) : why);
 	else if (client)
 		tell_client(server, client, was);
 	else
@@ -304,7 +375,6 @@ void server_close(struct server *server, const char *why)
 void server_free(struct server *server)
 {
 	backend_login_free(server);
-	tenant_unref(server->tenant);
 	settings_unref(server->settings);
 	params_fini(&server->params);
 	replies_fini(&server->replies);

@@ -5,8 +5,8 @@
  *	                                     ▲                       │
  *	                                     └── CLEANING, HELD ◄────┘
  *
- * backend.c takes it from CONNECTING to IDLE (authentication and the guard's self-check), handover.c
- * through PREPARING and CLEANING, relay.c carries bytes while LINKED.
+ * backend.c takes it from CONNECTING to IDLE (authentication and the guard's self-check),
+ *handover.c through PREPARING and CLEANING, relay.c carries bytes while LINKED.
  */
 #ifndef PROXY_SERVER_H
 #define PROXY_SERVER_H
@@ -27,6 +27,7 @@
 struct backend_login;
 struct client;
 struct pool;
+struct pool_tenant;
 struct settings;
 struct worker;
 
@@ -40,12 +41,13 @@ struct server_message {
 enum server_state {
 	SERVER_CONNECTING,
 	SERVER_LOGIN,
-	SERVER_CHECK,	  /* the guard's self-check is out */
-	SERVER_IDLE,	  /* in the pool */
-	SERVER_PREPARING, /* being put into the context of its client: not one client byte goes out */
+	SERVER_CHECK,     /* the guard's self-check is out */
+	SERVER_IDLE,      /* in the pool */
+	SERVER_PREPARING, /* being put into the context of its client: not one client byte goes out
+					   */
 	SERVER_LINKED,
-	SERVER_CLEANING,  /* DISCARD ALL behind a client that kept it */
-	SERVER_HELD,	  /* free, but a cancel request may still be on its way to it */
+	SERVER_CLEANING, /* DISCARD ALL behind a client that kept it */
+	SERVER_HELD,     /* free, but a cancel request may still be on its way to it */
 	SERVER_CLOSED,
 };
 
@@ -53,34 +55,54 @@ enum server_state {
 enum handover_step { STEP_DISCARD, STEP_ENTER, STEP_SETTINGS, STEP_BEGIN };
 
 #define HANDOVER_STEPS_MAX 8
-#define CANCEL_KEY_MAX 256
+#define CANCEL_KEY_MAX     256
+
+/* What timeouts.c saw at its last look at a linked backend, and since when it has been so. */
+enum watch_phase { WATCH_NOTHING, WATCH_QUERY, WATCH_IDLE_TRANSACTION };
+
+struct server_watch {
+	uint32_t client_pid; /* for whom it worked, as client->pid */
+	enum watch_phase phase;
+	uint32_t readies, idle_readies;
+	int64_t phase_since_us, transaction_since_us;
+	bool cancelled; /* the statement ran into query_timeout */
+};
 
 struct server {
 	struct pool *pool;
 	struct worker *worker;
 	struct stream stream;
 	enum server_state state;
-	struct list node;	 /* pool->servers */
-	struct list idle_node;	 /* pool->idle, least recently used first */
+	size_t endpoint;         /* of pool->address: where it is connected, or tries to */
+	struct list node;        /* pool->servers */
+	struct list idle_node;   /* pool->idle, least recently used first */
 	struct list tenant_node; /* its tenant's idle list, or pool->unsealed */
 	struct list deadline_node;
+	struct list age_node;    /* worker->idle, while idle */
+	struct list opened_node; /* worker->opened, until it is too old */
+	struct list linked_node; /* worker->linked, while linked */
 	int64_t deadline_since_us, opened_us, idle_since_us;
-
-	int streak; /* clients of one tenant served in a row while others waited; see pool.c */
+	int64_t usable_us;     /* when it first became idle */
+	int64_t turn_began_us; /* when its tenant got it, as far as others waited; see pool.c */
+	bool too_old;
 
 	struct client *client;
-	const struct tenant *tenant;	 /* whose context it is in, or NULL */
+	const struct tenant *tenant;     /* whose context it is in, or NULL */
+	struct pool_tenant *pool_tenant; /* that tenant's part of the pool, or NULL */
 	const struct settings *settings; /* applied, or NULL: as after DISCARD ALL */
-	bool opening;			 /* counted in pool->opening */
-	bool needs_discard;		 /* something may be left of an earlier client */
-	bool seal_lost;			 /* the context was emptied, or may have been */
-	bool settings_lost;		 /* and so were the client's settings */
-	bool told;			 /* it sent a FATAL of its own, which the client has */
+	bool opening;                    /* counted in pool->opening */
+	bool needs_discard;              /* something may be left of an earlier client */
+	bool seal_lost;                  /* the context was emptied, or may have been */
+	bool settings_lost;              /* and so were the client's settings */
+	bool told;                       /* it sent a FATAL of its own, which the client has */
 
-	struct buf carry;     /* an incomplete message that must be seen whole */
-	uint64_t body_left;   /* of a message that is passing through, still to come */
+	struct buf carry;   /* an incomplete message that must be seen whole */
+	uint64_t body_left; /* of a message that is passing through, still to come */
 	struct replies replies;
-	char status;	      /* of the last ReadyForQuery: I, T or E */
+	char status;           /* of the last ReadyForQuery: I, T or E */
+	uint32_t readies;      /* ReadyForQuery messages so far, and those among them that */
+	uint32_t idle_readies; /* said "idle": how timeouts.c knows that something ended */
+	struct server_watch watch;
 
 	struct params params;
 	struct guard_server guard;
@@ -88,21 +110,31 @@ struct server {
 	uint32_t pid;
 	uint8_t cancel_key[CANCEL_KEY_MAX];
 	size_t cancel_key_len;
-	int cancels;	      /* cancel connections that are not done */
+	int cancels; /* cancel connections that are not done */
+	bool hold;   /* one of them is Bulkhead's own: no further statement until it is done */
 
 	enum handover_step steps[HANDOVER_STEPS_MAX]; /* sent, not yet answered */
 	size_t step_count, step_at;
-	bool step_ok;	      /* what the current step must see was seen */
-	size_t begun;	      /* of the client's held statements */
+	bool step_ok; /* what the current step must see was seen */
+	size_t begun; /* of the client's held statements */
 	struct buf step_error;
 };
 
-/* Opens a connection for the pool; NULL with *why when it fails at once. Ends in pool_server_ready or pool_server_gone. */
+/* The backend works for the client from now on, or does so no more. */
+void server_link(struct server *server, struct client *client);
+void server_unlink(struct server *server);
+
+/* It is in this client's tenant's context now, or (NULL) in nobody's. */
+void server_set_tenant(struct server *server, const struct client *client);
+
+/* Opens a connection for the pool, which has taken a place for it in the budget; NULL with *why
+ * when it fails at once. Ends in pool_server_ready or pool_server_gone. */
 struct server *server_open(struct pool *pool, const char **why);
 
 /*
- * Takes the backend out of everything and closes its socket. What becomes of its client is decided by
- * the state: being prepared, it is sent back to the queue; linked, it is told. `why` is for the log.
+ * Takes the backend out of everything and ends its connection; the place in the budget is given
+ * back when the server has closed its end. What becomes of its client is decided by the state:
+ * being prepared, it is sent back to the queue; linked, it is told. `why` is for the log.
  */
 void server_close(struct server *server, const char *why);
 
@@ -110,12 +142,12 @@ void server_close(struct server *server, const char *why);
 void server_free(struct server *server);
 
 /*
- * Takes one whole message off the bytes: returns its size, or 0 when more bytes are needed, or when the
- * message is malformed or longer than WIRE_INSPECT_MAX (the server is closed then). For the states in
- * which every message must be seen whole.
+ * Takes one whole message off the bytes: returns its size, or 0 when more bytes are needed, or
+ * when the message is malformed or longer than WIRE_INSPECT_MAX (the server is closed then).
+ * For the states in which every message must be seen whole.
  */
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
-			   struct server_message *message);
+						   struct server_message *message);
 
 /* Sends bytes. */
 void server_send(struct server *server, const void *data, size_t len);
@@ -124,7 +156,8 @@ void server_send(struct server *server, const void *data, size_t len);
 void server_hurry(struct server *server);
 void server_on_time(struct server *server);
 
-/* Has all been answered, and is no transaction open? Then and only then it may leave its client. */
+/* Has all been answered, and is no transaction open? Then and only then it may leave its
+ * client. */
 bool server_is_settled(const struct server *server);
 
 /* Is it in this tenant's context, with nothing of anyone else's left? */
@@ -155,23 +188,29 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 /* The linked backend is settled: gives it back unless its client keeps it. */
 void relay_settle(struct server *server);
 
+/* A settled backend that has no client any more goes to the pool, at the latest when no cancel
+ * request is on its way to it. */
+void server_give_back(struct server *server);
+
 /* Unlinks a settled backend from its client, which becomes IDLE, and hands it to the pool. */
 void server_release(struct server *server);
 
 /*
- * Records a ParameterStatus body and gives its name and value, which stay in the body. False when it is
- * malformed or out of bounds.
+ * Records a ParameterStatus body and gives its name and value, which stay in the body. False
+ * when it is malformed or out of bounds.
  */
-bool server_note_parameter(struct server *server, const uint8_t *body, size_t len, const char **name,
-			   const char **value);
+bool server_note_parameter(struct server *server, const uint8_t *body, size_t len,
+						   const char **name, const char **value);
 
 /* ---- cancel.c ---- */
 
-/* Asks PostgreSQL to cancel what the backend is doing; the backend stays held until that is done. */
+/* Asks PostgreSQL to cancel what the backend is doing; the backend stays held until that is
+ * done, also under a client that keeps it. */
 void cancel_backend(struct server *server);
 
 /* A CancelRequest came in on `fd`, which is taken over and closed when all is done. */
-void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key, size_t key_len);
+void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key,
+					size_t key_len);
 
 /* The backend is closed: requests for it go on, but hold nothing any more. */
 void cancel_forget(struct server *server);

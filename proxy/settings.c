@@ -6,7 +6,7 @@
 #include "policy/session.h"
 
 #define APPLICATION_NAME "application_name"
-#define NAMEDATALEN 64 /* the server cuts application_name there */
+#define NAMEDATALEN      64 /* the server cuts application_name there */
 
 struct settings_table {
 	struct settings *sets;
@@ -23,8 +23,7 @@ void settings_table_destroy(struct settings_table *table)
 		return;
 	struct settings *set, *next;
 
-	HASH_ITER(hh, table->sets, set, next)
-	{
+	HASH_ITER (hh, table->sets, set, next) {
 		HASH_DEL(table->sets, set);
 		free(set->bytes);
 		free(set);
@@ -45,7 +44,8 @@ static bool append_pair(struct buf *bytes, const char *name, const char *value)
 }
 
 /* Writes all pairs but application_name in order, and returns that one's value. */
-static const char *append_sorted(struct buf *bytes, const struct startup_setting *list, size_t count, bool *ok)
+static const char *append_sorted(struct buf *bytes, const struct startup_setting *list,
+								 size_t count, bool *ok)
 {
 	const struct startup_setting **sorted = calloc(count + 1, sizeof *sorted);
 	const char *application_name = "";
@@ -88,8 +88,8 @@ static void describe(struct settings *set)
 		set->name_is_clean &= *c >= 0x20 && *c < 0x7f;
 }
 
-const struct settings *settings_intern(struct settings_table *table, const struct startup_setting *list,
-				       size_t count)
+const struct settings *settings_intern(struct settings_table *table,
+									   const struct startup_setting *list, size_t count)
 {
 	struct buf bytes;
 	struct settings *set = NULL;
@@ -149,10 +149,13 @@ void settings_unref(const struct settings *settings)
 	free(set);
 }
 
-/* Walks both sorted lists side by side; application_name is the last of each and handled by the caller. */
-static bool append_differences(struct buf *sql, const struct settings *from, const struct settings *to)
+/* Walks both sorted lists side by side; application_name is the last of each and handled by the
+ * caller. */
+static bool append_differences(struct buf *sql, const struct settings *from,
+							   const struct settings *to)
 {
-	const char *old = from ? from->bytes : NULL, *old_end = from ? from->bytes + from->base_len : NULL;
+	const char *old = from ? from->bytes : NULL,
+			   *old_end = from ? from->bytes + from->base_len : NULL;
 	const char *new = to->bytes, *new_end = to->bytes + to->base_len;
 
 	while (old < old_end || new < new_end) {
@@ -173,7 +176,8 @@ static bool append_differences(struct buf *sql, const struct settings *from, con
 	return true;
 }
 
-bool settings_append_change(struct buf *sql, const struct settings *from, const struct settings *to)
+bool settings_append_change(struct buf *sql, const struct settings *from,
+							const struct settings *to)
 {
 	if (!append_differences(sql, from, to))
 		return false;

@@ -1,9 +1,11 @@
 /*
- * settings.h: what a client asked for in its startup packet, kept once for all clients that asked the same.
+ * settings.h: what a client asked for in its startup packet, kept once for all clients that
+ * asked the same.
  *
- * A set is immutable and counted. Two sets are the same when their bytes are the same, so comparing
- * pointers compares sets. application_name is always part of a set (empty when the client sent none):
- * backends carry Bulkhead's marker in its place, and a client must never see that.
+ * A set is immutable and counted. Two sets are the same when their bytes are the same, so
+ * comparing pointers compares sets. application_name is always part of a set (empty when the
+ * client sent none): backends carry Bulkhead's marker in its place, and a client must never see
+ * that.
  */
 #ifndef PROXY_SETTINGS_H
 #define PROXY_SETTINGS_H
@@ -18,8 +20,9 @@
 #include <uthash.h>
 
 /*
- * What application_name holds on a backend while no client's settings are applied. It is in the server's
- * startup packet, so RESET ALL and DISCARD ALL return to it, and the server reports that: see link.c.
+ * What application_name holds on a backend while no client's settings are applied. It is in the
+ * server's startup packet, so RESET ALL and DISCARD ALL return to it, and the server reports
+ * that: see relay.c.
  */
 #define SETTINGS_MARKER "bulkhead: no client"
 
@@ -34,7 +37,7 @@ struct settings {
 	size_t count;
 	const char *application_name;
 	bool name_is_clean; /* application_name is what the server would report of it */
-	bool is_plain;	    /* no value that any encoding or quoting rule could read in two ways */
+	bool is_plain;      /* no value that any encoding or quoting rule could read in two ways */
 	UT_hash_handle hh;
 };
 
@@ -42,15 +45,17 @@ struct settings_table *settings_table_create(void);
 void settings_table_destroy(struct settings_table *table);
 
 /* The set for these settings, with one reference; NULL when memory is out. */
-const struct settings *settings_intern(struct settings_table *table, const struct startup_setting *list,
-				       size_t count);
+const struct settings *settings_intern(struct settings_table *table,
+									   const struct startup_setting *list, size_t count);
 const struct settings *settings_ref(const struct settings *settings);
 void settings_unref(const struct settings *settings); /* NULL is fine */
 
 /*
- * Appends the SQL that leads from one set to another (`from` NULL: nothing applied, the marker shows).
- * What only `from` has is RESET, what differs is SET, byte-exactly. False when memory is out.
+ * Appends the SQL that leads from one set to another (`from` NULL: nothing applied, the marker
+ * shows). What only `from` has is RESET, what differs is SET, byte-exactly. False when memory
+ * is out.
  */
-bool settings_append_change(struct buf *sql, const struct settings *from, const struct settings *to);
+bool settings_append_change(struct buf *sql, const struct settings *from,
+							const struct settings *to);
 
 #endif

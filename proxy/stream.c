@@ -1,7 +1,10 @@
 #include "proxy/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static void break_stream(struct stream *stream)
@@ -14,13 +17,35 @@ static void break_stream(struct stream *stream)
 	event_active(&stream->readable, EV_READ, 0);
 }
 
+/* Being announced takes memory inside libevent: without it the stream would stand still for
+ * ever. */
+static void await_room(struct stream *stream)
+{
+	if (event_add(&stream->writable, NULL) != 0)
+		break_stream(stream);
+}
+
+/*
+ * send and recv without glibc's cancellation points: nobody cancels these threads, and in a
+ * program that has any, each call would take some ninety instructions more for the possibility.
+ */
+static ssize_t send_bytes(int fd, const void *data, size_t len)
+{
+	return syscall(SYS_sendto, fd, data, len, MSG_NOSIGNAL, NULL, 0);
+}
+
+static ssize_t receive_bytes(int fd, void *data, size_t size)
+{
+	return syscall(SYS_recvfrom, fd, data, size, 0, NULL, NULL);
+}
+
 /* Sends until the kernel takes no more; returns the bytes taken. */
 static size_t send_some(struct stream *stream, const uint8_t *data, size_t len)
 {
 	size_t sent = 0;
 
 	while (sent < len) {
-		ssize_t n = send(stream->fd, data + sent, len - sent, MSG_NOSIGNAL);
+		ssize_t n = send_bytes(stream->fd, data + sent, len - sent);
 
 		if (n > 0)
 			sent += (size_t)n;
@@ -46,13 +71,13 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	buf_consume(&stream->out, sent);
 	if (buf_len(&stream->out))
-		event_add(&stream->writable, NULL);
+		await_room(stream);
 	else
 		stream->drained(stream->owner);
 }
 
-void stream_open(struct stream *stream, struct event_base *base, int fd, event_callback_fn on_readable,
-		 void (*drained)(void *owner), void *owner)
+void stream_open(struct stream *stream, struct event_base *base, int fd,
+				 event_callback_fn on_readable, void (*drained)(void *owner), void *owner)
 {
 	stream->fd = fd;
 	stream->broken = stream->reading = false;
@@ -64,35 +89,74 @@ void stream_open(struct stream *stream, struct event_base *base, int fd, event_c
 	stream_read_on(stream);
 }
 
-void stream_await(struct stream *stream, struct event_base *base, int fd, event_callback_fn on_connected,
-		  void *owner)
+void stream_await(struct stream *stream, struct event_base *base, int fd,
+				  event_callback_fn on_connected, void *owner)
 {
 	stream->fd = fd;
 	stream->broken = stream->reading = false;
 	buf_init(&stream->out);
 	event_assign(&stream->readable, base, fd, EV_READ, on_connected, owner);
 	event_assign(&stream->writable, base, fd, EV_WRITE, on_connected, owner);
-	event_add(&stream->writable, NULL);
+	/* Without memory for that, it is found out at once that the connection does not stand. */
+	if (event_add(&stream->writable, NULL) != 0)
+		event_active(&stream->writable, EV_WRITE, 0);
+}
+
+int stream_release(struct stream *stream)
+{
+	int fd = stream->fd;
+
+	if (fd < 0)
+		return -1;
+	event_del(&stream->readable);
+	event_del(&stream->writable);
+	buf_fini(&stream->out);
+	stream->fd = -1;
+	stream->reading = false;
+	stream->broken = true;
+	return fd;
 }
 
 void stream_close(struct stream *stream)
 {
-	if (stream->fd < 0)
+	int fd = stream_release(stream);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+static void set_int(int fd, int level, int name, int64_t value)
+{
+	int word = value < INT32_MAX ? (int)value : INT32_MAX;
+
+	setsockopt(fd, level, name, &word, sizeof word);
+}
+
+/* Whole seconds, as the kernel counts them, and at least one. */
+static int64_t seconds(int64_t ms)
+{
+	return (ms + 999) / 1000;
+}
+
+void stream_set_tcp_options(int fd, const struct conf *conf)
+{
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (conf->tcp_user_timeout_ms)
+		set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, conf->tcp_user_timeout_ms);
+	if (!conf->tcp_keepalive)
 		return;
-	event_del(&stream->readable);
-	event_del(&stream->writable);
-	buf_fini(&stream->out);
-	close(stream->fd);
-	stream->fd = -1;
-	stream->reading = false;
-	stream->broken = true;
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(conf->tcp_keepidle_ms));
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(conf->tcp_keepintvl_ms));
+	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, conf->tcp_keepcnt);
 }
 
 void stream_read_on(struct stream *stream)
 {
 	if (!stream->reading && stream->fd >= 0) {
 		stream->reading = true;
-		event_add(&stream->readable, NULL);
+		if (event_add(&stream->readable, NULL) != 0)
+			break_stream(stream);
 	}
 }
 
@@ -115,7 +179,7 @@ ssize_t stream_read(struct stream *stream, void *data, size_t size)
 	if (stream->broken)
 		return -1;
 	do
-		n = recv(stream->fd, data, size, 0);
+		n = receive_bytes(stream->fd, data, size);
 	while (n < 0 && errno == EINTR);
 	if (n > 0)
 		return n;
@@ -138,11 +202,10 @@ bool stream_write(struct stream *stream, const void *data, size_t len)
 		return false;
 	if (sent == len)
 		return true;
-	if (!stream_is_full(stream))
-		event_add(&stream->writable, NULL);
-	if (!buf_append(&stream->out, (const uint8_t *)data + sent, len - sent)) {
+	bool was_full = stream_is_full(stream);
+	if (!buf_append(&stream->out, (const uint8_t *)data + sent, len - sent))
 		break_stream(stream);
-		return false;
-	}
-	return true;
+	else if (!was_full)
+		await_room(stream);
+	return !stream->broken;
 }

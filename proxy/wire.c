@@ -48,32 +48,33 @@ bool wire_parameter_status(struct buf *out, const char *name, const char *value)
 {
 	size_t mark;
 
-	return wire_begin(out, 'S', &mark) && buf_append_cstr(out, name) && buf_append_cstr(out, value) &&
-	       wire_end(out, mark);
+	return wire_begin(out, 'S', &mark) && buf_append_cstr(out, name) &&
+		   buf_append_cstr(out, value) && wire_end(out, mark);
 }
 
 bool wire_authentication(struct buf *out, uint32_t request, const void *data, size_t len)
 {
 	size_t mark;
 
-	return wire_begin(out, 'R', &mark) && buf_append_u32(out, request) && buf_append(out, data, len) &&
-	       wire_end(out, mark);
+	return wire_begin(out, 'R', &mark) && buf_append_u32(out, request) &&
+		   buf_append(out, data, len) && wire_end(out, mark);
 }
 
 bool wire_parse(struct buf *out, const char *name, const char *sql)
 {
 	size_t mark;
 
-	return wire_begin(out, 'P', &mark) && buf_append_cstr(out, name) && buf_append_cstr(out, sql) &&
-	       buf_append_u16(out, 0) && wire_end(out, mark);
+	return wire_begin(out, 'P', &mark) && buf_append_cstr(out, name) &&
+		   buf_append_cstr(out, sql) && buf_append_u16(out, 0) && wire_end(out, mark);
 }
 
 static bool append_bind(struct buf *out, const char *const values[], size_t count)
 {
 	size_t mark;
 
-	if (!wire_begin(out, 'B', &mark) || !buf_append_cstr(out, "") || !buf_append_cstr(out, "") ||
-	    !buf_append_u16(out, 0) || !buf_append_u16(out, (uint16_t)count))
+	if (!wire_begin(out, 'B', &mark) || !buf_append_cstr(out, "") ||
+		!buf_append_cstr(out, "") || !buf_append_u16(out, 0) ||
+		!buf_append_u16(out, (uint16_t)count))
 		return false;
 	for (size_t i = 0; i < count; i++) {
 		size_t len = strlen(values[i]);
@@ -88,9 +89,9 @@ bool wire_execute(struct buf *out, const char *sql, const char *const values[], 
 {
 	size_t mark;
 
-	return wire_parse(out, "", sql) && append_bind(out, values, count) && wire_begin(out, 'E', &mark) &&
-	       buf_append_cstr(out, "") && buf_append_u32(out, 0) && wire_end(out, mark) &&
-	       wire_message(out, 'S', "", 0);
+	return wire_parse(out, "", sql) && append_bind(out, values, count) &&
+		   wire_begin(out, 'E', &mark) && buf_append_cstr(out, "") && buf_append_u32(out, 0) &&
+		   wire_end(out, mark) && wire_message(out, 'S', "", 0);
 }
 
 static bool append_field(struct buf *out, char field, const char *value)
@@ -98,15 +99,15 @@ static bool append_field(struct buf *out, char field, const char *value)
 	return buf_append_byte(out, (uint8_t)field) && buf_append_cstr(out, value);
 }
 
-bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate, const char *message,
-		     const char *detail)
+bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate,
+					 const char *message, const char *detail)
 {
 	size_t mark;
 
 	return wire_begin(out, 'E', &mark) && append_field(out, 'S', severity) &&
-	       append_field(out, 'V', severity) && append_field(out, 'C', sqlstate) &&
-	       append_field(out, 'M', message) && (!detail || append_field(out, 'D', detail)) &&
-	       buf_append_byte(out, 0) && wire_end(out, mark);
+		   append_field(out, 'V', severity) && append_field(out, 'C', sqlstate) &&
+		   append_field(out, 'M', message) && (!detail || append_field(out, 'D', detail)) &&
+		   buf_append_byte(out, 0) && wire_end(out, mark);
 }
 
 bool wire_error(struct buf *out, const char *severity, enum reason reason, const char *detail)
@@ -115,10 +116,11 @@ bool wire_error(struct buf *out, const char *severity, enum reason reason, const
 	bool ok;
 
 	buf_init(&text);
-	ok = buf_appendf(&text, "reason=%s%s%s", reason_code(reason), detail ? " " : "", detail ? detail : "") &&
-	     buf_append_byte(&text, 0) &&
-	     wire_error_text(out, severity, reason_sqlstate(reason), reason_message(reason),
-			     (const char *)buf_data(&text));
+	ok = buf_appendf(&text, "reason=%s%s%s", reason_code(reason), detail ? " " : "",
+					 detail ? detail : "") &&
+		 buf_append_byte(&text, 0) &&
+		 wire_error_text(out, severity, reason_sqlstate(reason), reason_message(reason),
+						 (const char *)buf_data(&text));
 	buf_fini(&text);
 	return ok;
 }

@@ -1,10 +1,10 @@
 /*
  * wire.h: messages of the PostgreSQL wire protocol, version 3.0.
  *
- * Source: PostgreSQL documentation, chapter "Frontend/Backend Protocol", sections "Message Formats" and
- * "Error and Notice Message Fields". A message is a type byte, a length word that counts itself and the
- * body, and the body. All builders append one whole message to a buffer and return false, with nothing
- * appended that matters, when memory is out.
+ * Source: PostgreSQL documentation, chapter "Frontend/Backend Protocol", sections "Message
+ * Formats" and "Error and Notice Message Fields". A message is a type byte, a length word that
+ * counts itself and the body, and the body. All builders append one whole message to a buffer
+ * and return false, with nothing appended that matters, when memory is out.
  */
 #ifndef PROXY_WIRE_H
 #define PROXY_WIRE_H
@@ -16,12 +16,19 @@
 #include "base/buf.h"
 #include "policy/reason.h"
 
-#define WIRE_HEADER 5	       /* type byte and length word */
+#define WIRE_HEADER      5     /* type byte and length word */
 #define WIRE_INSPECT_MAX 32768 /* bytes of a message whose body must be seen whole */
 #define WIRE_VERSION_3_0 0x30000u
 
 /* Authentication requests. */
-enum { AUTH_OK = 0, AUTH_CLEARTEXT = 3, AUTH_MD5 = 5, AUTH_SASL = 10, AUTH_SASL_CONTINUE = 11, AUTH_SASL_FINAL = 12 };
+enum {
+	AUTH_OK = 0,
+	AUTH_CLEARTEXT = 3,
+	AUTH_MD5 = 5,
+	AUTH_SASL = 10,
+	AUTH_SASL_CONTINUE = 11,
+	AUTH_SASL_FINAL = 12
+};
 
 static inline uint32_t wire_u32(const uint8_t *at)
 {
@@ -34,8 +41,9 @@ static inline uint16_t wire_u16(const uint8_t *at)
 }
 
 /*
- * Begins a message and remembers where its length belongs; wire_end fills it in. Between the two the
- * body is appended with buf_append_*. A type of 0 makes a message without a type byte (startup).
+ * Begins a message and remembers where its length belongs; wire_end fills it in. Between the
+ * two the body is appended with buf_append_*. A type of 0 makes a message without a type byte
+ * (startup).
  */
 bool wire_begin(struct buf *out, char type, size_t *mark);
 bool wire_end(struct buf *out, size_t mark);
@@ -59,16 +67,17 @@ bool wire_execute(struct buf *out, const char *sql, const char *const values[], 
 bool wire_error(struct buf *out, const char *severity, enum reason reason, const char *detail);
 
 /* ErrorResponse with a message of its own. */
-bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate, const char *message,
-		     const char *detail);
+bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate,
+					 const char *message, const char *detail);
 
 /*
- * The value of one field of an ErrorResponse or NoticeResponse body, or NULL when it is missing or not
- * ended by a NUL inside the body. ErrorResponses without a SQLSTATE happen.
+ * The value of one field of an ErrorResponse or NoticeResponse body, or NULL when it is missing
+ * or not ended by a NUL inside the body. ErrorResponses without a SQLSTATE happen.
  */
 const char *wire_error_field(const uint8_t *body, size_t len, char field);
 
-/* A NUL-terminated string that starts at body[*at] and ends inside the body; moves *at behind it. */
+/* A NUL-terminated string that starts at body[*at] and ends inside the body; moves *at behind
+ * it. */
 const char *wire_cstr(const uint8_t *body, size_t len, size_t *at);
 
 #endif

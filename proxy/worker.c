@@ -5,38 +5,43 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
-
-#define TICK_US 100000
-#define LINGER_US 2000000 /* how long a client that was told to go may take to read it */
+#include "proxy/timeouts.h"
+#include "proxy/upstream.h"
 
 /* ---- addresses ---- */
 
-static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out, const char **why)
+static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out,
+						 const char **why)
 {
-	struct sockaddr_un *address = (struct sockaddr_un *)&out->address;
-	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d", cluster->host,
-			   cluster->port);
+	struct sockaddr_un *address = (struct sockaddr_un *)&out->endpoints[0].address;
+	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d",
+					   cluster->host, cluster->port);
 
 	if (len < 0 || (size_t)len >= sizeof address->sun_path) {
 		*why = "the path is too long for a unix socket";
 		return false;
 	}
 	address->sun_family = AF_UNIX;
-	out->len = sizeof *address;
+	out->endpoints[0].len = sizeof *address;
+	out->endpoint_count = 1;
 	return true;
 }
 
-bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out, const char **why)
+bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out,
+					const char **why)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
@@ -52,8 +57,13 @@ bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *o
 		*why = gai_strerror(error);
 		return false;
 	}
-	memcpy(&out->address, found->ai_addr, found->ai_addrlen);
-	out->len = found->ai_addrlen;
+	for (struct addrinfo *at = found; at && out->endpoint_count < WORKER_ENDPOINTS_MAX;
+		 at = at->ai_next) {
+		struct worker_endpoint *endpoint = &out->endpoints[out->endpoint_count++];
+
+		memcpy(&endpoint->address, at->ai_addr, at->ai_addrlen);
+		endpoint->len = at->ai_addrlen;
+	}
 	freeaddrinfo(found);
 	return true;
 }
@@ -73,10 +83,10 @@ static void on_reap(evutil_socket_t fd, short what, void *arg)
 	struct worker *worker = arg;
 
 	(void)fd, (void)what;
-	list_each(node, next, &worker->dead_clients)
+	list_each (node, next, &worker->dead_clients)
 		client_free(list_entry(node, struct client, node));
 	list_init(&worker->dead_clients);
-	list_each(node, next, &worker->dead_servers)
+	list_each (node, next, &worker->dead_servers)
 		server_free(list_entry(node, struct server, node));
 	list_init(&worker->dead_servers);
 }
@@ -86,87 +96,103 @@ void worker_reap_later(struct worker *worker)
 	event_active(&worker->reap, EV_TIMEOUT, 0);
 }
 
-/*
- * All limits of one kind are equal, so each list is in order of its deadlines. The first is taken again
- * and again, since ending one client can change the list behind a saved next pointer.
- */
-static void expire_logins(struct worker *worker, int64_t now)
+static void on_feed(evutil_socket_t fd, short what, void *arg)
 {
-	int64_t limit = worker->conf->client_login_timeout_ms * 1000;
-	struct client *client;
+	struct worker *worker = arg;
 
-	while (limit > 0 && (client = list_first(&worker->logins, struct client, queue)) != NULL &&
-	       now - client->queue_since_us >= limit)
-		client_fatal(client, REASON_LOGIN_TIMEOUT, NULL);
+	(void)fd, (void)what;
+	for (size_t i = 0; i < worker->upstream_count && !worker->stopping; i++)
+		upstream_feed(&worker->upstreams[i]);
 }
 
-static void expire_leaving(struct worker *worker, int64_t now)
+void worker_feed_later(struct worker *worker)
 {
-	struct client *client;
-
-	while ((client = list_first(&worker->leaving, struct client, queue)) != NULL &&
-	       now - client->queue_since_us >= LINGER_US)
-		client_close(client);
+	event_active(&worker->feed, EV_TIMEOUT, 0);
 }
 
-static void expire_waiting(struct worker *worker, int64_t now)
+static void report(struct worker *worker, int64_t now_us)
 {
-	int64_t limit = worker->conf->query_wait_timeout_ms * 1000;
-	struct client *client;
+	int64_t period_us = worker->conf->stats_period_ms * 1000;
+	struct pool *pool, *next;
 
-	while (limit > 0 && (client = list_first(&worker->waiting, struct client, wait_node)) != NULL &&
-	       now - client->waiting_since_us >= limit)
-		client_fatal(client, REASON_WAIT_TIMEOUT, NULL);
-}
-
-static void expire_servers(struct worker *worker, int64_t now)
-{
-	int64_t limit = worker->conf->server_connect_timeout_ms * 1000;
-	struct server *server;
-
-	while ((server = list_first(&worker->deadlines, struct server, deadline_node)) != NULL &&
-	       now - server->deadline_since_us >= limit)
-		server_close(server, "it took longer than server_connect_timeout");
+	if (!period_us || now_us - worker->reported_us < period_us)
+		return;
+	worker->reported_us = now_us;
+	HASH_ITER (hh, worker->pools, pool, next)
+		pool_report(pool);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
-	int64_t now = clock_monotonic_us();
+	int64_t now_us = clock_monotonic_us();
+	uint64_t ticks;
 
-	(void)fd, (void)what;
-	expire_logins(worker, now);
-	expire_leaving(worker, now);
-	expire_waiting(worker, now);
-	expire_servers(worker, now);
-	list_each(node, next, &worker->pools)
-		pool_tick(list_entry(node, struct pool, node), now);
-	cancel_tick(worker, now);
+	(void)what;
+	if (read((int)fd, &ticks, sizeof ticks) < 0)
+		return;
+	timeouts_tick(worker, now_us);
+	pool_expire(worker, now_us);
+	list_each (node, next, &worker->restless)
+		pool_tick(list_entry(node, struct pool, restless));
+	cancel_tick(worker, now_us);
+	farewell_tick(worker, now_us);
 	listener_tick(worker);
+	report(worker, now_us);
 }
 
 /* ---- life ---- */
 
 static void init_lists(struct worker *worker)
 {
-	struct list *lists[] = {&worker->listeners, &worker->pools,   &worker->cancels,
-				&worker->clients,   &worker->logins,  &worker->leaving,
-				&worker->waiting,   &worker->deadlines, &worker->dead_clients,
-				&worker->dead_servers};
+	struct list *lists[] = {
+		&worker->restless,   &worker->idle,      &worker->opened,       &worker->linked,
+		&worker->linked_end, &worker->listeners, &worker->cancels,      &worker->farewells,
+		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
+		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
 }
 
+/*
+ * The tick is a descriptor and not a timer of libevent's, and the base keeps no time and takes
+ * no lock: with timers, every turn of the loop would ask the clock twice and reckon how long to
+ * sleep.
+ */
+static bool start_tick(struct worker *worker)
+{
+	const struct timespec interval = {.tv_nsec = TICK_US * 1000};
+	const struct itimerspec tick = {interval, interval};
+
+	worker->tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (worker->tick_fd < 0 || timerfd_settime(worker->tick_fd, 0, &tick, NULL) != 0)
+		return false;
+	event_assign(&worker->tick, worker->base, worker->tick_fd, EV_READ | EV_PERSIST, on_tick,
+				 worker);
+	return event_add(&worker->tick, NULL) == 0;
+}
+
+static struct event_base *create_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
+													EVENT_BASE_FLAG_NO_CACHE_TIME) == 0)
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 static bool start_events(struct worker *worker)
 {
-	struct timeval tick = {.tv_usec = TICK_US};
-
-	event_assign(&worker->mailbox_event, worker->base, mailbox_fd(worker->mailbox), EV_READ | EV_PERSIST,
-		     on_mailbox, worker);
-	event_assign(&worker->tick, worker->base, -1, EV_PERSIST, on_tick, worker);
+	event_assign(&worker->mailbox_event, worker->base, mailbox_fd(worker->mailbox),
+				 EV_READ | EV_PERSIST, on_mailbox, worker);
 	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
-	return event_add(&worker->mailbox_event, NULL) == 0 && event_add(&worker->tick, &tick) == 0;
+	event_assign(&worker->feed, worker->base, -1, 0, on_feed, worker);
+	return event_add(&worker->mailbox_event, NULL) == 0 && start_tick(worker);
 }
 
 struct worker *worker_create(const struct worker_setup *setup)
@@ -182,11 +208,14 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->address_count = setup->address_count;
 	init_lists(worker);
 	secret_random(worker->mock_secret, sizeof worker->mock_secret);
-	worker->base = event_base_new();
+	worker->tick_fd = -1;
+	worker->base = create_base();
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
 	worker->settings = settings_table_create();
-	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings && start_events(worker);
+	worker->reported_us = clock_monotonic_us();
+	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
+			  upstreams_create(worker) && start_events(worker);
 	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
@@ -201,17 +230,25 @@ void worker_run(struct worker *worker)
 	event_base_dispatch(worker->base);
 }
 
+static void destroy_pools(struct worker *worker)
+{
+	struct pool *pool, *next;
+
+	HASH_ITER (hh, worker->pools, pool, next)
+		pool_destroy(pool);
+}
+
 void worker_stop(struct worker *worker)
 {
 	if (worker->stopping)
 		return;
 	worker->stopping = true;
 	listener_close_all(worker);
-	list_each(node, next, &worker->clients)
+	list_each (node, next, &worker->clients)
 		client_fatal(list_entry(node, struct client, node), REASON_SHUTDOWN, NULL);
-	list_each(node, next, &worker->pools)
-		pool_destroy(list_entry(node, struct pool, node));
+	destroy_pools(worker);
 	cancel_stop(worker);
+	farewell_stop(worker);
 
 	/* What the kernel has not taken of the last words by now is not waited for. */
 	event_base_loopexit(worker->base, NULL);
@@ -222,11 +259,11 @@ void worker_destroy(struct worker *worker)
 	if (!worker)
 		return;
 	listener_close_all(worker);
-	list_each(node, next, &worker->clients)
+	list_each (node, next, &worker->clients)
 		client_close(list_entry(node, struct client, node));
-	list_each(node, next, &worker->pools)
-		pool_destroy(list_entry(node, struct pool, node));
+	destroy_pools(worker);
 	cancel_stop(worker);
+	farewell_stop(worker);
 	if (worker->mailbox)
 		mailbox_drain(worker->mailbox);
 	on_reap(-1, 0, worker);
@@ -234,11 +271,15 @@ void worker_destroy(struct worker *worker)
 		event_del(&worker->mailbox_event);
 		event_del(&worker->tick);
 		event_del(&worker->reap);
+		event_del(&worker->feed);
 		event_base_free(worker->base);
 	}
+	if (worker->tick_fd >= 0)
+		close(worker->tick_fd);
 	mailbox_destroy(worker->mailbox);
 	settings_table_destroy(worker->settings);
 	free(worker->scratch);
+	free(worker->upstreams);
 	secret_wipe(worker->mock_secret, sizeof worker->mock_secret);
 	free(worker);
 }

@@ -1,11 +1,13 @@
 /*
  * worker.h: one data thread: its event loop, and all that lives on it.
  *
- * Clients, backends, pools and settings belong to exactly one worker and are touched by its thread alone.
- * What workers share (configuration, key ring, directory) is read-only or does its own locking.
+ * Clients, backends, pools and settings belong to exactly one worker and are touched by its
+ * thread alone. What workers share (configuration, key ring, directory) is read-only or does
+ * its own locking.
  *
- * Clients and backends are never freed while one of their callbacks may still be on the stack: closing
- * takes them out of everything at once and leaves the memory to the end of the loop's turn.
+ * Clients and backends are never freed while one of their callbacks may still be on the stack:
+ * closing takes them out of everything at once and leaves the memory to the end of the loop's
+ * turn.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -22,20 +24,30 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "proxy/limits.h"
 #include "router/directory.h"
 
+struct budget;
 struct client;
+struct pool;
 struct settings_table;
+struct upstream;
 
 /* Bytes read from a socket at once, and room for what was left of the read before. */
 #define WORKER_READ_SIZE 65536
-#define WORKER_SCRATCH (2 * WORKER_READ_SIZE)
+#define WORKER_SCRATCH   (2 * WORKER_READ_SIZE)
 
-/* A cluster's address, resolved before the workers start. */
+#define WORKER_ENDPOINTS_MAX 8
+
+/* A cluster's addresses, resolved before the workers start. */
 struct worker_address {
 	const struct conf_cluster *cluster;
-	struct sockaddr_storage address;
-	socklen_t len;
+	struct worker_endpoint {
+		struct sockaddr_storage address;
+		socklen_t len;
+	} endpoints[WORKER_ENDPOINTS_MAX]; /* what its name stands for, in the order to try them */
+	size_t endpoint_count;
+	struct budget *budget; /* shared by all addresses that are the same server */
 };
 
 /* What a worker is given. All of it outlives the worker. */
@@ -48,8 +60,8 @@ struct worker_setup {
 };
 
 struct worker_counters {
-	uint64_t clients, logins_refused, transactions, handovers, handover_failures, reseals, contexts_lost,
-	    backends_opened, backends_refused, cancels;
+	uint64_t clients, logins_refused, reseals, contexts_lost, backends_opened, backends_refused,
+		cancels;
 };
 
 struct worker {
@@ -61,20 +73,34 @@ struct worker {
 
 	struct event_base *base;
 	struct mailbox *mailbox;
-	struct event mailbox_event, tick, reap;
+	struct event mailbox_event, tick, reap, feed;
+	int tick_fd;
 	uint8_t *scratch;
 	uint8_t mock_secret[32];
 	struct settings_table *settings;
 
-	struct list listeners, pools, cancels;
-	struct list clients;	 /* all */
-	struct list logins;	 /* not yet welcome, oldest first */
-	struct list leaving;	 /* told to go, oldest first */
-	struct list waiting;	 /* for a backend, oldest first */
-	struct list deadlines;	 /* backends that must finish a step, oldest first */
+	struct upstream *upstreams;
+	size_t upstream_count;
+
+	struct pool *pools;     /* uthash by cluster */
+	struct list restless;   /* pools that need a look at the next tick */
+	struct list idle;       /* backends of all pools, longest idle first */
+	struct list opened;     /* backends of all pools that are not too old, oldest first */
+	struct list linked;     /* backends that work for a client */
+	struct list linked_end; /* marks its end while timeouts.c walks over it */
+	struct list listeners, cancels, farewells;
+	struct list clients;      /* all */
+	struct list logins;       /* not yet welcome, oldest first */
+	struct list idle_clients; /* logged in and silent, longest first; when there is a limit */
+	struct list leaving;      /* told to go, oldest first */
+	size_t leaving_count;
+	struct list waiting;   /* for a backend, oldest first */
+	struct list deadlines; /* backends that must finish a step, oldest first */
 	struct list dead_clients, dead_servers;
-	struct client *by_pid;	 /* uthash over the pids of our cancel keys */
+	struct client *by_pid; /* uthash over the pids of our cancel keys */
 	size_t client_count;
+	struct limits limits;
+	int64_t reported_us; /* when the pools last wrote their lines */
 	bool stopping;
 	struct worker_counters counters;
 };
@@ -90,7 +116,11 @@ void worker_stop(struct worker *worker);
 void worker_destroy(struct worker *worker);
 
 /* Resolves the host of a cluster (blocking). False with the reason in *why. */
-bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out, const char **why);
+bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out,
+					const char **why);
+
+/* Pools that stand in line for a place of a budget are looked at when this turn is over. */
+void worker_feed_later(struct worker *worker);
 
 /* Asks for worker->reap to run when this turn is over. */
 void worker_reap_later(struct worker *worker);

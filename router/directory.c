@@ -12,7 +12,7 @@
 #include <uthash.h>
 
 #define KINDS          2
-#define UNKNOWN_TTL_US 1000000 /* how long "there is none" is believed */
+#define UNKNOWN_TTL_US 1000000 /* how long "there is none" is believed of a tenant */
 #define STALE_RETRY_US 1000000 /* how long an old answer serves before the next try */
 
 /* What an answer is about; at most one is set, and each is one counted reference. */
@@ -396,6 +396,16 @@ static enum directory_result serve_stale(struct cache *cache, const char *token,
 	return DIRECTORY_FOUND;
 }
 
+/*
+ * A principal's name is asked for by strangers: were the answer "there is none" forgotten
+ * sooner than another, the time of the next answer would tell which names exist.
+ */
+static int64_t unknown_ttl_us(const struct directory *directory,
+							  const struct directory_question *question)
+{
+	return question->kind == DIRECTORY_PRINCIPAL ? directory->ttl_us : UNKNOWN_TTL_US;
+}
+
 /* Takes in the source's answer, and turns it into what the askers are told. The caller holds
  * the lock. */
 static enum directory_result take_answer(struct directory *directory,
@@ -411,7 +421,7 @@ static enum directory_result take_answer(struct directory *directory,
 					directory->cache_size);
 		break;
 	case DIRECTORY_UNKNOWN:
-		cache_store(cache, question->token, *subject, now + UNKNOWN_TTL_US,
+		cache_store(cache, question->token, *subject, now + unknown_ttl_us(directory, question),
 					directory->cache_size);
 		break;
 	case DIRECTORY_UNAVAILABLE:

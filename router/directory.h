@@ -42,6 +42,7 @@ struct tenant {
 	char *seal;    /* as guard_seal gives it */
 	enum tenant_strategy strategy;
 	enum tenant_status status;
+	unsigned pool_weight; /* its clients' share when tenants wait for backends; at least 1 */
 	int64_t version;
 };
 
@@ -140,7 +141,8 @@ void directory_abandon(struct directory_lookup *lookup);
 
 /*
  * The source's answer, on the control thread. On FOUND it hands over one reference of the
- * tenant or principal. UNAVAILABLE is never cached; UNKNOWN is, for a second.
+ * tenant or principal. UNAVAILABLE is never cached; UNKNOWN is: of a tenant for a second, of a
+ * principal for ttl_ms, as long as any other answer.
  */
 void directory_resolved(struct directory_question *question, enum directory_result result,
 						const struct tenant *tenant, const struct principal *principal);

@@ -18,8 +18,14 @@ test-deps:
 test-unit: $(UNIT_TESTS)
 	@set -e; for t in $(UNIT_TESTS); do $$t; done
 
-test-integration: $(PROGRAM)
-	PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q tests/integration $(wildcard tests/attacks) -p no:cacheprovider $(PYTEST_ARGS)
+FAILMALLOC := $(BUILD)/tests/failmalloc.so
+$(FAILMALLOC): tests/faults/failmalloc.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $<
+
+test-integration: $(PROGRAM) $(FAILMALLOC)
+	PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q tests/integration $(wildcard tests/attacks) -p no:cacheprovider $(PYTEST_ARGS)
 
 # Fuzz targets: tests/fuzz/fuzz_NAME.c with the sources it needs, seeded from tests/fuzz/corpus/NAME.
 # `make test-fuzz FUZZ_ARGS=-max_total_time=600` looks for longer; what it finds stays in the build folder.
@@ -48,3 +54,9 @@ test-fuzz: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 			$(BUILD)/fuzz/found/$$name tests/fuzz/corpus/$$name >$(BUILD)/fuzz/$$name.log 2>&1 || \
 			{ cat $(BUILD)/fuzz/$$name.log; exit 1; }; \
 	done
+
+# The two commands of README on a Debian 12 that has nothing but git and make; needs root, and some minutes.
+.PHONY: fresh-machine
+fresh-machine:
+	@deploy/install-packages fresh-machine
+	@tests/fresh-machine $(ARGS)

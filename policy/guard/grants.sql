@@ -2,7 +2,20 @@
 
 REVOKE ALL ON SCHEMA bulkhead FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA bulkhead FROM PUBLIC;
-REVOKE ALL ON ALL ROUTINES IN SCHEMA bulkhead FROM PUBLIC, bulkhead_app;
+
+-- A pool's login of an earlier installation, which nobody may know any more, must not keep the key to the seal.
+DO $take$
+DECLARE
+	held record;
+BEGIN
+	FOR held IN SELECT p.oid::regprocedure AS routine, a.grantee
+	              FROM pg_proc AS p, LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
+	             WHERE p.pronamespace = 'bulkhead'::regnamespace AND a.grantee <> p.proowner LOOP
+		EXECUTE format('REVOKE ALL ON ROUTINE %s FROM %s', held.routine,
+		               CASE held.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(held.grantee)) END);
+	END LOOP;
+END
+$take$;
 
 GRANT USAGE ON SCHEMA bulkhead TO PUBLIC;
 

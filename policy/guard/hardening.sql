@@ -5,6 +5,10 @@
 RESET ROLE;
 SET LOCAL search_path = pg_catalog, pg_temp;
 
+-- What the self-check reads, whatever is taken from PUBLIC, now or by an earlier installation.
+GRANT SELECT ON pg_settings TO bulkhead_guard;
+GRANT EXECUTE ON FUNCTION pg_show_all_settings() TO bulkhead_guard;
+
 -- Functions of pg_catalog by LIKE patterns of name(argument types), as oid::regprocedure writes them. Writing all
 -- 3,000 of them takes long, so the name is compared first.
 CREATE OR REPLACE FUNCTION pg_temp.functions_like(patterns text[]) RETURNS SETOF regprocedure
@@ -73,3 +77,25 @@ BEGIN
 	END LOOP;
 END
 $take_relations$;
+
+-- All functions of the extensions of such names. They lie in the schema that the extension was put into, and its
+-- views need them, for which the caller's privileges count.
+CREATE OR REPLACE FUNCTION pg_temp.take_extensions(patterns text[], keeper regrole) RETURNS void
+	LANGUAGE plpgsql
+AS $take_extensions$
+DECLARE
+	target regprocedure;
+BEGIN
+	FOR target IN SELECT p.oid FROM pg_extension AS e
+	               JOIN pg_depend AS d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+	               JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+	               WHERE e.extname LIKE ANY (patterns) AND has_function_privilege('public', p.oid, 'EXECUTE') LOOP
+		EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', target, keeper);
+		EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', target);
+		IF has_function_privilege('public', target, 'EXECUTE') THEN
+			RAISE EXCEPTION 'hardening: PUBLIC may still execute %', target
+				USING HINT = 'Only its owner or a superuser can take that away.';
+		END IF;
+	END LOOP;
+END
+$take_extensions$;

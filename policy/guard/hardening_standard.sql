@@ -9,6 +9,7 @@ SELECT pg_temp.take_relations(
 	ARRAY['pg\_stat\_activity', 'pg\_stat\_progress\_%', 'pg\_stat\_ssl', 'pg\_stat\_gssapi',
 	      'pg\_stat\_replication', 'pg\_stat\_statements%'],
 	ARRAY['pg_read_all_stats']);
+SELECT pg_temp.take_extensions(ARRAY['pg\_stat\_%'], 'pg_read_all_stats');
 
 -- Ending other sessions of the same login.
 SELECT pg_temp.take_functions(

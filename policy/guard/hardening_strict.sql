@@ -37,6 +37,9 @@ SELECT pg_temp.take_relations(
 	ARRAY['pg\_stat\_%', 'pg\_statio\_%', 'pg\_locks', 'pg\_prepared\_xacts', 'pg\_prepared\_statements'],
 	ARRAY['pg_read_all_stats']);
 
+-- Follows a row from version to version by its address, without row security: it tells when a row is changed.
+SELECT pg_temp.take_functions(ARRAY['currtid2(%'], ARRAY[]::text[]);
+
 -- UPDATE on pg_settings sets a parameter; the other tells logins' settings.
 SELECT pg_temp.take_functions(ARRAY['pg\_show\_all\_settings(%'], ARRAY['pg_read_all_settings']);
 SELECT pg_temp.take_relations(ARRAY['pg\_settings'], ARRAY['pg_read_all_settings']);

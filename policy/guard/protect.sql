@@ -29,14 +29,17 @@ BEGIN
 END
 $require_owner$;
 
--- Who stands for tenants: PUBLIC (0), bulkhead_app and its members, the pool's logins among them.
+-- With whose rights tenants' statements run: PUBLIC (0), bulkhead_app and its members, the pool's logins among
+-- them, and every role that one of those is a member of.
 CREATE OR REPLACE FUNCTION bulkhead.tenant_roles() RETURNS SETOF oid
 	LANGUAGE sql STABLE
 	BEGIN ATOMIC
 		SELECT 0::oid
 		UNION ALL
-		SELECT r.oid FROM pg_roles AS r
-		 WHERE NOT r.rolsuper AND pg_has_role(r.oid, to_regrole('bulkhead_app')::oid, 'MEMBER');
+		SELECT g.oid FROM pg_roles AS g
+		 WHERE EXISTS (SELECT FROM pg_roles AS r
+		                WHERE NOT r.rolsuper AND pg_has_role(r.oid, to_regrole('bulkhead_app')::oid, 'MEMBER')
+		                  AND pg_has_role(r.oid, g.oid, 'MEMBER'));
 	END;
 
 -- Privileges that row security does not reach: TRUNCATE takes all rows, a trigger runs in others' statements, a
@@ -98,6 +101,7 @@ DECLARE
 	record bulkhead.protection;
 BEGIN
 	PERFORM bulkhead.require_owner(remember.relation);
+	PERFORM bulkhead.require_protectable(remember.relation); -- tenants own their temporary tables
 	DELETE FROM bulkhead.protection AS p
 	 WHERE NOT EXISTS (SELECT FROM pg_policy AS y
 	                    WHERE y.polrelid = p.relation AND y.polname = 'bulkhead_tenant');

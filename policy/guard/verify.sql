@@ -76,4 +76,4 @@ END
 $verify$;
 
 DROP FUNCTION pg_temp.installation_faults(name, name), pg_temp.take_functions(text[], text[]),
-	pg_temp.take_relations(text[], text[]), pg_temp.functions_like(text[]);
+	pg_temp.take_relations(text[], text[]), pg_temp.take_extensions(text[], regrole), pg_temp.functions_like(text[]);

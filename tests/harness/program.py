@@ -1,7 +1,27 @@
 """Which `bulkhead` the tests run: PROGRAM of the environment (make sets it), or the one that `make` leaves."""
 
 import os
+import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("PROGRAM") or ROOT / "build" / "bulkhead")
+
+# Sanitizers and valgrind (BULKHEAD_WRAPPER) change what memory is used.
+INSTRUMENTED = "/san-" in str(PROGRAM) or bool(os.environ.get("BULKHEAD_WRAPPER"))
+
+DONE, FAILED, USAGE = 0, 1, 2  # exit codes
+
+
+def bulkhead(*arguments, **environment):
+    """Runs the program with nothing of ours in its environment but what is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("BULKHEAD_", "PG", "CONTROL_"))}
+    return subprocess.run([PROGRAM, *map(str, arguments)], env={**clean, **environment}, text=True,
+                          capture_output=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def write_secret(path, text, mode=0o600):
+    path.touch(0o600)
+    path.write_text(text)
+    path.chmod(mode)
+    return path

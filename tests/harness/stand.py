@@ -10,6 +10,7 @@ Tenants are `acme`, `acme-labs` below it, and `globex`. The principal `shop` rea
 keyed by the tenants' bigint keys. The control schema and the data share one database.
 """
 
+import json
 import os
 import secrets
 import subprocess
@@ -22,6 +23,7 @@ import psycopg
 
 from harness.postgres import HOST, PG_BIN, Postgres, free_port
 from harness.program import PROGRAM
+from harness.wire import Wire
 
 DATABASE = "shop"
 PRINCIPAL = "shop"
@@ -57,7 +59,9 @@ class Stand:
         self.folder = Path(tempfile.mkdtemp(prefix="bulkhead-stand-"))
         self.keys = self.folder / "keys"
         self.password = secrets.token_hex(12)
+        self.password_file = self.folder / "shop.password"
         self.ids = {}
+        self.clusters = {"default": DATABASE}
 
     def start(self):
         self.postgres.start()
@@ -69,17 +73,42 @@ class Stand:
         for slug, key in TENANTS.items():
             parent = ("--parent", "acme") if slug == "acme-labs" else ()
             self.command("tenant", "create", slug, "--key", key, *parent)
-        password_file = self.folder / "shop.password"
-        password_file.touch(0o600)
-        password_file.write_text(self.password + "\n")
-        self.command("principal", "create", PRINCIPAL, "--home", "acme", "--reach", "all",
-                     "--password-file", password_file)
+        self.password_file.touch(0o600)
+        self.password_file.write_text(self.password + "\n")
+        self.principal(PRINCIPAL)
         self._fill()
         return self
 
     def command(self, *arguments):
         """A subcommand on the control schema."""
         return run(*arguments, env={**os.environ, "CONTROL_DSN": self.postgres.conninfo(DATABASE)})
+
+    def principal(self, name):
+        """A principal that reaches all tenants, with the stand's password."""
+        self.command("principal", "create", name, "--home", "acme", "--reach", "all",
+                     "--password-file", self.password_file)
+
+    def tenant(self, slug, **options):
+        """A tenant without rows, made when it is missing; options as `weight=3`, `cluster="annex"`."""
+        if slug not in self.ids:
+            arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+            self.ids[slug] = json.loads(self.command("tenant", "create", slug, "--json", *arguments))[0]["id"]
+        return slug
+
+    def cluster(self, name):
+        """One more database with a guard on the same server, made when it is missing: a route of its own.
+
+        Its tenants are made with tenant(..., cluster=name); stand.proxy gives each proxy a section for it.
+        """
+        if name not in self.clusters:
+            with self.admin("postgres") as admin:
+                admin.execute(f"CREATE DATABASE {name}")
+            run("init", "--dsn", self.postgres.conninfo(name), "--control-dsn", self.postgres.conninfo(DATABASE),
+                "--hardening", self.hardening, "--keys", self.keys)
+            with self.admin() as admin:
+                admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES (%s)", (name,))
+            self.clusters[name] = name
+        return name
 
     def _fill(self):
         with self.admin() as admin:
@@ -108,7 +137,10 @@ class Stand:
 
 
 class Proxy:
-    """A running `bulkhead serve`. `sections` are INI sections over the stand's own."""
+    """A running `bulkhead serve`. `sections` are INI sections over the stand's own, `listen__local` for listen:local.
+
+    A section listen:trusted makes a listener on a unix socket that asks for no password, on `trusted_port`.
+    """
 
     def __init__(self, stand, sections):
         self.stand = stand
@@ -122,14 +154,19 @@ class Proxy:
         settings = {
             "listen:default": {"listen_addr": HOST, "listen_port": self.port,
                                "unix_socket_dir": self.socket_dir},
-            "cluster:default": {"host": HOST, "port": postgres.port, "database": DATABASE,
-                                "login": "bulkhead_pool", "password_file": stand.keys / "pool.password"},
+            **{f"cluster:{name}": {"host": HOST, "port": postgres.port, "database": database,
+                                   "login": "bulkhead_pool", "password_file": stand.keys / "pool.password"}
+               for name, database in stand.clusters.items()},
             "control": {"dsn": f"host={HOST} port={postgres.port} dbname={DATABASE} user=bulkhead_sidecar",
                         "password_file": stand.keys / "sidecar.password"},
             "guard": {"key_file": stand.keys / "guard.key"},
             "pool": {"default_pool_size": 4, "query_wait_timeout": 20},
             "log": {"level": "debug", "format": "json"},
         }
+        if "listen__trusted" in sections:
+            self.trusted_port = free_port()
+            settings["listen:trusted"] = {"listen_addr": "", "listen_port": self.trusted_port,
+                                          "unix_socket_dir": self.socket_dir, "auth": "trust"}
         for name, values in sections.items():
             settings.setdefault(name.replace("__", ":"), {}).update(values)
         self.config.write_text("".join(
@@ -169,8 +206,34 @@ class Proxy:
             host=str(self.socket_dir) if unix else HOST, port=self.port, dbname=dbname, user=user,
             password=self.stand.password if password is None else password, **more)
 
-    def connect(self, tenant=None, autocommit=True, **more):
-        return psycopg.connect(self.conninfo(tenant, **more), autocommit=autocommit)
+    def connect(self, tenant=None, autocommit=True, prepare_threshold=5, **more):
+        """`prepare_threshold` is psycopg's: None for no prepared statements, which would keep a backend."""
+        return psycopg.connect(self.conninfo(tenant, **more), autocommit=autocommit,
+                               prepare_threshold=prepare_threshold)
+
+    def wire(self, tenant, principal=PRINCIPAL, password=None, trusted=False, dbname=DATABASE, **keys):
+        """A logged-in client of the wire protocol; `keys` go into its startup packet."""
+        where = (str(self.socket_dir), self.trusted_port) if trusted else (HOST, self.port)
+        wire = Wire.connect(*where)
+        try:
+            return wire.login({"user": f"{principal}.{tenant}", "database": dbname, **keys},
+                              password or self.stand.password)
+        except BaseException:
+            wire.close()
+            raise
+
+    def events(self, name):
+        """The log's lines of that event, as dictionaries."""
+        lines = self.log_text().splitlines()
+        return [json.loads(line) for line in lines if f'"{name}"' in line]
+
+    def resident(self):
+        """Bytes of memory that the process occupies."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(status.split("VmRSS:")[1].split()[0])
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def psql(self, tenant, *arguments, stdin="", **more):
         """Runs psql without start-up file; returns the finished process, whatever its exit code."""

@@ -11,6 +11,7 @@ cut or spoil them before it sends them. Source: PostgreSQL documentation, "Front
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 import os
@@ -39,6 +40,11 @@ class WireError(Exception):
         super().__init__(f"{fields.get('C')}: {fields.get('M')} ({fields.get('D')})")
         self.fields = fields
         self.sqlstate = fields.get("C")
+
+    @property
+    def why(self):
+        """SQLSTATE and reason code, as ("53300", "BH-LIM-CLIENTS")."""
+        return why(self.fields)
 
 
 @dataclass
@@ -206,12 +212,24 @@ def rows(messages):
     return [[None if value is None else value.decode() for value in m.row] for m in messages if m.type == "D"]
 
 
+def why(fields):
+    """SQLSTATE of an error, and the reason code in its DETAIL or None."""
+    detail = fields.get("D", "")
+    return fields.get("C"), detail.split("reason=")[1].split()[0] if "reason=" in detail else None
+
+
 def errors(messages):
     """The SQLSTATEs of all errors."""
     return [m.fields.get("C") for m in messages if m.type == "E"]
 
 
 # ---- SCRAM-SHA-256 (RFC 5802, RFC 7677), the client's side; passwords in ASCII ----
+
+@functools.lru_cache(64)
+def salted_password(password, salt, iterations):
+    """Slow by intent, and the same at each login of a principal."""
+    return hashlib.pbkdf2_hmac("sha256", password, salt, iterations)
+
 
 class ScramClient:
     """Step by step, so that a test may change what is sent. Use: first, final(server_first), verify."""
@@ -229,7 +247,7 @@ class ScramClient:
     def final(self, server_first):
         server_first = server_first.decode()
         part = dict(item.split("=", 1) for item in server_first.split(","))
-        salted = hashlib.pbkdf2_hmac("sha256", self.password, base64.b64decode(part["s"]), int(part["i"]))
+        salted = salted_password(self.password, base64.b64decode(part["s"]), int(part["i"]))
         client_key = hmac.digest(salted, b"Client Key", "sha256")
         without_proof = f"c={base64.b64encode(self.gs2.encode()).decode()},r={part['r']}"
         signed = f"{self.bare},{server_first},{without_proof}".encode()
@@ -287,6 +305,11 @@ class Wire:
 
     def close(self):
         """Closes the socket without a Terminate."""
+        self.socket.close()
+
+    def reset(self):
+        """Closes the connection as a peer that crashed does, with a reset."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     def send(self, *parts):
@@ -357,6 +380,11 @@ class Wire:
 
     def login(self, keys, password=None, version=VERSION_3_0):
         """Sends the startup packet, authenticates and reads up to ReadyForQuery. WireError when refused."""
+        self.authenticate(keys, password, version)
+        return self.read_greeting()
+
+    def authenticate(self, keys, password=None, version=VERSION_3_0):
+        """The first part of a login, up to AuthenticationOk."""
         pairs = dict(keys)
         self.send(startup(keys, version))
         while True:
@@ -368,9 +396,8 @@ class Wire:
                 raise AssertionError(f"{found} where an authentication request belongs")
             request, = struct.unpack_from("!I", found.body)
             if request == AUTH_OK:
-                break
+                return
             self._authenticate(request, found.body[4:], pairs["user"], password)
-        return self._read_greeting()
 
     def _read_or_fail(self):
         found = self.read()
@@ -402,7 +429,8 @@ class Wire:
         self.send(password_message(scram.final(self.read_sasl(AUTH_SASL_CONTINUE))))
         scram.verify(self.read_sasl(AUTH_SASL_FINAL))
 
-    def _read_greeting(self):
+    def read_greeting(self):
+        """The second part of a login."""
         while True:
             found = self._read_or_fail()
             self.greeting.append(found)

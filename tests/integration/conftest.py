@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness.control import Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
 from harness.postgres import Postgres, Template  # noqa: E402
@@ -133,3 +134,18 @@ def owner(shop):
     shop.sql("GRANT USAGE, CREATE ON SCHEMA s TO shop_owner")
     yield "shop_owner"
     shop.sql("RESET ROLE; ALTER ROLE shop_owner NOBYPASSRLS")
+
+
+@pytest.fixture(scope="session")
+def control_database(stand):
+    """A control schema apart from the stand's own; tests use `control`."""
+    control = Control(stand)
+    yield control
+    control.drop()
+
+
+@pytest.fixture
+def control(control_database):
+    """The control schema without tenants."""
+    control_database.clear()
+    return control_database

@@ -83,7 +83,8 @@ Test(replies, statement_describe_has_two_answers)
 	replies_fini(&replies);
 }
 
-/* libpq sends the Sync with the Execute; the server ignores it in copy-in mode and wants another. */
+/* libpq sends the Sync with the Execute; the server ignores it in copy-in mode and wants
+ * another. */
 Test(replies, copy_in_swallows_the_early_sync)
 {
 	struct replies replies;
@@ -115,13 +116,100 @@ Test(replies, copy_in_that_fails_waits_for_the_next_sync)
 	struct replies replies;
 
 	replies_init(&replies);
-	ask(&replies, "PBES");
+	ask(&replies, "PBE");
 	answer(&replies, "12G");
 	ask(&replies, "d");
 	answer(&replies, "E");
 	cr_assert(!replies_is_empty(&replies));
 	ask(&replies, "dcS");
 	answer(&replies, "Z");
+	cr_assert(replies_is_empty(&replies));
+	replies_fini(&replies);
+}
+
+/* A Sync in front of the data of a COPY that fails is ignored or answered: nobody can say
+ * which. */
+Test(replies, a_sync_inside_a_copy_that_fails_makes_the_account_worthless)
+{
+	static const char *const sent[][2] = {
+		{"PBES", "dcS"}, {"PBE", "dScQS"}, {"PBE", "ScQS"}, {"Q", "dSc"}, {"Q", "Pc"}};
+	struct replies replies;
+
+	for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
+		bool extended = sent[i][0][0] == 'P';
+
+		replies_init(&replies);
+		ask(&replies, sent[i][0]);
+		answer(&replies, extended ? "12G" : "G");
+		ask(&replies, sent[i][1]);
+		answer(&replies, "EZZZZZ");
+		cr_expect(!replies_is_empty(&replies), "%s %s", sent[i][0], sent[i][1]);
+		ask(&replies, "QS");
+		answer(&replies, "CZZ1");
+		cr_expect(!replies_is_empty(&replies));
+		replies_fini(&replies);
+	}
+}
+
+/* The end of the data stands behind Execute, the Syncs behind that count. */
+Test(replies, a_copy_sent_at_once_keeps_the_syncs_behind_it)
+{
+	struct replies replies;
+
+	replies_init(&replies);
+	ask(&replies, "PBEdcSSQQ");
+	answer(&replies, "12GCZ");
+	cr_assert(!replies_is_empty(&replies));
+	answer(&replies, "ZCZ");
+	cr_assert(!replies_is_empty(&replies), "the last Query is still owed");
+	answer(&replies, "CZ");
+	cr_assert(replies_is_empty(&replies));
+	replies_fini(&replies);
+}
+
+Test(replies, a_copy_that_nobody_ended_cannot_end_well)
+{
+	struct replies replies;
+	bool ours;
+
+	replies_init(&replies);
+	ask(&replies, "Q");
+	answer(&replies, "G");
+	cr_assert(!replies_answered(&replies, 'C', &ours));
+	replies_fini(&replies);
+	replies_init(&replies);
+	ask(&replies, "PBESQc");
+	answer(&replies, "12G");
+	cr_assert(!replies_answered(&replies, 'C', &ours), "a Query fails a COPY");
+	replies_fini(&replies);
+}
+
+Test(replies, two_copies_in_one_query)
+{
+	struct replies replies;
+
+	replies_init(&replies);
+	ask(&replies, "QdcdcQ");
+	answer(&replies, "GCGCZ");
+	cr_assert(!replies_is_empty(&replies));
+	answer(&replies, "CZ");
+	cr_assert(replies_is_empty(&replies));
+	replies_fini(&replies);
+}
+
+/* Behind an error the server ignores what comes until the Sync, also what is sent after the
+ * error was seen. */
+Test(replies, after_an_error_nothing_counts_until_the_sync)
+{
+	struct replies replies;
+
+	replies_init(&replies);
+	ask(&replies, "PH");
+	answer(&replies, "E");
+	ask(&replies, "BEQdc");
+	cr_assert(!replies_is_empty(&replies));
+	ask(&replies, "SQ");
+	answer(&replies, "ZCZ");
 	cr_assert(replies_is_empty(&replies));
 	replies_fini(&replies);
 }
@@ -145,7 +233,8 @@ Test(replies, disagreement_is_noticed)
 
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
 		replies_init(&replies);
-		cr_assert(!replies_answered(&replies, *wrong[i], &ours), "took '%s' for nothing", wrong[i]);
+		cr_assert(!replies_answered(&replies, *wrong[i], &ours), "took '%s' for nothing",
+				  wrong[i]);
 		replies_fini(&replies);
 	}
 	replies_init(&replies);
@@ -167,6 +256,13 @@ Test(replies, our_own_are_told_apart)
 	cr_assert(ours);
 	cr_assert(replies_answered(&replies, '2', &ours));
 	cr_assert(!ours);
+	replies_fini(&replies);
+
+	replies_init(&replies);
+	cr_assert(replies_push(&replies, REPLY_PARSE | REPLY_OURS));
+	ask(&replies, "BES");
+	cr_assert(replies_answered(&replies, 'E', &ours));
+	cr_assert(!ours, "the error is the client's, whatever failed");
 	replies_fini(&replies);
 }
 

@@ -1,0 +1,55 @@
+/*
+ * limits.h: how many clients there may be, of all, of one tenant, of one principal.
+ *
+ * Connections that have not logged in are counted apart from those that have, so that strangers
+ * who connect and keep silent take nobody's place: they only drive each other out, the oldest
+ * first.
+ */
+#ifndef PROXY_LIMITS_H
+#define PROXY_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/hash.h"
+#include "policy/reason.h"
+
+#include <uthash.h>
+
+struct client;
+struct worker;
+
+/* One tenant's or principal's clients; exists while it has any. */
+struct tally {
+	char *key;
+	size_t key_len;
+	size_t count;
+	UT_hash_handle hh;
+};
+
+struct limits {
+	size_t logging_in; /* connections that are not sessions yet */
+	size_t sessions;   /* clients that were admitted */
+	struct tally *tenants, *principals;
+};
+
+/* A connection came in; the oldest login that waits for its peer makes room where there are too
+ * many. */
+void limits_connected(struct client *client);
+
+/* Might one more client be admitted, whoever it is? Asked before it is known who it is. */
+bool limits_may_admit(const struct worker *worker);
+
+/*
+ * The client has proved who it is and its tenant is known: counts it as a session. False, with
+ * the reason, when it is one too many.
+ */
+bool limits_admit(struct client *client, enum reason *why);
+
+/* The client's login has ended, one way or the other. */
+void limits_logged_in(struct client *client);
+
+/* The client is going: takes it out of all counts. */
+void limits_departed(struct client *client);
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * queue.h: tenants as a discipline over a pool's backends.
+ *
+ * A pool_tenant is one tenant's part of one pool: its idle backends, its waiting clients, how
+ * many backends its clients hold. Tenants with waiting clients take turns, each for as many
+ * clients in a row as its weight; one that holds max_tenant_connections backends sits out until
+ * it gives one back.
+ *
+ * It lives as long as a client of the tenant is logged in or a backend is in the tenant's
+ * context, so neither of them has to look it up again.
+ */
+#ifndef PROXY_QUEUE_H
+#define PROXY_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/uuid.h"
+#include "router/directory.h"
+
+#include <uthash.h>
+
+struct client;
+struct pool;
+
+struct pool_tenant {
+	struct pool *pool;
+	struct uuid id;
+	unsigned holders; /* clients and backends that point here */
+	unsigned weight;  /* clients served per turn */
+	unsigned served;  /* of the present turn */
+	unsigned busy;    /* backends that its clients hold or are being given */
+	size_t waiting_count;
+	struct list idle;    /* backends, most recently used first */
+	struct list waiting; /* clients, first come first */
+	struct list turn;    /* pool->turns, while it has a client that may be served */
+	UT_hash_handle hh;
+};
+
+/* The tenant's part of the pool, made when it is missing, with one more holder; NULL: memory is
+ * out. */
+struct pool_tenant *pool_tenant_hold(struct pool *pool, const struct tenant *tenant);
+
+/* The same part with one more holder. */
+static inline struct pool_tenant *pool_tenant_share(struct pool_tenant *tenant)
+{
+	tenant->holders++;
+	return tenant;
+}
+
+/* One holder less; the last one frees it. NULL is fine. */
+void pool_tenant_drop(struct pool_tenant *tenant);
+
+/* May the tenant's clients hold one more backend? */
+bool pool_tenant_has_room(const struct pool_tenant *tenant);
+
+/* Its clients hold one backend more, or one less. */
+void pool_tenant_took(struct pool_tenant *tenant);
+void pool_tenant_gave(struct pool_tenant *tenant);
+
+/* The client waits in its tenant's queue: behind the others, or before them. */
+void queue_enter(struct client *client, bool first);
+
+/* The client waits no longer, if it did. */
+void queue_leave(struct client *client);
+
+/* The client whose turn it is, taken off its queue; NULL when nobody may be served. */
+struct client *queue_next(struct pool *pool);
+
+/* The tenant's first client, out of turn, taken off its queue; NULL as above. */
+struct client *queue_next_of(struct pool_tenant *tenant);
+
+/* How many waiting clients could be served if there were backends, counted up to `enough`. */
+size_t queue_wanted(const struct pool *pool, size_t enough);
+
+#endif

@@ -1,0 +1,177 @@
+#include "proxy/timeouts.h"
+
+#include "conf/conf.h"
+#include "proxy/client.h"
+#include "proxy/server.h"
+#include "proxy/worker.h"
+
+#define LINGER_US 2000000 /* how long a client that was told to go may take to read it */
+#define CANCEL_US 5000000 /* how long a cancelled statement may take to end */
+
+/* ---- lists in the order of their deadlines ---- */
+
+/*
+ * All limits of one kind are equal, so each list is in order of its deadlines. The first is
+ * taken again and again, since ending one client can change the list behind a saved next
+ * pointer.
+ */
+static struct client *first_over(struct list *list, int64_t now_us, int64_t limit_us)
+{
+	struct client *client = list_first(list, struct client, queue);
+
+	return limit_us > 0 && client && now_us - client->queue_since_us >= limit_us ? client
+																				 : NULL;
+}
+
+static void expire_logins(struct worker *worker, int64_t now_us)
+{
+	struct client *client;
+
+	while ((client = first_over(&worker->logins, now_us,
+								worker->conf->client_login_timeout_ms * 1000)) != NULL)
+		client_fatal(client, REASON_LOGIN_TIMEOUT, NULL);
+}
+
+static void expire_leaving(struct worker *worker, int64_t now_us)
+{
+	struct client *client;
+
+	while ((client = first_over(&worker->leaving, now_us, LINGER_US)) != NULL)
+		client_close(client);
+}
+
+static void expire_idle(struct worker *worker, int64_t now_us)
+{
+	struct client *client;
+
+	while ((client = first_over(&worker->idle_clients, now_us,
+								worker->conf->client_idle_timeout_ms * 1000)) != NULL)
+		client_fatal(client, REASON_IDLE_TIMEOUT, NULL);
+}
+
+static void expire_waiting(struct worker *worker, int64_t now_us)
+{
+	int64_t limit_us = worker->conf->query_wait_timeout_ms * 1000;
+	struct client *client;
+
+	while (limit_us > 0 &&
+		   (client = list_first(&worker->waiting, struct client, wait_node)) != NULL &&
+		   now_us - client->waiting_since_us >= limit_us)
+		local_give_up(client, REASON_WAIT_TIMEOUT);
+}
+
+static void expire_servers(struct worker *worker, int64_t now_us)
+{
+	int64_t limit_us = worker->conf->server_connect_timeout_ms * 1000;
+	struct server *server;
+
+	while ((server = list_first(&worker->deadlines, struct server, deadline_node)) != NULL &&
+		   now_us - server->deadline_since_us >= limit_us)
+		server_close(server, "it took longer than server_connect_timeout");
+}
+
+/* ---- linked backends ---- */
+
+/* A client that keeps its backend for no reason yet has sent only a part of its next message: it
+ * holds the backend as one does that is silent in a transaction. */
+static enum watch_phase phase_of(const struct server *server)
+{
+	if (!replies_is_empty(&server->replies))
+		return WATCH_QUERY;
+	if (server->status != 'I' || !server->client->pinned)
+		return WATCH_IDLE_TRANSACTION;
+	return WATCH_NOTHING;
+}
+
+/* Brings the watch up to date with what the backend does now, and for whom. */
+static void look(struct server *server, int64_t now_us)
+{
+	struct server_watch *watch = &server->watch;
+	enum watch_phase phase = phase_of(server);
+	bool is_new = watch->client_pid != server->client->pid;
+
+	if (is_new || watch->idle_readies != server->idle_readies || watch->phase == WATCH_NOTHING)
+		watch->transaction_since_us = now_us;
+	if (is_new || watch->phase != phase || watch->readies != server->readies) {
+		watch->phase_since_us = now_us;
+		watch->cancelled = false;
+	}
+	watch->client_pid = server->client->pid;
+	watch->phase = phase;
+	watch->readies = server->readies;
+	watch->idle_readies = server->idle_readies;
+}
+
+static bool is_over(int64_t since_us, int64_t now_us, int64_t limit_ms)
+{
+	return limit_ms > 0 && now_us - since_us >= limit_ms * 1000;
+}
+
+/* The statement is cancelled; one that does not end by that takes its session along. */
+static void check_query(struct server *server, int64_t now_us)
+{
+	struct server_watch *watch = &server->watch;
+	int64_t limit_ms = server->worker->conf->query_timeout_ms;
+
+	if (!is_over(watch->phase_since_us, now_us, limit_ms))
+		return;
+	if (!watch->cancelled) {
+		watch->cancelled = true;
+		cancel_backend(server);
+	} else if (is_over(watch->phase_since_us, now_us, limit_ms + CANCEL_US / 1000)) {
+		client_fatal(server->client, REASON_QUERY_TIMEOUT, NULL);
+	}
+}
+
+static void check_linked(struct server *server, int64_t now_us)
+{
+	const struct conf *conf = server->worker->conf;
+	const struct server_watch *watch = &server->watch;
+
+	look(server, now_us);
+	switch (watch->phase) {
+	case WATCH_NOTHING:
+		if (is_over(watch->phase_since_us, now_us, conf->client_idle_timeout_ms))
+			client_fatal(server->client, REASON_IDLE_TIMEOUT, NULL);
+		return;
+	case WATCH_QUERY:
+		check_query(server, now_us);
+		break;
+	case WATCH_IDLE_TRANSACTION:
+		if (is_over(watch->phase_since_us, now_us, conf->idle_transaction_timeout_ms))
+			client_fatal(server->client, REASON_IDLE_TRANSACTION, NULL);
+		break;
+	}
+	if (server->client &&
+		is_over(watch->transaction_since_us, now_us, conf->transaction_timeout_ms))
+		client_fatal(server->client, REASON_TRANSACTION_TIMEOUT, NULL);
+}
+
+/*
+ * Ending one client can link others to backends, which are appended: each backend that was
+ * linked when the walk began is looked at once, by moving it behind the end first.
+ */
+static void check_all_linked(struct worker *worker, int64_t now_us)
+{
+	struct list *end = &worker->linked_end;
+
+	list_append(&worker->linked, end);
+	while (worker->linked.next != end) {
+		struct server *server = list_first(&worker->linked, struct server, linked_node);
+
+		list_remove(&server->linked_node);
+		list_append(&worker->linked, &server->linked_node);
+		check_linked(server, now_us);
+	}
+	list_remove(end);
+}
+
+void timeouts_tick(struct worker *worker, int64_t now_us)
+{
+	expire_logins(worker, now_us);
+	expire_leaving(worker, now_us);
+	expire_idle(worker, now_us);
+	expire_waiting(worker, now_us);
+	expire_servers(worker, now_us);
+	check_all_linked(worker, now_us);
+}

@@ -1,0 +1,20 @@
+/*
+ * timeouts.h: everything that takes too long, found out at the worker's tick.
+ *
+ * Nothing on the path of a statement reads the clock for this: at each tick the linked backends
+ * are looked at, and what has not changed since an earlier tick has lasted at least the time
+ * between the two. A limit is thus never enforced early, and late by two ticks at most.
+ */
+#ifndef PROXY_TIMEOUTS_H
+#define PROXY_TIMEOUTS_H
+
+#include <stdint.h>
+
+struct worker;
+
+#define TICK_US 100000
+
+/* Ends logins, waits, statements, transactions and idle clients that are over their limits. */
+void timeouts_tick(struct worker *worker, int64_t now_us);
+
+#endif

@@ -1,0 +1,155 @@
+"""One attack on its arena: who is connected, what they send, and what has come of it.
+
+Sessions are opened when they are first spoken to. Attacks in SQL are played step by step; attacks in Python
+use `acme`, `login` and `arena` themselves.
+"""
+
+import re
+
+from arena import ATTACKER, VICTIM, require
+from harness import wire as w
+
+CLOSED = "closed"  # in the place of an SQLSTATE: the connection ended without a word
+
+
+class Outcome:
+    """What a statement came to: the first SQLSTATE, or the first column of the first row."""
+
+    def __init__(self, code=None, value=None, told=""):
+        self.code, self.value, self.told = code, value, told
+
+    @classmethod
+    def of(cls, messages):
+        error = next((m.fields for m in messages if m.type == "E"), None)
+        if error:
+            return cls(error.get("C"), told=error.get("M", "") + " " + error.get("D", ""))
+        if not messages or messages[-1].type != "Z":
+            return cls(CLOSED)
+        values = w.rows(messages)
+        return cls(value=values[0][0] if values else None)
+
+    def fits(self, expected, refusals=()):
+        if expected is None or self.code in refusals:
+            return True
+        if expected.startswith("="):
+            return self.code is None and self.value == expected[2:]
+        return (self.code or "ok") == expected
+
+    def __str__(self):
+        return f"{self.code} {self.told}" if self.code else f"ok, {self.value!r:.200}"
+
+
+class Scene:
+    def __init__(self, arena, case):
+        self.arena, self.case = arena, case
+        self.sessions = {}
+        self.gone = []  # (session, tenant) of those that have left
+        self.refused = {}  # name of a session that could not be opened: its SQLSTATE
+
+    def play(self):
+        """The whole scene, and then what must hold."""
+        try:
+            self._as_admin(self.case.before)
+            try:
+                self.case.run(self) if self.case.run else self._play_steps()
+            finally:
+                for name in list(self.sessions):
+                    self.leave(name)
+                self._as_admin(self.case.after)
+        finally:
+            for ear, tenant in self.gone:
+                self.arena.check_heard(ear, tenant)
+        self.arena.check(self.case.pool)
+
+    # ---- sessions ----
+
+    @property
+    def acme(self):
+        return self.session(ATTACKER)
+
+    @property
+    def globex(self):
+        return self.session(VICTIM)
+
+    def session(self, name):
+        if name not in self.sessions:
+            self.sessions[name] = self.arena.stand.admin() if name == "admin" else self.arena.open(name, self.case.pool)
+        return self.sessions[name]
+
+    def login(self, name="another", **keys):
+        """Another session of acme's, with keys of the startup packet; heard like the others."""
+        self.sessions[name] = self.arena.open(ATTACKER, self.case.pool, **keys)
+        return self.sessions[name]
+
+    def leave(self, name, politely=True):
+        session = self.sessions.pop(name)
+        if isinstance(session, w.Wire):
+            self.gone.append((session, VICTIM if name == VICTIM else ATTACKER))
+            try:
+                if politely:
+                    session.send(w.terminate())
+            except OSError:
+                pass
+        session.close()
+
+    def _as_admin(self, statements):
+        for statement in statements:
+            self.arena.admin.execute(self.fill_in(statement))
+
+    def ask_admin(self, question, *values):
+        """One value that a superuser reads."""
+        return self.arena.admin.execute(question, values).fetchone()[0]
+
+    # ---- statements ----
+
+    def fill_in(self, text):
+        for word, value in self.arena.words.items():
+            text = text.replace("{%s}" % word, value)
+        return text
+
+    def _play_steps(self):
+        speaker = ATTACKER
+        for step in self.case.steps:
+            if step.command == ["leave"]:
+                self.leave(speaker)
+            elif step.command:
+                speaker = step.command[1]
+            else:
+                outcome = self._speak(speaker, self.fill_in(step.text))
+                expected = self.fill_in(step.expected[self.arena.run.hardening] or "") or None
+                require(outcome.fits(expected, self.arena.run.refusals),
+                        f"{self.case.source}:{step.line}: {step.text}\nshould be {expected}, is {outcome}")
+
+    def _speak(self, speaker, text):
+        try:
+            session = self.session(speaker)
+        except w.WireError as error:
+            return Outcome(error.sqlstate, told=str(error))
+        if speaker == "admin":
+            cursor = session.execute(text)
+            return Outcome(value=str(cursor.fetchone()[0]) if cursor.description else None)
+        answers = self.ask(session, text)
+        if not answers or answers[-1].type != "Z":
+            self.leave(speaker, politely=False)
+        return Outcome.of(answers)
+
+    def ask(self, session, text):
+        """All answers to a statement; the last is no ReadyForQuery when the connection ended."""
+        if self.arena.run.protocol == "extended" and not re.match(r"\s*COPY", text, re.IGNORECASE):
+            answers = self._exchange(session, w.parse(text), w.bind(), w.execute(), w.sync())
+            if not any("multiple commands" in m.fields.get("M", "") for m in answers if m.type == "E"):
+                return answers
+        return self._exchange(session, w.query(text))
+
+    @staticmethod
+    def _exchange(session, *parts):
+        answers = []
+        try:
+            session.send(*parts)
+            while not answers or answers[-1].type != "Z":
+                answers.append(session.read())
+                if answers[-1].type == "G":
+                    session.send(w.copy_fail("nothing to copy"))
+        except (EOFError, ConnectionError):
+            pass
+        return answers

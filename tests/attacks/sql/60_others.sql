@@ -1,0 +1,122 @@
+-- Looking at, and laying hands on, sessions of other tenants. The hardening takes the means away.
+
+-- case: watching-sessions
+-- hope: sessions of the same login show their statements
+-- pool: 2
+\as globex
+BEGIN;
+SELECT count(*) FROM orders WHERE item = 'globex secret';                                   -- = 0
+\as acme
+SELECT count(*) FROM pg_stat_activity;                                                      -- 42501
+SELECT count(*) FROM pg_stat_get_activity(NULL);                                            -- 42501
+SELECT pg_stat_get_backend_activity(1);                                                     -- 42501
+SELECT pg_stat_get_backend_idset();                                                         -- 42501
+SELECT count(*) FROM pg_stat_progress_copy;                                                 -- 42501
+SELECT count(*) FROM pg_stat_ssl;                                                           -- 42501
+SELECT count(*) FROM pg_stat_replication;                                                   -- 42501
+SELECT count(*) FROM pg_backend_memory_contexts;                                            -- 42501
+SELECT pg_log_backend_memory_contexts(1);                                                   -- 42501
+
+-- case: statements-of-others-in-an-extension
+-- hope: pg_stat_statements shows a login its own statements, and all tenants have one login
+\as globex
+SET app.password = 'globex secret';
+\leave
+\as acme
+SELECT count(*) FROM pg_stat_statements WHERE query LIKE '%secret%';                        -- 42501
+SELECT count(*) FROM pg_stat_statements(true) WHERE query LIKE '%secret%';                  -- 42501
+SELECT pg_stat_statements_reset();                                                          -- 42501
+
+-- case: ending-sessions
+-- hope: a login may end its own sessions
+-- pool: 2
+\as globex
+BEGIN;
+SELECT count(*) FROM orders;                                                                -- = 20
+\as acme
+SELECT pg_terminate_backend(pid) FROM pg_locks;                                             -- 42501
+SELECT pg_cancel_backend(1);                                                                -- 42501
+SELECT pg_terminate_backend(1, 100);                                                        -- 42501
+\as globex
+SELECT count(*) FROM orders;                                                                -- = 20
+COMMIT;                                                                                     -- ok
+
+-- case: large-objects
+-- hope: a large object belongs to the login, which all tenants share
+SELECT lo_create(4711);                                                                     -- 42501
+SELECT lo_from_bytea(0, 'acme');                                                            -- 42501
+SELECT lo_open(1, 131072);                                                                  -- 42501
+SELECT lo_get(1);                                                                           -- 42501
+SELECT loread(0, 100);                                                                      -- 42501
+SELECT lowrite(0, 'acme');                                                                  -- 42501
+SELECT lo_unlink(1);                                                                        -- 42501
+ALTER LARGE OBJECT 1 OWNER TO bulkhead_app;                                                 -- 42704
+
+-- case: a-large-object-of-the-logins
+-- hope: one that came before the guard is there for all
+-- before: SELECT lo_create(4711); ALTER LARGE OBJECT 4711 OWNER TO bulkhead_pool
+-- after: SELECT lo_unlink(4711)
+SELECT lo_get(4711);                                                                        -- 42501
+SELECT count(*) FROM pg_largeobject;                                                        -- 42501
+
+-- case: temporary-tables-of-others
+-- hope: a temporary table belongs to the login, so another session's can be read
+-- under: standard
+-- pool: 2
+\as globex
+CREATE TEMP TABLE private (item text);                                                      -- ok
+INSERT INTO private SELECT item FROM orders;                                                -- ok
+\as acme
+SELECT table_to_xml(oid, false, false, '') FROM pg_class WHERE relname = 'private';         -- 42501
+DO $$ BEGIN EXECUTE format('SELECT * FROM %s', (SELECT oid::regclass FROM pg_class WHERE relname = 'private')); END $$;  -- 42501
+DO $$ BEGIN EXECUTE format('DROP TABLE %s', (SELECT oid::regclass FROM pg_class WHERE relname = 'private')); END $$;  -- 42501
+DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %s TO PUBLIC', (SELECT relnamespace::regnamespace FROM pg_class WHERE relname = 'private')); END $$;  -- 42501
+SELECT count(*) FROM pg_stats WHERE tablename = 'private';                                  -- = 0
+\as globex
+SELECT count(*) FROM private;                                                               -- = 20
+
+-- case: locks-of-others
+-- hope: the lock table tells what others do
+-- under: strict
+SELECT count(*) FROM pg_locks;                                                              -- 42501
+SELECT count(*) FROM pg_lock_status();                                                      -- 42501
+SELECT pg_blocking_pids(1);                                                                 -- 42501
+SELECT count(*) FROM pg_prepared_xacts;                                                     -- 42501
+SELECT count(*) FROM pg_prepared_statements;                                                -- 42501
+
+-- case: counters
+-- hope: sizes and counters of all tenants together
+-- under: strict
+SELECT n_live_tup FROM pg_stat_user_tables;                                                 -- 42501
+SELECT pg_stat_get_live_tuples('orders'::regclass);                                         -- 42501
+SELECT pg_stat_get_tuples_inserted('orders'::regclass);                                     -- 42501
+SELECT pg_relation_size('orders');                                                          -- 42501
+SELECT pg_total_relation_size('orders');                                                    -- 42501
+SELECT pg_table_size('orders');                                                             -- 42501
+SELECT pg_database_size(current_database());                                                -- 42501
+SELECT heap_blks_hit FROM pg_statio_user_tables;                                            -- 42501
+
+-- case: a-row-by-its-address
+-- hope: currtid2 follows a row's versions without row security, and tells when globex changes a row
+-- under: strict
+SELECT currtid2('orders', '(0,21)');                                                        -- 42501
+
+-- case: strict-takes-the-means
+-- hope: functions by which settings, locks, time and texts reach around
+-- under: strict
+SELECT set_config('app.x', 'y', false);                                                     -- 42501
+SELECT pg_sleep(0);                                                                         -- 42501
+SELECT pg_sleep_for('0');                                                                   -- 42501
+SELECT setseed(0.5);                                                                        -- 42501
+SELECT setval('tally', 1);                                                                  -- 42501
+SELECT pg_notify('news', 'acme');                                                           -- 42501
+SELECT pg_advisory_lock(1);                                                                 -- 42501
+SELECT pg_try_advisory_xact_lock_shared(1);                                                 -- 42501
+SELECT pg_advisory_unlock_all();                                                            -- ok
+SELECT pg_export_snapshot();                                                                -- 42501
+SELECT pg_logical_emit_message(false, 'a', 'b');                                            -- 42501
+SELECT count(*) FROM pg_settings;                                                           -- 42501
+SELECT count(*) FROM pg_db_role_setting;                                                    -- 42501
+CREATE TEMP TABLE t (x integer);                                                            -- 42501
+SELECT count(*) FROM pg_roles;                                                              -- ok
+SELECT count(*) FROM pg_database;                                                           -- ok

@@ -1,0 +1,369 @@
+"""
+The protocol through Bulkhead is PostgreSQL's own.
+
+Scripts are played twice, to PostgreSQL as a login that is in acme's context anyway, and through Bulkhead
+as acme, while other clients use the same backends between any two steps: message by message, the answers
+must be the same.
+"""
+
+import os
+import subprocess
+import threading
+
+import pytest
+from harness.postgres import HOST, PG_BIN
+from harness.scene import wait_for_backend
+from harness.scripts import COPY_IN, ITEMS, SCRIPTS, lines, play, run
+from harness.stand import DATABASE, PRINCIPAL, TENANTS
+from harness.wire import (VERSION_3_0, Wire, bind, cancel_request, errors, execute, flush, gssenc_request, parse, query,
+                          rows, ssl_request, sync, types)
+
+UNNAMED = ("relay.c gives a backend away though its client's unnamed statement is in it: the next Bind runs another client's "
+           "statement, or the hand-over's own")
+HELD_FAILED = ("relay.c: a Describe of a BEGIN that only Bulkhead knows, in a transaction that failed, gets the error of the Parse in "
+               "front of it instead of the description")
+LOCAL_NAMES = "local.c: a name that is taken is parsed again without the error 42P05"
+LOCAL_TWICE = "local.c: a second Execute of a held BEGIN is sent to a backend that has no such portal: 34000 for 55000"
+
+DEFECTS = {
+    "extended: the unnamed statement over syncs": UNNAMED,
+    "extended: the unnamed statement in a transaction": UNNAMED,
+    "extended: the unnamed statement behind a query": UNNAMED,
+    "extended: no statement yet": UNNAMED,
+    "begin: parsed only": UNNAMED,
+    "begin: inside one that failed, described": HELD_FAILED,
+    "begin: a name twice": LOCAL_NAMES,
+    "begin: a name for something else": LOCAL_NAMES,
+    "begin: executed twice": LOCAL_TWICE,
+}
+
+
+def scripts(defects):
+    return [pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=defects[name])] if name in defects else [])
+            for name in SCRIPTS]
+
+
+# These end with the server's FATAL: protocol synchronization was lost.
+ENDING = {"copy: in, with a query in the middle", "copy: in, with a parse in the middle"}
+
+
+# ---- PostgreSQL itself, and Bulkhead ----
+
+def login(proxy, tenant="acme", **more):
+    keys = {"user": f"{PRINCIPAL}.{tenant}", "database": DATABASE}
+    return Wire.connect(HOST, proxy.port).login(keys, proxy.stand.password, **more)
+
+
+class Direct:
+    """A login of PostgreSQL's that is in acme's context by a setting of its role, and the table `inbox`."""
+
+    def __init__(self, stand):
+        self.stand, self.admin, self.wire = stand, stand.admin(), None
+        seal = f"{stand.ids['acme'].replace('-', '')},{str(TENANTS['acme']).encode().hex()}"
+        self.admin.execute("CREATE TABLE inbox (id int, body text)")
+        self.admin.execute("GRANT ALL ON inbox TO bulkhead_app")
+        self.admin.execute("CREATE ROLE direct_acme LOGIN IN ROLE bulkhead_app")
+        self.admin.execute(f"ALTER ROLE direct_acme SET backtrace_functions = '{seal}'")
+
+    def login(self):
+        wire = Wire.connect(self.stand.postgres.socket_dir, self.stand.postgres.port)
+        return wire.login({"user": "direct_acme", "database": DATABASE})
+
+    def play(self, steps):
+        """Plays a script to PostgreSQL, on a connection on which nothing is left of the one before."""
+        if not self.wire:
+            self.wire = self.login()
+        found = play(self.wire, steps)
+        if found[-1]:
+            assert not {"ROLLBACK", "DISCARD ALL"} - {m.tag for sql in ("ROLLBACK", "DISCARD ALL")
+                                                      for m in self.wire.query(sql) if m.type == "C"}
+        else:
+            self.wire.close()
+            self.wire = None
+        return found
+
+    def remove(self):
+        if self.wire:
+            self.wire.close()
+        self.admin.execute("DROP TABLE inbox")
+        self.admin.execute("DROP ROLE direct_acme")
+        self.admin.close()
+
+
+class Neighbours:
+    """Clients that use the backends for their own statements between two steps of a script."""
+
+    def __init__(self, proxy):
+        self.acme, self.globex = login(proxy), login(proxy, "globex")
+
+    def change_hands(self):
+        assert len(rows(self.globex.query(ITEMS))) == 3
+
+    def use(self):
+        self.acme.send(parse("SELECT 'neighbour' WHERE $1::int > 0"), bind(("1",)), execute(), sync())
+        assert rows(self.acme.until_ready()) == [["neighbour"]]
+
+    def leave(self):
+        self.acme.close()
+        self.globex.close()
+
+
+@pytest.fixture(scope="module")
+def direct(stand):
+    direct = Direct(stand)
+    yield direct
+    direct.remove()
+
+
+@pytest.fixture(scope="module")
+def proxy(stand):
+    with stand.proxy(pool={"default_pool_size": 2}) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def neighbours(proxy):
+    neighbours = Neighbours(proxy)
+    yield neighbours
+    neighbours.leave()
+
+
+def comparable(message):
+    """Errors and notices without the place in the server's source that raised them."""
+    if message is None or message.type not in "EN":
+        return message
+    return message.type, {letter: text for letter, text in message.fields.items() if letter not in "FLR"}
+
+
+def assert_same(direct, proxy, neighbours, steps):
+    expected = direct.play(steps)
+    direct.admin.execute("DELETE FROM inbox")
+    neighbours.change_hands()
+    with login(proxy) as wire:
+        found = play(wire, steps, neighbours.use)
+    direct.admin.execute("DELETE FROM inbox")
+    first = next((at for at, (a, b) in enumerate(zip(expected, found)) if comparable(a) != comparable(b)), None)
+    assert first is None, f"message {first}: {found[first]} instead of {expected[first]}"
+    assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("script", scripts(DEFECTS))
+def test_the_same_answers(direct, proxy, neighbours, script):
+    assert_same(direct, proxy, neighbours, SCRIPTS[script])
+
+
+def test_the_same_answers_in_one_long_session(direct, proxy, neighbours):
+    """Several hundred exchanges on one connection, with all that they leave in the session."""
+    steps = [step for name, script in SCRIPTS.items() if name not in DEFECTS and name not in ENDING for step in script]
+    assert len(steps) > 400
+    assert_same(direct, proxy, neighbours, steps)
+
+
+def test_the_same_parameters(direct, proxy):
+    """A client is told at login what PostgreSQL tells, but for who it is there."""
+    with direct.login() as expected, login(proxy) as found:
+        assert list(found.parameters) == list(expected.parameters)
+        assert {name for name, value in found.parameters.items() if value != expected.parameters[name]} == {"session_authorization"}
+        assert types(found.greeting) == types(expected.greeting)
+
+
+# ---- before the login ----
+
+@pytest.mark.parametrize("version, extensions", [
+    (VERSION_3_0, []), (0x30001, []), (0x30002, []), (0x30000 + 9999, ["_pq_.grease"]), (VERSION_3_0, ["_pq_.a", "_pq_.b"])])
+def test_the_protocol_version_is_negotiated(stand, proxy, version, extensions):
+    """NegotiateProtocolVersion says what PostgreSQL 15 says, and the login goes on."""
+    said = []
+    for host, port, user in ((stand.postgres.socket_dir, stand.postgres.port, "postgres"), (HOST, proxy.port, "shop.acme")):
+        with Wire.connect(host, port) as wire:
+            wire.login({"user": user, "database": DATABASE, **dict.fromkeys(extensions, "on")}, stand.password, version)
+            said.append([m for m in wire.greeting if m.type == "v"])
+            assert rows(wire.query("SELECT 1")) == [["1"]]
+    assert said[0] == said[1]
+
+
+ENCRYPTION = [[], [ssl_request], [gssenc_request], [ssl_request, gssenc_request], [gssenc_request, ssl_request]]
+
+
+def ask_for_encryption(wire, requests):
+    for request in requests:
+        wire.send(request())
+        assert wire.read_bytes(1) == b"N"
+
+
+@pytest.mark.parametrize("requests", ENCRYPTION)
+def test_encryption_is_asked_for_first(proxy, requests):
+    with Wire.connect(HOST, proxy.port) as wire:
+        ask_for_encryption(wire, requests)
+        wire.login({"user": "shop.acme", "database": DATABASE}, proxy.stand.password)
+        assert len(rows(wire.query(ITEMS))) == 3
+
+
+@pytest.mark.parametrize("requests", ENCRYPTION)
+def test_encryption_is_asked_for_before_a_cancel(stand, proxy, requests):
+    with login(proxy) as wire, Wire.connect(HOST, proxy.port) as other:
+        wire.send(query("SELECT pg_sleep(60)"))
+        wait_for_backend(stand, "query LIKE '%%pg_sleep%%' AND state = 'active'")
+        ask_for_encryption(other, requests)
+        other.send(cancel_request(wire.pid, wire.key))
+        assert other.until_end() == []
+        assert errors(wire.until_ready()) == ["57014"]
+
+
+# ---- cancel ----
+
+RUNNING = {  # what runs, and the types of all that comes when it is cancelled
+    "a query": (query("SELECT pg_sleep(60)"), "TEZ", "I"),
+    "an extended one": (run("SELECT pg_sleep(60)") + sync(), "12TEZ", "I"),
+    "one that is flushed": (run("SELECT pg_sleep(60)") + flush(), "12TE", None),
+    "a transaction": (query("BEGIN") + query("SELECT pg_sleep(60)"), "CZTEZ", "E"),
+    "the first of two": (query("SELECT pg_sleep(60)") + query("SELECT 2"), "TEZTDCZ", "I"),
+    "copy in": (query(COPY_IN), "GEZ", "I"),
+    "copy in, extended": (run(COPY_IN) + sync(), "12nGE", None),
+    "copy out": (query("COPY (SELECT pg_sleep(60)) TO STDOUT"), "HEZ", "I"),
+}
+
+
+@pytest.mark.parametrize("what", RUNNING)
+def test_cancel_ends_what_runs(stand, direct, proxy, what):
+    """Nothing else: the session goes on where PostgreSQL's own would."""
+    data, expected, status = RUNNING[what]
+    with login(proxy) as wire:
+        wire.send(data)
+        wait_for_backend(stand, "query ~ 'pg_sleep|COPY' AND state = 'active' AND wait_event IN ('PgSleep', 'ClientRead')")
+        wire.cancel()
+        if data.find(COPY_IN.encode()) >= 0:
+            wire.send(lines(1, 1))  # the server looks at its signals when it has got something to read
+        found = [wire.read()]
+        while len(types(found)) < len(expected):
+            found.append(wire.read())
+        assert types(found) == expected
+        assert errors(found) == ["57014"]
+        assert found[-1].type != "Z" or found[-1].status == status
+        if status is None:
+            wire.send(sync())
+            assert types(wire.until_ready()) == "Z"
+        if status == "E":
+            assert types(wire.query("ROLLBACK")) == "CZ"
+        assert len(rows(wire.query(ITEMS))) == 3
+
+
+RESTING = {  # what was done before the cancel, and what comes behind it
+    "without a backend": ([query("SELECT 1")], ITEMS, "TDDDCZ"),
+    "a held BEGIN": ([query("BEGIN")], ITEMS, "TDDDCZ"),
+    "in a transaction": ([query("BEGIN"), query("SELECT 1")], ITEMS, "TDDDCZ"),
+    "in one that failed": ([query("BEGIN"), query("SELECT 1/0")], ITEMS, "EZ"),
+    "with a backend of its own": ([query("LISTEN nothing")], ITEMS, "TDDDCZ"),
+    "a portal that is suspended": ([query("BEGIN"), parse(ITEMS) + bind(portal="p") + execute("p", 1) + sync()], "FETCH ALL FROM p", "TDDCZ"),
+}
+
+
+@pytest.mark.parametrize("what", RESTING)
+def test_cancel_hits_nothing_that_rests(proxy, what):
+    done, then, expected = RESTING[what]
+    with login(proxy) as wire:
+        for data in done:
+            wire.send(data)
+            wire.until_ready()
+        for _ in range(3):
+            wire.cancel()
+        assert types(wire.query(then)) == expected
+        assert "57014" not in errors(wire.query("SELECT 1"))
+
+
+@pytest.mark.parametrize("data", [query("SELECT 2"), run("SELECT 2") + sync(), run("SELECT 2") + run("SELECT 3") + sync()],
+                         ids=["simple", "extended", "a batch"])
+def test_cancel_while_waiting_for_a_backend(stand, data):
+    """The statement fails, and the session goes on."""
+    with stand.proxy(pool={"default_pool_size": 1}) as proxy, login(proxy) as holder, login(proxy, "globex") as waiting:
+        holder.query("BEGIN")
+        holder.query("SELECT 1")
+        waiting.send(data)
+        assert waiting.is_silent(0.1)
+        waiting.cancel()
+        refused, ready = waiting.until_ready()
+        assert (refused.fields["S"], refused.fields["C"], refused.fields["D"]) == ("ERROR", "57014", "reason=BH-NET-CANCELLED")
+        assert ready.status == "I"
+        assert types(holder.query("COMMIT")) == "CZ"
+        assert len(rows(waiting.query(ITEMS))) == 3
+
+
+def test_cancel_with_a_wrong_key(stand, proxy):
+    with login(proxy) as wire:
+        wire.send(query("SELECT pg_sleep(0.5)"))
+        wait_for_backend(stand, "query LIKE '%%pg_sleep%%' AND state = 'active'")
+        for pid, key in ((wire.pid, b"\0\0\0\0"), (wire.pid ^ 1, wire.key), (wire.pid, wire.key + b"\0"), (wire.pid, b"")):
+            with Wire.connect(HOST, proxy.port) as other:
+                other.send(cancel_request(pid, key))
+                other.until_end()
+        assert types(wire.until_ready()) == "TDCZ"
+
+
+# ---- pgbench ----
+
+PGBENCH = """
+CREATE TABLE pgbench_branches (tenant_id uuid NOT NULL, bid int NOT NULL, bbalance int, filler char(88),
+    PRIMARY KEY (tenant_id, bid));
+CREATE TABLE pgbench_tellers (tenant_id uuid NOT NULL, tid int NOT NULL, bid int, tbalance int, filler char(84),
+    PRIMARY KEY (tenant_id, tid));
+CREATE TABLE pgbench_accounts (tenant_id uuid NOT NULL, aid int NOT NULL, bid int, abalance int, filler char(84),
+    PRIMARY KEY (tenant_id, aid)) WITH (fillfactor = 50);
+CREATE TABLE pgbench_history (tenant_id uuid NOT NULL, tid int, bid int, aid int, delta int, mtime timestamp, filler char(22));
+CREATE INDEX ON pgbench_history (tenant_id);
+"""
+PGBENCH_TABLES = ["pgbench_branches", "pgbench_tellers", "pgbench_accounts", "pgbench_history"]
+CLIENTS, EACH = 16, 60
+
+
+@pytest.fixture(scope="module")
+def pgbench_tables(stand):
+    """What `pgbench -i` makes for one branch, for two tenants, protected."""
+    names = ", ".join(PGBENCH_TABLES)
+    with stand.admin() as admin:
+        admin.execute(PGBENCH)
+        for table in PGBENCH_TABLES:
+            admin.execute(f"ALTER TABLE {table} OWNER TO shop_owner")
+            admin.execute("SELECT bulkhead.protect(%s, 'tenant_id')", (table,))
+        admin.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {names} TO bulkhead_app")
+        for tenant in ("acme", "globex"):
+            of = (stand.ids[tenant],)
+            admin.execute("INSERT INTO pgbench_branches VALUES (%s, 1, 0)", of)
+            admin.execute("INSERT INTO pgbench_tellers SELECT %s, n, 1, 0 FROM generate_series(1, 10) n", of)
+            admin.execute("INSERT INTO pgbench_accounts SELECT %s, n, 1, 0 FROM generate_series(1, 100000) n", of)
+        admin.execute(f"ANALYZE {names}")
+        yield
+        admin.execute(f"DROP TABLE {names}")
+
+
+def pgbench(proxy, tenant, mode):
+    return subprocess.run([PG_BIN / "pgbench", "-n", "-c", str(CLIENTS), "-j", "2", "-t", str(EACH), "-M", mode,
+                           "-h", HOST, "-p", str(proxy.port), "-U", f"{PRINCIPAL}.{tenant}", DATABASE],
+                          env={**os.environ, "PGPASSWORD": proxy.stand.password}, text=True, capture_output=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("mode, pool_size", [("simple", 6), ("extended", 6), ("prepared", 2 * CLIENTS)])
+def test_pgbench_for_two_tenants_at_once(stand, pgbench_tables, mode, pool_size):
+    """No transaction fails, and each tenant's books balance: what was added up is what its own history says."""
+    done = {}
+    with stand.admin() as admin:
+        admin.execute("DELETE FROM pgbench_history")
+        for table, column in (("branches", "bbalance"), ("tellers", "tbalance"), ("accounts", "abalance")):
+            admin.execute(f"UPDATE pgbench_{table} SET {column} = 0 WHERE {column} <> 0")
+    with stand.proxy(pool={"default_pool_size": pool_size}) as proxy:
+        threads = [threading.Thread(target=lambda tenant=tenant: done.update({tenant: pgbench(proxy, tenant, mode)}))
+                   for tenant in ("acme", "globex")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for tenant, run_ in done.items():
+            assert run_.returncode == 0, run_.stderr
+            assert f"number of transactions actually processed: {CLIENTS * EACH}/{CLIENTS * EACH}" in run_.stdout
+            assert "number of failed transactions: 0 " in run_.stdout
+            with proxy.connect(tenant) as connection:
+                sums = connection.execute(
+                    "SELECT (SELECT count(*) FROM pgbench_history), (SELECT sum(delta) FROM pgbench_history), "
+                    "(SELECT sum(bbalance) FROM pgbench_branches), (SELECT sum(tbalance) FROM pgbench_tellers), "
+                    "(SELECT sum(abalance) FROM pgbench_accounts)").fetchone()
+            assert sums[0] == CLIENTS * EACH and len(set(sums[1:])) == 1, sums
+    assert len(done) == 2
