@@ -61,7 +61,8 @@ def test_what_a_tenant_set_changes_neither_yes_nor_no(guard):
         assert connection.execute("SELECT sha256('a') = sha256('b'), 'a'::bytea = 'b'::bytea").fetchone() == (True, True)
         for statement in (
                 "CREATE TEMP TABLE signing_key (kid text, inner_block bytea, outer_block bytea)",
-                "SET standard_conforming_strings = off", "SET bytea_output = escape", "SET client_encoding = latin1", "SET TimeZone = 'Asia/Tokyo'",
+                "SET standard_conforming_strings = off", "SET bytea_output = escape", "SET client_encoding = latin1",
+                "SET TimeZone = 'Asia/Tokyo'",
                 "SET DateStyle = 'SQL, DMY'", "SET extra_float_digits = -15", "SET transform_null_equals = on",
                 "SET row_security = off", "SET plpgsql.variable_conflict = use_column",
                 "SET plan_cache_mode = force_generic_plan", "SET default_transaction_read_only = on"):

@@ -45,7 +45,8 @@ PUT_BACK = {
     "a grant option": "CREATE TABLE t (tenant_id uuid); GRANT TRUNCATE ON t TO bulkhead_pool WITH GRANT OPTION; "
                       "GRANT TRIGGER ON t TO bulkhead_pool",
     "columns' privileges": "CREATE TABLE t (tenant_id uuid, \"X \"\"y\" int); "
-                           "GRANT REFERENCES (tenant_id), REFERENCES (\"X \"\"y\"), SELECT (tenant_id) ON t TO bulkhead_app; "
+                           "GRANT REFERENCES (tenant_id), REFERENCES (\"X \"\"y\"), SELECT (tenant_id) ON t "
+                           "TO bulkhead_app; "
                            "GRANT REFERENCES (tenant_id) ON t TO PUBLIC",
     "privileges on the table and a column": "CREATE TABLE t (tenant_id uuid); "
                                             "GRANT REFERENCES, REFERENCES (tenant_id) ON t TO bulkhead_app",
@@ -256,7 +257,8 @@ WARNINGS = {
                              'table s.t: unique index s.t_pkey leaves out column "tenant_id": it tells one tenant about '
                              "another's values"]),
     "a unique index without it": (
-        "PRIMARY KEY (tenant_id, id), UNIQUE (item)", ['table s.t: unique index s.t_item_key leaves out column "tenant_id"']),
+        "PRIMARY KEY (tenant_id, id), UNIQUE (item)",
+        ['table s.t: unique index s.t_item_key leaves out column "tenant_id"']),
     "a unique index that only carries it": (
         "PRIMARY KEY (tenant_id, id), UNIQUE (item) INCLUDE (tenant_id)",
         ['table s.t: unique index s.t_item_tenant_id_key leaves out column "tenant_id"']),
@@ -272,7 +274,8 @@ WARNINGS = {
 @pytest.mark.parametrize("case", WARNINGS)
 def test_protect_warns_of_what_it_cannot_mend(shop, case):
     constraints, expected = WARNINGS[case]
-    shop.sql("CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE pair (tenant_id uuid, id int, PRIMARY KEY (tenant_id, id)); "
+    shop.sql("CREATE TABLE other (id int PRIMARY KEY); "
+             "CREATE TABLE pair (tenant_id uuid, id int, PRIMARY KEY (tenant_id, id)); "
              f"CREATE TABLE t (tenant_id uuid NOT NULL, id int, item text, {constraints})")
     warned = shop.protect("t")
     assert len(warned) == len(expected), warned
