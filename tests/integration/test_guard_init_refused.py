@@ -71,8 +71,8 @@ def test_an_owner_that_the_pool_belongs_to_is_refused(refusing, guard_keys):
 def administrator(unguarded):
     """A login with every attribute but SUPERUSER, which owns the database."""
     with unguarded.connect() as admin:
-        admin.execute(f'CREATE ROLE half LOGIN CREATEROLE CREATEDB REPLICATION BYPASSRLS; ALTER DATABASE "{unguarded.name}" '
-                      "OWNER TO half")
+        admin.execute(f'CREATE ROLE half LOGIN CREATEROLE CREATEDB REPLICATION BYPASSRLS; '
+                      f'ALTER DATABASE "{unguarded.name}" OWNER TO half')
         yield "half"
         admin.execute("REASSIGN OWNED BY half TO postgres; DROP OWNED BY half")
         admin.execute("REVOKE ALL ON PARAMETER backtrace_functions FROM half CASCADE; DROP ROLE half")
@@ -146,7 +146,8 @@ FAULTS = {  # how to spoil an installation, how to mend it, what must be said
     "a policy on the keys": ("CREATE POLICY p ON bulkhead.signing_key USING (true)",
                              "DROP POLICY p ON bulkhead.signing_key", "bulkhead.signing_key is open to others"),
     "a grant on the keys": ("GRANT SELECT ON bulkhead.signing_key TO stranger",
-                            "REVOKE SELECT ON bulkhead.signing_key FROM stranger", "bulkhead.signing_key is open to others"),
+                            "REVOKE SELECT ON bulkhead.signing_key FROM stranger",
+                            "bulkhead.signing_key is open to others"),
     "a grant on a column of the keys": ("GRANT SELECT (kid) ON bulkhead.signing_key TO stranger",
                                         "REVOKE SELECT (kid) ON bulkhead.signing_key FROM stranger",
                                         "bulkhead.signing_key is open to others"),
@@ -156,8 +157,10 @@ FAULTS = {  # how to spoil an installation, how to mend it, what must be said
     "the pool creates in a schema": ("CREATE SCHEMA app; GRANT CREATE ON SCHEMA app TO bulkhead_app", "DROP SCHEMA app",
                                      "bulkhead_pool may create in schema app"),
     "the pool creates schemas": ("GRANT CREATE ON DATABASE {database} TO bulkhead_pool",
-                                 "REVOKE CREATE ON DATABASE {database} FROM bulkhead_pool", "bulkhead_pool may create schemas"),
-    "the pool may not connect": ("GRANT CONNECT ON DATABASE {database} TO bulkhead_sidecar; REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
+                                 "REVOKE CREATE ON DATABASE {database} FROM bulkhead_pool",
+                                 "bulkhead_pool may create schemas"),
+    "the pool may not connect": ("GRANT CONNECT ON DATABASE {database} TO bulkhead_sidecar; "
+                                 "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
                                  "REVOKE CONNECT ON DATABASE {database} FROM bulkhead_sidecar; "
                                  "GRANT CONNECT ON DATABASE {database} TO PUBLIC", "bulkhead_pool may not connect"),
     "the pool owns a table": ("CREATE TABLE mine (); ALTER TABLE mine OWNER TO bulkhead_pool", "DROP TABLE mine",
@@ -200,8 +203,8 @@ def test_a_schema_of_someone_elses_is_not_adopted(unguarded, guard_keys, schema,
     with unguarded.connect() as admin:
         admin.execute(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.kept ()")
         assert_refused(init(unguarded, guard_keys), words)
-        assert admin.execute("SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace", (schema,)).fetchall() == \
-            [("kept",)]
+        kept = admin.execute("SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace", (schema,))
+        assert kept.fetchall() == [("kept",)]
 
 
 # ---- versions ----
@@ -225,7 +228,8 @@ def test_a_newer_guard_is_left_alone(guard, guard_keys, how):
 
 def test_a_login_with_a_password_and_no_file_for_it_is_left_alone(refusing, guard_keys, tmp_path):
     password = (guard_keys / "pool.password").read_text().strip()
-    assert_refused(init(refusing, tmp_path / "new"), 'login "bulkhead_pool" has a password already', "pool.password is missing")
+    assert_refused(init(refusing, tmp_path / "new"), 'login "bulkhead_pool" has a password already',
+                   "pool.password is missing")
     assert not (tmp_path / "new").exists()
     refusing.connect("bulkhead_pool", password=password, tcp=True).close()
 
@@ -254,7 +258,8 @@ def test_a_server_that_is_not_there_leaves_no_folder(tmp_path):
     assert not (tmp_path / "keys").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["--dsn"], ["--dsn", "x", "extra"], ["--dsn", "x", "--hardening", "lax"], ["--nosuch"]])
+@pytest.mark.parametrize("arguments", [[], ["--dsn"], ["--dsn", "x", "extra"], ["--dsn", "x", "--hardening", "lax"],
+                                       ["--nosuch"]])
 def test_a_wrong_command_line_is_told_apart(arguments):
     done = subprocess.run([PROGRAM, "init", *arguments], text=True, capture_output=True, check=False)
     assert done.returncode == 2 and "Usage: bulkhead init" in done.stderr
