@@ -32,7 +32,7 @@ GRANT EXECUTE ON FUNCTION bulkhead.protect(regclass, name, text), bulkhead.unpro
 	bulkhead.tenant_roles(), bulkhead.unsafe_privileges(regclass), bulkhead.privilege_on(regclass, jsonb),
 	bulkhead.grantee_of(jsonb), bulkhead.give_back_privileges(regclass, text[]), bulkhead.remember(regclass, name),
 	bulkhead.forget(regclass), bulkhead.tenant_expression(regclass, name, text),
-	bulkhead.drop_policies(regclass), bulkhead.set_policies(regclass, name, text), bulkhead.take_unsafe_privileges(regclass),
+	bulkhead.drop_policies(regclass), bulkhead.written_out(text), bulkhead.set_policies(regclass, name, text), bulkhead.take_unsafe_privileges(regclass),
 	bulkhead.set_tenant_default(regclass, name, text), bulkhead.protect_relation(regclass, name, text),
 	bulkhead.unprotect_relation(regclass), bulkhead.protection_warnings(regclass, name) TO PUBLIC;
 
