@@ -73,7 +73,7 @@ def run_scenario(scenario, stage, programs, options):
     result = {"title": scenario.title, "baseline": baseline, "bulk": getattr(scenario, "bulk", False)}
     for round_number in range(min(options.rounds, scenario.rounds or options.rounds)):
         figures = {}
-        for peer in scenario.peers_of(round_number):
+        for peer in scenario.peers_of(round_number, options.quick):
             try:
                 figures[peer.key] = scenario.run(stage, programs, options, round_number, peer)
             except Exception as error:  # noqa: BLE001: whatever it is, the other scenarios go on

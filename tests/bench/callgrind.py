@@ -61,7 +61,7 @@ class Marks:
         """Connects. Returns the first new file, which holds what was done since the last mark; a program that
         calls accept until nobody is left writes more, with next to nothing in them."""
         socket.create_connection((HOST, self.program.port)).close()
-        time.sleep(1)  # for all of them, and for the end of that connection
+        time.sleep(0.4)  # for all of them, and for the end of that connection
         new = set(self.files()) - self.seen
         if not new:
             raise RuntimeError("callgrind wrote nothing when a connection came in")

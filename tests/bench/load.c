@@ -26,6 +26,9 @@
 /* Logins under way at one time: less than any listener's backlog. */
 #define LOGINS_MAX 32
 
+/* Warm-up transactions per client, on average: a new backend's first ones fill its caches. */
+#define WARMUP_LEAST 10
+
 static struct {
 	struct load load;
 	struct conn *conns;
@@ -35,6 +38,7 @@ static struct {
 	long redrawn; /* tenants that were drawn while all of their connections were in use */
 	bool stopping;
 	uint64_t stop_at;
+	long least;      /* transactions before the time may be up */
 	long stop_after; /* transactions, when not negative */
 } run;
 
@@ -115,7 +119,7 @@ static bool is_over(void)
 	if (run.stop_after >= 0)
 		run.stopping = run.stopping || begun >= run.stop_after;
 	else
-		run.stopping = run.stopping || now_ns() >= run.stop_at;
+		run.stopping = run.stopping || (begun >= run.least && now_ns() >= run.stop_at);
 	return run.stopping;
 }
 
@@ -231,9 +235,9 @@ static void log_in_all(void)
 	}
 }
 
-/* Runs transactions for so long, or so many, until the last is answered. Returns the time it
- * took. */
-static uint64_t work(double seconds, long transactions)
+/* Runs transactions for so long and at least so many of them, or exactly so many, until the
+ * last is answered. Returns the time it took. */
+static uint64_t work(double seconds, long least, long transactions)
 {
 	struct load *load = &run.load;
 	uint64_t begun = now_ns();
@@ -244,6 +248,7 @@ static uint64_t work(double seconds, long transactions)
 	run.redrawn = 0;
 	run.stopping = false;
 	run.stop_at = begun + (uint64_t)(seconds * 1e9);
+	run.least = least;
 	run.stop_after = transactions;
 	for (int i = 0; i < load->options.clients && !is_over(); i++) {
 		if (load->options.churn) {
@@ -313,13 +318,15 @@ int main(int argc, char **argv)
 	make_conns();
 	if (!options->churn)
 		log_in_all();
-	work(options->warmup, options->warmup_transactions);
+	work(options->warmup,
+		 options->warmup > 0 && !options->churn ? WARMUP_LEAST * options->clients : 0,
+		 options->warmup_transactions);
 	puts("ready");
 	fflush(stdout);
 
 	while (wait_for_line()) {
 		double cpu = cpu_seconds();
-		uint64_t elapsed = work(options->seconds, options->transactions);
+		uint64_t elapsed = work(options->seconds, 0, options->transactions);
 
 		print_result(elapsed, cpu_seconds() - cpu);
 	}

@@ -196,6 +196,8 @@ PEERS = {peer.key: peer for peer in [
     Peer("pgbouncer-unix", "PgBouncer, server on a unix socket", PgBouncer, unix=True),
     Peer("haproxy", "HAProxy, TCP", HAProxy),
     Peer("bulkhead", "Bulkhead", Bulkhead, load={"table": "sealed", "user-by-tenant": True}),
+    Peer("bulkhead-plain", "Bulkhead, the table without tenancy", Bulkhead,
+         load={"table": "plain", "user-by-tenant": True}),
     Peer("bulkhead-unix", "Bulkhead, server on a unix socket", Bulkhead, unix=True,
          load={"table": "sealed", "user-by-tenant": True}),
 ]}

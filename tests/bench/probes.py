@@ -134,7 +134,7 @@ def measure(stage, program, options):
 def fill_pool(stage, peer, program):
     """Opens all of a pool's backends and lets them fill their caches: starting one costs a thousand queries."""
     if program.pid and peer.load.get("database") is None:
-        with Load(stage, program, {**peer.load, "protocol": "extended", "clients": 64, "warmup": 1.5}):
+        with Load(stage, program, {**peer.load, "protocol": "extended", "clients": 64, "warmup": 1}):
             pass
 
 

@@ -41,7 +41,8 @@ are part of its query's cost and not counted as queries.
 - *(a)*: PgBouncer in transaction mode in front of a table without tenancy. Nobody is kept apart.
 - *(b)*: the application sends `BEGIN`, `set_config('app.tenant', …, true)`, the query and `COMMIT`, one after the
   other, on a table with an ordinary policy. *(b')* sends all four in one write, which few drivers do.
-- *Bulkhead*: the tenant is chosen at login; the table is protected and sealed.
+- *Bulkhead*: the tenant is chosen at login; the table is protected and sealed. *The table without tenancy* is (a)'s,
+  for comparing the proxies alone: a proxy whose backends answer more slowly has fewer answers to fetch at a time.
 - PgBouncer 1.18 has no prepared statements in transaction mode, so *prepared* compares with its session mode. Bulkhead
   keeps a backend for a client with a named statement.
 - CPU of the proxy is the scheduler's account of its process, all threads; on loopback most of it is the kernel's, in

@@ -20,6 +20,10 @@ class Options:
     quick: bool
 
 
+# Peers that no target needs.
+NOT_QUICK = ["pgbouncer-unix", "pgbouncer-app-burst", "bulkhead-plain"]
+
+
 class Scenario:
     """A name for --only, a line that says what is done, and the peers."""
 
@@ -28,8 +32,9 @@ class Scenario:
         self.name, self.title, self.peers = name, title, [PEERS[key] for key in peers]
         self.quick, self.rounds, self.once = quick, rounds, once
 
-    def peers_of(self, round_number):
-        return [peer for peer in self.peers if round_number == 0 or peer.key not in self.once]
+    def peers_of(self, round_number, quick):
+        left_out = set(self.once if round_number else ()) | set(NOT_QUICK if quick else ())
+        return [peer for peer in self.peers if peer.key not in left_out]
 
     def run(self, stage, programs, options, round_number, peer):
         """The figures of one peer in one round, by name."""
@@ -208,10 +213,10 @@ def instructions_of(protocol, peers, quick=False):
 
 SCENARIOS = [
     select("simple", 1, [*SELECT, *UNIX], quick=True),
-    select("simple", 16, [*SELECT, *UNIX, *APP], quick=True),
+    select("simple", 16, [*SELECT, "bulkhead-plain", *UNIX, *APP], quick=True),
     select("simple", 256, SELECT),
     select("extended", 1, [*SELECT, *UNIX], quick=True),
-    select("extended", 16, [*SELECT, *UNIX, *APP], quick=True),
+    select("extended", 16, [*SELECT, "bulkhead-plain", *UNIX, *APP], quick=True),
     select("extended", 256, SELECT),
     select("prepared", 1, [*PREPARED, "bulkhead-unix"]),
     select("prepared", 16, [*PREPARED, "bulkhead-unix"], quick=True),
@@ -231,8 +236,10 @@ SCENARIOS = [
     system_calls_of("simple", ["pgbouncer", "haproxy", "bulkhead"], quick=True),
     system_calls_of("extended", ["pgbouncer", "haproxy", "bulkhead"], quick=True),
     system_calls_of("prepared", ["pgbouncer-session", "haproxy", "bulkhead"]),
-    HandOverCalls("system-calls-hand-over", "system calls, simple protocol, one backend and every query another tenant's",
-                  quick=True),
+    SystemCalls("system-calls-churn", "system calls of connect with SCRAM, one query, disconnect",
+                ["pgbouncer", "bulkhead"], {"churn": True}),
+    HandOverCalls("system-calls-hand-over",
+                  "system calls, simple protocol, one backend and every query another tenant's", quick=True),
     instructions_of("simple", ["pgbouncer", "bulkhead"], quick=True),
     instructions_of("extended", ["pgbouncer", "bulkhead"], quick=True),
     instructions_of("prepared", ["pgbouncer-session", "bulkhead"]),

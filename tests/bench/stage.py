@@ -62,6 +62,7 @@ CREATE POLICY tenant ON history_policy USING (tenant_id = (SELECT current_settin
 SELECT bulkhead.protect('account_sealed', 'tenant_id');
 SELECT bulkhead.protect('history_sealed', 'tenant_id');
 GRANT SELECT, INSERT, UPDATE ON account_sealed, history_sealed, sink TO bulkhead_app;
+GRANT SELECT ON account_plain TO bulkhead_app;
 
 INSERT INTO bulkhead_control.tenant (id, slug, name)
     SELECT ('00000000-0000-4000-8000-' || lpad(to_hex(tenant), 12, '0'))::uuid,

@@ -204,6 +204,13 @@ def test_tenants_as_json(control, dsn):
     assert (listed[1]["slug"], listed[1]["name"], listed[1]["key"]) == ("labs", quoted, quoted)
 
 
+def test_a_weight_is_kept(control, dsn):
+    succeed("tenant", "create", "acme", **dsn)
+    succeed("tenant", "create", "globex", "--weight", "100", **dsn)
+    assert control.admin.execute("SELECT slug, pool_weight FROM bulkhead_control.tenant ORDER BY slug").fetchall() == [
+        ("acme", 1), ("globex", 100)]
+
+
 def test_no_tenants_are_an_empty_list(control, dsn):
     assert json.loads(succeed("tenant", "list", "--json", **dsn)) == []
     assert len(succeed("tenant", "list", **dsn).splitlines()) == 1
@@ -239,6 +246,10 @@ def test_the_list_is_a_tree(control, dsn):
     (["new", "--parent", "asleep"], "the parent is not active"),
     (["new", "--cluster", "nowhere"], "there is no such cluster"),
     (["new", "--strategy", "schema_per_tenant"], "the only strategy of this version is shared_rls"),
+    (["new", "--weight", "0"], "a weight is 1 to 100"),
+    (["new", "--weight", "101"], "a weight is 1 to 100"),
+    (["new", "--weight", "heavy"], "invalid input syntax for type smallint"),
+    (["new", "--weight", "65537"], "out of range for type smallint"),
     (["postgres"], "this slug is reserved"),
     (["abcdef00" * 4], "a slug may not look like an id"),
 ])

@@ -34,7 +34,7 @@ INSERT INTO events_early VALUES ('{acme}', 500, 'acme');                        
 -- case: system-columns
 -- hope: by its address a row is found without the filter
 SELECT count(*) FROM orders WHERE ctid >= '(0,0)';                                          -- = 20
-SELECT count(*) FROM orders WHERE ctid = ANY (SELECT format('(%s,%s)', p, n)::tid FROM generate_series(0, 30) p, generate_series(1, 200) n);  -- = 20
+SELECT count(*) FROM orders WHERE ctid = ANY (SELECT format('(%s,%s)', p, n)::tid FROM generate_series(0, 30) p, generate_series(1, 300) n);  -- = 20
 SELECT count(*) FROM orders WHERE xmin IS NOT NULL AND tableoid = 'orders'::regclass;       -- = 20
 BEGIN;
 DECLARE c CURSOR FOR SELECT * FROM orders FOR UPDATE;                                       -- ok

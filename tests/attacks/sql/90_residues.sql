@@ -37,6 +37,8 @@ SELECT 1;                                                                       
 -- after: ALTER DEFAULT PRIVILEGES FOR ROLE bulkhead_pool GRANT ALL ON TABLES TO bulkhead_pool
 ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM CURRENT_USER;                         -- ok
 \leave
+\as admin
+SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE usename = 'bulkhead_pool';
 \as globex
 CREATE TEMP TABLE t (x integer);                                                            -- ok
 SELECT * FROM t;                                                                            -- 42501
