@@ -66,8 +66,8 @@ def guard_keys(tmp_path_factory):
 
 
 @pytest.fixture
-def unguarded(guard_cluster):
-    """A database without a guard."""
+def unguarded(guard_cluster, guard_original):
+    """A database without a guard, on a server that has one elsewhere: guard_keys are there, and so are the roles."""
     database = guard_cluster.create_database()
     yield database
     database.drop()

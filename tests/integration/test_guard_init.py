@@ -1,17 +1,22 @@
 """`bulkhead init`: what it leaves behind, once, twice, printed, and from several machines at once."""
 
 import base64
+import fcntl
 import os
 import secrets
 import shutil
 import stat
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from harness.catalog import difference
 from harness.guard import POOL, Guard, assert_enters, must_init, run_init
-from harness.guard_init import assert_holds, assert_refused, catalog, drop_login, init, printed, run_script, verifier_of
+from harness.guard_init import (
+    assert_holds, assert_refused, catalog, drop_login, has_guard, init, printed, run_script, verifier_of)
 from harness.postgres import Postgres
+from harness.program import PROGRAM
 
 HARDENINGS = ["standard", "strict"]
 
@@ -55,7 +60,7 @@ def test_strict_takes_more_than_standard_and_standard_gives_nothing_back(unguard
     assert difference(strict, catalog(unguarded)) == []
 
 
-def test_files_are_closed_to_others(unguarded, tmp_path, guard_keys):
+def test_files_are_closed_to_others(guard_original, guard_keys):
     assert stat.S_IMODE(guard_keys.stat().st_mode) == 0o700
     assert {path.name for path in guard_keys.iterdir()} == {"guard.key", "pool.password", "sidecar.password"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in guard_keys.iterdir()} == {0o600}
@@ -168,6 +173,27 @@ def new_cluster(template):
 def at_once(runs):
     with ThreadPoolExecutor(len(runs)) as pool:
         return [future.result() for future in [pool.submit(run_init, *run) for run in runs]]
+
+
+def waits_for_a_lock(process):
+    """Does the kernel list the process among those that wait for a file lock?"""
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return any(line[1] == "->" and line[5] == str(process.pid) for line in lines)
+
+
+def test_a_run_waits_for_another_with_the_same_folder(unguarded, guard_keys):
+    folder = os.open(guard_keys, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    process = subprocess.Popen([PROGRAM, "init", "--dsn", unguarded.conninfo(), "--keys", guard_keys],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        while not waits_for_a_lock(process):
+            assert process.poll() is None, "it did not wait"
+        assert not has_guard(unguarded)
+    finally:
+        os.close(folder)
+        _, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (0, "")
 
 
 def test_four_at_once_with_the_same_keys(new_cluster, tmp_path):
