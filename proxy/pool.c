@@ -125,6 +125,8 @@ static void put_on_idle(struct server *server)
 
 	server->state = SERVER_IDLE;
 	server->idle_since_us = clock_monotonic_us();
+	if (!server->usable_us)
+		server->usable_us = server->idle_since_us;
 	list_append(&pool->idle, &server->idle_node);
 	list_prepend(server->pool_tenant ? &server->pool_tenant->idle : &pool->unsealed,
 				 &server->tenant_node);

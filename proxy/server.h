@@ -82,6 +82,7 @@ struct server {
 	struct list opened_node; /* worker->opened, until it is too old */
 	struct list linked_node; /* worker->linked, while linked */
 	int64_t deadline_since_us, opened_us, idle_since_us;
+	int64_t usable_us;     /* when it first became idle */
 	int64_t turn_began_us; /* when its tenant got it, as far as others waited; see pool.c */
 	bool too_old;
 

@@ -95,7 +95,7 @@ static bool may_go(const struct server *server, const struct pool *pool, int64_t
 	if (server->pool == pool || server->pool->upstream != pool->upstream)
 		return false;
 	return now_us - server->idle_since_us >= STAY_US ||
-		   (now_us - server->opened_us >= STAY_US && deserves(pool, server->pool));
+		   (now_us - server->usable_us >= STAY_US && deserves(pool, server->pool));
 }
 
 /* The one that has been idle longest of those that may go. */
@@ -170,22 +170,13 @@ void upstream_feed(struct upstream *upstream)
 	}
 }
 
-/* It is new, or took so long to come that it has served none of those who wait for it. */
-static bool is_left_alone(const struct server *server)
-{
-	bool is_unused = !server->tenant && !server->idle_readies;
-
-	return server->idle_since_us - server->opened_us < STAY_US ||
-		   (is_unused && !list_empty(&server->pool->turns));
-}
-
 bool upstream_is_wanted(const struct server *server)
 {
 	const struct upstream *upstream = server->pool->upstream;
 	size_t wanted = 0;
 	int looked = 0;
 
-	if (is_left_alone(server))
+	if (server->idle_since_us - server->usable_us < STAY_US)
 		return false;
 	list_each (node, next, &upstream->hungry) {
 		const struct pool *pool = list_entry(node, struct pool, hungry);

@@ -92,10 +92,7 @@ class Stand:
         """A tenant without rows, made when it is missing; options as `weight=3`, `cluster="annex"`."""
         if slug not in self.ids:
             arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-            self.command("tenant", "create", slug, *arguments)
-            with self.admin() as admin:
-                self.ids[slug], = admin.execute("SELECT id::text FROM bulkhead_control.tenant WHERE slug = %s",
-                                                (slug,)).fetchone()
+            self.ids[slug] = json.loads(self.command("tenant", "create", slug, "--json", *arguments))[0]["id"]
         return slug
 
     def cluster(self, name):
