@@ -142,14 +142,15 @@ def test_a_client_dies(proxy, state, by_reset):
         die(reach(proxy, state), by_reset)
         assert sees_its_rows(brother, "acme") and sees_its_rows(bystander, "globex")
         with proxy.stand.admin() as admin:
-            wait_until(lambda: admin.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'bulkhead_pool' AND state <> 'idle'").fetchone() == (0,))
+            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bulkhead_pool' "
+                                             "AND state <> 'idle'").fetchone() == (0,))
             assert admin.execute("SELECT count(*) FROM inbox").fetchone() == (0,)
         assert sees_its_rows(brother, "acme") and sees_its_rows(bystander, "globex")
 
 
-@pytest.mark.xfail(strict=True, reason="server.c, part(): the socket of a backend whose client died stays open for reading, so that "
-                   "all that the client had pipelined is still carried out; PostgreSQL would stop at its first answer")
+@pytest.mark.xfail(strict=True, reason="server.c, part(): the socket of a backend whose client died stays open for "
+                   "reading, so that all that the client had pipelined is still carried out; PostgreSQL itself would "
+                   "stop when it cannot send an answer")
 def test_nothing_more_runs_for_a_client_that_died(stand):
     with stand.proxy(pool={"default_pool_size": 1}) as proxy, login(proxy) as wire:
         wire.send(query("SELECT pg_sleep(60), 'dies'"), *[query("SELECT pg_sleep(0.2)")] * 50)
@@ -157,7 +158,8 @@ def test_nothing_more_runs_for_a_client_that_died(stand):
         pid, = proxy.backends()
         wire.close()
         with stand.admin() as admin:
-            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() == (0,), 5)
+            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s",
+                                             (pid,)).fetchone() == (0,), 5)
 
 
 def resident(proxy):
@@ -171,8 +173,8 @@ def is_sanitized(proxy):
     return "san.so" in Path(f"/proc/{proxy.process.pid}/maps").read_text()
 
 
-CHEAP = ["connected", "half a startup packet", "in the password exchange", "logged in", "a held BEGIN", "half a message",
-         "with a backend of its own"]
+CHEAP = ["connected", "half a startup packet", "in the password exchange", "logged in", "a held BEGIN",
+         "half a message", "with a backend of its own"]
 DEAR = ["in a transaction", "half a message in a transaction", "in a batch", "in COPY in"]  # each costs a backend
 
 
@@ -275,7 +277,8 @@ def middle(stand):
 
 @pytest.fixture(scope="module")
 def cut_proxy(stand, middle):
-    with stand.proxy(cluster__default={"port": middle.port}, pool={"default_pool_size": 2, "server_login_retry": 0}) as proxy:
+    with stand.proxy(cluster__default={"port": middle.port},
+                     pool={"default_pool_size": 2, "server_login_retry": 0}) as proxy:
         yield proxy
 
 
@@ -296,8 +299,8 @@ def test_the_connection_dies_between_messages(middle, cut_proxy, kind, nth, how)
             assert sees_its_rows(other, "acme")
 
 
-CORRUPT = pytest.mark.xfail(strict=True, reason="server.c, tell_client(): a FATAL is written into the middle of a message that was "
-                            "passing through, and a client reads its bytes as the rest of the row")
+CORRUPT = pytest.mark.xfail(strict=True, reason="server.c, tell_client(): a FATAL is written into the middle of a message "
+                            "that was passing through, and a client reads its bytes as the rest of the row")
 
 
 @pytest.mark.parametrize("size, missing", [(40, 10), *[pytest.param(size, missing, marks=CORRUPT)
@@ -318,7 +321,8 @@ def row_of(size):
     return b"D" + struct.pack("!IHI", 4 + 2 + 4 + size, 1, size) + b"x" * size
 
 
-@pytest.mark.xfail(strict=True, reason="client.c, client_fatal(): as above, for the FATAL that says that Bulkhead is shutting down")
+@pytest.mark.xfail(strict=True, reason="client.c, client_fatal(): as above, for the FATAL that says that Bulkhead is "
+                   "shutting down")
 def test_bulkhead_stops_in_the_middle_of_a_row(stand, middle):
     middle.clear()
     half, size = mid.hold(), 100_000
