@@ -3,6 +3,7 @@
 #   make            build build/bulkhead (installs what the build needs when it is missing)
 #   make run        a private PostgreSQL with three tenants behind Bulkhead; prints what to type
 #   make test       unit, integration and attack tests
+#   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make SAN=address,undefined …   the same with sanitizers, in a build folder of its own
 #
 # Every room is a folder of .c files; all of them but cli/main.c make one library, which the
@@ -44,6 +45,7 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)")
 
 include tests/tests.mk
+include tests/bench/bench.mk
 
 .DEFAULT_GOAL := build
 .PHONY: build build-deps deps run test install uninstall clean fmt lint

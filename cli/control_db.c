@@ -37,6 +37,7 @@ static const struct {
     {"tenant_external_key_form", "a key is 1 to 255 bytes without control characters"},
     {"tenant_name_form", "a name is 1 to 255 bytes without control characters"},
     {"tenant_cluster", "there is no such cluster"},
+    {"tenant_pool_weight", "a weight is 1 to 100"},
     {"tenant_depth", "the tree is at most 20 levels deep"},
     {"tenant_parent_active", "the parent is not active"},
     {"principal_pkey", "this principal exists already"},

@@ -41,6 +41,8 @@ static void finish(struct cancel *cancel)
 	struct server *server = cancel->server;
 
 	list_remove(&cancel->node);
+	if (cancel->worker->stopping && list_empty(&cancel->worker->cancels))
+		event_base_loopexit(cancel->worker->base, NULL);
 	stream_close(&cancel->stream);
 	buf_wipe(&cancel->packet);
 	if (cancel->requester >= 0)

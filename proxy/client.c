@@ -80,12 +80,14 @@ static bool may_read(const struct client *client)
 	return false;
 }
 
+/*
+ * Reading is switched on as soon as it is allowed, and off only when bytes come that it is too early for:
+ * most clients send nothing while they wait, and two system calls are saved.
+ */
 static void adjust_reading(struct client *client)
 {
 	if (may_read(client))
 		stream_read_on(&client->stream);
-	else
-		stream_read_off(&client->stream);
 }
 
 /* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes
@@ -112,6 +114,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (client->state == CLIENT_CLOSED)
 		return;
+	if (!client->stream.broken && !may_read(client)) {
+		stream_read_off(&client->stream);
+		return;
+	}
 	if (held > WORKER_READ_SIZE) {
 		/* Only a message that must be seen whole is kept this long, and those are shorter. */
 		client_violation(client, "incomplete message");

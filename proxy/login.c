@@ -256,12 +256,13 @@ static void begin_scram(struct client *client)
 	const struct principal *principal = client->principal;
 	struct scram_verifier verifier;
 	struct buf out;
-	bool real = may_log_in(principal) && principal->verifier &&
-				scram_verifier_parse(principal->verifier, &verifier);
+	bool known = principal && principal->verifier &&
+				 scram_verifier_parse(principal->verifier, &verifier);
 
-	if (!real)
+	/* One that is disabled or expired keeps its salt: a new one would tell strangers that it is. */
+	if (!known)
 		scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &verifier);
-	scram_server_init(&login->scram, &verifier, !real);
+	scram_server_init(&login->scram, &verifier, !known || !may_log_in(principal));
 	login->scram_begun = true;
 	secret_wipe(&verifier, sizeof verifier);
 

@@ -141,6 +141,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	report(worker, now_us);
 }
 
+#define STOP_WAIT_US 900000
+
 /* ---- life ---- */
 
 static void init_lists(struct worker *worker)
@@ -207,7 +209,6 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
 	init_lists(worker);
-	secret_random(worker->mock_secret, sizeof worker->mock_secret);
 	worker->tick_fd = -1;
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
@@ -215,7 +216,8 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->settings = settings_table_create();
 	worker->reported_us = clock_monotonic_us();
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
-			  upstreams_create(worker) && start_events(worker);
+			  upstreams_create(worker) && start_events(worker) &&
+			  guard_mock_secret(worker->keyring, worker->mock_secret);
 	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
@@ -247,11 +249,14 @@ void worker_stop(struct worker *worker)
 	list_each (node, next, &worker->clients)
 		client_fatal(list_entry(node, struct client, node), REASON_SHUTDOWN, NULL);
 	destroy_pools(worker);
-	cancel_stop(worker);
 	farewell_stop(worker);
 
-	/* What the kernel has not taken of the last words by now is not waited for. */
-	event_base_loopexit(worker->base, NULL);
+	/*
+	 * What the kernel has not taken of the last words by now is not waited for, but cancel requests are: their
+	 * statements would go on, and be committed, after their clients were told that they ended.
+	 */
+	const struct timeval wait = {.tv_usec = STOP_WAIT_US};
+	event_base_loopexit(worker->base, list_empty(&worker->cancels) ? NULL : &wait);
 }
 
 void worker_destroy(struct worker *worker)

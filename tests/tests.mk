@@ -24,8 +24,15 @@ $(FAILMALLOC): tests/faults/failmalloc.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -shared -o $@ $<
 
+# Most tests wait for servers most of the time, so several run at once; those that measure time or memory run alone
+# (pytest.mark.alone). With PYTEST_ARGS='-k …' one of the two may have nothing to run.
+TEST_JOBS ?= 3
+PYTEST = PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q \
+	-p no:cacheprovider tests/integration tests/attacks $(PYTEST_ARGS)
+
 test-integration: $(PROGRAM) $(FAILMALLOC)
-	PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q tests/integration $(wildcard tests/attacks) -p no:cacheprovider $(PYTEST_ARGS)
+	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
+	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
 # Fuzz targets: tests/fuzz/fuzz_NAME.c with the sources it needs, seeded from tests/fuzz/corpus/NAME.
 # `make test-fuzz FUZZ_ARGS=-max_total_time=600` looks for longer; what it finds stays in the build folder.
@@ -54,3 +61,9 @@ test-fuzz: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 			$(BUILD)/fuzz/found/$$name tests/fuzz/corpus/$$name >$(BUILD)/fuzz/$$name.log 2>&1 || \
 			{ cat $(BUILD)/fuzz/$$name.log; exit 1; }; \
 	done
+
+# The two commands of README on a Debian 12 that has nothing but git and make; needs root, and some minutes.
+.PHONY: fresh-machine
+fresh-machine:
+	@deploy/install-packages fresh-machine
+	@tests/fresh-machine $(ARGS)

@@ -4,6 +4,7 @@
 -- runs with all that this login may do, so the list is of ways around the seal and around row security.
 CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 	LANGUAGE sql STABLE
+	SET search_path = pg_catalog, pg_temp -- names of objects are written with their schemas
 	BEGIN ATOMIC
 		SELECT format('%I has rights that a pool''s login must not have; '
 		              'ALTER ROLE %I NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION',
@@ -39,8 +40,9 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		  FROM pg_db_role_setting AS s JOIN pg_roles AS r ON r.oid = s.setrole
 		 WHERE r.rolname = login_faults.login AND s.setdatabase = 0
 		UNION ALL
-		-- Whatever it is, but for temporary objects, which go with their sessions. Type is NULL when the object went
-		-- while this was looking. One stands for all: they must fit a line of the log.
+		-- Whatever it is, but for temporary objects, which go with their sessions, and default privileges, which any
+		-- tenant may change: they are for objects yet to be made, and must not stop the service. Type is NULL when the
+		-- object went while this was looking. One stands for all: they must fit a line of the log.
 		SELECT format('%I owns %s%s; let a role that is no login of a pool''s own it', o.rolname,
 		              min(pg_describe_object(s.classid, s.objid, s.objsubid)),
 		              CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
@@ -51,6 +53,7 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		                           AND (s.dbid = d.oid OR s.classid = 'pg_database'::regclass AND s.objid = d.oid)
 		 CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS i
 		 WHERE r.rolname = login_faults.login AND NOT r.rolsuper
+		   AND s.classid <> 'pg_default_acl'::regclass
 		   AND i.type IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
 		 GROUP BY o.rolname
 		UNION ALL

@@ -36,6 +36,13 @@ static bool derive_tenant_key(const struct guard_key *signer, const char *tenant
 	return hmac_sha256(signer->bytes, tenant, strlen(tenant), key);
 }
 
+bool guard_mock_secret(const struct guard_keyring *keyring, uint8_t secret[GUARD_KEY_SIZE])
+{
+	static const char purpose[] = "bulkhead.mock_scram.1";
+
+	return hmac_sha256(keyring->keys[0].bytes, purpose, sizeof purpose - 1, secret);
+}
+
 static char *hex_text(const void *data, size_t len)
 {
 	char *hex = len < SIZE_MAX / 2 ? malloc(2 * len + 1) : NULL;

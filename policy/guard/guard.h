@@ -32,6 +32,13 @@ struct guard_keyring *guard_keyring_load(const char *path, const char **why);
 /* Wipes and frees. */
 void guard_keyring_destroy(struct guard_keyring *keyring);
 
+/*
+ * What the salts of principals that do not exist are made from (scram_verifier_mock): the same in every
+ * process that has the key, so that a name's salt tells nobody whether there is such a principal. False when
+ * OpenSSL fails.
+ */
+bool guard_mock_secret(const struct guard_keyring *keyring, uint8_t secret[GUARD_KEY_SIZE]);
+
 /* ---- self-check of a new backend ---- */
 
 /* A statement that must fail with 42501 on a sound server: the pool login may not set the context. */

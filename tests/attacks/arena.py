@@ -1,8 +1,7 @@
 """Where attacks take place: a real PostgreSQL, a real proxy, and what must hold after every attack.
 
-    arena = Arena(template, "strict").start()
-    with arena.scene(case) as scene:
-        scene.play()
+    arena = Arena(template, RUNS[0]).start()
+    Scene(arena, case).play()
     arena.remove()
 
 Three tenants with rows: acme attacks, globex is the victim, acme-labs looks on. Each has a marker, a random
@@ -15,7 +14,7 @@ word in its rows that no attack knows. When a scene is over, whatever the attack
   settings of a new session, and nothing of acme's is there;
 * acme is served afterwards.
 
-Which layers are at work is the arena's: today there is no gate, so the database half stands alone.
+Which layers stand between attacker and victim is told by the arena's Run.
 """
 
 import contextlib
@@ -32,7 +31,7 @@ from harness.stand import DATABASE, ROWS, TENANTS, Stand, run
 FOLDER = Path(__file__).resolve().parent
 INTRUDER = "intruder"  # acme's own principal, which reaches no other tenant
 ATTACKER, VICTIM = "acme", "globex"
-TABLES = ("orders", "accounts", "payments", "events", "papers", "notices", "coupons", "slips", "words")
+TABLES = ("orders", "accounts", "payments", "events", "papers", "notices", "coupons", "slips", "slots", "words")
 PATIENCE = 5  # seconds that one answer may take
 
 
@@ -53,7 +52,7 @@ SERVER_SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "autovacuum": "off",  # statistics are the arena's to make, and stay as they are
 }
-PROXY_SETTINGS = {"server_login_retry": "20ms", "query_wait_timeout": 10}
+PROXY_SETTINGS = {"server_login_retry": "1ms", "query_wait_timeout": 10}
 
 # Everything that a tenant could leave in the catalogues of the database and of the whole server.
 CATALOGUES = r"""
@@ -63,7 +62,8 @@ SELECT part, content::text FROM (VALUES
   ('role settings', (SELECT json_agg(s ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting AS s)),
   ('default privileges', (SELECT json_agg(d ORDER BY d.oid) FROM pg_default_acl AS d)),
   ('parameter privileges', (SELECT json_agg(p ORDER BY p.oid) FROM pg_parameter_acl AS p)),
-  ('databases', (SELECT json_agg(json_build_array(d.datname, coalesce(d.datacl, acldefault('d', d.datdba))) ORDER BY d.oid) FROM pg_database AS d)),
+  ('databases', (SELECT json_agg(json_build_array(d.datname, coalesce(d.datacl, acldefault('d', d.datdba)))
+                                 ORDER BY d.oid) FROM pg_database AS d)),
   ('prepared transactions', (SELECT json_agg(x.gid) FROM pg_prepared_xacts AS x)),
   ('replication slots', (SELECT json_agg(s.slot_name) FROM pg_replication_slots AS s)),
   ('large objects', (SELECT json_agg(l) FROM pg_largeobject_metadata AS l)),
@@ -194,13 +194,17 @@ class Arena:
         self.admin.execute("ANALYZE")
         with self.open(VICTIM) as victim:
             self.settings = self._settings(victim)
+        self.words = self._read_words()
+        self.remember()
+
+    def remember(self):
+        """Takes the rows and catalogues as they are for what they should be."""
         self.rows, self.catalogues = self._read_rows(), self._read_catalogues()
         self.catalogues_in_short = self.admin.execute(CATALOGUES_IN_SHORT).fetchall()
-        self.words = self._read_words()
 
     def _read_words(self):
         """What cases in SQL write in braces."""
-        words = {}
+        words = {"port": str(self.stand.postgres.port)}
         for slug in (ATTACKER, VICTIM):
             words[slug] = self.stand.ids[slug]
             words[f"{slug}_hex"] = words[slug].replace("-", "")
@@ -268,14 +272,15 @@ class Arena:
         return {(table, tenant): (count, digest) for table, tenant, count, digest in found}
 
     def _check_rows(self):
-        """Others' rows are as they were; the attacker's own are put back."""
+        """Others' rows are as they were. Whatever has changed is put back for the next scene."""
         rows = self._read_rows()
         own = {self.stand.ids[ATTACKER], str(TENANTS[ATTACKER])}
         changed = {place for place in rows.keys() | self.rows.keys() if rows.get(place) != self.rows.get(place)}
-        require(not [place for place in changed if place[1] not in own], "rows of others have changed:", changed)
         if changed:
-            self._fill(ATTACKER)
-            require(self._read_rows() == self.rows, "rows cannot be put back")
+            for slug in TENANTS:
+                self._fill(slug)
+        require(not [place for place in changed if place[1] not in own], "rows of others have changed:", changed)
+        require(not changed or self._read_rows() == self.rows, "rows cannot be put back")
 
     def _read_catalogues(self):
         return dict(self.admin.execute(CATALOGUES).fetchall())
@@ -301,6 +306,8 @@ class Arena:
             for victim in victims:
                 self._check_clean(victim)
                 self.check_heard(victim, VICTIM)
+                if backends > 1:
+                    victim.query("ROLLBACK")
 
     def _check_service(self, ear, tenant):
         marker = self.markers[tenant]

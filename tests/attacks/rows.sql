@@ -9,5 +9,7 @@ INSERT INTO contracts VALUES ('<tenant>', '<slug> contract <marker>');
 INSERT INTO notices VALUES ('<tenant>', '<slug> notice <marker>');
 INSERT INTO coupons VALUES ('<tenant>', '<slug>-coupon');
 INSERT INTO slips VALUES ('<tenant>', '<slug>-coupon');
-INSERT INTO words SELECT '<tenant>', '<slug> word ' || n FROM generate_series(1, 500) AS n;
+INSERT INTO slots VALUES ('<tenant>', '[<key>,<key> <marker>]');
+INSERT INTO words SELECT '<tenant>', '<slug> word ' || n FROM generate_series(1, 200) AS n;
+INSERT INTO words SELECT '<tenant>', '<slug> favourite' FROM generate_series(1, 100) AS n;
 INSERT INTO tickets SELECT <key>, n, '<slug> ' || n || ' <marker>' FROM generate_series(1, 20) AS n;

@@ -31,7 +31,7 @@ class Outcome:
     def fits(self, expected, refusals=()):
         if expected is None or self.code in refusals:
             return True
-        if expected.startswith("= "):
+        if expected.startswith("="):
             return self.code is None and self.value == expected[2:]
         return (self.code or "ok") == expected
 

@@ -29,9 +29,15 @@ CREATE POLICY everyone ON notices USING (true) WITH CHECK (true);
 CREATE TABLE coupons (tenant_id uuid NOT NULL, code text NOT NULL UNIQUE);
 CREATE TABLE slips (tenant_id uuid NOT NULL, code text NOT NULL REFERENCES coupons (code));
 
+CREATE TYPE textrange AS RANGE (subtype = text);
+CREATE TABLE slots (tenant_id uuid NOT NULL, span textrange NOT NULL, EXCLUDE USING gist (span WITH &&));
+
 -- Words of all tenants with an index that starts with the word, for what a plan tells of other tenants' rows.
 CREATE TABLE words (tenant_id uuid NOT NULL, word text NOT NULL);
 CREATE INDEX words_by_word ON words (word);
+CREATE INDEX words_by_upper ON words (upper(word));
+CREATE STATISTICS words_together (mcv) ON tenant_id, word FROM words;
+CREATE STATISTICS words_longer ON length(word), upper(word) FROM words;
 
 CREATE VIEW ledger WITH (security_invoker = true) AS
     SELECT a.name, p.note FROM accounts a JOIN payments p ON (p.tenant_id, p.account_id) = (a.tenant_id, a.id);
@@ -49,7 +55,7 @@ DECLARE
     relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY['accounts', 'payments', 'events', 'events_early', 'events_late', 'papers',
-                                    'contracts', 'notices', 'coupons', 'slips', 'words'] LOOP
+                                    'contracts', 'notices', 'coupons', 'slips', 'slots', 'words'] LOOP
         EXECUTE format('ALTER TABLE %I OWNER TO shop_owner', relation);
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I TO bulkhead_app', relation);
     END LOOP;
@@ -62,5 +68,6 @@ GRANT USAGE ON SEQUENCE tally, accounts_id_seq TO bulkhead_app;
 
 SET client_min_messages = error;
 SELECT bulkhead.protect(relation::regclass, 'tenant_id')
-  FROM unnest(ARRAY['accounts', 'payments', 'events', 'papers', 'notices', 'coupons', 'slips', 'words']) AS relation;
+  FROM unnest(ARRAY['accounts', 'payments', 'events', 'papers', 'notices', 'coupons', 'slips', 'slots',
+                  'words']) AS relation;
 RESET client_min_messages;

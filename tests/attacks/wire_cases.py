@@ -42,54 +42,76 @@ STARTUPS = [
     ("user-of-another-tenants-key", "nor are keys", {"user": "intruder.103"}, "28000"),
     ("user-in-capitals", "names are folded after they are checked", {"user": "intruder.GLOBEX"}, "3D000"),
     ("user-with-blanks", "names are trimmed after they are checked", {"user": "intruder. globex"}, "3D000"),
-    ("user-with-two-tenants", "the first tenant is checked, the second is taken", {"user": "intruder.acme.globex"}, "28P01"),
+    ("user-with-two-tenants", "the first tenant is checked, the second is taken",
+     {"user": "intruder.acme.globex"}, "28P01"),
     ("user-quoted", "the user's name ends up in a statement", {"user": "intruder'--.acme"}, "28P01"),
     ("user-doubly-quoted", "the same, as an identifier", {"user": 'intruder".acme'}, "28P01"),
-    ("user-too-long", "names are cut at 63 bytes, and then they are somebody's", {"user": "intruder" + "x" * 100 + ".acme"}, "28P01"),
+    ("user-too-long", "names are cut at 63 bytes, and then they are somebody's",
+     {"user": "intruder" + "x" * 100 + ".acme"}, "28P01"),
     ("tenant-too-long", "the same for the tenant's", {"user": "intruder." + "globex" * 100}, "08P01"),
     ("no-tenant", "without a name there is no filter", {"user": "intruder"}, "28000"),
     ("empty-tenant", "an empty name is no name", {"user": "intruder."}, "28P01"),
-    ("option-of-another-tenant", "the option wins over the user's name", {"options": "-c bulkhead.tenant=globex"}, "42501"),
-    ("option-in-capitals", "an option in another spelling is not seen", {"options": "-c BULKHEAD.Tenant=globex"}, "42501"),
+    ("option-of-another-tenant", "the option wins over the user's name",
+     {"options": "-c bulkhead.tenant=globex"}, "42501"),
+    ("option-in-capitals", "an option in another spelling is not seen",
+     {"options": "-c BULKHEAD.Tenant=globex"}, "42501"),
     ("option-with-dashes", "the same, as a long option", {"options": "--bulkhead.tenant=globex"}, "42501"),
     ("option-escaped", "the same, with a backslash", {"options": "-c bulkhead.ten\\ant=glo\\bex"}, "42501"),
-    ("option-alone", "the option chooses any tenant", {"user": "intruder", "options": "-c bulkhead.tenant=globex"}, "28000"),
+    ("option-alone", "the option chooses any tenant",
+     {"user": "intruder", "options": "-c bulkhead.tenant=globex"}, "28000"),
     ("option-twice", "the first is checked, the last is taken",
      {"user": "intruder", "options": "-c bulkhead.tenant=acme -c bulkhead.tenant=globex"}, "08P01"),
     ("option-and-key", "the option is checked, the key is taken",
      {"user": "intruder", "options": "-c bulkhead.tenant=acme", "bulkhead.tenant": "globex"}, "08P01"),
-    ("other-options-of-bulkheads", "there are more settings of that prefix", {"options": "-c bulkhead.tenant_id={globex}"}, "42704"),
+    ("other-options-of-bulkheads", "there are more settings of that prefix",
+     {"options": "-c bulkhead.tenant_id={globex}"}, "42704"),
     ("option-without-value", "an empty option goes round in circles", {"options": "-c="}, "42602"),
-    ("seal-as-an-option", "settings of the startup packet are applied with more rights", {"options": "-c backtrace_functions={globex_hex},"}, "42501"),
+    ("seal-as-an-option", "settings of the startup packet are applied with more rights",
+     {"options": "-c backtrace_functions={globex_hex},"}, "42501"),
     ("seal-as-a-key", "the same, as a key of its own", {"backtrace_functions": "{globex_hex},"}, "42501"),
     ("role-as-an-option", "the same for a role", {"options": "-c role=shop_owner"}, "42501"),
     ("guard-as-a-role", "the same for the guard's", {"role": "bulkhead_guard"}, "42501"),
-    ("session-authorization-as-an-option", "the same for the login itself", {"options": "-c session_authorization=postgres"}, "42501"),
-    ("superuser-settings-as-options", "the same for a superuser's settings", {"options": "-c session_replication_role=replica"}, "42501"),
-    ("preload-as-an-option", "a library is loaded at the start", {"options": "-c session_preload_libraries=auto_explain"}, "42501"),
-    ("log-settings-as-options", "the log shows what enter is called with", {"options": "-c log_statement=all"}, "42501"),
+    ("session-authorization-as-an-option", "the same for the login itself",
+     {"options": "-c session_authorization=postgres"}, "42501"),
+    ("superuser-settings-as-options", "the same for a superuser's settings",
+     {"options": "-c session_replication_role=replica"}, "42501"),
+    ("preload-as-an-option", "a library is loaded at the start",
+     {"options": "-c session_preload_libraries=auto_explain"}, "42501"),
+    ("log-settings-as-options", "the log shows what enter is called with",
+     {"options": "-c log_statement=all"}, "42501"),
     ("switches", "switches other than -c reach the server", {"options": "-d 5"}, "42601"),
     ("replication", "a walsender reads everybody's rows", {"replication": "database"}, "0A000"),
     ("replication-on", "the same, spelled otherwise", {"replication": "on"}, "0A000"),
     ("another-database", "the route is chosen by the client", {"database": "postgres"}, "3D000"),
+    ("a-database-too-long", "the database's name is cut at 63 bytes", {"database": "shop" + "p" * 100}, "3D000"),
+    ("a-user-of-dots", "which dot parts the names?", {"user": "...acme"}, "28P01"),
     ("a-database-with-a-tail", "the database's name is cut or quoted", {"database": 'shop" options=x'}, "3D000"),
     ("encoding-sjis", "a quote that is half a character", {"client_encoding": "SJIS"}, "0A000"),
-    ("strings-not-conforming", "Bulkhead and the server read quotes in two ways", {"options": "-c standard_conforming_strings=off"}, "0A000"),
+    ("strings-not-conforming", "Bulkhead and the server read quotes in two ways",
+     {"options": "-c standard_conforming_strings=off"}, "0A000"),
     ("group-as-a-role", "the group of the grants is no login", {"options": "-c role=bulkhead_app"}, None),
-    ("search-path-as-an-option", "the proxy's own statements run under it", {"options": "-c search_path=pg_temp,public"}, None),
+    ("search-path-as-an-option", "the proxy's own statements run under it",
+     {"options": "-c search_path=pg_temp,public"}, None),
     ("a-quoted-search-path", "a list of names is put together without quotes",
      {"options": "-c search_path=\"a'\\\\;\\ RESET\\ ALL;--\",public"}, None),
-    ("a-statement-in-a-value", "a setting's value ends up in a statement", {"options": "-c app.x=';RESET\\ ALL;--"}, None),
-    ("a-statement-behind-a-backslash", "the same, with the quote escaped twice", {"options": "-c app.x=\\\\\\';RESET\\ ALL;--"}, None),
-    ("a-statement-in-the-name", "the client's name is set by a statement", {"application_name": "\\'; RESET ALL; --"}, None),
-    ("the-markers-name", "the client's name is Bulkhead's own marker", {"application_name": "bulkhead: no client"}, None),
-    ("half-a-character", "a byte that swallows the closing quote", {"client_encoding": "EUC_JP", "application_name": b"x\x8f"}, "22021"),
+    ("a-statement-in-a-value", "a setting's value ends up in a statement",
+     {"options": "-c app.x=';RESET\\ ALL;--"}, None),
+    ("a-statement-behind-a-backslash", "the same, with the quote escaped twice",
+     {"options": "-c app.x=\\\\\\';RESET\\ ALL;--"}, None),
+    ("a-statement-in-the-name", "the client's name is set by a statement",
+     {"application_name": "\\'; RESET ALL; --"}, None),
+    ("the-markers-name", "the client's name is Bulkhead's own marker",
+     {"application_name": "bulkhead: no client"}, None),
+    ("half-a-character", "a byte that swallows the closing quote",
+     {"client_encoding": "EUC_JP", "application_name": b"x\x8f"}, "22021"),
     ("row-security-as-an-option", "row security is a setting", {"options": "-c row_security=off"}, None),
-    ("read-only-as-an-option", "the next client cannot write", {"options": "-c default_transaction_read_only=on"}, None),
+    ("read-only-as-an-option", "the next client cannot write",
+     {"options": "-c default_transaction_read_only=on"}, None),
     ("timeout-as-an-option", "the next hand-over fails", {"options": "-c statement_timeout=1ms"}, None),
     ("debug-as-options", "messages of the hand-over reach the client",
      {"options": "-c client_min_messages=debug5 -c debug_print_parse=on -c debug_print_plan=on"}, None),
-    ("protocol-options", "unknown protocol options are the server's to see", {"_pq_.bulkhead.tenant": "globex"}, None),
+    ("protocol-options", "unknown protocol options are the server's to see",
+     {"_pq_.bulkhead.tenant": "globex"}, None),
 ]
 
 
@@ -115,7 +137,8 @@ for name, hope, keys, refusal in STARTUPS:
 @attack("the server takes the last of two keys, Bulkhead the first")
 def startup_user_twice(scene):
     with w.Wire.connect(HOST, scene.arena.proxy().port) as ear:
-        refused_with(ear, "08P01", w.startup([("user", "intruder.acme"), ("user", "shop.globex"), ("database", DATABASE)]))
+        keys = [("user", "intruder.acme"), ("user", "shop.globex"), ("database", DATABASE)]
+        refused_with(ear, "08P01", w.startup(keys))
 
 
 @attack("a NUL ends a name for one, not for the other")
@@ -252,8 +275,8 @@ def begin_held_and_left(scene):
 
 @attack("a BEGIN that Bulkhead holds carries more than a BEGIN")
 def begin_with_a_tail(scene):
-    for text in ("BEGIN; SELECT item FROM orders", "BEGIN READ ONLY; RESET ALL", "BEGIN -- x\n; RESET ALL; SELECT item FROM orders",
-                 "BEGIN/*;*/", "START TRANSACTION; RESET ALL; COMMIT"):
+    for text in ("BEGIN; SELECT item FROM orders", "BEGIN READ ONLY; RESET ALL", "BEGIN/*;*/",
+                 "BEGIN -- x\n; RESET ALL; SELECT item FROM orders", "START TRANSACTION; RESET ALL; COMMIT"):
         scene.acme.query(text)
         scene.acme.query("SELECT item FROM orders")
         scene.acme.query("ROLLBACK")
@@ -262,10 +285,13 @@ def begin_with_a_tail(scene):
 @attack("functions by number are called past everything that reads statements")
 def function_call_messages(scene):
     session = scene.acme
-    calls = [("pg_catalog.set_config(text,text,boolean)", ["backtrace_functions", scene.arena.words["globex_hex"] + ",", "f"]),
-             ("pg_catalog.lo_creat(integer)", ["-1"]), ("pg_catalog.pg_terminate_backend(integer,bigint)", ["1", "0"]),
-             ("bulkhead.register_key(text,text)", ["mine", "x"]), ("bulkhead.revoke_tenant(uuid)", [scene.arena.words["globex"]]),
-             ("bulkhead.enter(text,text,text,text,text)", ["default", scene.arena.words["globex_hex"], "", "1800000000000", "0" * 64])]
+    globex, globex_hex = scene.arena.words["globex"], scene.arena.words["globex_hex"]
+    calls = [("pg_catalog.set_config(text,text,boolean)", ["backtrace_functions", globex_hex + ",", "f"]),
+             ("pg_catalog.lo_creat(integer)", ["-1"]),
+             ("pg_catalog.pg_terminate_backend(integer,bigint)", ["1", "0"]),
+             ("bulkhead.register_key(text,text)", ["mine", "x"]),
+             ("bulkhead.revoke_tenant(uuid)", [globex]),
+             ("bulkhead.enter(text,text,text,text,text)", ["default", globex_hex, "", "1800000000000", "0" * 64])]
     for function, values in calls:
         oid = scene.ask_admin("SELECT %s::regprocedure::oid::bigint", function)
         session.send(w.function_call(oid, values))
@@ -275,13 +301,16 @@ def function_call_messages(scene):
     session.until_ready()
 
 
+ENTER = "SELECT bulkhead.enter($1,$2,$3,$4,$5)"
+
+
 @attack("the very text that enter asks for, with values made up")
 def enter_by_hand(scene):
     values = ["default", scene.arena.words["globex_hex"], "313033", "1800000000000", "0" * 64]
     for types in ((), (25,) * 5):
-        scene.acme.send(w.parse("SELECT bulkhead.enter($1,$2,$3,$4,$5)", types=types), w.bind(values), w.execute(), w.sync())
+        scene.acme.send(w.parse(ENTER, types=types), w.bind(values), w.execute(), w.sync())
         require(w.errors(scene.acme.until_ready()) == ["42501"], "enter took what was made up")
-    scene.acme.send(w.parse("SELECT bulkhead.enter($1,$2,$3,$4,$5)"), w.bind(["default"] + [None] * 4), w.execute(), w.sync())
+    scene.acme.send(w.parse(ENTER), w.bind(["default"] + [None] * 4), w.execute(), w.sync())
     require(w.errors(scene.acme.until_ready()) == ["42501"], "enter took NULLs")
 
 
@@ -294,7 +323,7 @@ def enter_with_a_type_of_ones_own(scene):
     session.query("CREATE CAST (pg_temp.t AS text) WITH FUNCTION pg_temp.f(pg_temp.t) AS IMPLICIT")
     found = session.query("SELECT oid FROM pg_type WHERE typname = 't' AND typnamespace = pg_my_temp_schema()")
     oid = int(w.rows(found)[0][0]) if w.rows(found) else 25
-    session.send(w.parse("SELECT bulkhead.enter($1,$2,$3,$4,$5)", types=(oid,) * 5), w.bind(["(1)"] * 5), w.execute(), w.sync())
+    session.send(w.parse(ENTER, types=(oid,) * 5), w.bind(["(1)"] * 5), w.execute(), w.sync())
     require(w.errors(session.until_ready()), "enter took what was made up")
 
 
@@ -331,6 +360,31 @@ def cancel_and_gone(scene):
         scene.leave(VICTIM)
 
 
+# ---- the check of a new backend ----
+
+@attack("a setting of the shared login's, put back while a new backend is on its way")
+def login_settings_put_back_in_time(scene):
+    admin = scene.arena.admin
+    for setting, where in (("DateStyle = 'German'", ""), ("search_path = pg_temp", ""),
+                           ("default_transaction_read_only = on", "IN DATABASE shop")):
+        admin.execute(f"ALTER ROLE bulkhead_pool {where} SET {setting}")
+        with scene.arena.stand.admin(user="bulkhead_pool") as backend:
+            admin.execute(f"ALTER ROLE bulkhead_pool {where} RESET ALL")
+            faults, = backend.execute("SELECT faults FROM bulkhead.self_check()").fetchone()
+        require("this session began with a setting of its login" in faults, setting, "was not seen:", faults)
+
+
+@attack("the same, with a setting of the application's own", residue="PostgreSQL does not list settings of unknown "
+        "prefixes, and the catalogue no longer has it")
+def application_settings_put_back_in_time(scene):
+    admin = scene.arena.admin
+    admin.execute("ALTER ROLE bulkhead_pool SET app.word = 'acme'")
+    with scene.arena.stand.admin(user="bulkhead_pool") as backend:
+        admin.execute("ALTER ROLE bulkhead_pool RESET ALL")
+        found = backend.execute("SELECT faults, current_setting('app.word') FROM bulkhead.self_check()").fetchone()
+    require(found == ("", "acme"), "no residue any more:", found)
+
+
 # ---- sizes ----
 
 @attack("a length that wraps around")
@@ -353,23 +407,38 @@ def unknown_messages(scene):
 
 # ---- the hand-over ----
 
+# So many temporary tables that DISCARD ALL takes longer than the millisecond that is left to it.
+MUCH_TO_DISCARD = """DO $$ BEGIN
+    FOR i IN 1..150 LOOP EXECUTE format('CREATE TEMP TABLE t%s (x integer PRIMARY KEY)', i); END LOOP;
+END $$"""
+
+
+def require_discard_failed(scene, before):
+    """Under standard hardening, that is: strict allows no temporary tables, and DISCARD ALL is quick."""
+    log = scene.arena.proxy().log_text()[before:]
+    require(scene.arena.run.hardening == "strict" or '"DISCARD ALL failed"' in log, "DISCARD ALL did not fail:", log)
+
+
 @attack("the hand-over fails half way: a timeout too short for it, and much to discard")
 def discard_that_times_out(scene):
-    session = scene.acme
-    session.query("DO $$ BEGIN FOR i IN 1..150 LOOP EXECUTE format('CREATE TEMP TABLE t%s (x integer PRIMARY KEY)', i); END LOOP; END $$")
-    session.query("SET statement_timeout = 1")
+    before = len(scene.arena.proxy().log_text())
+    scene.acme.query(MUCH_TO_DISCARD)
+    scene.acme.query("SET statement_timeout = 1")
     scene.leave(ATTACKER)
     scene.globex.query("SELECT item FROM orders")
+    require_discard_failed(scene, before)
 
 
-@attack("the seal is emptied out of sight first, so that globex's enter succeeds in acme's session although DISCARD ALL fails")
+@attack("the same, with the seal emptied out of sight and nothing that pins: globex's enter comes right behind the "
+        "DISCARD ALL, and would succeed in acme's session")
 def discard_that_times_out_without_a_seal(scene):
-    session = scene.acme
-    session.query("DO $$ BEGIN FOR i IN 1..150 LOOP EXECUTE format('CREATE TEMP TABLE t%s (x integer PRIMARY KEY)', i); END LOOP; END $$")
-    session.query("CREATE TEMP VIEW orders AS SELECT 'acme' AS item")
-    session.query("DO $$ BEGIN EXECUTE 'RESET ALL'; EXECUTE 'SET application_name = ''acme'''; EXECUTE 'SET statement_timeout = 1'; END $$")
+    before = len(scene.arena.proxy().log_text())
+    text = MUCH_TO_DISCARD.replace("'", "''")
+    scene.acme.query(f"SELECT run('{text}; CREATE TEMP VIEW orders AS SELECT ''acme''::text AS item')")
+    scene.acme.query("SELECT run('RESET ALL; SET application_name = ''''; SET statement_timeout = 1')")
     scene.leave(ATTACKER)
     scene.globex.query("SELECT item FROM orders")
+    require_discard_failed(scene, before)
 
 
 @attack("a flood of messages in the middle of the hand-over")

@@ -9,11 +9,13 @@ ACL = "ARRAY(SELECT a::text FROM unnest({}) AS a ORDER BY 1)"
 
 # Each gives rows of text. Names only, no OIDs, so that databases can be compared with each other.
 QUERIES = {
-    "schema": f"SELECT nspname, nspowner::regrole, {ACL.format('nspacl')} FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'",
+    "schema": f"SELECT nspname, nspowner::regrole, {ACL.format('nspacl')} FROM pg_namespace "
+              "WHERE nspname !~ '^pg_(toast_)?temp_'",
     "relation": "SELECT c.oid::regclass, c.relkind, c.relowner::regrole, c.relrowsecurity, c.relforcerowsecurity, "
                 f"{ACL.format('c.relacl')} FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
                 "WHERE n.nspname !~ '^(pg_|information_schema)' OR c.relacl IS NOT NULL",
-    "column": "SELECT t.attrelid::regclass, t.attname, format_type(t.atttypid, t.atttypmod), t.attnotnull, t.attstattarget, "
+    "column": "SELECT t.attrelid::regclass, t.attname, format_type(t.atttypid, t.atttypmod), t.attnotnull, "
+              "t.attstattarget, "
               f"pg_get_expr(d.adbin, d.adrelid), {ACL.format('t.attacl')} FROM pg_attribute AS t "
               "LEFT JOIN pg_attrdef AS d ON d.adrelid = t.attrelid AND d.adnum = t.attnum "
               "JOIN pg_class AS c ON c.oid = t.attrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "

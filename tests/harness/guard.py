@@ -32,7 +32,7 @@ SEAL = "SELECT current_setting('backtrace_functions')"
 def run_init(*arguments, **more):
     """`bulkhead init`; the finished process, whatever its exit code."""
     return subprocess.run([PROGRAM, "init", *map(str, arguments)], text=True, capture_output=True, check=False,
-                          stdin=subprocess.DEVNULL, timeout=60, **more)
+                          stdin=subprocess.DEVNULL, timeout=120, **more)
 
 
 def must_init(*arguments, **more):
@@ -128,7 +128,7 @@ class Guard:
         """The key that signs for one tenant only."""
         return hmac.digest(self.key, plain(tenant).encode(), "sha256")
 
-    def token(self, backend, tenant, key="", lifetime=10.0, signer=None, **other):
+    def token(self, backend, tenant, key="", lifetime=30.0, signer=None, **other):
         """
         The five parameters of enter for a backend (a connection or a process id), signed. `lifetime` is in
         seconds from now, `signer` a tenant's derived key. `other` replaces a field before it is signed: kid,

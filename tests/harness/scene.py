@@ -69,8 +69,9 @@ class Scene:
 
 @contextmanager
 def new_scene(stand, **sections):
-    pool = {"default_pool_size": 1, "server_login_retry": 0, "server_connect_timeout": "1s",
+    pool = {"default_pool_size": 1, "server_login_retry": 0, "server_connect_timeout": "20s",
             **sections.pop("pool", {})}
+    sections["control"] = {"directory_timeout": "20s", **sections.get("control", {})}
     with Middle(stand.postgres.port) as middle:
         with stand.proxy(cluster__default={"port": middle.port}, pool=pool, **sections) as proxy:
             scene = Scene(stand, middle, proxy)

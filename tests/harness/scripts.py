@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness.wire import (bind, close, copy_data, copy_done, copy_fail, describe, execute, flush, function_call,
                           parse, query, sync)
 
-PATIENCE = 2  # seconds until a step that is not answered is given up
+PATIENCE = 10  # seconds until a step that is not answered is given up
 
 INT4PL = 177  # oid of int4pl(integer, integer)
 ITEMS = "SELECT id, item FROM orders WHERE id <= 3 ORDER BY id"

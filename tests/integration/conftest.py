@@ -65,6 +65,14 @@ def guard_keys(tmp_path_factory):
     return tmp_path_factory.mktemp("guard") / "keys"
 
 
+@pytest.fixture
+def unguarded(guard_cluster):
+    """A database without a guard."""
+    database = guard_cluster.create_database()
+    yield database
+    database.drop()
+
+
 @pytest.fixture(scope="session")
 def guard_original(guard_cluster, guard_keys):
     """An installed guard that nobody connects to, to be cloned."""

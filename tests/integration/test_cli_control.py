@@ -9,7 +9,6 @@ import stat
 import subprocess
 import uuid
 
-import psycopg
 import pytest
 from harness.control import ADMIN
 from harness.postgres import PG_BIN
@@ -24,6 +23,15 @@ def database(stand):
     """An empty database on the stand's server, where the logins have the stand's passwords."""
     database = stand.postgres.create_database()
     yield database
+    database.drop()
+
+
+@pytest.fixture(scope="module")
+def installed(stand):
+    """A database that init has seen, with what init printed; tests leave it as it is."""
+    database = stand.postgres.create_database()
+    done = init(stand, database)
+    yield database, done
     database.drop()
 
 
@@ -47,7 +55,8 @@ def schema_of(database):
     dump = subprocess.run([PG_BIN / "pg_dump", "--schema-only", "-d", database.conninfo()], text=True, check=True,
                           capture_output=True).stdout
     with database.connect() as root:
-        steps = root.execute("SELECT number, name, checksum, applied_at FROM bulkhead_control.migration").fetchall()
+        steps = root.execute("SELECT number, name, checksum, applied_at FROM bulkhead_control.migration "
+                             "ORDER BY number").fetchall()
     return re.sub(r"\\(un)?restrict .*\n", "", dump), steps
 
 
@@ -60,8 +69,8 @@ def init(stand, database, *more, keys=None):
     return bulkhead("init", "--dsn", database.conninfo(), "--keys", keys or stand.keys, *more)
 
 
-def test_init_says_what_comes_next(stand, database):
-    done = init(stand, database)
+def test_init_says_what_comes_next(stand, installed):
+    database, done = installed
     assert (done.returncode, done.stderr) == (DONE, "")
     assert f"password_file = {stand.keys}/pool.password" in done.stdout
     assert f"database = {database.name}" in done.stdout
@@ -69,8 +78,8 @@ def test_init_says_what_comes_next(stand, database):
         assert (stand.keys / name).read_text().split()[-1] not in done.stdout
 
 
-def test_init_again_changes_nothing(stand, database):
-    init(stand, database)
+def test_init_again_changes_nothing(stand, installed):
+    database, _ = installed
     before = schema_of(database), [(stand.keys / name).read_bytes() for name in KEY_FILES]
     assert init(stand, database).returncode == DONE
     assert (schema_of(database), [(stand.keys / name).read_bytes() for name in KEY_FILES]) == before
@@ -134,21 +143,25 @@ def test_init_where_nobody_answers(stand):
     assert "Connection refused" in refusal("init", "--dsn", "host=127.0.0.1 port=1", "--keys", stand.keys)
 
 
-def test_init_refuses_a_schema_of_a_later_version(stand, database):
-    init(stand, database)
+@pytest.mark.parametrize("change, back, words", [
+    ("INSERT INTO bulkhead_control.migration VALUES (99, 'later', repeat('0', 64))",
+     "DELETE FROM bulkhead_control.migration WHERE number = 99", "a later version of this program"),
+    ("UPDATE bulkhead_control.migration SET checksum = reverse(checksum) WHERE number = 2",
+     "UPDATE bulkhead_control.migration SET checksum = reverse(checksum) WHERE number = 2",
+     "token: this step was applied with another text"),
+])
+def test_init_refuses_steps_of_another_version(stand, installed, change, back, words):
+    database, _ = installed
     with database.connect() as root:
-        root.execute("INSERT INTO bulkhead_control.migration VALUES (99, 'later', repeat('0', 64))")
-    assert "a later version of this program" in init(stand, database).stderr
+        root.execute(change)
+        try:
+            done = init(stand, database)
+        finally:
+            root.execute(back)
+    assert done.returncode == FAILED and words in done.stderr
 
 
-def test_init_refuses_a_step_with_another_text(stand, database):
-    init(stand, database)
-    with database.connect() as root:
-        root.execute("UPDATE bulkhead_control.migration SET checksum = repeat('0', 64) WHERE number = 2")
-    assert "token: this step was applied with another text" in init(stand, database).stderr
-
-
-def test_the_printed_script_does_what_init_does(stand, database):
+def test_the_printed_script_does_what_init_does(stand, database, installed):
     script = succeed("init", "--print", "--keys", stand.keys)
     key = (stand.keys / "guard.key").read_text()
     for name in KEY_FILES:
@@ -157,15 +170,9 @@ def test_the_printed_script_does_what_init_does(stand, database):
         done = subprocess.run([PG_BIN / "psql", "-X", "-d", database.conninfo()], input=script, text=True, check=False,
                               capture_output=True, env={"GUARD_KEY": key.strip()})
         assert (done.returncode, done.stdout) == (DONE, ""), done.stderr
-    printed = schema_of(database)
-    other = stand.postgres.create_database()
-    try:
-        assert init(stand, other).returncode == DONE
-        installed = schema_of(other)
-        assert printed[0] == installed[0]
-        assert [step[:3] for step in printed[1]] == [step[:3] for step in installed[1]]
-    finally:
-        other.drop()
+    printed, direct = schema_of(database), schema_of(installed[0])
+    assert printed[0] == direct[0]
+    assert [step[:3] for step in printed[1]] == [step[:3] for step in direct[1]]
 
 
 # ---- tenants ----
@@ -195,6 +202,13 @@ def test_tenants_as_json(control, dsn):
     assert listed[0] == {"slug": "acme", "id": own, "key": None, "strategy": "SHARED_RLS", "cluster": "default",
                          "status": "active", "name": "acme"}
     assert (listed[1]["slug"], listed[1]["name"], listed[1]["key"]) == ("labs", quoted, quoted)
+
+
+def test_a_weight_is_kept(control, dsn):
+    succeed("tenant", "create", "acme", **dsn)
+    succeed("tenant", "create", "globex", "--weight", "100", **dsn)
+    assert control.admin.execute("SELECT slug, pool_weight FROM bulkhead_control.tenant ORDER BY slug").fetchall() == [
+        ("acme", 1), ("globex", 100)]
 
 
 def test_no_tenants_are_an_empty_list(control, dsn):
@@ -232,6 +246,10 @@ def test_the_list_is_a_tree(control, dsn):
     (["new", "--parent", "asleep"], "the parent is not active"),
     (["new", "--cluster", "nowhere"], "there is no such cluster"),
     (["new", "--strategy", "schema_per_tenant"], "the only strategy of this version is shared_rls"),
+    (["new", "--weight", "0"], "a weight is 1 to 100"),
+    (["new", "--weight", "101"], "a weight is 1 to 100"),
+    (["new", "--weight", "heavy"], "invalid input syntax for type smallint"),
+    (["new", "--weight", "65537"], "out of range for type smallint"),
     (["postgres"], "this slug is reserved"),
     (["abcdef00" * 4], "a slug may not look like an id"),
 ])

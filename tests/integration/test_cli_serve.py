@@ -67,7 +67,6 @@ def test_a_port_in_use(unstarted):
     assert last["error"] == "Address already in use"
 
 
-@pytest.mark.xfail(strict=True, reason="SO_REUSEPORT lets a second process share the port, and the clients")
 def test_the_port_of_another_bulkhead(stand, unstarted):
     with stand.proxy(listen__default={"unix_socket_dir": ""}) as first:
         second = unstarted(listen__default={"unix_socket_dir": "", "listen_port": first.port})
@@ -239,7 +238,6 @@ def test_stopping_takes_back_what_was_not_committed(stand):
         assert admin.execute("SELECT count(*) FROM orders WHERE id = 7001").fetchone() == (0,)
 
 
-@pytest.mark.xfail(strict=True, reason="the cancel request that its client's end calls for is dropped on stopping")
 def test_stopping_stops_what_runs(stand):
     """Or it would be committed after its client was told that the session is over."""
     with stand.proxy() as proxy, stand.admin() as admin:

@@ -287,7 +287,7 @@ def test_a_storm_of_changes(control, levels):
     with control.heard() as payloads:
         with ThreadPoolExecutor(len(levels) + 1) as executor:
             watcher = executor.submit(watch)
-            futures = [executor.submit(administrator.run, 100) for administrator in administrators]
+            futures = [executor.submit(administrator.run, 70) for administrator in administrators]
             try:
                 for future in futures:
                     future.result()

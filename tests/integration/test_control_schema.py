@@ -266,6 +266,8 @@ def test_a_slug_does_not_look_like_an_id(control, slug):
     ({"status": "paused"}, "tenant_status"),
     ({"strategy": "shared_rls"}, "tenant_strategy"),
     ({"cluster": "nowhere"}, "tenant_cluster"),
+    ({"pool_weight": 0}, "tenant_pool_weight"),
+    ({"pool_weight": 101}, "tenant_pool_weight"),
 ])
 def test_other_columns_have_a_form(control, columns, why):
     assert refused(control.create, "acme", **columns) == why
@@ -315,8 +317,9 @@ def test_each_change_counts_and_is_announced(control):
         control.set(acme, slug="acme-2")
         control.set(acme, external_key="1042")
         control.set(acme, name="Acme", region="eu")
+        control.set(acme, pool_weight=7)
         control.delete(acme)
-    assert payloads == [f"{acme}:{n}" for n in (1, 2, 3, 4, 5, 5)]
+    assert payloads == [f"{acme}:{n}" for n in (1, 2, 3, 4, 5, 6, 6)]
 
 
 def test_a_move_counts_for_the_whole_subtree(control):

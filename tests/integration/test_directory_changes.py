@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -148,8 +149,8 @@ def test_known_tenants_are_served_while_it_is_cut_off(stand, tenant):
 
 
 def test_known_tenants_are_served_while_it_does_not_answer(stand, tenant):
-    with behind_a_relay(stand, directory_timeout="200ms") as (proxy, relay):
-        assert outcome(proxy, "acme") == "served"
+    with behind_a_relay(stand, directory_timeout="500ms") as (proxy, relay):
+        wait_for("served", proxy, "acme")
         relay.freeze()
         began = time.monotonic()
         assert outcome(proxy, "acme") == "served"
@@ -190,6 +191,23 @@ def test_a_connection_that_was_ended_is_made_again_unnoticed(stand):
             execute(stand, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'bulkhead_sidecar'")
             assert outcome(proxy, f"nosuch-{n}") == "BH-ID-UNKNOWN-TENANT"
     assert "control.down" not in events(proxy)
+
+
+def test_a_question_that_was_under_way_is_asked_again(stand):
+    """The connection ends while the control database works on the answer."""
+    with stand.proxy() as proxy, stand.admin(autocommit=False) as locker, stand.admin() as admin, \
+            ThreadPoolExecutor(1) as executor:
+        assert outcome(proxy, "acme") == "served"
+        locker.execute("LOCK TABLE bulkhead_control.tenant_token")
+        future = executor.submit(outcome, proxy, "globex")
+        deadline = time.monotonic() + 20
+        while not admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = "
+                                "'bulkhead_sidecar' AND wait_event_type = 'Lock'").fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        locker.rollback()
+        assert future.result() == "served"
+    assert "control.lost" in events(proxy) and "control.down" not in events(proxy)
 
 
 def test_what_the_control_database_refuses_is_logged_without_the_password(stand):

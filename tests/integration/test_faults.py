@@ -157,7 +157,7 @@ def test_nothing_more_runs_for_a_client_that_died(stand):
         pid, = proxy.backends()
         wire.close()
         with stand.admin() as admin:
-            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() == (0,), 3)
+            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() == (0,), 5)
 
 
 def resident(proxy):
@@ -200,7 +200,7 @@ def test_bulkhead_stops_under_clients_in_every_state(stand, inbox):
                  if state != "in one that failed"]
         began = time.monotonic()
         proxy.stop()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 10
         for wire in wires:
             wire.until_end()
 

@@ -14,7 +14,7 @@ from harness.wait import wait_for
 from harness.wire import (Wire, bind, copy_data, copy_done, errors, execute, parse, query, rows, startup, sync, types,
                           why)
 
-pytestmark = pytest.mark.skipif(INSTRUMENTED, reason="what is tested here is how much memory is used")
+pytestmark = [pytest.mark.skipif(INSTRUMENTED, reason="what is tested here is how much memory is used"), pytest.mark.alone]
 
 MB = 1 << 20
 SLACK = 4 * MB  # of memory that a proxy may take while any number of bytes passes

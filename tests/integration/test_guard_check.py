@@ -12,25 +12,20 @@ TENANT_LOGIN = "t_" + "0a" * 16
 
 # how to spoil, how to mend, what the log must say
 FAULTS = {
-    **{attribute: (f"ALTER ROLE bulkhead_pool {attribute}", f"ALTER ROLE bulkhead_pool NO{attribute}",
-                   "bulkhead_pool has rights that a pool's login must not have")
-       for attribute in ("BYPASSRLS", "CREATEROLE", "CREATEDB", "REPLICATION")},
-    "SUPERUSER": ("ALTER ROLE bulkhead_pool SUPERUSER", "ALTER ROLE bulkhead_pool NOSUPERUSER",
-                  "the pool login may set the tenant context by itself"),
-    **{f"a member of {role}": (f"GRANT {role} TO bulkhead_pool", f"REVOKE {role} FROM bulkhead_pool",
-                               f"bulkhead_pool is a member of {role}")
-       for role in ("pg_read_all_data", "pg_write_all_data", "pg_monitor", "pg_signal_backend", "bulkhead_control",
-                    "bulkhead_admin", "bulkhead_sidecar", TENANT_LOGIN, "bypasser", "creator")},
-    "a member of a superuser": ("GRANT postgres TO bulkhead_pool", "REVOKE postgres FROM bulkhead_pool",
-                                "the pool login may set the tenant context by itself"),
+    "an attribute": ("ALTER ROLE bulkhead_pool BYPASSRLS", "ALTER ROLE bulkhead_pool NOBYPASSRLS",
+                     "bulkhead_pool has rights that a pool's login must not have"),
+    "a superuser": ("ALTER ROLE bulkhead_pool SUPERUSER", "ALTER ROLE bulkhead_pool NOSUPERUSER",
+                    "the pool login may set the tenant context by itself"),
+    "a member": ("GRANT pg_read_all_data TO bulkhead_pool", "REVOKE pg_read_all_data FROM bulkhead_pool",
+                 "bulkhead_pool is a member of pg_read_all_data"),
+    "a member through the group": ("GRANT pg_write_all_data TO bulkhead_app", "REVOKE pg_write_all_data FROM bulkhead_app",
+                                   "bulkhead_pool is a member of pg_write_all_data"),
     "a member of the guard": ("GRANT bulkhead_guard TO bulkhead_pool", "REVOKE bulkhead_guard FROM bulkhead_pool",
                               "the pool login may set the tenant context by itself"),
     "a member of the guard that does not inherit": (
         "ALTER ROLE bulkhead_pool NOINHERIT; GRANT bulkhead_guard TO bulkhead_pool",
         "ALTER ROLE bulkhead_pool INHERIT; REVOKE bulkhead_guard FROM bulkhead_pool",
         "bulkhead_pool is a member of bulkhead_guard"),
-    "a member through the group": ("GRANT pg_read_all_data TO bulkhead_app", "REVOKE pg_read_all_data FROM bulkhead_app",
-                                   "bulkhead_pool is a member of pg_read_all_data"),
     "a member of the tables' owner": ("GRANT shop_owner TO bulkhead_pool", "REVOKE shop_owner FROM bulkhead_pool",
                                       "shop_owner owns table public.orders and 1 more"),
     "settings of its own": ("ALTER ROLE bulkhead_pool SET search_path = pg_temp", "ALTER ROLE bulkhead_pool RESET ALL",
@@ -42,41 +37,25 @@ FAULTS = {
     "another may set the seal": ("GRANT SET ON PARAMETER backtrace_functions TO creator",
                                  "REVOKE SET ON PARAMETER backtrace_functions FROM creator",
                                  "creator may set backtrace_functions"),
-    "another may set the seal for the server": (
-        "GRANT ALTER SYSTEM ON PARAMETER backtrace_functions TO creator",
-        "REVOKE ALTER SYSTEM ON PARAMETER backtrace_functions FROM creator", "creator may set backtrace_functions"),
     "all may set the seal": ("GRANT SET ON PARAMETER backtrace_functions TO PUBLIC",
                              "REVOKE SET ON PARAMETER backtrace_functions FROM PUBLIC",
                              "the pool login may set the tenant context by itself"),
     "a seal on new connections": (f"ALTER DATABASE {DATABASE} SET backtrace_functions = 'x'",
                                   f"ALTER DATABASE {DATABASE} RESET backtrace_functions",
                                   "backtrace_functions is not empty on a new connection"),
-    "row security off": (f"ALTER DATABASE {DATABASE} SET row_security = off", f"ALTER DATABASE {DATABASE} RESET row_security",
+    "row security off": (f"ALTER DATABASE {DATABASE} SET row_security = off",
+                         f"ALTER DATABASE {DATABASE} RESET row_security",
                          "row_security is off on a new connection"),
-    **{f"owning a {what}": (f"{make}; ALTER {what} {name} OWNER TO bulkhead_pool", f"DROP {what} {name}",
-                            f"bulkhead_pool owns {said}")
-       for what, make, name, said in (
-           ("table", "CREATE TABLE mine ()", "mine", "table public.mine"),
-           ("view", "CREATE VIEW mine AS SELECT 1", "mine", "view public.mine"),
-           ("sequence", "CREATE SEQUENCE mine", "mine", "sequence public.mine"),
-           ("function", "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "mine()", "function public.mine()"),
-           ("schema", "CREATE SCHEMA mine", "mine", "schema mine"),
-           ("domain", "CREATE DOMAIN mine AS int", "mine", "type public.mine"),
-           ("collation", 'CREATE COLLATION mine FROM "C"', "mine", "collation public.mine"))
-       },
-    "owning a large object": ("SELECT lo_create(4711); ALTER LARGE OBJECT 4711 OWNER TO bulkhead_pool",
-                              "SELECT lo_unlink(4711)", "bulkhead_pool owns large object 4711"),
-    "owning the database": (f"ALTER DATABASE {DATABASE} OWNER TO bulkhead_pool", f"ALTER DATABASE {DATABASE} OWNER TO postgres",
-                            f"bulkhead_pool owns database {DATABASE}"),
-    "owning through the group": ("CREATE TABLE mine (); ALTER TABLE mine OWNER TO bulkhead_app", "DROP TABLE mine",
-                                 "bulkhead_app owns table public.mine"),
+    "an owner": ("CREATE TABLE mine (); ALTER TABLE mine OWNER TO bulkhead_pool", "DROP TABLE mine",
+                 "bulkhead_pool owns table public.mine; let a role"),
     "no right to enter": ("REVOKE EXECUTE ON FUNCTION bulkhead.enter(text, text, text, text, text) FROM bulkhead_pool",
                           "GRANT EXECUTE ON FUNCTION bulkhead.enter(text, text, text, text, text) TO bulkhead_pool",
                           "bulkhead_pool may not call the guard; bulkhead init --pool-login bulkhead_pool"),
     "no right to check": ("REVOKE EXECUTE ON FUNCTION bulkhead.self_check() FROM bulkhead_pool",
                           "GRANT EXECUTE ON FUNCTION bulkhead.self_check() TO bulkhead_pool",
                           "permission denied for function self_check"),
-    "no way into the guard's schema": ("REVOKE USAGE ON SCHEMA bulkhead FROM PUBLIC", "GRANT USAGE ON SCHEMA bulkhead TO PUBLIC",
+    "no way into the guard's schema": ("REVOKE USAGE ON SCHEMA bulkhead FROM PUBLIC",
+                                       "GRANT USAGE ON SCHEMA bulkhead TO PUBLIC",
                                        "permission denied for schema bulkhead"),
     "a newer guard": ("CREATE OR REPLACE FUNCTION bulkhead.guard_version() RETURNS integer LANGUAGE sql IMMUTABLE RETURN 2",
                       "CREATE OR REPLACE FUNCTION bulkhead.guard_version() RETURNS integer LANGUAGE sql IMMUTABLE RETURN 1",
@@ -86,14 +65,46 @@ FAULTS = {
                         "bulkhead.self_check() gave a NULL; run bulkhead init"),
 }
 
+# More of the same kinds, asked of bulkhead.login_faults itself: how to spoil within a transaction, what it says.
+VARIANTS = [
+    *((f"ALTER ROLE bulkhead_pool {attribute}", "bulkhead_pool has rights that a pool's login must not have; ALTER ROLE "
+       "bulkhead_pool NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION")
+      for attribute in ("SUPERUSER", "BYPASSRLS", "CREATEROLE", "CREATEDB", "REPLICATION")),
+    *((f"GRANT {role} TO bulkhead_pool", f"bulkhead_pool is a member of {role}; REVOKE {role} FROM bulkhead_pool, or from "
+       "the role in between")
+      for role in ("pg_read_all_data", "pg_write_all_data", "pg_monitor", "pg_signal_backend", "pg_execute_server_program",
+                   "postgres", "bulkhead_guard", "bulkhead_control", "bulkhead_admin", "bulkhead_sidecar", TENANT_LOGIN,
+                   "bypasser", "creator")),
+    *((f"{make}; ALTER {what} OWNER TO {owner}", f"{owner} owns {said}; let a role that is no login of a pool's own it")
+      for owner in ("bulkhead_pool", "bulkhead_app") for make, what, said in (
+          ("CREATE TABLE mine ()", "TABLE mine", "table mine"),
+          ("CREATE VIEW mine AS SELECT 1", "VIEW mine", "view mine"),
+          ("CREATE SEQUENCE mine", "SEQUENCE mine", "sequence mine"),
+          ("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "FUNCTION mine()", "function mine()"),
+          ("CREATE SCHEMA mine", "SCHEMA mine", "schema mine"),
+          ("CREATE DOMAIN mine AS int", "DOMAIN mine", "type mine"),
+          ('CREATE COLLATION mine FROM "C"', "COLLATION mine", "collation mine"),
+          ("CREATE PUBLICATION mine", "PUBLICATION mine", "publication mine"),
+          ("CREATE SERVER mine FOREIGN DATA WRAPPER nothing", "SERVER mine", "server mine"),
+          ("SELECT lo_create(4711)", "LARGE OBJECT 4711", "large object 4711"),
+          ("SELECT 1", f"DATABASE {DATABASE}", f"database {DATABASE}"))),
+    ("CREATE TABLE a (); ALTER TABLE a OWNER TO bulkhead_pool; CREATE TABLE b (); ALTER TABLE b OWNER TO bulkhead_pool",
+     "bulkhead_pool owns table a and 1 more; let a role that is no login of a pool's own it"),
+    ("GRANT ALTER SYSTEM ON PARAMETER backtrace_functions TO creator", "creator may set backtrace_functions, which only "
+     "bulkhead_guard may; REVOKE ALL ON PARAMETER backtrace_functions FROM creator"),
+    ("GRANT SET ON PARAMETER backtrace_functions TO PUBLIC", "PUBLIC may set backtrace_functions, which only bulkhead_guard "
+     "may; REVOKE ALL ON PARAMETER backtrace_functions FROM PUBLIC"),
+]
+
 
 @pytest.fixture(scope="module")
 def spoilt(stand):
     """The stand, with some roles to be members of; each test mends what it spoils."""
     with stand.admin() as admin:
-        admin.execute(f"CREATE ROLE {TENANT_LOGIN} LOGIN; CREATE ROLE bypasser BYPASSRLS; CREATE ROLE creator CREATEROLE")
+        admin.execute(f"CREATE ROLE {TENANT_LOGIN} LOGIN; CREATE ROLE bypasser BYPASSRLS; CREATE ROLE creator CREATEROLE; "
+                      "CREATE FOREIGN DATA WRAPPER nothing; SET client_min_messages = error")
         yield stand, admin
-        admin.execute(f"DROP ROLE {TENANT_LOGIN}, bypasser, creator")
+        admin.execute(f"DROP ROLE {TENANT_LOGIN}, bypasser, creator; DROP FOREIGN DATA WRAPPER nothing")
 
 
 def ask(proxy):
@@ -120,7 +131,7 @@ def assert_refused(proxy, words):
 
 
 def assert_served_soon(proxy):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while True:
         try:
             assert ask(proxy) == ROWS
@@ -134,15 +145,23 @@ def assert_served_soon(proxy):
 def test_a_server_that_fails_the_check_serves_nobody_until_mended(spoilt, case):
     stand, admin = spoilt
     spoil, mend, words = FAULTS[case]
-    try:
-        admin.execute(spoil)
-        with stand.proxy(pool={"server_login_retry": "20ms"}) as proxy:
+    admin.execute(spoil)
+    with stand.proxy(pool={"server_login_retry": "20ms"}) as proxy:
+        try:
             assert_refused(proxy, words)
+        finally:
             admin.execute(mend)
-            assert_served_soon(proxy)
-    except BaseException:
-        admin.execute(mend)
-        raise
+        assert_served_soon(proxy)
+
+
+@pytest.mark.parametrize("spoil, fault", VARIANTS)
+def test_each_fault_is_found(spoilt, spoil, fault):
+    _, admin = spoilt
+    faults = "SELECT * FROM bulkhead.login_faults('bulkhead_pool')"
+    assert admin.execute(faults).fetchall() == []
+    with admin.transaction(force_rollback=True):
+        admin.execute(spoil)
+        assert (fault,) in admin.execute(faults).fetchall()
 
 
 def test_a_tenants_own_login_is_no_pools_login(spoilt):

@@ -444,7 +444,8 @@ def test_by_is_id_or_key(shop, by):
 
 def test_no_table_and_no_column_are_refused(shop):
     shop.table("t")
-    for arguments, sqlstate in (((None,), "42P01"), (("999999",), "42P01"), (("t", None), "42703"), (("t", "ctid"), "42703")):
+    for arguments, sqlstate in (((None,), "42P01"), (("999999",), "42P01"), (("t", None), "42703"),
+                                (("t", "ctid"), "42703")):
         with refused(sqlstate):
             shop.protect(*arguments)
     assert_open(shop, "t")

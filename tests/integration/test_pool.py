@@ -14,6 +14,8 @@ from harness.load import Swarm, latencies, median, p95
 from harness.wait import wait_for
 from harness.wire import WireError, errors, query, rows, terminate, why
 
+pytestmark = pytest.mark.alone
+
 LATE = 0.5  # seconds by which a timeout may be late
 BACKEND_DOWN = ("08001", "BH-NET-BACKEND-DOWN")
 PID = "SELECT pg_backend_pid()"

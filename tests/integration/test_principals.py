@@ -136,7 +136,6 @@ def test_a_name_keeps_its_salt(proxy):
     assert salts["shop"] == salts["good"]  # one verifier
 
 
-@pytest.mark.xfail(strict=True, reason="the secret behind the salts of unknown names is drawn anew by each process")
 def test_a_name_keeps_its_salt_in_every_process(stand, proxy):
     """Those who exist do, so that whoever asks two sidecars, or one before and after a restart, could tell."""
     with stand.proxy() as other:

@@ -13,6 +13,8 @@ from harness.stand import DATABASE, HOST, PRINCIPAL
 from harness.wire import (Wire, bind, close, copy_data, copy_done, describe, errors, execute, parse, query, rows, sync,
                           types, why)
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 0.3  # seconds, of whatever timeout a test sets
 LATE = 0.5   # seconds by which it may be late
 CANCEL_SECONDS = 5  # that a cancelled statement is given to end (CANCEL_US)

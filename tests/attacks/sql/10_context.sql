@@ -135,6 +135,13 @@ SELECT public.run('RESET ALL; SET application_name = ''acme''; SET work_mem = ''
 -- hope: the proxy's own marker, set on purpose, makes it believe in a reset and hand on what is left
 SELECT run('SET work_mem = ''77MB''; SET application_name = ''bulkhead: no client''');       -- ok
 
+-- case: a-lost-context-made-up
+-- hope: Bulkhead believes an error of the attacker's, and enters where it should not
+DO $$ BEGIN RAISE EXCEPTION 'no tenant is set for this session' USING ERRCODE = 'BH001'; END $$;  -- 25000
+SELECT count(*) FROM orders;                                                                -- = 20
+SELECT run('SET work_mem = ''77MB''; SET search_path = pg_temp');                           -- ok
+SELECT public.run('DO $x$ BEGIN RAISE EXCEPTION ''no'' USING ERRCODE = ''BH001''; END $x$');  -- 25000
+
 -- case: reset-all-undone
 -- hope: a rollback brings back a seal that is not one's own
 BEGIN; RESET ALL; ROLLBACK;                                                                 -- ok

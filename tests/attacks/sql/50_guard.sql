@@ -79,7 +79,7 @@ SELECT bulkhead.forget('mine');
 SELECT bulkhead.tenant_key();                                                               -- = 101
 SELECT count(*) FROM tickets WHERE account = 103;                                           -- = 0
 SELECT bulkhead.tenant_key_bigint();                                                        -- = 101
-SELECT bulkhead.tenant_key_uuid();                                                          -- 22P02
+SELECT bulkhead.tenant_key_uuid();                                                          -- BH002
 SELECT count(*) FROM tickets;                                                               -- = 20
 
 -- case: debug-output

@@ -120,3 +120,30 @@ SELECT count(*) FROM pg_db_role_setting;                                        
 CREATE TEMP TABLE t (x integer);                                                            -- 42501
 SELECT count(*) FROM pg_roles;                                                              -- ok
 SELECT count(*) FROM pg_database;                                                           -- ok
+
+-- case: owning-something-while-backends-are-checked
+-- hope: a new backend is refused because the login owns something, so nobody is served
+-- under: standard
+-- pool: 3
+-- before: SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE usename = 'bulkhead_pool'
+CREATE TEMP TABLE t (x integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, y text);           -- ok
+CREATE FUNCTION pg_temp.f(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';        -- ok
+CREATE AGGREGATE pg_temp.a(text) (SFUNC = textcat, STYPE = text);
+CREATE DOMAIN pg_temp.d AS text;                                                            -- ok
+CREATE TYPE pg_temp.e AS ENUM ('acme');                                                     -- ok
+CREATE TYPE pg_temp.r AS RANGE (subtype = text);                                            -- ok
+CREATE OPERATOR pg_temp.~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_temp.f);        -- ok
+CREATE COLLATION pg_temp.c FROM "C";                                                        -- ok
+CREATE STATISTICS pg_temp.s ON x, y FROM t;                                                 -- ok
+CREATE TEXT SEARCH DICTIONARY pg_temp.d (TEMPLATE = simple);                                -- ok
+CREATE TEXT SEARCH CONFIGURATION pg_temp.c (COPY = simple);                                 -- ok
+CREATE CONVERSION pg_temp.c FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1;                  -- ok
+CREATE CAST (pg_temp.e AS text) WITH INOUT;                                                 -- ok
+CREATE PROCEDURE pg_temp.p() LANGUAGE sql AS 'SELECT 1';                                    -- ok
+SET ROLE bulkhead_app;
+CREATE TEMP TABLE u (x integer);                                                            -- ok
+CREATE TYPE pg_temp.f AS ENUM ('acme');                                                     -- ok
+\as globex
+SELECT count(*) FROM orders;                                                                -- = 20
+\as acme
+SELECT count(*) FROM orders;                                                                -- = 20

@@ -1,0 +1,249 @@
+"""What is measured: each scenario runs the same load against some peers, in interleaved rounds."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+from callgrind import instructions
+from peers import PEERS, Bulkhead
+from probes import Load, measure, memory_kb, system_calls
+from stage import TENANTS
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long and how often."""
+
+    rounds: int
+    warmup: float
+    seconds: float
+    quick: bool
+
+
+# Peers that no target needs.
+NOT_QUICK = ["pgbouncer-unix", "pgbouncer-app-burst", "bulkhead-plain"]
+
+
+class Scenario:
+    """A name for --only, a line that says what is done, and the peers."""
+
+    def __init__(self, name, title, peers, quick=False, rounds=None, once=()):
+        """`quick`: also part of --quick. `rounds`: at most so many. `once`: peers for the first round alone."""
+        self.name, self.title, self.peers = name, title, [PEERS[key] for key in peers]
+        self.quick, self.rounds, self.once = quick, rounds, once
+
+    def peers_of(self, round_number, quick):
+        left_out = set(self.once if round_number else ()) | set(NOT_QUICK if quick else ())
+        return [peer for peer in self.peers if peer.key not in left_out]
+
+    def run(self, stage, programs, options, round_number, peer):
+        """The figures of one peer in one round, by name."""
+        raise NotImplementedError
+
+
+class Throughput(Scenario):
+    """A closed loop for some time."""
+
+    def __init__(self, name, title, peers, load, quick=False, by_tenant=False, bulk=False, once=()):
+        """`by_tenant`: where the tenant is chosen at login, keep connections for every tenant, as an
+        application must. PgBouncer without tenancy gets as many; with set_config it needs no more than
+        clients. `bulk`: megabytes matter, not queries."""
+        super().__init__(name, title, peers, quick, once=once)
+        self.load, self.by_tenant, self.bulk = load, by_tenant, bulk
+
+    def run(self, stage, programs, options, round_number, peer):
+        load = {**self.load, **peer.load, "seed": round_number, "warmup": options.warmup,
+                "seconds": options.seconds}
+        if self.by_tenant and "wrap" not in load:
+            load["connection-by-tenant"] = True
+        if load.get("work") == "write":
+            stage.vacuum()
+        return measure(stage, programs.of(peer), load)
+
+
+class SystemCalls(Scenario):
+    """Calls per query, counted by strace at one client."""
+
+    def __init__(self, name, title, peers, load, quick=False):
+        super().__init__(name, title, peers, quick, rounds=1)
+        self.load = load
+
+    def run(self, stage, programs, options, round_number, peer):
+        calls = system_calls(stage, programs.of(peer), {**self.load, **peer.load})
+        return {"system_calls": round(sum(calls.values()), 3), "by_name": calls}
+
+
+class HandOverCalls(Scenario):
+    """The same with one backend and every transaction another tenant's than the one before."""
+
+    def __init__(self, name, title, quick=False):
+        super().__init__(name, title, ["bulkhead"], quick, rounds=1)
+
+    def run(self, stage, programs, options, round_number, peer):
+        program = Bulkhead(stage, pool=1)
+        try:
+            load = {**peer.load, "tenants": 2, "choice": "rotate", "connection-by-tenant": True}
+            calls = system_calls(stage, program, load)
+        finally:
+            program.stop()
+        return {"system_calls": round(sum(calls.values()), 3), "by_name": calls}
+
+
+class Instructions(Scenario):
+    """User instructions per query, counted by callgrind."""
+
+    def __init__(self, name, title, peers, load, quick=False):
+        super().__init__(name, title, peers, quick, rounds=1)
+        self.load = load
+
+    def run(self, stage, programs, options, round_number, peer):
+        return instructions(stage, peer, self.load, 500 if options.quick else 2000)
+
+
+class Memory(Scenario):
+    """Memory per client, from two numbers of clients, each in a fresh process."""
+
+    def __init__(self, name, title, peers, quick=False):
+        super().__init__(name, title, peers, quick, rounds=1)
+
+    def run(self, stage, programs, options, round_number, peer):
+        few, many = (200, 1200) if options.quick else (1000, 5000)
+        sizes = []
+        for clients in (few, many):
+            program = peer.program(stage)
+            try:
+                sizes.append(self.sizes(stage, program, peer, clients))
+            finally:
+                program.stop()
+        (few_idle, few_peak), (many_idle, many_peak) = sizes
+        return {"idle_kb": (many_idle - few_idle) / (many - few),
+                "active_kb": (many_peak - few_peak) / (many - few)}
+
+    @staticmethod
+    def sizes(stage, program, peer, clients):
+        """Resident kB when so many have logged in, and at the most while all have a query under way."""
+        load = {**peer.load, "clients": clients, "warmup": 0, "transactions": 5 * clients}
+        with Load(stage, program, load) as running:
+            idle = memory_kb(program.pid)
+            running.go()
+            return idle, memory_kb(program.pid, "VmHWM")
+
+
+class IdlePools(Scenario):
+    """CPU per query before and after many other pools have been used once, in one process.
+
+    A pool is a cluster in Bulkhead, a database in PgBouncer. Server connections that are idle for a second
+    are closed, so that what is left are pools without any.
+    """
+
+    def __init__(self, name, title, peers, quick=False):
+        super().__init__(name, title, peers, quick, rounds=1)
+
+    def run(self, stage, programs, options, round_number, peer):
+        stage.add_clusters(POOLS)
+        program = peer.program(stage, pools=POOLS)
+        try:
+            load = {**peer.load, "clients": 16, "warmup": options.warmup, "seconds": options.seconds}
+            before = [measure(stage, program, load)["proxy_us"] for _ in range(3)]
+            begun = time.monotonic()
+            # The tenants behind the ordinary ones live in clusters of their own.
+            with Load(stage, program, {**peer.load, "clients": POOLS, "tenants": POOLS, "first-tenant": TENANTS,
+                                       **({} if "user-by-tenant" in peer.load else {"database-by-tenant": True}),
+                                       "warmup-transactions": 0}):
+                pass
+            touched = time.monotonic() - begun
+            time.sleep(3)
+            after = [measure(stage, program, load)["proxy_us"] for _ in range(3)]
+        finally:
+            program.stop()
+        return {"pools": POOLS, "seconds_to_touch": touched, "before_us": statistics.median(before),
+                "after_us": statistics.median(after),
+                "after_to_before": statistics.median(after) / statistics.median(before)}
+
+
+POOLS = 1000
+
+SELECT = ["direct", "pgbouncer", "haproxy", "bulkhead"]
+UNIX = ["pgbouncer-unix", "bulkhead-unix"]
+APP = ["pgbouncer-app", "pgbouncer-app-burst"]
+PREPARED = ["direct", "pgbouncer-session", "haproxy", "bulkhead"]
+TENANCY = ["pgbouncer", "bulkhead", *APP]
+
+
+def clients_text(clients):
+    return "one client" if clients == 1 else f"{clients} clients"
+
+
+def select(protocol, clients, peers, quick=False):
+    return Throughput(f"{protocol}-{clients}", f"select-only, {protocol} protocol, {clients_text(clients)}", peers,
+                      {"protocol": protocol, "clients": clients}, quick,
+                      once=("direct", "haproxy") if clients > 100 else ())
+
+
+def pipelined(clients):
+    return Throughput(f"pipelined-{clients}", f"select-only, extended protocol, {clients_text(clients)}, "
+                      f"ten queries in one write, each with a Sync", SELECT,
+                      {"protocol": "extended", "clients": clients, "pipeline": 10})
+
+
+def bulk(work, title, quick=False):
+    return Throughput(work, f"{title}, one client", [*SELECT, *UNIX], {"work": work, "clients": 1}, quick, bulk=True)
+
+
+def churn(clients, quick=False):
+    return Throughput(f"churn-{clients}", f"connect with SCRAM, one query, disconnect; {clients_text(clients)}",
+                      SELECT, {"clients": clients, "churn": True}, quick)
+
+
+def tenants(name, count, choice, title, quick=False):
+    return Throughput(f"tenants-{name}", f"select-only, extended protocol, 16 clients, {title}", TENANCY,
+                      {"protocol": "extended", "clients": 16, "tenants": count, "choice": choice}, quick,
+                      by_tenant=choice != "stay")
+
+
+def system_calls_of(protocol, peers, quick=False, **load):
+    return SystemCalls(f"system-calls-{protocol}", f"system calls, select-only, {protocol}, one client", peers,
+                       {"protocol": protocol, **load}, quick)
+
+
+def instructions_of(protocol, peers, quick=False):
+    return Instructions(f"instructions-{protocol}", f"user instructions, select-only, {protocol}, one client", peers,
+                        {"protocol": protocol}, quick)
+
+
+SCENARIOS = [
+    select("simple", 1, [*SELECT, *UNIX], quick=True),
+    select("simple", 16, [*SELECT, "bulkhead-plain", *UNIX, *APP], quick=True),
+    select("simple", 256, SELECT),
+    select("extended", 1, [*SELECT, *UNIX], quick=True),
+    select("extended", 16, [*SELECT, "bulkhead-plain", *UNIX, *APP], quick=True),
+    select("extended", 256, SELECT),
+    select("prepared", 1, [*PREPARED, "bulkhead-unix"]),
+    select("prepared", 16, [*PREPARED, "bulkhead-unix"], quick=True),
+    pipelined(1),
+    pipelined(16),
+    Throughput("read-write-16", "BEGIN, SELECT, UPDATE, INSERT, COMMIT; extended protocol, 16 clients",
+               [*SELECT, "pgbouncer-app"], {"protocol": "extended", "work": "write", "clients": 16}),
+    bulk("result", "a result of 10 MB", quick=True),
+    bulk("copy-out", "COPY of 10 MB to the client"),
+    bulk("copy-in", "COPY of 10 MB to the server"),
+    churn(1, quick=True),
+    churn(16),
+    tenants("10-stay", 10, "stay", "10 tenants, every client stays with its own"),
+    tenants("10-uniform", 10, "uniform", "every transaction one of 10 tenants at random"),
+    tenants("1000-uniform", 1000, "uniform", "every transaction one of 1,000 tenants at random", quick=True),
+    tenants("1000-zipf", 1000, "zipf", "every transaction one of 1,000 tenants, Zipf-distributed"),
+    system_calls_of("simple", ["pgbouncer", "haproxy", "bulkhead"], quick=True),
+    system_calls_of("extended", ["pgbouncer", "haproxy", "bulkhead"], quick=True),
+    system_calls_of("prepared", ["pgbouncer-session", "haproxy", "bulkhead"]),
+    SystemCalls("system-calls-churn", "system calls of connect with SCRAM, one query, disconnect",
+                ["pgbouncer", "bulkhead"], {"churn": True}),
+    HandOverCalls("system-calls-hand-over",
+                  "system calls, simple protocol, one backend and every query another tenant's", quick=True),
+    instructions_of("simple", ["pgbouncer", "bulkhead"], quick=True),
+    instructions_of("extended", ["pgbouncer", "bulkhead"], quick=True),
+    instructions_of("prepared", ["pgbouncer-session", "bulkhead"]),
+    Memory("memory", "memory per client", ["pgbouncer", "bulkhead"], quick=True),
+    IdlePools("idle-pools", f"select-only, 16 clients, before and after {POOLS:,} other pools were used once",
+              ["bulkhead"]),
+]
