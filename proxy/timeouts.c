@@ -72,8 +72,8 @@ static void expire_servers(struct worker *worker, int64_t now_us)
 
 /* ---- linked backends ---- */
 
-/* A client that keeps its backend for no reason yet has sent only a part of its next message: it
- * holds the backend as one does that is silent in a transaction. */
+/* A client that keeps its backend for no reason yet has sent only a part of its next message:
+ * it holds the backend as one does that is silent in a transaction. */
 static enum watch_phase phase_of(const struct server *server)
 {
 	if (!replies_is_empty(&server->replies))

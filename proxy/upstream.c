@@ -11,8 +11,8 @@
 #define LOOK_MAX 64
 
 /*
- * How long a new backend is left to its own pool, and one that is idle to a pool with fewer than the
- * other: making another in its place costs the server several milliseconds.
+ * How long a new backend is left to its own pool, and one that is idle to a pool with fewer
+ * than the other: making another in its place costs the server several milliseconds.
  */
 #define STAY_US 100000
 
@@ -45,7 +45,8 @@ struct upstream *upstream_find(struct worker *worker, const struct budget *budge
 
 /* ---- who is to have a place ---- */
 
-/* Has the pool clients for one more backend? It may stand in line long after they were served. */
+/* Has the pool clients for one more backend? It may stand in line long after they were served.
+ */
 static bool wants(const struct pool *pool)
 {
 	return queue_wanted(pool, pool->opening) > pool->opening;
@@ -57,8 +58,8 @@ static bool deserves(const struct pool *pool, const struct pool *from)
 	return pool != from && (!pool->server_count || pool->server_count + 1 < from->server_count);
 }
 
-/* The pool in line with the fewest backends, among equals the first; those that want nothing any
- * more are sent away. */
+/* The pool in line with the fewest backends, among equals the first; those that want nothing
+ * any more are sent away. */
 static struct pool *neediest(struct upstream *upstream)
 {
 	struct pool *found = NULL;
@@ -77,7 +78,8 @@ static struct pool *neediest(struct upstream *upstream)
 	return found;
 }
 
-/* Places that are free now, or will be, belong to a pool in line before this one may take any. */
+/* Places that are free now, or will be, belong to a pool in line before this one may take any.
+ */
 static bool is_behind_others(const struct pool *pool)
 {
 	if (pool->upstream->fed == pool)

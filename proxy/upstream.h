@@ -3,9 +3,9 @@
  *
  * The pools share the server's budget. When it is used up, a pool whose clients wait takes the
  * place of the least recently used idle backend of another pool, or stands in line until a
- * place is given back. Of the pools in line the one with the fewest backends is served first, and
- * a pool with more gives backends up to it even while its own clients wait, until their numbers are
- * equal; where there are fewer places than pools, they go round.
+ * place is given back. Of the pools in line the one with the fewest backends is served first,
+ * and a pool with more gives backends up to it even while its own clients wait, until their
+ * numbers are equal; where there are fewer places than pools, they go round.
  */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
@@ -26,7 +26,7 @@ struct upstream {
 	struct list hungry; /* pools that got no place, first come first */
 	size_t hungry_count;
 	const struct pool *fed; /* the pool in line that may take a place at this moment, or NULL */
-	size_t farewell_count; /* places that are about to be given back */
+	size_t farewell_count;  /* places that are about to be given back */
 };
 
 /* One for each different budget of worker->addresses; false when memory is out. */
@@ -36,9 +36,9 @@ bool upstreams_create(struct worker *worker);
 struct upstream *upstream_find(struct worker *worker, const struct budget *budget);
 
 /*
- * Takes a place for a new backend of the pool. False when there is none at once: the pool stands in
- * line then, an idle backend of another pool may have been closed for it, and it is balanced when a
- * place is free for it.
+ * Takes a place for a new backend of the pool. False when there is none at once: the pool
+ * stands in line then, an idle backend of another pool may have been closed for it, and it is
+ * balanced when a place is free for it.
  */
 bool upstream_take(struct pool *pool);
 
@@ -49,11 +49,12 @@ void upstream_give(struct upstream *upstream);
 /* The pool stands in line no more. */
 void upstream_forget(struct pool *pool);
 
-/* Balances pools that stand in line, as far as there are places: those with the fewest backends first. */
+/* Balances pools that stand in line, as far as there are places: those with the fewest backends
+ * first. */
 void upstream_feed(struct upstream *upstream);
 
-/* The backend has just become free: do pools that deserve it more than its own stand in line for more
- * places than are about to be given back? */
+/* The backend has just become free: do pools that deserve it more than its own stand in line
+ * for more places than are about to be given back? */
 bool upstream_is_wanted(const struct server *server);
 
 #endif

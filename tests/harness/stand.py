@@ -95,6 +95,16 @@ class Stand:
             self.ids[slug] = json.loads(self.command("tenant", "create", slug, "--json", *arguments))[0]["id"]
         return slug
 
+    def tenants(self, *slugs):
+        """Many tenants without rows, made when they are missing."""
+        missing = [slug for slug in slugs if slug not in self.ids]
+        with self.admin() as admin:
+            made = admin.execute("INSERT INTO bulkhead_control.tenant (id, slug, name) "
+                                 "SELECT gen_random_uuid(), slug, slug FROM unnest(%s::text[]) slug "
+                                 "RETURNING slug, id::text", (missing,)).fetchall()
+        self.ids.update(made)
+        return slugs
+
     def cluster(self, name):
         """One more database with a guard on the same server, made when it is missing: a route of its own.
 

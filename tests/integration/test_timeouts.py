@@ -9,7 +9,9 @@ import threading
 import time
 
 import pytest
-from harness.wire import (bind, copy_data, copy_done, describe, errors, execute, parse, query, rows, sync, types, why)
+from harness.stand import DATABASE, HOST, PRINCIPAL
+from harness.wire import (Wire, bind, close, copy_data, copy_done, describe, errors, execute, parse, query, rows, sync,
+                          types, why)
 
 pytestmark = pytest.mark.alone
 
@@ -100,7 +102,7 @@ def extended(wire, seconds):
 def prepared(wire, seconds):
     wire.send(parse("SELECT pg_sleep($1::float8)", "slow"), bind([seconds], "slow"), execute(), sync())
     answers = wire.until_ready()
-    wire.send(b"C" + b"\0\0\0\x0a" + b"Sslow\0", sync())
+    wire.send(close("slow"), sync())
     return answers + wire.until_ready()
 
 
@@ -128,20 +130,23 @@ def copy_in(wire, seconds):
 
 def in_a_transaction(wire, seconds):
     """The transaction is the client's to roll back."""
-    wire.query("BEGIN")
-    wire.query("SELECT 1")
     answers = wire.query(f"SELECT pg_sleep({seconds})")
     assert answers[-1].status == ("E" if errors(answers) else "T")
-    return answers + wire.query("ROLLBACK")
+    return answers + wire.query("ROLLBACK") + wire.query("BEGIN")
 
 
 STATEMENTS = [simple, several, extended, prepared, pipelined, copy_out, copy_in, in_a_transaction]
 
 
-def open_for(statement, proxy, tenant="acme"):
-    wire = proxy.wire(tenant)
+def open_for(statement, proxy):
+    """A client for such statements, that has a backend or gets one at once."""
+    wire = proxy.wire("acme")
+    assert_usable(wire)
     if statement is copy_in:
         wire.query("CREATE TEMP TABLE copied (x int)")
+    if statement is in_a_transaction:
+        wire.query("BEGIN")
+        wire.query("SELECT 1")
     return wire
 
 
@@ -253,6 +258,8 @@ def test_a_statement_that_cannot_be_cancelled_ends_its_session(short_queries):
         for wire in (deaf, silent):
             assert_ended(wire, QUERY_TIMEOUT)
             assert_in_time(time.monotonic() - start, LIMIT + CANCEL_SECONDS)
+    with short_queries.stand.admin() as admin:
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = %s", (DEAF,))
     with short_queries.wire("acme") as wire:
         assert_usable(wire)
 
@@ -406,17 +413,32 @@ def test_a_new_backend_is_not_taken_for_an_idle_client(stand):
 # ---- query_wait_timeout ----
 
 def test_waiting_for_a_backend_ends(stand):
+    """A statement fails; a client that was told that its transaction has begun, or that logs in, is ended."""
     limit = 1.0
     with stand.proxy(pool={"default_pool_size": 1, "query_wait_timeout": limit}) as proxy:
-        with proxy.wire("acme") as holder, proxy.wire("globex") as waiting, proxy.wire("globex") as lucky:
+        holder, waiting, begun, new, lucky = (Wire.connect(HOST, proxy.port) for _ in range(5))
+        with holder, waiting, begun, new, lucky:
+            for wire, tenant in ((holder, "acme"), (waiting, "globex"), (begun, "globex"), (lucky, "globex")):
+                wire.login(login_of(tenant), stand.password)
             holder.query("BEGIN")
             holder.query("SELECT 1")
+            begun.query("BEGIN")
             start = time.monotonic()
             waiting.send(query("SELECT 1"))
+            begun.send(query("SELECT 1"))
+            new.authenticate(login_of("acme", work_mem="5MB"), stand.password)
             time.sleep(limit * 2 / 3)
             lucky.send(query("SELECT 'lucky'"))
-            assert_ended(waiting, WAIT_TIMEOUT)
+            assert first_error(waiting.until_ready()) == WAIT_TIMEOUT
+            assert_in_time(time.monotonic() - start, limit)
+            assert_ended(begun, WAIT_TIMEOUT)
+            assert_ended(new, WAIT_TIMEOUT)
             assert_in_time(time.monotonic() - start, limit)
             assert holder.query("COMMIT")[-1].status == "I"
             assert rows(lucky.until_ready()) == [["lucky"]]
             assert_usable(holder)
+            assert_usable(waiting)
+
+
+def login_of(tenant, **keys):
+    return {"user": f"{PRINCIPAL}.{tenant}", "database": DATABASE, **keys}
