@@ -201,8 +201,11 @@ static void step_scram(struct server *server, const uint8_t *data, size_t len, b
 	buf_init(&out);
 	switch (scram_client_step(&login->scram, data, len, &answer)) {
 	case SCRAM_CONTINUE:
-		send_buf(server, &out,
-				 !is_final && wire_message(&out, 'p', buf_data(&answer), buf_len(&answer)));
+		if (is_final)
+			fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
+		else
+			send_buf(server, &out,
+					 wire_message(&out, 'p', buf_data(&answer), buf_len(&answer)));
 		break;
 	case SCRAM_DONE:
 		login->server_proved = is_final;
@@ -395,7 +398,7 @@ static void on_message(struct server *server, const struct server_message *messa
 
 	switch (message->type) {
 	case 'R':
-		if (server->state == SERVER_LOGIN)
+		if (server->state == SERVER_LOGIN && !server->login->authenticated)
 			on_authentication(server, message);
 		else
 			fail(server, REASON_BACKEND_DOWN, "an authentication request out of turn");

@@ -34,33 +34,47 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
-# Fuzz targets: tests/fuzz/fuzz_NAME.c with the sources it needs, seeded from tests/fuzz/corpus/NAME.
+# Fuzz targets: tests/fuzz/fuzz_NAME.c, seeded from tests/fuzz/corpus/NAME, with the product and what
+# the targets share (the other .c files of that folder) in a library instrumented for them.
 # `make test-fuzz FUZZ_ARGS=-max_total_time=600` looks for longer; what it finds stays in the build folder.
+# FUZZ_TRACE=1 build/fuzz/NAME FILE tells what an input does; write_corpus.py makes the larger targets' seeds.
 FUZZ_CC    ?= clang
 FUZZ_ARGS  ?= -runs=10000
-FUZZ_NAMES := startup scram_server scram_client
-FUZZ_BASE  := $(addprefix base/,buf.c encode.c secret.c utf8.c)
-FUZZ_SCRAM := $(addprefix proxy/scram_,message.c verifier.c)
+FUZZ_NAMES := startup scram_server scram_client replies session backend login
+FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 
-FUZZ_startup      := proxy/startup.c proxy/startup_options.c proxy/wire.c policy/reason.c $(FUZZ_BASE)
-FUZZ_scram_server := proxy/scram_server.c $(FUZZ_SCRAM) $(FUZZ_BASE)
-FUZZ_scram_client := proxy/scram_client.c $(FUZZ_SCRAM) $(FUZZ_BASE)
+FUZZ_SHARED  := $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))
+FUZZ_SOURCES := $(foreach room,base conf policy policy/guard router proxy,$(wildcard $(room)/*.c)) $(FUZZ_SHARED)
+FUZZ_SOURCES := $(filter-out policy/guard/install.c,$(FUZZ_SOURCES))
+FUZZ_OBJECTS := $(FUZZ_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
+FUZZ_LIBRARY := $(BUILD)/fuzz/libfuzzed.a
 
-$(foreach name,$(FUZZ_NAMES),$(eval $(BUILD)/fuzz/$(name): $(FUZZ_$(name))))
-$(BUILD)/fuzz/%: tests/fuzz/fuzz_%.c $(wildcard tests/fuzz/*.h base/*.h proxy/*.h policy/*.h)
+$(BUILD)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)$(FUZZ_CC) -I. -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^) -lcrypto -lidn
+		$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-test-fuzz: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
-	@set -e; for name in $(FUZZ_NAMES); do \
-		echo "fuzz: $$name $(FUZZ_ARGS)"; \
-		mkdir -p $(BUILD)/fuzz/found/$$name; \
-		$(BUILD)/fuzz/$$name -verbosity=0 -artifact_prefix=$(BUILD)/fuzz/found/ $(FUZZ_ARGS) \
-			$(BUILD)/fuzz/found/$$name tests/fuzz/corpus/$$name >$(BUILD)/fuzz/$$name.log 2>&1 || \
-			{ cat $(BUILD)/fuzz/$$name.log; exit 1; }; \
-	done
+$(FUZZ_LIBRARY): $(FUZZ_OBJECTS)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(FUZZ_NAMES:%=$(BUILD)/fuzz/%): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_LIBRARY)
+	$(call say,FUZZ,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_LIBRARY) $(PKG_LIBS) -lpthread
+
+-include $(FUZZ_OBJECTS:.o=.d) $(FUZZ_NAMES:%=$(BUILD)/fuzz/obj/tests/fuzz/fuzz_%.d)
+
+# On all cores, unless a number of jobs was given.
+test-fuzz:
+	@$(MAKE) --no-print-directory $(if $(findstring j,$(firstword -$(MAKEFLAGS))),,-j$(shell nproc)) $(FUZZ_NAMES:%=fuzz-%)
+
+.PHONY: $(FUZZ_NAMES:%=fuzz-%)
+$(FUZZ_NAMES:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%
+	@echo "fuzz: $* $(FUZZ_ARGS)"
+	@mkdir -p $(BUILD)/fuzz/found/$*
+	@$< -verbosity=0 -print_funcs=0 -artifact_prefix=$(BUILD)/fuzz/found/$*- $(FUZZ_ARGS) \
+		$(BUILD)/fuzz/found/$* tests/fuzz/corpus/$* >$<.log 2>&1 || { cat $<.log; exit 1; }
 
 # The two commands of README on a Debian 12 that has nothing but git and make; needs root, and some minutes.
 .PHONY: fresh-machine

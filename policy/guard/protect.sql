@@ -211,11 +211,13 @@ BEGIN
 	RETURN CASE expression
 		WHEN 'bulkhead.tenant_id()' THEN id
 		WHEN 'bulkhead.tenant_id()::text' THEN id || '::text'
-		WHEN 'bulkhead.tenant_key()' THEN key
 		WHEN 'bulkhead.tenant_key_uuid()' THEN format('bulkhead.canonical_uuid(%s)', key)
 		WHEN 'bulkhead.tenant_key_smallint()' THEN format('bulkhead.canonical_number(%s, ''smallint'', 32767)::smallint', key)
 		WHEN 'bulkhead.tenant_key_integer()' THEN format('bulkhead.canonical_number(%s, ''integer'', 2147483647)::integer', key)
 		WHEN 'bulkhead.tenant_key_bigint()' THEN format('bulkhead.canonical_number(%s, ''bigint'', 9223372036854775807)', key)
+		-- Not the key as text: 'UTF8' there is a name, whose collation "C" the comparison would take over, and no
+		-- index of another collation could serve it. A call has the collation of its type.
+		ELSE expression
 		END;
 END
 $written_out$;

@@ -4,27 +4,7 @@
  */
 #include "tests/fuzz/scram_input.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include "proxy/scram.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/*
- * Stands in front of OpenSSL's: one round for any count, since a million of them for every
- * input would leave no time to look for mistakes in reading.
- */
-int PKCS5_PBKDF2_HMAC(const char *pass, int passlen, const unsigned char *salt, int saltlen,
-					  int iter, const EVP_MD *digest, int keylen, unsigned char *out)
-{
-	unsigned int len = 0;
-
-	require(iter >= 1 && iter <= SCRAM_ITERATIONS_MAX && saltlen >= 1 &&
-			saltlen <= SCRAM_SALT_MAX);
-	require(keylen == SCRAM_KEY_SIZE);
-	return HMAC(digest, pass, passlen, salt, (size_t)saltlen, out, &len) != NULL;
-}
 
 static void check_final(const struct scram_client *scram, struct buf *out)
 {

@@ -6,8 +6,6 @@
 
 #include "proxy/scram.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static const uint8_t secret[SCRAM_KEY_SIZE] = {42};
 
 static void check_first(const struct scram_server *scram, struct buf *out)

@@ -6,14 +6,7 @@
 #include <string.h>
 
 #include "proxy/startup.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void check_setting(const struct startup *startup, size_t i)
 {

@@ -12,12 +12,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-
-static inline void require(bool condition)
-{
-	if (!condition)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 /* Appends the message with every `@` replaced. */
 static inline void expand(const uint8_t *data, size_t len, const char *nonce, struct buf *out)

@@ -383,6 +383,13 @@ class Middle:
         self.rules = []
         self.links = [link for link in self.links if not link.ended]
 
+    def end_all(self):
+        """Ends all connections that there are."""
+        async def end():
+            for link in self.links:
+                link.end()
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result()
+
     # ---- what was seen ----
 
     def sent(self, exchange, kind):
