@@ -354,6 +354,13 @@ static void check_done(struct server *server)
 
 /* ---- messages ---- */
 
+/* An end that came from outside (classes 53 and 57: out of resources, cancelled, shutting down)
+ * says nothing about how safe the server is. */
+static bool is_interruption(const char *code)
+{
+	return code && (strncmp(code, "57", 2) == 0 || strncmp(code, "53", 2) == 0);
+}
+
 static void on_error(struct server *server, const struct server_message *message)
 {
 	const char *code = wire_error_field(message->body, message->len, 'C');
@@ -364,7 +371,9 @@ static void on_error(struct server *server, const struct server_message *message
 		server->login->probe_refused = true;
 		return;
 	}
-	fail(server, server->state == SERVER_CHECK ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,
+	bool is_verdict = server->state == SERVER_CHECK && !is_interruption(code);
+
+	fail(server, is_verdict ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,
 		 text ? text : "an error without a message");
 }
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/limits.h"
+#include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
 #include "proxy/server.h"
@@ -81,13 +82,32 @@ static bool may_read(const struct client *client)
 }
 
 /*
- * Reading is switched on as soon as it is allowed, and off only when bytes come that it is too early for:
- * most clients send nothing while they wait, and two system calls are saved.
+ * Reading is switched on as soon as it is allowed, and off only when bytes come that it is too
+ * early for: most clients send nothing while they wait, and two system calls are saved.
  */
 static void adjust_reading(struct client *client)
 {
 	if (may_read(client))
 		stream_read_on(&client->stream);
+}
+
+bool client_is_gone(const struct client *client)
+{
+	switch (client->state) {
+	case CLIENT_PRINCIPAL:
+	case CLIENT_TENANT:
+	case CLIENT_WELCOME:
+	case CLIENT_WAITING:
+		return !client->server && stream_has_ended(&client->stream);
+	case CLIENT_STARTUP:
+	case CLIENT_AUTH:
+	case CLIENT_IDLE:
+	case CLIENT_LINKED:
+	case CLIENT_LEAVING:
+	case CLIENT_CLOSED:
+		break;
+	}
+	return false;
 }
 
 /* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes
@@ -115,7 +135,10 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	if (client->state == CLIENT_CLOSED)
 		return;
 	if (!client->stream.broken && !may_read(client)) {
-		stream_read_off(&client->stream);
+		if (client_is_gone(client))
+			client_close(client);
+		else
+			stream_read_off(&client->stream);
 		return;
 	}
 	if (held > WORKER_READ_SIZE) {
@@ -292,6 +315,7 @@ static void depart(struct client *client)
 	leave_pool(client);
 	local_clear_held(client);
 	local_forget_all(client);
+	names_forget_unnamed(client);
 	buf_fini(&client->reply);
 }
 
@@ -335,6 +359,13 @@ static void linger(struct client *client)
 	worker->leaving_count++;
 }
 
+/* Would further bytes be taken for the rest of a message of the server's that is passing
+ * through? */
+static bool is_amid_message(const struct client *client)
+{
+	return client->server && client->server->body_left > 0;
+}
+
 /*
  * Sends the last message and lets the client read it: the socket is shut for writing and
  * drained for a while, since closing it with unread bytes in it would reset the connection and
@@ -348,6 +379,8 @@ static void send_off(struct client *client, struct buf *last)
 		buf_fini(last);
 		return;
 	}
+	if (is_amid_message(client))
+		buf_fini(last);
 	depart(client);
 	client->state = CLIENT_LEAVING;
 	buf_fini(&client->in);

@@ -105,6 +105,8 @@ struct client {
 	size_t held_name_count;
 	struct held_name held_unnamed;       /* text NULL: the unnamed statement is no such one */
 	const struct held_name *held_portal; /* what the unnamed portal would execute */
+	struct buf unnamed;                  /* a Parse without a name that was not bound yet */
+	bool unnamed_held;                   /* the same, too long to be kept: the backend is */
 	struct buf reply;                    /* local answers of a batch, up to its Sync */
 };
 
@@ -134,6 +136,9 @@ void client_send_buf(struct client *client, struct buf *buf);
 
 /* Goes on with bytes that had to wait, then reads again if that is allowed. */
 void client_resume(struct client *client);
+
+/* Has the client, which waits for something, closed its connection meanwhile? */
+bool client_is_gone(const struct client *client);
 
 /* The client has no backend and needs none: from its login, its release, or its last local
  * answer on. */

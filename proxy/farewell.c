@@ -13,10 +13,10 @@
 #include "proxy/worker.h"
 
 struct farewell {
-	struct list node; /* worker->farewells, oldest first */
+	struct list node; /* worker->farewells or ->resets, oldest first */
 	struct upstream *upstream;
 	struct event readable;
-	int fd;
+	int fd; /* -1: reset */
 	int64_t since_us;
 };
 
@@ -25,8 +25,10 @@ static void finish(struct farewell *farewell)
 	struct upstream *upstream = farewell->upstream;
 
 	list_remove(&farewell->node);
-	event_del(&farewell->readable);
-	close(farewell->fd);
+	if (farewell->fd >= 0) {
+		event_del(&farewell->readable);
+		close(farewell->fd);
+	}
 	free(farewell);
 	upstream->farewell_count--;
 	upstream_give(upstream);
@@ -45,39 +47,64 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	finish(farewell);
 }
 
-void farewell_start(struct worker *worker, struct upstream *upstream, int fd)
+/* NULL when memory is out: the place is given back then. */
+static struct farewell *create(struct list *list, struct upstream *upstream)
 {
 	struct farewell *farewell = calloc(1, sizeof *farewell);
 
 	if (!farewell) {
-		close(fd);
 		upstream_give(upstream);
-		return;
+		return NULL;
 	}
 	farewell->upstream = upstream;
 	upstream->farewell_count++;
-	farewell->fd = fd;
+	farewell->fd = -1;
 	farewell->since_us = clock_monotonic_us();
-	list_append(&worker->farewells, &farewell->node);
+	list_append(list, &farewell->node);
+	return farewell;
+}
+
+void farewell_reset(struct worker *worker, struct upstream *upstream, int fd)
+{
+	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+	close(fd);
+	create(&worker->resets, upstream);
+}
+
+void farewell_start(struct worker *worker, struct upstream *upstream, int fd)
+{
+	struct farewell *farewell = create(&worker->farewells, upstream);
+
+	if (!farewell) {
+		close(fd);
+		return;
+	}
+	farewell->fd = fd;
 	event_assign(&farewell->readable, worker->base, fd, EV_READ | EV_PERSIST, on_readable,
 				 farewell);
 	if (event_add(&farewell->readable, NULL) != 0)
 		finish(farewell);
 }
 
-void farewell_tick(struct worker *worker, int64_t now_us)
+static void finish_older(struct list *list, int64_t born_us)
 {
 	struct farewell *farewell;
 
-	while ((farewell = list_first(&worker->farewells, struct farewell, node)) != NULL &&
-		   now_us - farewell->since_us >= FAREWELL_US)
+	while ((farewell = list_first(list, struct farewell, node)) != NULL &&
+		   farewell->since_us <= born_us)
 		finish(farewell);
+}
+
+void farewell_tick(struct worker *worker, int64_t now_us)
+{
+	finish_older(&worker->farewells, now_us - FAREWELL_US);
+	finish_older(&worker->resets, now_us - FAREWELL_BLIND_US);
 }
 
 void farewell_stop(struct worker *worker)
 {
-	struct farewell *farewell;
-
-	while ((farewell = list_first(&worker->farewells, struct farewell, node)) != NULL)
-		finish(farewell);
+	finish_older(&worker->farewells, INT64_MAX);
+	finish_older(&worker->resets, INT64_MAX);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "proxy/client.h"
+#include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
 #include "proxy/wire.h"
@@ -155,6 +156,8 @@ static bool local_query(struct client *client, const uint8_t *body, size_t len)
 	kind = session_begin(text, len - 1);
 	if (!may_hold(client, kind) || memchr(body, 0, len - 1) || !hold(client, text))
 		return false;
+	local_forget_name(client, &client->held_unnamed); /* as the server forgets its own */
+	names_forget_unnamed(client);
 
 	if (!wire_command_complete(&client->reply, session_begin_tag(kind)) ||
 		!wire_ready_for_query(&client->reply, local_status(client))) {
@@ -174,8 +177,10 @@ static bool local_parse(struct client *client, const uint8_t *body, size_t len)
 	if (!text || len - at != 2 || wire_u16(body + at) != 0)
 		return false;
 	enum session_begin kind = session_begin(text, strlen(text));
-	if (kind == NOT_BEGIN)
+	if (kind == NOT_BEGIN || (*name && local_held_name(client, name)))
 		return false;
+	if (!*name)
+		names_forget_unnamed(client);
 	return remember(client, name, text, kind) && wire_message(&client->reply, '1', "", 0);
 }
 

@@ -259,7 +259,8 @@ static void begin_scram(struct client *client)
 	bool known = principal && principal->verifier &&
 				 scram_verifier_parse(principal->verifier, &verifier);
 
-	/* One that is disabled or expired keeps its salt: a new one would tell strangers that it is. */
+	/* One that is disabled or expired keeps its salt: a new one would tell strangers that it
+	 * is. */
 	if (!known)
 		scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &verifier);
 	scram_server_init(&login->scram, &verifier, !known || !may_log_in(principal));

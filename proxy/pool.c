@@ -180,6 +180,15 @@ static struct server *best_idle(struct pool *pool, const struct client *client)
 	return server ? server : list_first(&pool->idle, struct server, idle_node);
 }
 
+/* A client that was not read any more while it waited may have gone unseen. */
+static bool is_still_there(struct client *client)
+{
+	if (client->stream.reading || !client_is_gone(client))
+		return true;
+	client_close(client);
+	return false;
+}
+
 static void assign(struct server *server, struct client *client)
 {
 	take_off_idle(server);
@@ -320,14 +329,11 @@ void pool_balance(struct pool *pool)
 	pool->balancing = true;
 	while (!list_empty(&pool->turns) && !list_empty(&pool->idle) && !pool->worker->stopping) {
 		struct server *server = list_first(&pool->idle, struct server, idle_node);
+		bool is_last = server->idle_node.next == &pool->idle;
+		struct client *client = is_last ? next_for(pool, server) : queue_next(pool);
 
-		if (server->idle_node.next == &pool->idle) {
-			assign(server, next_for(pool, server));
-		} else {
-			struct client *client = queue_next(pool);
-
-			assign(best_idle(pool, client), client);
-		}
+		if (is_still_there(client))
+			assign(is_last ? server : best_idle(pool, client), client);
 	}
 	pool->balancing = false;
 	open_for_waiting(pool);
@@ -413,6 +419,8 @@ void pool_tick(struct pool *pool)
 	if (pool->waiting)
 		pool_balance(pool);
 	keep_minimum(pool);
+	if (is_backing_off(pool))
+		return; /* the pause outlives those who met the failure */
 	if (!pool->client_count && !pool->server_count)
 		pool_destroy(pool);
 	else if (is_settled(pool))

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "policy/session.h"
 #include "proxy/client.h"
+#include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
@@ -24,101 +25,14 @@
  * come. */
 #define REPLIES_HIGH (REPLIES_MAX - 16)
 
-/*
- * A Bind or Describe of a statement that only Bulkhead knows, since it begins a transaction:
- * now that there is a backend it is parsed there first. Returns false when memory is out.
- */
-static bool inject_held(struct client *client, struct held_name *held)
-{
-	struct server *server = client->server;
-	struct buf out;
-
-	buf_init(&out);
-	bool ok = wire_parse(&out, held->name ? held->name : "", held->text) &&
-			  replies_push(&server->replies, REPLY_PARSE | REPLY_OURS);
-	if (ok) {
-		server_send(server, buf_data(&out), buf_len(&out));
-		if (held->name)
-			client_pin(client, "prepared statement");
-		local_forget_name(client, held);
-	}
-	buf_fini(&out);
-	return ok;
-}
-
-/* The statement that a Parse, Bind or Describe names, when it is one that only Bulkhead knows.
- */
-static struct held_name *named_held(struct client *client, char type, const uint8_t *body,
-									size_t len)
-{
-	size_t at = type == 'D' || type == 'C' ? 1 : 0;
-	const char *name = wire_cstr(body, len, &at);
-
-	if ((type == 'D' || type == 'C') && (!len || body[0] != 'S'))
-		return NULL;
-	if (type == 'B' && name)
-		name = wire_cstr(body, len, &at);
-	return name ? local_held_name(client, name) : NULL;
-}
-
-static bool has_held_names(const struct client *client)
-{
-	return client->held_name_count || client->held_unnamed.text;
-}
-
 /* What a client may send once it is logged in, by the message's type. */
-enum { KNOWN = 1, BARE = 2 /* has no body */, NAMING = 4 /* names a statement or a portal */ };
+enum { KNOWN = 1, BARE = 2 /* has no body */ };
 
 static const uint8_t kinds[256] = {
-	['Q'] = KNOWN, ['P'] = KNOWN | NAMING, ['B'] = KNOWN | NAMING, ['D'] = KNOWN | NAMING,
-	['E'] = KNOWN, ['C'] = KNOWN | NAMING, ['S'] = KNOWN | BARE,   ['H'] = KNOWN | BARE,
-	['F'] = KNOWN, ['d'] = KNOWN,          ['c'] = KNOWN | BARE,   ['f'] = KNOWN,
-	['X'] = KNOWN,
+	['Q'] = KNOWN, ['P'] = KNOWN,        ['B'] = KNOWN,        ['D'] = KNOWN, ['E'] = KNOWN,
+	['C'] = KNOWN, ['S'] = KNOWN | BARE, ['H'] = KNOWN | BARE, ['F'] = KNOWN, ['d'] = KNOWN,
+	['f'] = KNOWN, ['c'] = KNOWN | BARE, ['X'] = KNOWN,
 };
-
-static bool is_naming(uint8_t type)
-{
-	return kinds[type] & NAMING;
-}
-
-/* Bytes of a message that must be there before it may be passed on. */
-static size_t bytes_needed(const struct client *client, uint8_t type, uint64_t total)
-{
-	size_t needed = WIRE_HEADER;
-
-	if (!is_naming(type))
-		return needed;
-	if (type == 'P')
-		needed = WIRE_HEADER + 1;
-	if (has_held_names(client))
-		needed = WIRE_HEADER + 512;
-	return needed < total ? needed : (size_t)total;
-}
-
-/*
- * What a message of the client's means for the names it uses. `visible` bytes of the body are
- * there. Returns false when memory is out.
- */
-static bool note_names(struct client *client, uint8_t type, const uint8_t *body, size_t visible)
-{
-	if (client->server->replies.skipping)
-		return true; /* the server does not even look at it */
-	if (type == 'P' && visible && body[0])
-		client_pin(client, "prepared statement");
-	if (!has_held_names(client))
-		return true;
-	if (type == 'Q' && client->held_unnamed.text)
-		local_forget_name(client, &client->held_unnamed); /* as the server forgets its own */
-
-	struct held_name *held =
-		is_naming(type) ? named_held(client, (char)type, body, visible) : NULL;
-	if (!held)
-		return true;
-	if (type == 'B' || type == 'D')
-		return inject_held(client, held);
-	local_forget_name(client, held);
-	return true;
-}
 
 /* Complains about a header that no client may send. */
 static bool is_sound_header(struct client *client, uint8_t type, uint64_t total)
@@ -136,15 +50,39 @@ static bool is_sound_header(struct client *client, uint8_t type, uint64_t total)
 	return false;
 }
 
-static void forward(struct client *client, const uint8_t *from, const uint8_t *to)
+static void forward(struct names_walk *walk, const uint8_t *to)
 {
-	if (to > from)
-		server_send(client->server, from, (size_t)(to - from));
+	if (to > walk->run)
+		server_send(walk->client->server, walk->run, (size_t)(to - walk->run));
+	walk->run = to;
+}
+
+/* One message goes on: what must stand before it, what will be owed for it. False when the
+ * client has been ended over it. */
+static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible,
+				 uint64_t total)
+{
+	struct client *client = walk->client;
+
+	switch (names_note(walk, message, visible, total)) {
+	case NAMES_PASS:
+		if (replies_asked(&client->server->replies, (char)*message))
+			return true;
+		break;
+	case NAMES_ANSWERED:
+		walk->run = message + visible;
+		return true;
+	case NAMES_NO_MEMORY:
+		break;
+	}
+	client_fatal(client, REASON_MEMORY, NULL);
+	return false;
 }
 
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
-	const uint8_t *at = data, *end = data + len, *run = data;
+	struct names_walk walk = {.client = client, .run = data};
+	const uint8_t *at = data, *end = data + len;
 
 	if (client->server && client->server->hold)
 		return 0; /* a cancel that is under way must not hit the next statement */
@@ -155,16 +93,15 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		at += part;
 	}
 	while (end - at >= WIRE_HEADER) {
-		uint8_t type = *at;
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
 
-		if (!is_sound_header(client, type, total))
+		if (!is_sound_header(client, *at, total))
 			return len;
 		size_t visible = total < (uint64_t)(end - at) ? (size_t)total : (size_t)(end - at);
-		if (visible < bytes_needed(client, type, total))
+		if (visible < names_bytes_needed(client, at, visible, total))
 			break;
-		if (type == 'X') {
-			forward(client, run, at);
+		if (*at == 'X') {
+			forward(&walk, at);
 			client_close(client);
 			return len;
 		}
@@ -172,19 +109,13 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 			client->stalled = true;
 			break;
 		}
-		if (has_held_names(client)) {
-			forward(client, run, at);
-			run = at;
-		}
-		if (!note_names(client, type, at + WIRE_HEADER, visible - WIRE_HEADER) ||
-			!replies_asked(&client->server->replies, (char)type)) {
-			client_fatal(client, REASON_MEMORY, NULL);
+		if (!pass(&walk, at, visible, total))
 			return len;
-		}
 		client->body_left = total - visible;
 		at += visible;
 	}
-	forward(client, run, at);
+	forward(&walk, at);
+	names_end(&walk);
 
 	if (at > data)
 		relay_settle(client->server); /* it may have been the rest of a COPY that the server had
@@ -200,7 +131,8 @@ struct walk {
 	struct server *server;
 	struct client *client;
 	const uint8_t *run; /* first byte not yet forwarded */
-	bool owed;          /* an answer was owed when the present error came */
+	bool owed;          /* an answer was owed when the present error came, and which was next */
+	enum reply failing;
 	bool disagreed;
 };
 
@@ -216,6 +148,15 @@ static void swallow(struct walk *walk, const uint8_t *message, size_t total)
 {
 	flush(walk, message);
 	walk->run = message + total;
+}
+
+/* Parts from a backend that does not keep to the protocol, at this message; what stands before
+ * it is the client's, and may end a message that the client has in part. */
+static bool part_at(struct walk *walk, const uint8_t *message, const char *why)
+{
+	flush(walk, message);
+	server_close(walk->server, why);
+	return false;
 }
 
 static void on_command_complete(struct walk *walk, const uint8_t *body, size_t len)
@@ -248,7 +189,7 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 
 	if (!server_note_parameter(server, message + WIRE_HEADER, total - WIRE_HEADER, &name,
 							   &value)) {
-		server_close(server, "malformed or oversized ParameterStatus");
+		part_at(walk, message, "malformed or oversized ParameterStatus");
 		return;
 	}
 	if (strcmp(name, "application_name") == 0) {
@@ -290,6 +231,9 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 		server->told = true;
 	else if (!walk->owed)
 		walk->disagreed = true;
+	if (walk->failing == REPLY_PARSE && server->replies.count <= 1)
+		names_forget_unnamed(
+			walk->client); /* the server has none either; none was parsed behind */
 	if (!code)
 		return;
 	if (strcmp(code, GUARD_SQLSTATE_NO_CONTEXT) == 0) {
@@ -297,7 +241,7 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 		walk->client->worker->counters.contexts_lost++;
 		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
 		say_instead(walk, message, total, REASON_CONTEXT_LOST);
-	} else if (server->watch.cancelled && strcmp(code, "57014") == 0) {
+	} else if (server->watch.blamed && strcmp(code, "57014") == 0) {
 		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
 	}
 }
@@ -310,6 +254,8 @@ static bool on_ready(struct server *server, char status)
 	server->readies++;
 	server->idle_readies += status == 'I';
 	server->watch.cancelled = false;
+	if (!server->hold)
+		server->watch.blamed = false; /* it hit this statement, or none */
 	return true;
 }
 
@@ -328,16 +274,12 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 		break;
 	case 'E':
 		on_error(walk, message, total);
-		if (walk->disagreed) {
-			server_close(server, "an error that nothing was asked for");
-			return false;
-		}
+		if (walk->disagreed)
+			return part_at(walk, message, "an error that nothing was asked for");
 		break;
 	case 'Z':
-		if (len != 1 || !on_ready(server, (char)message[WIRE_HEADER])) {
-			server_close(server, "malformed ReadyForQuery");
-			return false;
-		}
+		if (len != 1 || !on_ready(server, (char)message[WIRE_HEADER]))
+			return part_at(walk, message, "malformed ReadyForQuery");
 		break;
 	default:
 		break;
@@ -359,18 +301,16 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	struct server *server = walk->server;
 
 	*ours = false;
-	if (total < WIRE_HEADER || total > (uint64_t)INT32_MAX) {
-		server_close(server, "message length out of range");
-		return false;
-	}
+	if (total < WIRE_HEADER || total > (uint64_t)INT32_MAX)
+		return part_at(walk, message, "message length out of range");
 	if (answers[*message] & UNASKED)
 		return true;
-	if (*message == 'E')
+	if (*message == 'E') {
 		walk->owed = !replies_is_empty(&server->replies);
-	if (!replies_answered(&server->replies, (char)*message, ours)) {
-		server_close(server, "an answer that nothing was asked for");
-		return false;
+		walk->failing = replies_next(&server->replies);
 	}
+	if (!replies_answered(&server->replies, (char)*message, ours))
+		return part_at(walk, message, "an answer that nothing was asked for");
 	return true;
 }
 
@@ -418,7 +358,7 @@ void relay_settle(struct server *server)
 
 	if (server->state != SERVER_LINKED || client->body_left || !server_is_settled(server))
 		return;
-	if (!client->pinned)
+	if (!client->pinned && !client->unnamed_held)
 		server_release(server);
 	else if (server->seal_lost)
 		handover_restore(server);

@@ -8,7 +8,8 @@ void replies_init(struct replies *replies)
 	replies->items = replies->inline_items;
 	replies->first = replies->count = 0;
 	replies->size = REPLIES_INLINE;
-	replies->copying = replies->batch = replies->skipping = replies->lost = false;
+	replies->ended = replies->copying = replies->batch = replies->skipping = replies->lost =
+		false;
 }
 
 void replies_fini(struct replies *replies)
@@ -43,6 +44,18 @@ bool replies_is_empty(const struct replies *replies)
 	if (replies->batch || replies->skipping || replies->lost)
 		return false;
 	return !replies->count;
+}
+
+bool replies_has_several(const struct replies *replies)
+{
+	uint32_t ends = 0;
+
+	for (uint32_t i = 0; i < replies->count && ends < 2; i++) {
+		uint8_t reply = *at(replies, i);
+
+		ends += reply == REPLY_SYNC || reply == REPLY_QUERY;
+	}
+	return ends > 1;
 }
 
 static bool grow(struct replies *replies)
@@ -81,6 +94,11 @@ static inline enum reply next_owed(struct replies *replies, bool *ours)
 	uint8_t head = *at(replies, 0);
 	*ours = head & REPLY_OURS;
 	return (enum reply)(head & ~REPLY_OURS);
+}
+
+enum reply replies_next(const struct replies *replies)
+{
+	return replies->count ? (enum reply)(*at(replies, 0) & ~REPLY_OURS) : REPLY_NONE;
 }
 
 /* An extended statement failed: the server reads on only behind the next Sync, sent or still to
@@ -153,6 +171,13 @@ static void fail_copying(struct replies *replies, enum reply head)
 	replies->lost = head == REPLY_QUERY ? end > 1 : is_sent(replies, REPLY_SYNC, 1, end);
 }
 
+/* Answers of a simple query, any number of them; the last is one that may be its last. */
+static bool query_goes_on(struct replies *replies, bool ended)
+{
+	replies->ended = ended;
+	return true;
+}
+
 static bool expect(struct replies *replies, enum reply wanted, enum reply next)
 {
 	if (next != wanted)
@@ -177,7 +202,8 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 	case 'n':
 		return expect(replies, REPLY_DESCRIBE, next);
 	case 'T':
-		return next == REPLY_QUERY || expect(replies, REPLY_DESCRIBE, next);
+		return next == REPLY_QUERY ? query_goes_on(replies, false)
+								   : expect(replies, REPLY_DESCRIBE, next);
 	case 't':
 		return next == REPLY_DESCRIBE;
 	case 's':
@@ -185,9 +211,11 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 	case 'C':
 		if (replies->copying && !end_copying(replies))
 			return false;
-		return next == REPLY_QUERY || expect(replies, REPLY_EXECUTE, next);
+		return next == REPLY_QUERY ? query_goes_on(replies, true)
+								   : expect(replies, REPLY_EXECUTE, next);
 	case 'I':
-		return next == REPLY_QUERY || expect(replies, REPLY_EXECUTE, next);
+		return next == REPLY_QUERY ? query_goes_on(replies, true)
+								   : expect(replies, REPLY_EXECUTE, next);
 	case 'D':
 	case 'd':
 	case 'c':
@@ -197,8 +225,9 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 		replies->copying = next == REPLY_QUERY || next == REPLY_EXECUTE;
 		return replies->copying;
 	case 'V':
-		return next == REPLY_QUERY;
+		return next == REPLY_QUERY && query_goes_on(replies, true);
 	case 'E':
+		replies->ended = true;
 		*ours = false; /* what failed may be ours, but the client is owed the error */
 		if (replies->copying)
 			fail_copying(replies, next);
@@ -206,8 +235,9 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 			skip_to_sync(replies);
 		return true;
 	case 'Z':
-		if (next != REPLY_SYNC && next != REPLY_QUERY)
+		if (next != REPLY_SYNC && (next != REPLY_QUERY || !replies->ended))
 			return false;
+		replies->ended = false;
 		pop(replies);
 		return true;
 	default:

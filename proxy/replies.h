@@ -36,6 +36,7 @@ struct replies {
 	uint8_t inline_items[REPLIES_INLINE];
 	uint8_t *items; /* a ring of `size`, a power of two */
 	uint32_t first, count, size;
+	bool ended;    /* the simple query at the head has had an answer that may end it */
 	bool copying;  /* the statement at the head is in copy-in mode */
 	bool batch;    /* extended messages were sent and no Sync behind them */
 	bool skipping; /* after an error: the server ignores everything up to the next Sync to come
@@ -51,6 +52,12 @@ void replies_clear(struct replies *replies);
 
 /* True also means that no batch waits for its Sync, and that the account is sound. */
 bool replies_is_empty(const struct replies *replies);
+
+/* Has more been asked of the server than one query, or one batch up to its Sync? */
+bool replies_has_several(const struct replies *replies);
+
+/* What the backend's next answer is for; REPLY_NONE when nothing is owed. */
+enum reply replies_next(const struct replies *replies);
 
 /* One more answer owed. False when memory is out or REPLIES_MAX are owed. */
 bool replies_push(struct replies *replies, enum reply reply);

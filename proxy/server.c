@@ -317,8 +317,8 @@ static void tell_client(struct server *server, struct client *client, enum serve
 {
 	if (was == SERVER_PREPARING && !client->pinned)
 		pool_request_again(client);
-	else if (server->told)
-		client_fatal_told(client);
+	else if (server->told || server->body_left)
+		client_fatal_told(client); /* in the middle of a message no other can be sent */
 	else
 		client_fatal(client, REASON_BACKEND_LOST, NULL);
 }
@@ -339,7 +339,12 @@ static void part(struct server *server, enum server_state was)
 		upstream_give(upstream);
 		return;
 	}
+	bool is_pipelined = replies_has_several(&server->replies);
 	int fd = stream_release(&server->stream);
+	if (is_pipelined) {
+		farewell_reset(server->worker, upstream, fd);
+		return;
+	}
 	shutdown(fd, SHUT_WR);
 	farewell_start(server->worker, upstream, fd);
 }

@@ -66,6 +66,7 @@ struct server_watch {
 	uint32_t readies, idle_readies;
 	int64_t phase_since_us, transaction_since_us;
 	bool cancelled; /* the statement ran into query_timeout */
+	bool blamed;    /* the cancel that this led to may still hit a statement */
 };
 
 struct server {
@@ -103,6 +104,8 @@ struct server {
 	uint32_t readies;      /* ReadyForQuery messages so far, and those among them that */
 	uint32_t idle_readies; /* said "idle": how timeouts.c knows that something ended */
 	struct server_watch watch;
+
+	uint32_t unnamed_of; /* whose unnamed statement is in it, as client->pid; 0: nobody's */
 
 	struct params params;
 	struct guard_server guard;

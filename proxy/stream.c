@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -188,6 +189,13 @@ ssize_t stream_read(struct stream *stream, void *data, size_t size)
 		return -1;
 	}
 	return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
+}
+
+bool stream_has_ended(const struct stream *stream)
+{
+	struct pollfd look = {.fd = stream->fd, .events = POLLRDHUP};
+
+	return stream->broken || poll(&look, 1, 0) > 0;
 }
 
 bool stream_write(struct stream *stream, const void *data, size_t len)

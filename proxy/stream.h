@@ -66,6 +66,10 @@ ssize_t stream_read(struct stream *stream, void *data, size_t size);
 /* Sends or keeps all of it. False when the stream broke now or earlier. */
 bool stream_write(struct stream *stream, const void *data, size_t len);
 
+/* Has the other side closed it, or its sending half, whatever is still to be read? One system
+ * call. */
+bool stream_has_ended(const struct stream *stream);
+
 /* Are there bytes that the kernel has not taken? */
 static inline bool stream_is_full(const struct stream *stream)
 {

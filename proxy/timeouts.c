@@ -90,6 +90,8 @@ static void look(struct server *server, int64_t now_us)
 	enum watch_phase phase = phase_of(server);
 	bool is_new = watch->client_pid != server->client->pid;
 
+	if (is_new)
+		watch->blamed = false;
 	if (is_new || watch->idle_readies != server->idle_readies || watch->phase == WATCH_NOTHING)
 		watch->transaction_since_us = now_us;
 	if (is_new || watch->phase != phase || watch->readies != server->readies) {
@@ -116,7 +118,7 @@ static void check_query(struct server *server, int64_t now_us)
 	if (!is_over(watch->phase_since_us, now_us, limit_ms))
 		return;
 	if (!watch->cancelled) {
-		watch->cancelled = true;
+		watch->cancelled = watch->blamed = true;
 		cancel_backend(server);
 	} else if (is_over(watch->phase_since_us, now_us, limit_ms + CANCEL_US / 1000)) {
 		client_fatal(server->client, REASON_QUERY_TIMEOUT, NULL);

@@ -147,11 +147,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void init_lists(struct worker *worker)
 {
-	struct list *lists[] = {
-		&worker->restless,   &worker->idle,      &worker->opened,       &worker->linked,
-		&worker->linked_end, &worker->listeners, &worker->cancels,      &worker->farewells,
-		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
-		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers};
+	struct list *lists[] = {&worker->restless,     &worker->idle,         &worker->opened,
+							&worker->linked,       &worker->linked_end,   &worker->listeners,
+							&worker->cancels,      &worker->farewells,    &worker->clients,
+							&worker->logins,       &worker->idle_clients, &worker->leaving,
+							&worker->waiting,      &worker->deadlines,    &worker->dead_clients,
+							&worker->dead_servers, &worker->resets};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -252,8 +253,9 @@ void worker_stop(struct worker *worker)
 	farewell_stop(worker);
 
 	/*
-	 * What the kernel has not taken of the last words by now is not waited for, but cancel requests are: their
-	 * statements would go on, and be committed, after their clients were told that they ended.
+	 * What the kernel has not taken of the last words by now is not waited for, but cancel
+	 * requests are: their statements would go on, and be committed, after their clients were
+	 * told that they ended.
 	 */
 	const struct timeval wait = {.tv_usec = STOP_WAIT_US};
 	event_base_loopexit(worker->base, list_empty(&worker->cancels) ? NULL : &wait);

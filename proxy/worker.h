@@ -88,7 +88,7 @@ struct worker {
 	struct list opened;     /* backends of all pools that are not too old, oldest first */
 	struct list linked;     /* backends that work for a client */
 	struct list linked_end; /* marks its end while timeouts.c walks over it */
-	struct list listeners, cancels, farewells;
+	struct list listeners, cancels, farewells, resets;
 	struct list clients;      /* all */
 	struct list logins;       /* not yet welcome, oldest first */
 	struct list idle_clients; /* logged in and silent, longest first; when there is a limit */

@@ -41,10 +41,11 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		 WHERE r.rolname = login_faults.login AND s.setdatabase = 0
 		UNION ALL
 		-- Whatever it is, but for temporary objects, which go with their sessions, and default privileges, which any
-		-- tenant may change: they are for objects yet to be made, and must not stop the service. Type is NULL when the
-		-- object went while this was looking. One stands for all: they must fit a line of the log.
+		-- tenant may change: they are for objects yet to be made, and must not stop the service. Its identity or its
+		-- description is NULL when the object went while this was looking. One stands for all: they must fit a line of
+		-- the log.
 		SELECT format('%I owns %s%s; let a role that is no login of a pool''s own it', o.rolname,
-		              min(pg_describe_object(s.classid, s.objid, s.objsubid)),
+		              min(described.object),
 		              CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
 		  FROM pg_roles AS r
 		  JOIN pg_roles AS o ON pg_has_role(r.oid, o.oid, 'MEMBER')
@@ -52,9 +53,11 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		  JOIN pg_shdepend AS s ON s.refclassid = 'pg_authid'::regclass AND s.refobjid = o.oid AND s.deptype = 'o'
 		                           AND (s.dbid = d.oid OR s.classid = 'pg_database'::regclass AND s.objid = d.oid)
 		 CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS i
+		 CROSS JOIN LATERAL pg_describe_object(s.classid, s.objid, s.objsubid) AS described (object)
 		 WHERE r.rolname = login_faults.login AND NOT r.rolsuper
 		   AND s.classid <> 'pg_default_acl'::regclass
-		   AND i.type IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
+		   AND i.identity IS NOT NULL AND described.object IS NOT NULL
+		   AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
 		 GROUP BY o.rolname
 		UNION ALL
 		SELECT format('%I may not call the guard; bulkhead init --pool-login %I', login_faults.login,

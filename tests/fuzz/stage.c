@@ -485,5 +485,7 @@ void stage_check(const struct stage *stage)
 	}
 	list_each (node, after, &worker->farewells)
 		servers++;
+	list_each (node, after, &worker->resets)
+		servers++;
 	require((size_t)stage->budget.used == servers);
 }

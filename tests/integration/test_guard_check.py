@@ -77,19 +77,19 @@ VARIANTS = [
                    "bypasser", "creator")),
     *((f"{make}; ALTER {what} OWNER TO {owner}", f"{owner} owns {said}; let a role that is no login of a pool's own it")
       for owner in ("bulkhead_pool", "bulkhead_app") for make, what, said in (
-          ("CREATE TABLE mine ()", "TABLE mine", "table mine"),
-          ("CREATE VIEW mine AS SELECT 1", "VIEW mine", "view mine"),
-          ("CREATE SEQUENCE mine", "SEQUENCE mine", "sequence mine"),
-          ("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "FUNCTION mine()", "function mine()"),
+          ("CREATE TABLE mine ()", "TABLE mine", "table public.mine"),
+          ("CREATE VIEW mine AS SELECT 1", "VIEW mine", "view public.mine"),
+          ("CREATE SEQUENCE mine", "SEQUENCE mine", "sequence public.mine"),
+          ("CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", "FUNCTION mine()", "function public.mine()"),
           ("CREATE SCHEMA mine", "SCHEMA mine", "schema mine"),
-          ("CREATE DOMAIN mine AS int", "DOMAIN mine", "type mine"),
-          ('CREATE COLLATION mine FROM "C"', "COLLATION mine", "collation mine"),
+          ("CREATE DOMAIN mine AS int", "DOMAIN mine", "type public.mine"),
+          ('CREATE COLLATION mine FROM "C"', "COLLATION mine", "collation public.mine"),
           ("CREATE PUBLICATION mine", "PUBLICATION mine", "publication mine"),
           ("CREATE SERVER mine FOREIGN DATA WRAPPER nothing", "SERVER mine", "server mine"),
           ("SELECT lo_create(4711)", "LARGE OBJECT 4711", "large object 4711"),
           ("SELECT 1", f"DATABASE {DATABASE}", f"database {DATABASE}"))),
     ("CREATE TABLE a (); ALTER TABLE a OWNER TO bulkhead_pool; CREATE TABLE b (); ALTER TABLE b OWNER TO bulkhead_pool",
-     "bulkhead_pool owns table a and 1 more; let a role that is no login of a pool's own it"),
+     "bulkhead_pool owns table public.a and 1 more; let a role that is no login of a pool's own it"),
     ("GRANT ALTER SYSTEM ON PARAMETER backtrace_functions TO creator", "creator may set backtrace_functions, which only "
      "bulkhead_guard may; REVOKE ALL ON PARAMETER backtrace_functions FROM creator"),
     ("GRANT SET ON PARAMETER backtrace_functions TO PUBLIC", "PUBLIC may set backtrace_functions, which only bulkhead_guard "

@@ -156,7 +156,6 @@ def test_counts_stay_right(stand):
         assert all(map(is_served, wires))
 
 
-@pytest.mark.xfail(strict=True, reason="a client that waits for a backend is not read, and so its end is not seen")
 def test_a_client_that_leaves_while_it_waits_is_forgotten(stand):
     """Its place is free, and nothing of it is run when its turn would have come."""
     with stand.proxy(pool={"default_pool_size": 1}, bulkhead={"max_client_conn": 2, "reserved_client_conn": 0}) as proxy:

@@ -426,7 +426,6 @@ def test_attempts_are_made_at_growing_intervals(stand):
         wait_for(lambda: ask(proxy) is None, "service")
 
 
-@pytest.mark.xfail(strict=True, reason="the pool is freed with its last client, and its pause is forgotten")
 def test_pauses_outlive_the_clients(stand):
     """Clients that are refused leave; the next ones must not make the server be asked without a pause."""
     with stand.proxy(pool={"server_login_retry": 5}) as proxy:

@@ -231,7 +231,6 @@ def test_statements_behind_a_cancelled_one(short_queries):
         assert_usable(wire)
 
 
-@pytest.mark.xfail(strict=True, reason="the relay forgets its own cancel at the ReadyForQuery of the statement it was meant for")
 def test_a_late_cancel_within_a_pipeline_is_named(short_queries):
     """What is on its way to the server already may be hit. Then it is at least told by whom."""
     postmaster = short_queries.stand.postgres.process.pid
