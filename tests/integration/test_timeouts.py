@@ -237,7 +237,7 @@ def test_a_late_cancel_within_a_pipeline_is_named(short_queries):
     with short_queries.wire("acme") as wire:
         assert_usable(wire)
         with stopped(postmaster):
-            wire.send(query(f"SELECT pg_sleep({LIMIT + 0.4})"), *[query(f"SELECT pg_sleep({LIMIT - 0.05})")] * 3)
+            wire.send(query(f"SELECT pg_sleep({LIMIT + 0.4})"), *[query(f"SELECT pg_sleep({LIMIT * 0.6})")] * 3)
             assert errors(wire.until_ready()) == []
         found = wire.until_ready(3)
         assert [why(m.fields) for m in found if m.type == "E"] in ([], [QUERY_TIMEOUT])
