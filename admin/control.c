@@ -6,16 +6,23 @@
 
 #include <event2/event.h>
 
-#include "admin/store.h"
+#include "admin/source.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/secret.h"
 
 struct control {
-	struct letter stop;
+	struct letter stop, feed;
+	struct directory *directory; /* NULL until control_feed */
+	struct control_snapshot snapshot;
+	uint64_t snapshot_changes; /* what the file has, as snapshot_changes() counts */
+	int64_t snapshot_written_us;
+	bool snapshot_failed; /* and that was logged */
 	struct event_base *base;
 	struct mailbox *mailbox;
-	struct event *mail;
-	struct store *store;
+	struct event *mail, *tick;
+	struct source *source;
 	pthread_t thread;
 };
 
@@ -31,6 +38,64 @@ static void stop_deliver(struct letter *letter)
 	event_base_loopbreak(list_entry(letter, struct control, stop)->base);
 }
 
+/* ---- the snapshot ---- */
+
+/* How often it is looked whether anything has changed, and how often the file is written though
+ * nothing has: its age bounds how long it may serve. */
+#define TICK_S           1
+#define SNAPSHOT_KEEP_US 60000000
+
+static void write_snapshot(struct control *control)
+{
+	const char *path = control->snapshot.path, *why = NULL;
+	uint64_t changes = snapshot_changes(control->directory);
+
+	control->snapshot_written_us = clock_monotonic_us();
+	if (snapshot_write(control->directory, path, control->snapshot.key, &why)) {
+		control->snapshot_changes = changes;
+		control->snapshot_failed = false;
+		return;
+	}
+	if (!control->snapshot_failed)
+		log_event(LOG_WARNING, "control.snapshot", "file", path, "error", why, NULL);
+	control->snapshot_failed = true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct control *control = arg;
+
+	(void)fd;
+	(void)what;
+	if (snapshot_changes(control->directory) != control->snapshot_changes ||
+		clock_monotonic_us() - control->snapshot_written_us >= SNAPSHOT_KEEP_US)
+		write_snapshot(control);
+}
+
+static void feed_deliver(struct letter *letter)
+{
+	struct control *control = list_entry(letter, struct control, feed);
+	const struct timeval second = {.tv_sec = TICK_S};
+
+	source_feed(control->source, control->directory);
+	if (!*control->snapshot.path)
+		return;
+	control->snapshot_changes = snapshot_changes(control->directory);
+	control->snapshot_written_us = clock_monotonic_us();
+	control->tick = event_new(control->base, -1, EV_PERSIST, on_tick, control);
+	if (!control->tick || event_add(control->tick, &second) != 0)
+		log_event(LOG_WARNING, "control.snapshot", "error", "out of memory", NULL);
+}
+
+void control_feed(struct control *control, struct directory *directory,
+				  const struct control_snapshot *snapshot)
+{
+	control->directory = directory;
+	control->snapshot = *snapshot;
+	control->feed.deliver = feed_deliver;
+	mailbox_post(control->mailbox, &control->feed);
+}
+
 static void *run(void *arg)
 {
 	struct control *control = arg;
@@ -40,7 +105,9 @@ static void *run(void *arg)
 				  NULL);
 	/* Letters that came behind the one that stopped the loop are answered too. */
 	mailbox_drain(control->mailbox);
-	store_destroy(control->store);
+	if (control->tick && snapshot_changes(control->directory) != control->snapshot_changes)
+		write_snapshot(control);
+	source_destroy(control->source);
 	return NULL;
 }
 
@@ -48,6 +115,9 @@ static void control_free(struct control *control)
 {
 	if (control->mail)
 		event_free(control->mail);
+	if (control->tick)
+		event_free(control->tick);
+	secret_wipe(control->snapshot.key, sizeof control->snapshot.key);
 	mailbox_destroy(control->mailbox);
 	if (control->base)
 		event_base_free(control->base);
@@ -65,9 +135,9 @@ static bool control_init(struct control *control, const struct conf *conf)
 							  on_mail, control);
 	if (!control->mail || event_add(control->mail, NULL) != 0)
 		return false;
-	control->store = store_create(control->base, conf->control_dsn, conf->control_password,
-								  conf->directory_timeout_ms);
-	return control->store != NULL;
+	control->source = source_create(control->base, conf->control_dsn, conf->control_password,
+									conf->directory_timeout_ms);
+	return control->source != NULL;
 }
 
 /* Signals are the main thread's: the new thread is started with all of them blocked. */
@@ -91,7 +161,7 @@ struct control *control_start(const struct conf *conf)
 		return NULL;
 	if (control_init(control, conf) && thread_start(control))
 		return control;
-	store_destroy(control->store);
+	source_destroy(control->source);
 	control_free(control);
 	return NULL;
 }
@@ -103,7 +173,7 @@ struct mailbox *control_mailbox(const struct control *control)
 
 const struct directory_source *control_source(const struct control *control)
 {
-	return store_source(control->store);
+	return source_face(control->source);
 }
 
 void control_stop(struct control *control)

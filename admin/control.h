@@ -1,11 +1,12 @@
 /*
  * control.h: the control thread.
  *
- * It owns an event base, a mailbox and the store. Starting and stopping are for the main
+ * It owns an event base, a mailbox and the source. Starting and stopping are for the main
  *thread:
  *
  *	control = control_start(conf);
  *	directory = directory_create(control_mailbox(control), control_source(control), …);
+ *	control_feed(control, directory, …);
  *	… workers run, workers end …
  *	control_stop(control);
  *	directory_destroy(directory);
@@ -19,6 +20,7 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "router/directory.h"
+#include "router/snapshot.h"
 
 struct control;
 
@@ -31,6 +33,19 @@ struct mailbox *control_mailbox(const struct control *control);
 
 /* For directory_create. */
 const struct directory_source *control_source(const struct control *control);
+
+/* Where the directory is kept for a start without the control database. */
+struct control_snapshot {
+	const char *path; /* borrowed for as long as the thread runs; empty: nowhere */
+	uint8_t key[SNAPSHOT_KEY_SIZE];
+};
+
+/*
+ * The directory, which must outlive the thread, is fed with changes from now on, and written to
+ * the snapshot's file soon after each, and at the end. Once.
+ */
+void control_feed(struct control *control, struct directory *directory,
+				  const struct control_snapshot *snapshot);
 
 /* Ends the thread, waits for its end and frees all. Nobody may post afterwards. NULL is fine.
  */

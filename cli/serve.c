@@ -16,6 +16,7 @@
 
 #include "admin/control.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/options.h"
 #include "conf/conf.h"
@@ -23,6 +24,7 @@
 #include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
+#include "router/snapshot.h"
 
 #define WORKER_STACK (16u << 20) /* bytes; parsing SQL recurses */
 
@@ -169,6 +171,34 @@ static bool start_worker(struct service *service)
 	return service->running;
 }
 
+/* What was known when the last process wrote it down. One that cannot be believed is not used:
+ * whoever it names is asked for. */
+static void load_snapshot(const struct service *service)
+{
+	const char *path = service->conf->directory_snapshot_file, *why = NULL;
+	uint8_t key[SNAPSHOT_KEY_SIZE];
+	bool done = false;
+
+	for (size_t place = 0; !done && guard_snapshot_key(service->keyring, place, key); place++)
+		done = snapshot_read(service->directory, path, key, &why);
+	secret_wipe(key, sizeof key);
+	if (!done)
+		log_event(LOG_ERROR, "serve.snapshot", "file", path, "error", why, NULL);
+}
+
+static bool feed_directory(struct service *service)
+{
+	struct control_snapshot snapshot = {.path = service->conf->directory_snapshot_file};
+
+	if (!guard_snapshot_key(service->keyring, 0, snapshot.key))
+		return false;
+	if (*snapshot.path)
+		load_snapshot(service);
+	control_feed(service->control, service->directory, &snapshot);
+	secret_wipe(snapshot.key, sizeof snapshot.key);
+	return true;
+}
+
 static bool start(struct service *service)
 {
 	const struct conf *conf = service->conf;
@@ -178,10 +208,14 @@ static bool start(struct service *service)
 	service->control = control_start(conf);
 	if (!service->control)
 		return false;
-	service->directory =
-		directory_create(control_mailbox(service->control), control_source(service->control),
-						 conf->directory_ttl_ms, conf->directory_cache_size);
-	return service->directory && start_worker(service);
+	const struct directory_limits limits = {.ttl_ms = conf->directory_ttl_ms,
+											.max_stale_ms = conf->directory_max_stale_ms,
+											.cache_size = conf->directory_cache_size};
+	service->directory = directory_create(control_mailbox(service->control),
+										  control_source(service->control), &limits);
+	if (!service->directory)
+		return false;
+	return feed_directory(service) && start_worker(service);
 }
 
 /* ---- stopping ---- */

@@ -246,6 +246,8 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 	client->state = CLIENT_STARTUP;
 	list_init(&client->wait_node);
 	list_init(&client->tenant_node);
+	list_init(&client->in_tenant);
+	list_init(&client->in_principal);
 	list_init(&client->held_names);
 	draw_cancel_key(client);
 	if (!client->hh.tbl) {

@@ -75,6 +75,7 @@ struct client {
 	const struct tenant *tenant;
 	bool logging_in, admitted; /* how limits.c counts it */
 	struct tally *of_tenant, *of_principal;
+	struct list in_tenant, in_principal; /* their members */
 	const struct settings *settings;
 	struct pool *pool;
 	struct pool_tenant *pool_tenant;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "proxy/changes.h"
 #include "proxy/client.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
@@ -218,7 +219,8 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->reported_us = clock_monotonic_us();
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
 			  upstreams_create(worker) && start_events(worker) &&
-			  guard_mock_secret(worker->keyring, worker->mock_secret);
+			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
+			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker);
 	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
@@ -271,8 +273,10 @@ void worker_destroy(struct worker *worker)
 	destroy_pools(worker);
 	cancel_stop(worker);
 	farewell_stop(worker);
-	if (worker->mailbox)
+	if (worker->mailbox) {
+		directory_unwatch(worker->directory, worker->mailbox);
 		mailbox_drain(worker->mailbox);
+	}
 	on_reap(-1, 0, worker);
 	if (worker->base) {
 		event_del(&worker->mailbox_event);

@@ -32,6 +32,9 @@ static struct tenant *tenant_new(const char *slug)
 	cr_assert_not_null(tenant);
 	atomic_init(&tenant->references, 1);
 	tenant->slug = strdup(slug);
+	memcpy(&tenant->id, slug,
+		   strlen(slug) < sizeof tenant->id ? strlen(slug) : sizeof tenant->id);
+	tenant->version = 1;
 	tenant->cluster = strdup("default");
 	tenant->depth = 1;
 	return tenant;
@@ -48,10 +51,11 @@ static struct principal *principal_new(const char *name)
 }
 
 static void source_find(void *self, enum directory_kind kind, const char *token,
-						struct directory_question *question)
+						struct directory_question *question, bool urgent)
 {
 	struct source *source = self;
 
+	(void)urgent;
 	source->asked++;
 	if (source->hold)
 		source->held[source->held_count++] = question;
@@ -68,9 +72,10 @@ static void source_find(void *self, enum directory_kind kind, const char *token,
 static void source_start(struct source *source, int64_t ttl_ms, int cache_size)
 {
 	memset(source, 0, sizeof *source);
-	source->face = (struct directory_source){source, source_find};
+	source->face = (struct directory_source){source, source_find, NULL};
 	source->mailbox = mailbox_create();
-	source->directory = directory_create(source->mailbox, &source->face, ttl_ms, cache_size);
+	const struct directory_limits limits = {.ttl_ms = ttl_ms, .cache_size = cache_size};
+	source->directory = directory_create(source->mailbox, &source->face, &limits);
 	cr_assert(source->mailbox && source->directory);
 }
 
