@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/event.h>
 
@@ -15,7 +16,8 @@
 struct control {
 	struct letter stop, feed;
 	struct directory *directory; /* NULL until control_feed */
-	struct control_snapshot snapshot;
+	char *snapshot_path;         /* empty: none */
+	uint8_t snapshot_key[SNAPSHOT_KEY_SIZE];
 	uint64_t snapshot_changes; /* what the file has, as snapshot_changes() counts */
 	int64_t snapshot_written_us;
 	bool snapshot_failed; /* and that was logged */
@@ -47,11 +49,11 @@ static void stop_deliver(struct letter *letter)
 
 static void write_snapshot(struct control *control)
 {
-	const char *path = control->snapshot.path, *why = NULL;
+	const char *path = control->snapshot_path, *why = NULL;
 	uint64_t changes = snapshot_changes(control->directory);
 
 	control->snapshot_written_us = clock_monotonic_us();
-	if (snapshot_write(control->directory, path, control->snapshot.key, &why)) {
+	if (snapshot_write(control->directory, path, control->snapshot_key, &why)) {
 		control->snapshot_changes = changes;
 		control->snapshot_failed = false;
 		return;
@@ -78,7 +80,7 @@ static void feed_deliver(struct letter *letter)
 	const struct timeval second = {.tv_sec = TICK_S};
 
 	source_feed(control->source, control->directory);
-	if (!*control->snapshot.path)
+	if (!*control->snapshot_path)
 		return;
 	control->snapshot_changes = snapshot_changes(control->directory);
 	control->snapshot_written_us = clock_monotonic_us();
@@ -87,13 +89,17 @@ static void feed_deliver(struct letter *letter)
 		log_event(LOG_WARNING, "control.snapshot", "error", "out of memory", NULL);
 }
 
-void control_feed(struct control *control, struct directory *directory,
+bool control_feed(struct control *control, struct directory *directory,
 				  const struct control_snapshot *snapshot)
 {
 	control->directory = directory;
-	control->snapshot = *snapshot;
+	control->snapshot_path = strdup(snapshot->path);
+	if (!control->snapshot_path)
+		return false;
+	memcpy(control->snapshot_key, snapshot->key, sizeof control->snapshot_key);
 	control->feed.deliver = feed_deliver;
 	mailbox_post(control->mailbox, &control->feed);
+	return true;
 }
 
 static void *run(void *arg)
@@ -117,7 +123,8 @@ static void control_free(struct control *control)
 		event_free(control->mail);
 	if (control->tick)
 		event_free(control->tick);
-	secret_wipe(control->snapshot.key, sizeof control->snapshot.key);
+	secret_wipe(control->snapshot_key, sizeof control->snapshot_key);
+	free(control->snapshot_path);
 	mailbox_destroy(control->mailbox);
 	if (control->base)
 		event_base_free(control->base);

@@ -36,15 +36,15 @@ const struct directory_source *control_source(const struct control *control);
 
 /* Where the directory is kept for a start without the control database. */
 struct control_snapshot {
-	const char *path; /* borrowed for as long as the thread runs; empty: nowhere */
+	const char *path; /* empty: nowhere; copied */
 	uint8_t key[SNAPSHOT_KEY_SIZE];
 };
 
 /*
  * The directory, which must outlive the thread, is fed with changes from now on, and written to
- * the snapshot's file soon after each, and at the end. Once.
+ * the snapshot's file soon after each, and at the end. Once. False when memory is out.
  */
-void control_feed(struct control *control, struct directory *directory,
+bool control_feed(struct control *control, struct directory *directory,
 				  const struct control_snapshot *snapshot);
 
 /* Ends the thread, waits for its end and frees all. Nobody may post afterwards. NULL is fine.

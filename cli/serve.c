@@ -24,6 +24,7 @@
 #include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
+#include "router/live.h"
 #include "router/snapshot.h"
 
 #define WORKER_STACK (16u << 20) /* bytes; parsing SQL recurses */
@@ -36,6 +37,7 @@ struct service {
 	struct budget *budgets; /* one for each different server among the addresses */
 	struct control *control;
 	struct directory *directory;
+	struct live *live;
 	struct worker *worker;
 	pthread_t thread;
 	bool running;
@@ -153,6 +155,7 @@ static bool start_worker(struct service *service)
 		.conf = service->conf,
 		.keyring = service->keyring,
 		.directory = service->directory,
+		.live = service->live,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
 	};
@@ -194,9 +197,9 @@ static bool feed_directory(struct service *service)
 		return false;
 	if (*snapshot.path)
 		load_snapshot(service);
-	control_feed(service->control, service->directory, &snapshot);
+	bool fed = control_feed(service->control, service->directory, &snapshot);
 	secret_wipe(snapshot.key, sizeof snapshot.key);
-	return true;
+	return fed;
 }
 
 static bool start(struct service *service)
@@ -204,6 +207,9 @@ static bool start(struct service *service)
 	const struct conf *conf = service->conf;
 
 	if (!load_keys(service) || !resolve_clusters(service))
+		return false;
+	service->live = live_create();
+	if (!service->live)
 		return false;
 	service->control = control_start(conf);
 	if (!service->control)
@@ -242,6 +248,7 @@ static void stop(struct service *service)
 	worker_destroy(service->worker);
 	control_stop(service->control);
 	directory_destroy(service->directory);
+	live_destroy(service->live);
 	guard_keyring_destroy(service->keyring);
 	free(service->addresses);
 	free(service->budgets);

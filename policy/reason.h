@@ -43,6 +43,7 @@
 	X(REASON_HANDOVER,          "BH-CTX-HANDOVER",        "08001", "no backend could be put into the tenant's context") \
 	X(REASON_CONTEXT_LOST,      "BH-CTX-LOST",            "25000", "the tenant context of this backend had been emptied; it is restored for the next statement") \
 	X(REASON_SHUTDOWN,          "BH-NET-SHUTDOWN",        "57P01", "terminating connection because Bulkhead is shutting down") \
+	X(REASON_KILLED,            "BH-NET-KILLED",          "57P01", "terminating connection due to an operator's command") \
 	X(REASON_MEMORY,            "BH-LIM-MEMORY",          "53200", "out of memory")
 
 enum reason {

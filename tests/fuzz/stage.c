@@ -17,6 +17,7 @@
 #include "proxy/upstream.h"
 #include "proxy/wire.h"
 #include "router/directory.h"
+#include "router/live.h"
 
 #define DATABASE "app"
 
@@ -198,6 +199,9 @@ static void make(struct stage *stage)
 	setup.conf = stage->conf;
 	setup.keyring = &stage->keyring;
 	setup.directory = stage->directory;
+	stage->live = live_create();
+	setup.live = stage->live;
+	require(stage->live != NULL);
 	stage->worker = worker_create(&setup);
 	require(stage->worker != NULL);
 	event_del(&stage->worker->tick); /* time passes when the input says so */
