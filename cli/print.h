@@ -22,8 +22,8 @@ void print_complaint(const char *format, ...) __attribute__((format(printf, 1, 2
 
 /*
  * Rows under their columns' names, or as a JSON array of objects. Integers, booleans and JSON
- * are such in JSON, all else is a string or null; in a table an array is its elements with
- * commas between them. False, with the reason said, when memory is out.
+ * are such in JSON, all else is a string or null; people read yes and no, and an array's
+ * elements with commas between them. False, with the reason said, when memory is out.
  */
 bool print_rows(const PGresult *result, bool json);
 
