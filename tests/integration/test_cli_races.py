@@ -68,7 +68,7 @@ def test_processes_change_one_subtree_at_once(control, dsn, tree):
     with control.heard() as payloads:
         with ThreadPoolExecutor(6) as executor:
             watcher = executor.submit(watch)
-            futures = [executor.submit(changer, dsn, seed + n, 40, claimed, outcomes) for n in range(5)]
+            futures = [executor.submit(changer, dsn, seed + n, 80, claimed, outcomes) for n in range(5)]
             try:
                 for future in futures:
                     future.result()

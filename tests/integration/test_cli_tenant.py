@@ -407,3 +407,23 @@ def test_an_older_control_schema_is_named(control, dsn):
             root.execute(f"ALTER FUNCTION {function.replace('change_tenant_status', 'hidden')} "
                          "RENAME TO change_tenant_status")
     assert said.endswith("; bulkhead init brings the control schema up to this version\n")
+
+
+def test_all_of_it_works_in_a_hardened_database(strict_stand):
+    """`strict` takes functions from everybody that an administrator might need."""
+    with strict_stand.admin() as root:
+        root.execute("CREATE ROLE strict_manager LOGIN IN ROLE bulkhead_admin")
+    dsn = {"CONTROL_DSN": strict_stand.postgres.conninfo("shop", "strict_manager")}
+    try:
+        for arguments in (["create", "strict"], ["create", "strict-child", "--parent", "strict"],
+                          ["suspend", "strict", "--subtree"], ["archive", "strict"], ["restore", "strict"],
+                          ["resume", "strict", "--subtree"], ["move", "strict-child", "--to-root"],
+                          ["set", "strict", "--name", "Strict"], ["show", "strict"], ["list"]):
+            assert "strict" in succeed("tenant", *arguments, **dsn)
+        for arguments in (["create", "strict", "--home", "strict", "--reach", "self"], ["list"], ["show", "strict"],
+                          ["set", "strict", "--valid-until", "2030-01-01"], ["password", "strict"], ["disable", "strict"],
+                          ["enable", "strict"], ["delete", "strict"]):
+            assert "strict" in succeed("principal", *arguments, **dsn)
+    finally:
+        with strict_stand.admin() as root:
+            root.execute("DELETE FROM bulkhead_control.tenant WHERE slug ~ '^strict'; DROP ROLE strict_manager")

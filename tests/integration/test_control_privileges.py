@@ -288,8 +288,12 @@ def test_planted_objects_are_not_found(control, user, schema, kind):
                 connection.execute("UPDATE bulkhead_control.tenant SET parent_id = %s, slug = 'labs-2' "
                                    "WHERE slug OPERATOR(pg_catalog.=) 'labs'", (globex,))
                 connection.execute("UPDATE bulkhead_control.principal SET disabled = true")
+                for verb in ("suspend", "archive", "restore", "resume"):
+                    connection.execute("SELECT * FROM bulkhead_control.change_tenant_status(%s, %s, true)", (globex, verb))
+                assert connection.execute("SELECT path FROM bulkhead_control.move_tenant(%s, %s)",
+                                          (globex, acme)).fetchall() == [("acme/globex",), ("acme/globex/labs-2",)]
         if user == ADMIN:
-            assert control.path(labs)[0] == globex and control.version(labs) == 2
+            assert control.path(labs) == [acme, globex, labs] and control.version(labs) == 7
         assert control.violations() == []
     finally:
         with control.database.connect() as root:
