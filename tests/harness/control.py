@@ -12,8 +12,10 @@
 import base64
 import hashlib
 import hmac
+import threading
 import uuid
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -142,6 +144,25 @@ class Control:
             assert versions == list(range(versions[0], versions[0] + len(versions))), tenant
         for tenant, version in self.admin.execute("SELECT id, version FROM bulkhead_control.tenant").fetchall():
             assert told.get(str(tenant), [1])[-1] == version
+
+    @contextmanager
+    def watched(self):
+        """Looks for violations all the while, and fails with those that it saw."""
+        over, seen = threading.Event(), []
+
+        def watch():
+            with self.connect() as reader:
+                while not over.is_set():
+                    seen.extend(self.violations(on=reader))
+
+        with ThreadPoolExecutor(1) as executor:
+            watcher = executor.submit(watch)
+            try:
+                yield
+            finally:
+                over.set()
+            watcher.result()
+        assert seen == [] and self.violations() == []
 
     @contextmanager
     def heard(self):

@@ -95,13 +95,14 @@ def test_each_field_is_set_alone(control, dsn, acme, arguments, which, value):
             root.execute(f'ALTER DATABASE "{control.database.name}" RESET ALL')
     assert column(control, "shop", which) == value
     changed = control.admin.execute(
-        "SELECT reach = 'subtree', valid_until IS NULL, home_id = %s FROM bulkhead_control.principal WHERE name = 'shop'",
-        (acme,)).fetchone()
+        "SELECT reach = 'subtree', valid_until IS NULL, home_id = %s FROM bulkhead_control.principal "
+        "WHERE name = 'shop'", (acme,)).fetchone()
     assert sorted(changed) == [False, True, True]
 
 
 def test_fields_are_set_together_and_validity_is_lifted(control, dsn, acme):
-    (row,) = rows("principal", "set", "shop", "--home", "globex", "--reach", "self", "--valid-until", "2030-01-01", **dsn)
+    (row,) = rows("principal", "set", "shop", "--home", "globex", "--reach", "self", "--valid-until", "2030-01-01",
+                  **dsn)
     assert row == {"name": "shop", "home": "globex", "reach": "self", "disabled": False,
                    "valid_until": "2030-01-01T00:00:00+00:00", "version": 2}
     (row,) = rows("principal", "set", "shop", "--valid-until", "never", **dsn)
@@ -169,8 +170,8 @@ def test_refused_input(control, dsn, acme, given, words):
 
 @pytest.mark.parametrize("arguments", [
     ["list", "shop"], ["list", "--reach", "all"], ["show"], ["disable"], ["disable", "a", "b"], ["set", "a"],
-    ["set", "a", "--reach", "everything"], ["set", "a", "--password-file", "x"], ["delete"], ["password", "a", "--dry-run"],
-    ["set", "a", "--name", "b"], ["suspend", "a"], ["enable", "a", "--subtree"],
+    ["set", "a", "--reach", "everything"], ["set", "a", "--password-file", "x"], ["delete"],
+    ["password", "a", "--dry-run"], ["set", "a", "--name", "b"], ["suspend", "a"], ["enable", "a", "--subtree"],
 ])
 def test_wrong_usage(arguments):
     done = bulkhead("principal", *arguments, CONTROL_DSN="host=127.0.0.1 port=1")

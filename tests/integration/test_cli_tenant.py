@@ -377,7 +377,8 @@ def test_columns_stand_below_each_other_whatever_is_in_them(tree):
 
 @pytest.mark.parametrize("arguments", [
     ["suspend"], ["suspend", "a", "b"], ["suspend", "a", "--name", "x"], ["resume", "a", "--under", "b"],
-    ["list", "--subtree"], ["show"], ["show", "a", "--dry-run"], ["create", "a", "--dry-run"], ["create", "a", "--slug", "b"],
+    ["list", "--subtree"], ["show"], ["show", "a", "--dry-run"], ["create", "a", "--dry-run"],
+    ["create", "a", "--slug", "b"],
     ["move", "a"], ["move", "a", "--under", "b", "--to-root"], ["move", "a", "--under"], ["move", "a", "b"],
     ["set", "a"], ["set", "a", "--json"], ["set", "a", "--key", "x", "--no-key"], ["set", "--name", "x"],
     ["suspend", "a", "--subtree=yes"], ["delete", "a"], ["suspend", "a", "--password-file", "x"],
@@ -421,8 +422,8 @@ def test_all_of_it_works_in_a_hardened_database(strict_stand):
                           ["set", "strict", "--name", "Strict"], ["show", "strict"], ["list"]):
             assert "strict" in succeed("tenant", *arguments, **dsn)
         for arguments in (["create", "strict", "--home", "strict", "--reach", "self"], ["list"], ["show", "strict"],
-                          ["set", "strict", "--valid-until", "2030-01-01"], ["password", "strict"], ["disable", "strict"],
-                          ["enable", "strict"], ["delete", "strict"]):
+                          ["set", "strict", "--valid-until", "2030-01-01"], ["password", "strict"],
+                          ["disable", "strict"], ["enable", "strict"], ["delete", "strict"]):
             assert "strict" in succeed("principal", *arguments, **dsn)
     finally:
         with strict_stand.admin() as root:

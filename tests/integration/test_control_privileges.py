@@ -289,7 +289,8 @@ def test_planted_objects_are_not_found(control, user, schema, kind):
                                    "WHERE slug OPERATOR(pg_catalog.=) 'labs'", (globex,))
                 connection.execute("UPDATE bulkhead_control.principal SET disabled = true")
                 for verb in ("suspend", "archive", "restore", "resume"):
-                    connection.execute("SELECT * FROM bulkhead_control.change_tenant_status(%s, %s, true)", (globex, verb))
+                    connection.execute("SELECT * FROM bulkhead_control.change_tenant_status(%s, %s, true)",
+                                       (globex, verb))
                 assert connection.execute("SELECT path FROM bulkhead_control.move_tenant(%s, %s)",
                                           (globex, acme)).fetchall() == [("acme/globex",), ("acme/globex/labs-2",)]
         if user == ADMIN:
