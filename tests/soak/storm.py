@@ -81,9 +81,10 @@ class Storm(Watcher):
 
     def turn(self):
         if not self.deck:
-            self.deck = [self.terminate] * 8 + [self.stop] * 4 + [self.cut] * 10 + [self.kill_a_backend,
-                                                                                    self.kill_the_server]
+            self.deck = [self.terminate] * 8 + [self.stop] * 4 + [self.cut] * 10
             self.random.shuffle(self.deck)
+            for rare in (self.kill_a_backend, self.kill_the_server):  # in the half that is drawn first
+                self.deck.insert(self.random.randrange(len(self.deck) // 2, len(self.deck)), rare)
         fault = self.deck.pop()
         if fault():
             self.done[fault.__name__] += 1
