@@ -495,3 +495,90 @@ void conf_values_free(enum conf_home home_kind, void *home)
 			free(string_of(setting, home));
 	}
 }
+
+/* The bytes of what is no string. */
+static size_t size_of(const struct conf_setting *setting)
+{
+	switch (setting->type) {
+	case TYPE_INT:
+	case TYPE_MODE:
+	case TYPE_ENUM:
+		return sizeof(int);
+	case TYPE_DURATION:
+	case TYPE_SIZE:
+		return sizeof(int64_t);
+	case TYPE_BOOL:
+		return sizeof(bool);
+	case TYPE_SELECTORS:
+	case TYPE_STRING:
+	case TYPE_SEPARATOR:
+	case TYPE_SECRET:
+		break;
+	}
+	return 0;
+}
+
+static bool same_selectors(const struct conf_listen *a, const struct conf_listen *b)
+{
+	return a->selector_count == b->selector_count &&
+		   memcmp(a->selectors, b->selectors, a->selector_count * sizeof *a->selectors) == 0;
+}
+
+bool conf_value_equal(const struct conf_setting *setting, const void *a, const void *b)
+{
+	const char *left, *right;
+
+	switch (setting->type) {
+	case TYPE_STRING:
+	case TYPE_SEPARATOR:
+	case TYPE_SECRET:
+		left = string_of(setting, a);
+		right = string_of(setting, b);
+		return left == right || (left && right && strcmp(left, right) == 0);
+	case TYPE_SELECTORS:
+		return same_selectors(a, b);
+	case TYPE_INT:
+	case TYPE_MODE:
+	case TYPE_ENUM:
+	case TYPE_DURATION:
+	case TYPE_SIZE:
+	case TYPE_BOOL:
+		break;
+	}
+	return memcmp(const_member(setting, a), const_member(setting, b), size_of(setting)) == 0;
+}
+
+bool conf_value_copy(const struct conf_setting *setting, const void *from, void *to)
+{
+	const struct conf_listen *listen = from;
+	struct conf_listen *copied = to;
+	const char *text;
+	struct buf why;
+	bool done;
+
+	switch (setting->type) {
+	case TYPE_STRING:
+	case TYPE_SEPARATOR:
+	case TYPE_SECRET:
+		text = string_of(setting, from);
+		if (!text)
+			return true;
+		buf_init(&why);
+		done = keep_string(setting, text, to, &why);
+		buf_fini(&why);
+		return done;
+	case TYPE_SELECTORS:
+		memcpy(copied->selectors, listen->selectors, sizeof copied->selectors);
+		copied->selector_count = listen->selector_count;
+		return true;
+	case TYPE_INT:
+	case TYPE_MODE:
+	case TYPE_ENUM:
+	case TYPE_DURATION:
+	case TYPE_SIZE:
+	case TYPE_BOOL:
+		break;
+	}
+	memcpy(member(setting, to), const_member(setting, from), size_of(setting));
+	return true;
+}
