@@ -43,6 +43,10 @@ static bool load_key(struct init_keys *keys, const char *path)
 	struct guard_keyring *keyring = guard_keyring_load(path, &why);
 	if (!keyring)
 		return complain(path, why);
+	if (guard_keyring_tenant(keyring)) {
+		guard_keyring_destroy(keyring);
+		return complain(path, "it holds the keys of one tenant; the installation's are needed");
+	}
 	memcpy(keys->kid, keyring->keys[0].kid, sizeof keys->kid);
 	memcpy(keys->key, keyring->keys[0].bytes, sizeof keys->key);
 	guard_keyring_destroy(keyring);
