@@ -3,12 +3,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/event.h>
 
 #include "admin/store.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/secret.h"
 
 struct control {
 	struct letter stop;
@@ -94,6 +96,44 @@ struct control *control_start(const struct conf *conf)
 	store_destroy(control->store);
 	control_free(control);
 	return NULL;
+}
+
+/* ---- other settings ---- */
+
+struct change {
+	struct letter letter;
+	struct store *store;
+	char *dsn, *password;
+	int64_t timeout_ms;
+};
+
+static void change_deliver(struct letter *letter)
+{
+	struct change *change = list_entry(letter, struct change, letter);
+
+	store_change(change->store, change->dsn, change->password, change->timeout_ms);
+	free(change);
+}
+
+bool control_reload(struct control *control, const struct conf *conf)
+{
+	struct change *change = calloc(1, sizeof *change);
+
+	if (!change)
+		return false;
+	change->letter.deliver = change_deliver;
+	change->store = control->store;
+	change->timeout_ms = conf->directory_timeout_ms;
+	change->dsn = strdup(conf->control_dsn);
+	change->password = conf->control_password ? strdup(conf->control_password) : NULL;
+	if (!change->dsn || (conf->control_password && !change->password)) {
+		free(change->dsn);
+		secret_free(change->password);
+		free(change);
+		return false;
+	}
+	mailbox_post(control->mailbox, &change->letter);
+	return true;
 }
 
 struct mailbox *control_mailbox(const struct control *control)

@@ -152,8 +152,9 @@ struct conf *conf_load(const char *path, char *const *environment,
 void conf_destroy(struct conf *conf);
 
 /*
- * What a reload found changed: names as `pool.default_pool_size` and `cluster:default.password`,
- * or `cluster:annex` for a whole section, separated by ", ". Never a value.
+ * What a reload found changed: names as `pool.default_pool_size` and
+ * `cluster:default.password`, or `cluster:annex` for a whole section, separated by ", ". Never
+ * a value.
  */
 struct conf_changes {
 	struct buf taken;    /* in force with the merged conf */

@@ -151,9 +151,8 @@ static bool compare(const struct kind *kind, void *running, const void *fresh,
 
 static bool append_names(struct buf *to, struct buf *names)
 {
-	return !buf_len(names) ||
-		   buf_appendf(to, "%s%.*s", buf_len(to) ? ", " : "", (int)buf_len(names),
-					   (const char *)buf_data(names));
+	return !buf_len(names) || buf_appendf(to, "%s%.*s", buf_len(to) ? ", " : "",
+										  (int)buf_len(names), (const char *)buf_data(names));
 }
 
 /*
@@ -231,7 +230,8 @@ static struct sections clusters_of(const struct conf *conf)
 
 bool conf_merge(struct conf *fresh, const struct conf *running, struct conf_changes *changes)
 {
-	const struct sections old_listens = listens_of(running), old_clusters = clusters_of(running);
+	const struct sections old_listens = listens_of(running),
+						  old_clusters = clusters_of(running);
 	struct sections new_listens = listens_of(fresh), new_clusters = clusters_of(fresh);
 	bool done = merge_unnamed(fresh, running, changes) &&
 				merge_named(&new_listens, &old_listens, changes);

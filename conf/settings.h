@@ -97,8 +97,8 @@ bool conf_value_write(const struct conf_setting *setting, const void *home, stru
 /* Are the setting's values in two structures of its kind the same? */
 bool conf_value_equal(const struct conf_setting *setting, const void *a, const void *b);
 
-/* Puts a copy of the value at `from` into the structure at `to`, which owns it; a secret that is not set
- * leaves what is there. False when memory is out. */
+/* Puts a copy of the value at `from` into the structure at `to`, which owns it; a secret that
+ * is not set leaves what is there. False when memory is out. */
 bool conf_value_copy(const struct conf_setting *setting, const void *from, void *to);
 
 /* Frees what the structure's settings own; secrets are wiped. */

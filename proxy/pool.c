@@ -66,8 +66,7 @@ static void attend(struct pool *pool)
 
 struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster)
 {
-	const struct worker_address *address =
-		&worker->addresses[cluster - worker->conf->clusters];
+	const struct worker_address *address = &worker->addresses[cluster - worker->conf->clusters];
 	struct pool *pool;
 
 	HASH_FIND(hh, worker->pools, &address, sizeof address, pool);

@@ -53,8 +53,8 @@ void upstream_forget(struct pool *pool);
  * first. */
 void upstream_feed(struct upstream *upstream);
 
-/* Are there more connections than max_server_connections allows, but for those on their way out?
- * Only after a reload. */
+/* Are there more connections than max_server_connections allows, but for those on their way
+ * out? Only after a reload. */
 bool upstream_is_over(const struct upstream *upstream);
 
 /* Limits may be others than before: closes idle backends that are too many, the longest idle

@@ -39,8 +39,8 @@ struct upstream;
 
 #define WORKER_ENDPOINTS_MAX 8
 
-/* A cluster's addresses, resolved before the workers start; they stand in the order of the conf's
- * clusters. */
+/* A cluster's addresses, resolved before the workers start; they stand in the order of the
+ * conf's clusters. */
 struct worker_address {
 	struct worker_endpoint {
 		struct sockaddr_storage address;

@@ -485,3 +485,32 @@ void directory_destroy(struct directory *directory)
 	pthread_mutex_destroy(&directory->lock);
 	free(directory);
 }
+
+/* Takes the least recently used entries away until there are no more than `limit`. */
+static void shorten(struct cache *cache, struct ranking *ranking, int limit)
+{
+	while (ranking->count > limit)
+		cache_remove(cache, list_entry(ranking->entries.prev, struct entry, recent));
+}
+
+void directory_limit(struct directory *directory, int64_t ttl_ms, int cache_size)
+{
+	struct entry *entry, *after;
+
+	pthread_mutex_lock(&directory->lock);
+	bool shorter = ttl_ms * 1000 < directory->ttl_us;
+	int64_t latest_us = clock_monotonic_us() + ttl_ms * 1000;
+	directory->ttl_us = ttl_ms * 1000;
+	directory->cache_size = cache_size;
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct cache *cache = &directory->caches[kind];
+
+		shorten(cache, &cache->known, cache_size);
+		shorten(cache, &cache->unknown, cache_size);
+		HASH_ITER (hh, cache->by_token, entry, after) {
+			if (shorter && entry->ask_at_us > latest_us)
+				entry->ask_at_us = latest_us;
+		}
+	}
+	pthread_mutex_unlock(&directory->lock);
+}

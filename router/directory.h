@@ -119,6 +119,9 @@ struct directory *directory_create(struct mailbox *control,
 								   const struct directory_source *source, int64_t ttl_ms,
 								   int cache_size);
 
+/* Other limits from now on, from any thread: also for what is remembered already. */
+void directory_limit(struct directory *directory, int64_t ttl_ms, int cache_size);
+
 /* Only when no look-up is under way. */
 void directory_destroy(struct directory *directory);
 
