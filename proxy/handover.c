@@ -3,7 +3,7 @@
  *
  * Up to four exchanges, each ended by its own ReadyForQuery:
  *
- *	DISCARD   `DISCARD ALL`, when something of an earlier client may be left
+ *	DISCARD   what DISCARD ALL does, when something of an earlier client may be left
  *	ENTER     `SELECT bulkhead.enter(…)`, when the backend is not in the tenant's context
  *	SETTINGS  SETs and RESETs, when the applied settings are not the client's
  *	BEGIN     the transaction that the client was told has begun
@@ -98,7 +98,7 @@ static bool append_due(struct server *server, struct buf *out)
 	bool fresh = false;
 
 	if (needs_discard(server)) {
-		if (!wire_query(out, guard_discard_sql))
+		if (!wire_query(out, guard_clear_sql))
 			return false;
 		add_step(server, STEP_DISCARD);
 		fresh = true;
@@ -267,6 +267,12 @@ static bool is_seal(const struct server *server, const struct server_message *me
 		   wire_u32(message->body + 2) == len && memcmp(message->body + 6, seal, len) == 0;
 }
 
+/* The one row of a function that returns nothing: one column, with an empty text. */
+static bool is_void(const struct server_message *message)
+{
+	return message->len == 6 && wire_u16(message->body) == 1 && !wire_u32(message->body + 2);
+}
+
 static void step_discarded(struct server *server)
 {
 	server_set_tenant(server, NULL);
@@ -374,19 +380,36 @@ static void step_done(struct server *server, char status)
 	}
 }
 
+/* Is this the CommandComplete that the step is waiting for? Discarding has several. */
+static bool completes(enum handover_step step, const struct server_message *message)
+{
+	if (step == STEP_ENTER)
+		return false; /* its row counts */
+	if (step != STEP_DISCARD)
+		return true;
+	return message->len && !message->body[message->len - 1] &&
+		   guard_clears((const char *)message->body);
+}
+
 static void on_answer(struct server *server, const struct server_message *message)
 {
 	enum handover_step step = server->steps[server->step_at];
 
 	switch (message->type) {
 	case 'C':
-		if (step != STEP_ENTER)
-			server->step_ok = true;
+		server->step_ok = completes(step, message) || (step == STEP_ENTER && server->step_ok);
+		break;
+	case 'T':
+		if (step != STEP_DISCARD)
+			surprise(server, "an unexpected message");
 		break;
 	case 'D':
+		if (step == STEP_DISCARD && is_void(message))
+			break;
 		server->step_ok = step == STEP_ENTER && is_seal(server, message);
 		if (!server->step_ok)
-			surprise(server, "enter answered something else");
+			surprise(server, step == STEP_ENTER ? "enter answered something else"
+												: "a row that nothing was asked for");
 		break;
 	case '1':
 	case '2':
@@ -395,7 +418,7 @@ static void on_answer(struct server *server, const struct server_message *messag
 		break;
 	case 'E':
 		if (step == STEP_DISCARD || step == STEP_ENTER)
-			surprise(server, step == STEP_DISCARD ? "DISCARD ALL failed" : "enter was refused");
+			surprise(server, step == STEP_DISCARD ? "discarding failed" : "enter was refused");
 		else if (!buf_len(&server->step_error) &&
 				 !buf_append(&server->step_error, message->body, message->len))
 			server_close(server, "out of memory");

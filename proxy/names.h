@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct client;
+#include "proxy/client.h"
+#include "proxy/server.h"
+#include "proxy/wire.h"
 
 /* Longest Parse that is kept; with a longer one the client keeps its backend until it binds. */
 #define NAMES_UNNAMED_MAX 16384
@@ -34,6 +36,55 @@ enum names_verdict {
 	NAMES_ANSWERED, /* the client has its answer: the message is not for the backend */
 	NAMES_NO_MEMORY,
 };
+
+/* Has the client statements that only Bulkhead knows, or an unnamed one that is kept? */
+static inline bool names_has_any(const struct client *client)
+{
+	return client->held_name_count || client->held_unnamed.text || client->unnamed.end ||
+		   client->unnamed_held;
+}
+
+/*
+ * Is there nothing to note about this message? So it is with nearly all: an unnamed statement
+ * that is parsed and bound in one go. Does the little that is due then. `visible` bytes of it,
+ * header and all, are there.
+ */
+static inline bool names_are_plain(struct names_walk *walk, const uint8_t *message,
+								   size_t visible, uint64_t total)
+{
+	struct client *client = walk->client;
+	struct server *server = client->server;
+	const uint8_t *body = message + WIRE_HEADER;
+	bool is_long_enough = visible >= WIRE_HEADER + 2;
+
+	switch (*message) {
+	case 'P':
+		if (!is_long_enough || body[0] || server->replies.skipping || names_has_any(client))
+			return false;
+		server->unnamed_of = client->pid;
+		walk->parsed = message;
+		walk->parsed_len = visible == total ? visible : 0;
+		return true;
+	case 'B':
+		if (!is_long_enough || body[0] || body[1] || server->unnamed_of != client->pid ||
+			names_has_any(client))
+			return false;
+		walk->parsed = NULL;
+		return true;
+	case 'Q':
+		if (server->replies.skipping || names_has_any(client))
+			return false;
+		server->unnamed_of = 0;
+		walk->parsed = NULL;
+		return true;
+	case 'D':
+		return is_long_enough && body[0] == 'P';
+	case 'C':
+		return false;
+	default:
+		return true;
+	}
+}
 
 /* Bytes of a message, header and all, that must be there before names_note may be called.
  * `visible` are there. */

@@ -57,8 +57,8 @@ static void forward(struct names_walk *walk, const uint8_t *to)
 	walk->run = to;
 }
 
-/* One message goes on: what must stand before it, what will be owed for it. False when the
- * client has been ended over it. */
+/* One message goes on: what must stand before it, what will be owed for it. False when memory
+ * is out. */
 static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible,
 				 uint64_t total)
 {
@@ -75,8 +75,14 @@ static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible
 	case NAMES_NO_MEMORY:
 		break;
 	}
-	client_fatal(client, REASON_MEMORY, NULL);
 	return false;
+}
+
+/* All that came is used up. */
+static size_t out_of_memory(struct client *client, size_t len)
+{
+	client_fatal(client, REASON_MEMORY, NULL);
+	return len;
 }
 
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
@@ -98,19 +104,21 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		if (!is_sound_header(client, *at, total))
 			return len;
 		size_t visible = total < (uint64_t)(end - at) ? (size_t)total : (size_t)(end - at);
-		if (visible < names_bytes_needed(client, at, visible, total))
+		if (client->server->replies.count >= REPLIES_HIGH) {
+			client->stalled = true;
+			break;
+		}
+		bool is_plain = names_are_plain(&walk, at, visible, total);
+		if (!is_plain && visible < names_bytes_needed(client, at, visible, total))
 			break;
 		if (*at == 'X') {
 			forward(&walk, at);
 			client_close(client);
 			return len;
 		}
-		if (client->server->replies.count >= REPLIES_HIGH) {
-			client->stalled = true;
-			break;
-		}
-		if (!pass(&walk, at, visible, total))
-			return len;
+		if (is_plain ? !replies_asked(&client->server->replies, (char)*at)
+					 : !pass(&walk, at, visible, total))
+			return out_of_memory(client, len);
 		client->body_left = total - visible;
 		at += visible;
 	}
@@ -292,7 +300,7 @@ enum { UNASKED = 1, LOOKED_AT = 2 };
 
 static const uint8_t answers[256] = {
 	['N'] = UNASKED,   ['A'] = UNASKED,   ['S'] = UNASKED | LOOKED_AT, ['D'] = UNASKED,
-	['C'] = LOOKED_AT, ['E'] = LOOKED_AT, ['Z'] = LOOKED_AT,
+	['C'] = LOOKED_AT, ['E'] = LOOKED_AT, ['Z'] = LOOKED_AT,           ['d'] = UNASKED,
 };
 
 /* Accounts for one message's header. False when the backend has been closed over it. */

@@ -19,6 +19,15 @@
 const char guard_enter_sql[] = "SELECT bulkhead.enter($1,$2,$3,$4,$5)";
 const char guard_discard_sql[] = "DISCARD ALL";
 
+const char guard_clear_sql[] =
+	"CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;"
+	"SELECT pg_catalog.pg_advisory_unlock_all();DISCARD TEMP;DISCARD SEQUENCES";
+
+bool guard_clears(const char *tag)
+{
+	return strcmp(tag, "DISCARD SEQUENCES") == 0 || strcmp(tag, "DISCARD ALL") == 0;
+}
+
 enum { VALUE_KID, VALUE_TENANT, VALUE_KEY, VALUE_EXPIRES, VALUE_MAC };
 
 static bool hmac_sha256(const unsigned char key[GUARD_KEY_SIZE], const void *data, size_t len,

@@ -95,8 +95,20 @@ bool guard_check_judge(const char *const fields[], size_t count, int64_t now_ms,
 extern const char guard_enter_sql[];
 #define GUARD_ENTER_PARAMS 5
 
-/* Leaves nothing of the previous tenant: sent before guard_enter_sql. */
+/* Leaves nothing of a client that kept the backend and had settings and statements there. */
 extern const char guard_discard_sql[];
+
+/*
+ * Leaves nothing of the previous tenant: sent before guard_enter_sql. All that DISCARD ALL does (its
+ * documentation has the list) but for DISCARD PLANS: that would have every expression of enter planned
+ * anew, which takes the server three times as long as all the rest of a hand-over. The plans are those of
+ * the application's functions; they hold no tenant's values, and are checked against search_path, role and
+ * row security before each use.
+ */
+extern const char guard_clear_sql[];
+
+/* Is this command tag the last of either? */
+bool guard_clears(const char *tag);
 
 /* NUL-terminated parameter values of one enter. Wiped by guard_enter_fini. */
 struct guard_enter {

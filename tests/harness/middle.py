@@ -38,7 +38,7 @@ FROM_SERVER, FROM_BULKHEAD = "<", ">"
 NAMES = [
     (re.compile(r"SET backtrace_functions = 'bulkhead_probe'"), PROBE),
     (re.compile(r"SELECT .* FROM bulkhead\.self_check\(\)"), CHECK),
-    (re.compile(r"DISCARD ALL"), DISCARD),
+    (re.compile(r"DISCARD ALL|CLOSE ALL;.*;DISCARD SEQUENCES"), DISCARD),
     (re.compile(r"SELECT bulkhead\.enter\(\$1,\$2,\$3,\$4,\$5\)"), ENTER),
     (re.compile(r'(RE)?SET ".*;', re.S), SETTINGS),
     (re.compile(r"\s*(BEGIN|START\s+TRANSACTION|SET\s+TRANSACTION)\b[^;]*;?\s*", re.I), BEGIN),

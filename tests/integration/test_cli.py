@@ -90,6 +90,15 @@ def test_what_cannot_be_written_is_not_done(sound, arguments):
     assert "No space left" in done.stderr
 
 
+@pytest.mark.parametrize("noun", ["tenant", "principal"])
+def test_each_verb_has_its_example_in_the_documentation(noun):
+    lines = re.findall(rf"bulkhead {noun} (\S+)", bulkhead(noun, "--help").stdout)
+    verbs = {verb for line in lines for verb in line.split("|")}
+    examples = re.findall(rf"bulkhead {noun} ([a-z]+) [^`]*` \||bulkhead {noun} ([a-z]+)` \|",
+                          (ROOT / "docs" / "commands.md").read_text())
+    assert len(verbs) > 7 and sorted(map("".join, examples)) == sorted(verbs)
+
+
 @pytest.mark.parametrize("option, file", [("--sample", "conf/bulkhead.ini"), ("--docs", "docs/configuration.md")])
 def test_generated_files_are_current(option, file):
     assert bulkhead("conf", option).stdout == (ROOT / file).read_text()

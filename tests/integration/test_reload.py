@@ -176,6 +176,18 @@ def test_a_smaller_message(stand):
 
 # ---- backends ----
 
+def ask(proxy):
+    """A client that waits for its answer."""
+    wire = proxy.wire("acme")
+    wire.send(query("SELECT 'served'"))
+    return wire
+
+
+def assert_served_now(wire):
+    wire.socket.settimeout(5)
+    assert rows(wire.until_ready()) == [["served"]]
+
+
 def busy(proxy, count):
     """Clients that hold a backend each, in a transaction."""
     wires = [proxy.wire("acme") for _ in range(count)]
@@ -206,11 +218,9 @@ def test_a_smaller_pool_closes_what_is_too_much(stand):
 def test_a_larger_pool_serves_those_who_wait(stand):
     with stand.proxy(pool={"default_pool_size": 1}) as proxy:
         holder, = busy(proxy, 1)
-        waiter = proxy.wire("acme")
-        waiter.send(query("SELECT 'served'"))
+        waiter = ask(proxy)
         proxy.reload(pool={"default_pool_size": 2})
-        waiter.socket.settimeout(5)
-        assert rows(waiter.until_ready()) == [["served"]]
+        assert_served_now(waiter)
         holder.close()
         waiter.close()
 
@@ -227,12 +237,10 @@ def test_a_minimum_is_filled_up(stand):
 def test_more_backends_for_a_tenant(stand):
     with stand.proxy(pool={"max_tenant_connections": 1}) as proxy:
         holder, = busy(proxy, 1)
-        waiter = proxy.wire("acme")
-        waiter.send(query("SELECT 'served'"))
+        waiter = ask(proxy)
         time.sleep(0.3)
         proxy.reload(pool={"max_tenant_connections": 0})
-        waiter.socket.settimeout(5)
-        assert rows(waiter.until_ready()) == [["served"]]
+        assert_served_now(waiter)
         holder.close()
         waiter.close()
 
@@ -241,16 +249,14 @@ def test_fewer_backends_for_a_tenant(stand):
     """The tenant that has too many gets no further one; another does."""
     with stand.proxy(pool={"default_pool_size": 4}) as proxy:
         holders = busy(proxy, 2)
-        waiter = proxy.wire("acme")
         proxy.reload(pool={"max_tenant_connections": 1})
-        waiter.send(query("SELECT 'served'"))
+        waiter = ask(proxy)
         other = proxy.wire("globex")
         assert is_served(other)
         holders[0].query("COMMIT")
         assert waiter.is_silent(0.5)
         holders[1].query("COMMIT")
-        waiter.socket.settimeout(5)
-        assert rows(waiter.until_ready()) == [["served"]]
+        assert_served_now(waiter)
         for wire in (*holders, waiter, other):
             wire.close()
 
