@@ -173,6 +173,61 @@ struct control *control_start(const struct conf *conf)
 	return NULL;
 }
 
+/* ---- other settings ---- */
+
+struct change {
+	struct letter letter;
+	struct source *source;
+	char *dsn, *password;
+	int64_t timeout_ms;
+	struct control *control;
+	uint8_t snapshot_key[SNAPSHOT_KEY_SIZE];
+};
+
+/* The file of before is of no use when the key that it was signed with is retired. */
+static void take_snapshot_key(struct control *control, const uint8_t key[SNAPSHOT_KEY_SIZE])
+{
+	if (memcmp(control->snapshot_key, key, SNAPSHOT_KEY_SIZE) == 0)
+		return;
+	memcpy(control->snapshot_key, key, SNAPSHOT_KEY_SIZE);
+	if (control->tick)
+		write_snapshot(control);
+}
+
+static void change_deliver(struct letter *letter)
+{
+	struct change *change = list_entry(letter, struct change, letter);
+
+	source_change(change->source, change->dsn, change->password, change->timeout_ms);
+	take_snapshot_key(change->control, change->snapshot_key);
+	secret_wipe(change, sizeof *change);
+	free(change);
+}
+
+bool control_reload(struct control *control, const struct conf *conf,
+					const uint8_t snapshot_key[SNAPSHOT_KEY_SIZE])
+{
+	struct change *change = calloc(1, sizeof *change);
+
+	if (!change)
+		return false;
+	change->letter.deliver = change_deliver;
+	change->source = control->source;
+	change->control = control;
+	memcpy(change->snapshot_key, snapshot_key, sizeof change->snapshot_key);
+	change->timeout_ms = conf->directory_timeout_ms;
+	change->dsn = strdup(conf->control_dsn);
+	change->password = conf->control_password ? strdup(conf->control_password) : NULL;
+	if (!change->dsn || (conf->control_password && !change->password)) {
+		free(change->dsn);
+		secret_free(change->password);
+		free(change);
+		return false;
+	}
+	mailbox_post(control->mailbox, &change->letter);
+	return true;
+}
+
 struct mailbox *control_mailbox(const struct control *control)
 {
 	return control->mailbox;

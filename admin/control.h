@@ -28,6 +28,14 @@ struct control;
  * out. */
 struct control *control_start(const struct conf *conf);
 
+/*
+ * The control thread goes by the settings of [control] in `conf`, which it copies, as soon as
+ * it comes to it (store_change), and signs the snapshot with this key. False, and nothing is
+ * changed, when memory is out.
+ */
+bool control_reload(struct control *control, const struct conf *conf,
+					const uint8_t snapshot_key[SNAPSHOT_KEY_SIZE]);
+
 /* For letters to the control thread. */
 struct mailbox *control_mailbox(const struct control *control);
 

@@ -23,6 +23,7 @@
 	X(REASON_DATABASE,          "BH-ID-DATABASE",         "3D000", "there is no such database") \
 	X(REASON_STRATEGY,          "BH-ID-STRATEGY",         "0A000", "the tenant's isolation strategy is not supported by this version") \
 	X(REASON_CONTROL_DOWN,      "BH-ID-CONTROL-DOWN",     "57P03", "the tenant directory cannot be reached and does not know this name") \
+	X(REASON_KEY,               "BH-ID-KEY",              "28000", "this Bulkhead holds the key of another tenant only") \
 	X(REASON_STARTUP,           "BH-NET-STARTUP",         "08P01", "invalid startup packet") \
 	X(REASON_PROTOCOL,          "BH-NET-PROTOCOL",        "08P01", "protocol violation") \
 	X(REASON_TOO_LARGE,         "BH-LIM-MESSAGE",         "54000", "message exceeds max_packet_size") \

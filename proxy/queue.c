@@ -94,6 +94,14 @@ void pool_tenant_gave(struct pool_tenant *tenant)
 	update_turn(tenant);
 }
 
+void queue_take_settings(struct pool *pool)
+{
+	struct pool_tenant *tenant, *next;
+
+	HASH_ITER (hh, pool->tenants, tenant, next)
+		update_turn(tenant);
+}
+
 /* ---- waiting ---- */
 
 void queue_enter(struct client *client, bool first)

@@ -69,6 +69,9 @@ void queue_enter(struct client *client, bool first);
 /* The client waits no longer, if it did. */
 void queue_leave(struct client *client);
 
+/* max_tenant_connections may be another than before: who takes turns is found out anew. */
+void queue_take_settings(struct pool *pool);
+
 /* The client whose turn it is, taken off its queue; NULL when nobody may be served. */
 struct client *queue_next(struct pool *pool);
 

@@ -51,7 +51,6 @@ bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *o
 	char port[16];
 
 	memset(out, 0, sizeof *out);
-	out->cluster = cluster;
 	if (cluster->host[0] == '/')
 		return resolve_unix(cluster, out, why);
 	snprintf(port, sizeof port, "%d", cluster->port);

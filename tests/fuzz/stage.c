@@ -153,7 +153,6 @@ static void listen_somewhere(struct stage *stage)
 			listen(stage->listener, STAGE_SERVERS) == 0 &&
 			getsockname(stage->listener, (struct sockaddr *)address, len) == 0);
 	stage->address.endpoint_count = 1;
-	stage->address.cluster = &stage->conf->clusters[0];
 	stage->address.budget = &stage->budget;
 }
 
