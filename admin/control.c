@@ -52,6 +52,8 @@ static void write_snapshot(struct control *control)
 	const char *path = control->snapshot_path, *why = NULL;
 	uint64_t changes = snapshot_changes(control->directory);
 
+	if (!*path)
+		return;
 	control->snapshot_written_us = clock_monotonic_us();
 	if (snapshot_write(control->directory, path, control->snapshot_key, &why)) {
 		control->snapshot_changes = changes;
@@ -80,8 +82,6 @@ static void feed_deliver(struct letter *letter)
 	const struct timeval second = {.tv_sec = TICK_S};
 
 	source_feed(control->source, control->directory);
-	if (!*control->snapshot_path)
-		return;
 	control->snapshot_changes = snapshot_changes(control->directory);
 	control->snapshot_written_us = clock_monotonic_us();
 	control->tick = event_new(control->base, -1, EV_PERSIST, on_tick, control);
@@ -178,19 +178,24 @@ struct control *control_start(const struct conf *conf)
 struct change {
 	struct letter letter;
 	struct source *source;
-	char *dsn, *password;
+	char *dsn, *password, *snapshot_path;
 	int64_t timeout_ms;
 	struct control *control;
 	uint8_t snapshot_key[SNAPSHOT_KEY_SIZE];
 };
 
-/* The file of before is of no use when the key that it was signed with is retired. */
-static void take_snapshot_key(struct control *control, const uint8_t key[SNAPSHOT_KEY_SIZE])
+/* The file of before is of no use when the key that it was signed with is retired. Takes the
+ * path over. */
+static void take_snapshot(struct control *control, char *path,
+						  const uint8_t key[SNAPSHOT_KEY_SIZE])
 {
-	if (memcmp(control->snapshot_key, key, SNAPSHOT_KEY_SIZE) == 0)
-		return;
+	bool same = strcmp(control->snapshot_path, path) == 0 &&
+				memcmp(control->snapshot_key, key, SNAPSHOT_KEY_SIZE) == 0;
+
+	free(control->snapshot_path);
+	control->snapshot_path = path;
 	memcpy(control->snapshot_key, key, SNAPSHOT_KEY_SIZE);
-	if (control->tick)
+	if (!same && control->tick)
 		write_snapshot(control);
 }
 
@@ -199,7 +204,7 @@ static void change_deliver(struct letter *letter)
 	struct change *change = list_entry(letter, struct change, letter);
 
 	source_change(change->source, change->dsn, change->password, change->timeout_ms);
-	take_snapshot_key(change->control, change->snapshot_key);
+	take_snapshot(change->control, change->snapshot_path, change->snapshot_key);
 	secret_wipe(change, sizeof *change);
 	free(change);
 }
@@ -218,8 +223,11 @@ bool control_reload(struct control *control, const struct conf *conf,
 	change->timeout_ms = conf->directory_timeout_ms;
 	change->dsn = strdup(conf->control_dsn);
 	change->password = conf->control_password ? strdup(conf->control_password) : NULL;
-	if (!change->dsn || (conf->control_password && !change->password)) {
+	change->snapshot_path = strdup(conf->directory_snapshot_file);
+	if (!change->dsn || !change->snapshot_path ||
+		(conf->control_password && !change->password)) {
 		free(change->dsn);
+		free(change->snapshot_path);
 		secret_free(change->password);
 		free(change);
 		return false;
