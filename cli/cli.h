@@ -21,6 +21,7 @@ int check_settings(const struct options *options);
 
 int cmd_serve(int argc, char **argv);
 int cmd_init(int argc, char **argv);
+int cmd_lint(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);

@@ -14,41 +14,50 @@
 #include "cli/cli.h"
 #include "cli/dsn.h"
 #include "cli/init_keys.h"
+#include "cli/init_protect.h"
 #include "policy/guard/install.h"
 
 struct init {
 	const char *dsn, *control_dsn; /* control_dsn NULL: the same database */
 	const char *pool_login, *owner, *dir;
 	enum guard_hardening hardening;
-	bool print, help;
+	bool print, protect, dry_run, help;
+	const char *column, *by; /* for --protect */
 	struct init_keys keys;
 	PGconn *admin, *control; /* the same connection when control_dsn is NULL */
 };
 
 static void usage(FILE *out)
 {
-	fputs("Usage: bulkhead init --dsn DSN [OPTION]...\n"
-		  "       bulkhead init --print [OPTION]...\n"
-		  "\n"
-		  "Installs Bulkhead's guard and control schema, or brings them up to date; running it "
-		  "again\n"
-		  "changes nothing. The administrator of the DSN must be a superuser; sidecars never "
-		  "are.\n"
-		  "\n"
-		  "      --dsn DSN            libpq connection string of the database with the "
-		  "tenants' tables\n"
-		  "      --control-dsn DSN    where the control schema goes (default: the same "
-		  "database)\n"
-		  "      --pool-login NAME    the login that backends use (default: bulkhead_pool)\n"
-		  "      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
-		  "      --hardening LEVEL    standard (default), or strict for a database of "
-		  "Bulkhead's own\n"
-		  "      --keys DIR           where guard.key, pool.password and sidecar.password are, "
-		  "or are\n"
-		  "                           written (default: the current folder)\n"
-		  "      --print              write the SQL, for psql, instead of running it\n"
-		  "  -h, --help               this text\n",
-		  out);
+	fputs(
+		"Usage: bulkhead init --dsn DSN [OPTION]...\n"
+		"       bulkhead init --print [OPTION]...\n"
+		"       bulkhead init --dsn DSN --owner ROLE --protect [--column NAME] [--by id|key]\n"
+		"                [--dry-run] [OPTION]...\n"
+		"\n"
+		"Installs Bulkhead's guard and control schema, or brings them up to date; running it "
+		"again\n"
+		"changes nothing. The administrator of the DSN must be a superuser; sidecars never "
+		"are.\n"
+		"\n"
+		"      --dsn DSN            libpq connection string of the database with the "
+		"tenants' tables\n"
+		"      --control-dsn DSN    where the control schema goes (default: the same "
+		"database)\n"
+		"      --pool-login NAME    the login that backends use (default: bulkhead_pool)\n"
+		"      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
+		"      --hardening LEVEL    standard (default), or strict for a database of "
+		"Bulkhead's own\n"
+		"      --keys DIR           where guard.key, pool.password and sidecar.password are, "
+		"or are\n"
+		"                           written (default: the current folder)\n"
+		"      --print              write the SQL, for psql, instead of running it\n"
+		"      --protect            then protect the owner's tables: prints the plan first\n"
+		"      --column NAME        the column that names the tenant\n"
+		"      --by id|key          what it holds (default: what its type says)\n"
+		"      --dry-run            with --protect: print the plan, and change nothing at all\n"
+		"  -h, --help               this text\n",
+		out);
 }
 
 /* ---- the command line ---- */
@@ -60,7 +69,11 @@ enum {
 	OPT_OWNER,
 	OPT_HARDENING,
 	OPT_KEYS,
-	OPT_PRINT
+	OPT_PRINT,
+	OPT_PROTECT,
+	OPT_COLUMN,
+	OPT_BY,
+	OPT_DRY_RUN
 };
 
 static bool take_hardening(struct init *init, const char *level)
@@ -72,6 +85,12 @@ static bool take_hardening(struct init *init, const char *level)
 	else
 		return false;
 	return true;
+}
+
+static bool take_by(struct init *init, const char *by)
+{
+	init->by = by;
+	return strcmp(by, "id") == 0 || strcmp(by, "key") == 0;
 }
 
 static bool take_option(struct init *init, int option, const char *value)
@@ -97,12 +116,31 @@ static bool take_option(struct init *init, int option, const char *value)
 	case OPT_PRINT:
 		init->print = true;
 		return true;
+	case OPT_PROTECT:
+		init->protect = true;
+		return true;
+	case OPT_COLUMN:
+		init->column = value;
+		return true;
+	case OPT_BY:
+		return take_by(init, value);
+	case OPT_DRY_RUN:
+		init->dry_run = true;
+		return true;
 	case 'h':
 		init->help = true;
 		return true;
 	default:
 		return false;
 	}
+}
+
+/* What is for --protect only must not be taken for something that was done. */
+static bool is_coherent(const struct init *init)
+{
+	if (init->protect)
+		return init->dsn && init->owner && !init->print;
+	return !init->column && !init->by && !init->dry_run && (init->print || init->dsn);
 }
 
 static bool parse(struct init *init, int argc, char **argv)
@@ -115,6 +153,10 @@ static bool parse(struct init *init, int argc, char **argv)
 		{"hardening", required_argument, NULL, OPT_HARDENING},
 		{"keys", required_argument, NULL, OPT_KEYS},
 		{"print", no_argument, NULL, OPT_PRINT},
+		{"protect", no_argument, NULL, OPT_PROTECT},
+		{"column", required_argument, NULL, OPT_COLUMN},
+		{"by", required_argument, NULL, OPT_BY},
+		{"dry-run", no_argument, NULL, OPT_DRY_RUN},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -124,7 +166,7 @@ static bool parse(struct init *init, int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
 		if (!take_option(init, option, optarg))
 			return false;
-	return optind == argc && (init->help || init->print || init->dsn);
+	return optind == argc && (init->help || is_coherent(init));
 }
 
 /* ---- installing ---- */
@@ -241,6 +283,32 @@ static void print_next(const struct init *init)
 	free(dir);
 }
 
+/* Installs on connections that are open. */
+static bool install_all(struct init *init)
+{
+	bool done = init_keys_load(&init->keys, init->dir) && install(init);
+
+	if (done)
+		print_next(init);
+	init_keys_fini(&init->keys);
+	return done;
+}
+
+/* The plan comes before anything is changed: without one, nothing is. */
+static bool install_and_protect(struct init *init)
+{
+	const struct init_protect what = {init->owner, init->column, init->by};
+	bool decided, done;
+	PGresult *plan = init_protect_plan(init->admin, &what, &decided);
+
+	if (init->dry_run)
+		done = plan != NULL;
+	else
+		done = plan && decided && install_all(init) && init_protect_apply(init->admin, plan);
+	PQclear(plan);
+	return done;
+}
+
 static enum cli_exit run_install(struct init *init)
 {
 	bool done = false;
@@ -249,12 +317,8 @@ static enum cli_exit run_install(struct init *init)
 	if (init->admin)
 		init->control =
 			init->control_dsn ? dsn_connect(init->control_dsn, "bulkhead init") : init->admin;
-	if (init->control) {
-		done = init_keys_load(&init->keys, init->dir) && install(init);
-		if (done)
-			print_next(init);
-		init_keys_fini(&init->keys);
-	}
+	if (init->control)
+		done = init->protect ? install_and_protect(init) : install_all(init);
 	if (init->control && init->control != init->admin)
 		PQfinish(init->control);
 	if (init->admin)

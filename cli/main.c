@@ -19,10 +19,12 @@ struct command {
 static const struct command commands[] = {
 	{"serve", cmd_serve, "run the proxy in the foreground"},
 	{"init", cmd_init, "install guard and control schema into a database"},
+	{"lint", cmd_lint, "say what is unsafe in a database"},
 	{"check", cmd_check, "say what is wrong with a configuration"},
 	{"sandbox", cmd_sandbox, "run a private PostgreSQL with three tenants behind the proxy"},
 	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
-	{"principal", cmd_principal, "create, list, disable and change principals, who log in for tenants"},
+	{"principal", cmd_principal,
+	 "create, list, disable and change principals, who log in for tenants"},
 	{"key", cmd_key,
 	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
 	{"conf", cmd_conf, NULL},

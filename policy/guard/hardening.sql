@@ -1,5 +1,5 @@
--- Taking from PUBLIC what lets tenants, who share a login, see or hurt each other. The lists are in
--- hardening_standard.sql and hardening_strict.sql; these are the hands. From here on the installer acts with
+-- Taking from PUBLIC what lets tenants, who share a login, see or hurt each other. The list is
+-- hardening_list.sql; these are the hands. From here on the installer acts with
 -- its own rights again.
 
 RESET ROLE;

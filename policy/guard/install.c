@@ -6,6 +6,7 @@
 #include "base/embed.h"
 #include "base/encode.h"
 #include "base/secret.h"
+#include "policy/guard/findings.h"
 #include "policy/guard/guard.h"
 
 EMBED_TEXT(begin_sql, "policy/guard/begin.sql");
@@ -19,8 +20,8 @@ EMBED_TEXT(protect_sql, "policy/guard/protect.sql");
 EMBED_TEXT(check_sql, "policy/guard/check.sql");
 EMBED_TEXT(grants_sql, "policy/guard/grants.sql");
 EMBED_TEXT(hardening_sql, "policy/guard/hardening.sql");
-EMBED_TEXT(hardening_standard_sql, "policy/guard/hardening_standard.sql");
-EMBED_TEXT(hardening_strict_sql, "policy/guard/hardening_strict.sql");
+EMBED_TEXT(hardening_list_sql, "policy/guard/hardening_list.sql");
+EMBED_TEXT(hardening_apply_sql, "policy/guard/hardening_apply.sql");
 EMBED_TEXT(verify_sql, "policy/guard/verify.sql");
 
 #define REGISTER_KEY "SELECT bulkhead.register_key("
@@ -45,30 +46,30 @@ static bool append_setting(struct buf *sql, const char *name, const char *value)
 		   buf_appendf(sql, ";\n");
 }
 
+static bool append_parts(struct buf *sql, const char *const parts[], size_t count)
+{
+	bool fine = true;
+
+	for (size_t i = 0; fine && i < count; i++)
+		fine = buf_append(sql, parts[i], strlen(parts[i])) && buf_append_byte(sql, '\n');
+	return fine;
+}
+
 /* Everything but the secrets, up to where the signing key is registered. */
 static bool write_sql(struct buf *sql, const struct guard_install *what)
 {
 	bool strict = what->hardening == GUARD_STRICT;
-	const char *const parts[] = {begin_sql,
-								 roles_sql,
-								 schema_sql,
-								 keys_sql,
-								 enter_sql,
-								 context_sql,
-								 warnings_sql,
-								 protect_sql,
-								 check_sql,
-								 grants_sql,
-								 hardening_sql,
-								 hardening_standard_sql,
-								 strict ? hardening_strict_sql : ""};
-	bool fine = append_setting(sql, "pool_login", what->pool_login) &&
-				append_setting(sql, "owner", what->owner ? what->owner : "") &&
-				append_setting(sql, "hardening", strict ? "strict" : "standard");
+	const char *const before[] = {begin_sql,   roles_sql,    schema_sql,  keys_sql, enter_sql,
+								  context_sql, warnings_sql, protect_sql, check_sql};
+	const char *const after[] = {grants_sql, hardening_sql, "WITH", hardening_list_sql,
+								 hardening_apply_sql};
 
-	for (size_t i = 0; fine && i < sizeof parts / sizeof *parts; i++)
-		fine = buf_append(sql, parts[i], strlen(parts[i])) && buf_append_byte(sql, '\n');
-	return fine;
+	return append_setting(sql, "pool_login", what->pool_login) &&
+		   append_setting(sql, "owner", what->owner ? what->owner : "") &&
+		   append_setting(sql, "hardening", strict ? "strict" : "standard") &&
+		   append_parts(sql, before, sizeof before / sizeof *before) &&
+		   guard_findings_function(sql) &&
+		   append_parts(sql, after, sizeof after / sizeof *after);
 }
 
 static const char *field(const PGresult *result, int code)

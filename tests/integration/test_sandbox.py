@@ -245,6 +245,11 @@ def test_exec_has_the_variables_of_env_and_gives_its_status(made):
     assert processes_of(made) == []
 
 
+def test_lint_finds_nothing(made):
+    done = sandbox(made, "--port", "0", "--exec", f'{PROGRAM} lint --fail-on notice --dsn "$PG_SUPERUSER_DSN"')
+    assert done.returncode == 0, done.stdout
+
+
 def test_exec_killed_by_a_signal(made):
     assert sandbox(made, "--port", "0", "--exec", "kill -9 $$").returncode == 128 + signal.SIGKILL
 
