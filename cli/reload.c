@@ -12,8 +12,10 @@
 #include "admin/control.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
+#include "cli/report.h"
 #include "proxy/budget.h"
 #include "proxy/reload.h"
 #include "proxy/worker.h"
@@ -164,13 +166,23 @@ static bool compare_keys(struct next *next, const struct reload *reload)
 		   buf_append_byte(&next->changes.deferred, '\0');
 }
 
+static bool tell_control(const struct next *next, const struct reload *reload)
+{
+	uint8_t key[GUARD_KEY_SIZE];
+	bool ok = guard_snapshot_key(next->keyring, 0, key) &&
+			  control_reload(reload->control, next->conf, key);
+
+	secret_wipe(key, sizeof key);
+	return ok;
+}
+
 /* Reads everything anew; false with a line for each fault. */
 static bool read_next(struct next *next, const struct reload *reload, FILE *err)
 {
 	next->conf = options_load(reload->options, err);
 	if (!next->conf || !merge(next, reload, err) || !load_keys(next, err))
 		return false;
-	if (compare_keys(next, reload) && control_reload(reload->control, next->conf))
+	if (compare_keys(next, reload) && tell_control(next, reload))
 		return true;
 	fputs("out of memory\n", err);
 	return false;
@@ -184,7 +196,10 @@ static void put_in_force(struct next *next, struct reload *reload)
 
 	set_process(conf);
 	reload_set_budgets(conf, reload->addresses);
-	directory_limit(reload->directory, conf->directory_ttl_ms, conf->directory_cache_size);
+	const struct directory_limits limits = {.ttl_ms = conf->directory_ttl_ms,
+											.max_stale_ms = conf->directory_max_stale_ms,
+											.cache_size = conf->directory_cache_size};
+	directory_limit(reload->directory, &limits);
 	worker_reload(reload->worker, conf, keyring);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;
@@ -290,6 +305,8 @@ int reload_until_stopped(struct reload *reload, const sigset_t *signals)
 
 		if (got == SIGHUP)
 			reload_now(reload, true);
+		else if (got == SIGUSR1)
+			report_live(reload->live);
 		else if (got)
 			return got;
 		else if ((*reload->conf)->file_check_period_ms)

@@ -26,6 +26,7 @@
 
 struct control;
 struct directory;
+struct live;
 struct options;
 struct worker;
 struct worker_address;
@@ -40,6 +41,7 @@ struct reload {
 		*addresses; /* of the clusters; their budgets get other limits */
 	struct control *control;
 	struct directory *directory;
+	struct live *live;
 
 	/* Private: the files as they were when they were last read, and at the last look. */
 	char *read, *seen;
@@ -56,7 +58,7 @@ void reload_begin(struct reload *reload);
 
 /*
  * Waits for the signals of the set, which are blocked in all threads: reloads on SIGHUP and
- * when a file has changed, and returns any other signal.
+ * when a file has changed, reports on SIGUSR1 (report.h), and returns any other signal.
  */
 int reload_until_stopped(struct reload *reload, const sigset_t *signals);
 

@@ -15,6 +15,7 @@
 
 #include "admin/control.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
@@ -24,6 +25,8 @@
 #include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
+#include "router/live.h"
+#include "router/snapshot.h"
 
 #define WORKER_STACK (16u << 20) /* bytes; parsing SQL recurses */
 
@@ -35,6 +38,7 @@ struct service {
 	struct budget *budgets; /* one for each different server among the addresses */
 	struct control *control;
 	struct directory *directory;
+	struct live *live;
 	struct worker *worker;
 	pthread_t thread;
 	bool running;
@@ -46,8 +50,8 @@ static void usage(FILE *out)
 		out,
 		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
 		"\n"
-		"Serves clients until SIGTERM or SIGINT; SIGHUP reads the settings again. Logs to "
-		"standard error.\n"
+		"Serves clients until SIGTERM or SIGINT; SIGHUP reads the settings again, SIGUSR1 "
+		"logs what the workers do. Logs to standard error.\n"
 		"\n"
 		"%s"
 		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
@@ -119,6 +123,7 @@ static bool start_worker(struct service *service)
 		.conf = service->conf,
 		.keyring = service->keyring,
 		.directory = service->directory,
+		.live = service->live,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
 	};
@@ -137,19 +142,54 @@ static bool start_worker(struct service *service)
 	return service->running;
 }
 
+/* What was known when the last process wrote it down. One that cannot be believed is not used:
+ * whoever it names is asked for. */
+static void load_snapshot(const struct service *service)
+{
+	const char *path = service->conf->directory_snapshot_file, *why = NULL;
+	uint8_t key[SNAPSHOT_KEY_SIZE];
+	bool done = false;
+
+	for (size_t place = 0; !done && guard_snapshot_key(service->keyring, place, key); place++)
+		done = snapshot_read(service->directory, path, key, &why);
+	secret_wipe(key, sizeof key);
+	if (!done)
+		log_event(LOG_ERROR, "serve.snapshot", "file", path, "error", why, NULL);
+}
+
+static bool feed_directory(struct service *service)
+{
+	struct control_snapshot snapshot = {.path = service->conf->directory_snapshot_file};
+
+	if (!guard_snapshot_key(service->keyring, 0, snapshot.key))
+		return false;
+	if (*snapshot.path)
+		load_snapshot(service);
+	bool fed = control_feed(service->control, service->directory, &snapshot);
+	secret_wipe(snapshot.key, sizeof snapshot.key);
+	return fed;
+}
+
 static bool start(struct service *service)
 {
 	const struct conf *conf = service->conf;
 
 	if (!load_keys(service) || !resolve_clusters(service))
 		return false;
+	service->live = live_create();
+	if (!service->live)
+		return false;
 	service->control = control_start(conf);
 	if (!service->control)
 		return false;
-	service->directory =
-		directory_create(control_mailbox(service->control), control_source(service->control),
-						 conf->directory_ttl_ms, conf->directory_cache_size);
-	return service->directory && start_worker(service);
+	const struct directory_limits limits = {.ttl_ms = conf->directory_ttl_ms,
+											.max_stale_ms = conf->directory_max_stale_ms,
+											.cache_size = conf->directory_cache_size};
+	service->directory = directory_create(control_mailbox(service->control),
+										  control_source(service->control), &limits);
+	if (!service->directory)
+		return false;
+	return feed_directory(service) && start_worker(service);
 }
 
 /* ---- stopping ---- */
@@ -176,6 +216,7 @@ static void stop(struct service *service)
 	worker_destroy(service->worker);
 	control_stop(service->control);
 	directory_destroy(service->directory);
+	live_destroy(service->live);
 	guard_keyring_destroy(service->keyring);
 	free(service->addresses);
 	free(service->budgets);
@@ -192,6 +233,7 @@ static void block_signals(sigset_t *set)
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGQUIT);
 	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_DFL); /* nohup(1) leaves it ignored, and it would never be seen */
@@ -212,6 +254,7 @@ static int serve(const struct options *options, struct conf *conf)
 		reload.addresses = service.addresses;
 		reload.control = service.control;
 		reload.directory = service.directory;
+		reload.live = service.live;
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
 		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);

@@ -101,6 +101,8 @@ struct conf {
 	int64_t directory_ttl_ms;     /* how old a cached answer may be before it is asked again */
 	int64_t directory_timeout_ms; /* how long one look-up may take */
 	int directory_cache_size;     /* entries of each kind */
+	int64_t directory_max_stale_ms; /* 0: no limit */
+	char *directory_snapshot_file;  /* empty: none */
 
 	/* [log] */
 	enum log_level log_level;

@@ -219,6 +219,13 @@ const struct conf_setting conf_settings[] = {
 	 .min = 1, .max = 10000000, .preset = "10000", .reloadable = true,
 	 .doc = "Tenants, and as many principals, that are remembered."},
 
+	{.section = "control", .key = "directory_max_stale", .type = TYPE_DURATION, IN_CONF(directory_max_stale_ms),
+	 .unit = SECOND, .min = 0, .max = 365 * DAY, .preset = "0", .reloadable = true,
+	 .doc = "How long what is known serves new connections while the control database is away; 0 for ever."},
+	{.section = "control", .key = "snapshot_file", .type = TYPE_STRING, IN_CONF(directory_snapshot_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "Where what is known is kept for a start without the control database; empty for nowhere."},
+
 	{.section = "log", .key = "level", .type = TYPE_ENUM, IN_CONF(log_level),
 	 .words = level_words, .preset = "info", .reloadable = true,
 	 .doc = "The least important lines that are written."},

@@ -474,6 +474,17 @@ void pool_expire(struct worker *worker, int64_t now_us)
 	expire_old(worker, now_us);
 }
 
+struct server *pool_next_too_old(struct pool *pool)
+{
+	list_each (node, next, &pool->idle) {
+		struct server *server = list_entry(node, struct server, idle_node);
+
+		if (server->too_old)
+			return server;
+	}
+	return NULL;
+}
+
 /* ---- other settings ---- */
 
 static bool is_same_password(const char *a, const char *b)

@@ -111,6 +111,9 @@ void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster);
 /* Closes backends that were idle or old for too long, over all pools of the worker. */
 void pool_expire(struct worker *worker, int64_t now_us);
 
+/* An idle backend that is to be replaced, or NULL. */
+struct server *pool_next_too_old(struct pool *pool);
+
 /* Writes a line with counts and waiting times, when something was asked of it since the last
  * one. */
 void pool_report(struct pool *pool);

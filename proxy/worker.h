@@ -29,6 +29,8 @@
 
 struct budget;
 struct client;
+struct live;
+struct paused;
 struct pool;
 struct settings_table;
 struct upstream;
@@ -56,6 +58,7 @@ struct worker_setup {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
 	struct directory *directory;
+	struct live *live;
 	const struct worker_address *addresses; /* one per cluster of conf */
 	size_t address_count;
 };
@@ -69,6 +72,7 @@ struct worker {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
 	struct directory *directory;
+	struct live *live;
 	const struct worker_address *addresses;
 	size_t address_count;
 
@@ -101,6 +105,8 @@ struct worker {
 	struct client *by_pid; /* uthash over the pids of our cancel keys */
 	size_t client_count;
 	struct limits limits;
+	struct paused *paused; /* uthash by tenant */
+	bool all_paused;
 	int64_t reported_us; /* when the pools last wrote their lines */
 	bool stopping;
 	struct worker_counters counters;

@@ -62,6 +62,15 @@ bool guard_mock_secret(const struct guard_keyring *keyring, uint8_t secret[GUARD
 	return hmac_sha256(keyring->keys[0].bytes, purpose, sizeof purpose - 1, secret);
 }
 
+bool guard_snapshot_key(const struct guard_keyring *keyring, size_t place,
+						uint8_t key[GUARD_KEY_SIZE])
+{
+	static const char purpose[] = "bulkhead.snapshot.1";
+
+	return place < keyring->count &&
+		   hmac_sha256(keyring->keys[place].bytes, purpose, sizeof purpose - 1, key);
+}
+
 static char *hex_text(const void *data, size_t len)
 {
 	char *hex = len < SIZE_MAX / 2 ? malloc(2 * len + 1) : NULL;

@@ -65,6 +65,12 @@ bool guard_keyring_write(const struct guard_keyring *keyring, struct buf *out);
  */
 bool guard_mock_secret(const struct guard_keyring *keyring, uint8_t secret[GUARD_KEY_SIZE]);
 
+/*
+ * What the directory's snapshot on disk is signed with: derived from the key at this place of the key file,
+ * 0 for the one that signs. False when there is no such key, or OpenSSL fails.
+ */
+bool guard_snapshot_key(const struct guard_keyring *keyring, size_t place, uint8_t key[GUARD_KEY_SIZE]);
+
 /* ---- self-check of a new backend ---- */
 
 /* A statement that must fail with 42501 on a sound server: the pool login may not set the context. */

@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("PROGRAM") or ROOT / "build" / "bulkhead")
 
-# Sanitizers and valgrind (BULKHEAD_WRAPPER) change what memory is used.
-INSTRUMENTED = "/san-" in str(PROGRAM) or bool(os.environ.get("BULKHEAD_WRAPPER"))
+# Sanitizers and valgrind (PROGRAM_WRAPPER) change what memory is used.
+INSTRUMENTED = "/san-" in str(PROGRAM) or bool(os.environ.get("PROGRAM_WRAPPER"))
 
 DONE, FAILED, USAGE = 0, 1, 2  # exit codes
 

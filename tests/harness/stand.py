@@ -141,11 +141,22 @@ class Stand:
 
     @contextmanager
     def proxy(self, **sections):
-        proxy = Proxy(self, sections)
+        proxy = self._started(sections)
         try:
-            yield proxy.start()
+            yield proxy
         finally:
             proxy.stop()
+
+    def _started(self, sections):
+        """A proxy that runs. Somebody else may take the port that it has drawn before it does: then with another."""
+        attempts = 3
+        while True:
+            try:
+                return Proxy(self, sections).start()
+            except RuntimeError as failed:
+                attempts -= 1
+                if not attempts or "Address already in use" not in str(failed):
+                    raise
 
 
 class Proxy:
@@ -161,7 +172,7 @@ class Proxy:
         self.process = None
         self.log = stand.folder / f"bulkhead-{self.port}.log"
         self.config = stand.folder / f"bulkhead-{self.port}.ini"
-        self.wrapper = os.environ.get("BULKHEAD_WRAPPER", "").split()
+        self.wrapper = os.environ.get("PROGRAM_WRAPPER", "").split()
         postgres = stand.postgres
         settings = {
             "listen:default": {"listen_addr": HOST, "listen_port": self.port,
@@ -204,6 +215,7 @@ class Proxy:
         deadline = time.monotonic() + 30
         while '"serve.ready"' not in self.log_text():
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
                 raise RuntimeError(f"bulkhead did not start:\n{self.log_text()}")
             time.sleep(0.02)
         return self

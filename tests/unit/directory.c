@@ -32,6 +32,9 @@ static struct tenant *tenant_new(const char *slug)
 	cr_assert_not_null(tenant);
 	atomic_init(&tenant->references, 1);
 	tenant->slug = strdup(slug);
+	memcpy(&tenant->id, slug,
+		   strlen(slug) < sizeof tenant->id ? strlen(slug) : sizeof tenant->id);
+	tenant->version = 1;
 	tenant->cluster = strdup("default");
 	tenant->depth = 1;
 	return tenant;
@@ -48,10 +51,11 @@ static struct principal *principal_new(const char *name)
 }
 
 static void source_find(void *self, enum directory_kind kind, const char *token,
-						struct directory_question *question)
+						struct directory_question *question, bool urgent)
 {
 	struct source *source = self;
 
+	(void)urgent;
 	source->asked++;
 	if (source->hold)
 		source->held[source->held_count++] = question;
@@ -68,9 +72,10 @@ static void source_find(void *self, enum directory_kind kind, const char *token,
 static void source_start(struct source *source, int64_t ttl_ms, int cache_size)
 {
 	memset(source, 0, sizeof *source);
-	source->face = (struct directory_source){source, source_find};
+	source->face = (struct directory_source){source, source_find, NULL};
 	source->mailbox = mailbox_create();
-	source->directory = directory_create(source->mailbox, &source->face, ttl_ms, cache_size);
+	const struct directory_limits limits = {.ttl_ms = ttl_ms, .cache_size = cache_size};
+	source->directory = directory_create(source->mailbox, &source->face, &limits);
 	cr_assert(source->mailbox && source->directory);
 }
 
@@ -450,10 +455,10 @@ Test(directory, a_shorter_ttl_holds_for_what_is_remembered)
 
 	source_start(&source, 60000, 10);
 	ask_and_wait(&source, "t1");
-	directory_limit(source.directory, 60000, 10);
+	directory_limit(source.directory, &(struct directory_limits){60000, 0, 10});
 	ask_and_wait(&source, "t1");
 	cr_expect_eq(source.asked, 1);
-	directory_limit(source.directory, 0, 10);
+	directory_limit(source.directory, &(struct directory_limits){0, 0, 10});
 	ask_and_wait(&source, "t1");
 	cr_expect_eq(source.asked, 2);
 	source_end(&source);
@@ -469,7 +474,7 @@ Test(directory, a_smaller_cache_forgets_what_was_used_longest_ago)
 		ask_and_wait(&source, (const char *[]){"x1", "x2", "x3"}[i]);
 	}
 	cr_assert_eq(source.asked, 6);
-	directory_limit(source.directory, 60000, 2);
+	directory_limit(source.directory, &(struct directory_limits){60000, 0, 2});
 	ask_and_wait(&source, "t2");
 	ask_and_wait(&source, "t3");
 	ask_and_wait(&source, "x2");
