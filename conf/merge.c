@@ -114,9 +114,10 @@ static void free_sections(struct sections *sections)
 static bool copy_section(const struct kind *kind, void *from, void *to)
 {
 	size_t origins_size = CONF_ORIGIN_COUNT * sizeof(struct conf_origin);
+	const char *name = *name_of(from); /* NULL only in a section that was moved away */
 	bool done = true;
 
-	*name_of(to) = strdup(*name_of(from));
+	*name_of(to) = name ? strdup(name) : NULL;
 	*origins_of(kind, to) = malloc(origins_size);
 	if (!*name_of(to) || !*origins_of(kind, to))
 		return false;
