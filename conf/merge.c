@@ -16,11 +16,12 @@ void conf_changes_fini(struct conf_changes *changes)
 	buf_fini(&changes->deferred);
 }
 
-/* Appends one name; `key` NULL: the section itself. */
+/* Appends one name; `name` is empty where sections have none; `key` NULL: the section itself.
+ */
 static bool note(struct buf *names, const char *section, const char *name, const char *key)
 {
 	return buf_appendf(names, "%s%s%s%s%s%s", buf_len(names) ? ", " : "", section,
-					   name ? ":" : "", name ? name : "", key ? "." : "", key ? key : "");
+					   *name ? ":" : "", name, key ? "." : "", key ? key : "");
 }
 
 /* ---- sections without a name ---- */
@@ -37,9 +38,9 @@ static bool merge_unnamed(struct conf *fresh, const struct conf *running,
 			conf_value_equal(setting, running, fresh))
 			continue;
 		if (setting->reloadable)
-			done = note(&changes->taken, setting->section, NULL, setting->key);
+			done = note(&changes->taken, setting->section, "", setting->key);
 		else
-			done = note(&changes->deferred, setting->section, NULL, setting->key) &&
+			done = note(&changes->deferred, setting->section, "", setting->key) &&
 				   conf_value_copy(setting, running, fresh);
 	}
 	return done;
@@ -113,9 +114,10 @@ static void free_sections(struct sections *sections)
 static bool copy_section(const struct kind *kind, void *from, void *to)
 {
 	size_t origins_size = CONF_ORIGIN_COUNT * sizeof(struct conf_origin);
+	const char *name = *name_of(from); /* NULL only in a section that was moved away */
 	bool done = true;
 
-	*name_of(to) = strdup(*name_of(from));
+	*name_of(to) = name ? strdup(name) : NULL;
 	*origins_of(kind, to) = malloc(origins_size);
 	if (!*name_of(to) || !*origins_of(kind, to))
 		return false;

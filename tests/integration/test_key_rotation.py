@@ -244,9 +244,10 @@ def test_a_derived_key_is_rotated_too(stand, acme_key):
         run("key", *derive)
         wait_for_signer(proxy, new)
         key(stand, "retire", "guard", old)
-        for pid in proxy.backends():
-            with stand.admin() as admin:
-                admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        with stand.admin() as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bulkhead_pool'")
+        wait_for(lambda: proxy.events("backend.closed"), "Bulkhead to see that its backend is gone")
+        wire.close()
         other = proxy.wire("acme")
         assert item(other) == "acme"
         other.close()
