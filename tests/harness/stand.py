@@ -171,6 +171,7 @@ class Proxy:
         self.socket_dir = stand.folder
         self.process = None
         self.log = stand.folder / f"bulkhead-{self.port}.log"
+        self.log.unlink(missing_ok=True)  # of another proxy, that had the same port
         self.config = stand.folder / f"bulkhead-{self.port}.ini"
         self.wrapper = os.environ.get("PROGRAM_WRAPPER", "").split()
         postgres = stand.postgres
@@ -209,11 +210,12 @@ class Proxy:
         return wait_for(lambda: self.events(event)[before:], event)[0]
 
     def start(self):
+        before = self.log_text().count('"serve.ready"')  # of a proxy that had this port, or of this one
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([*self.wrapper, PROGRAM, "serve", "-c", self.config],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
-        while '"serve.ready"' not in self.log_text():
+        while self.log_text().count('"serve.ready"') == before:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
                 raise RuntimeError(f"bulkhead did not start:\n{self.log_text()}")
