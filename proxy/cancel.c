@@ -51,7 +51,9 @@ static void finish(struct cancel *cancel)
 	if (!server)
 		return;
 	server->cancels--;
-	server->needs_discard = true;
+	/* Behind a client that keeps it all is discarded anyway, and before that nothing may be. */
+	if (!server->client || !server->client->pinned)
+		server->needs_discard = true;
 	if (server->cancels)
 		return;
 	server->hold = false;

@@ -156,6 +156,12 @@ void names_forget_unnamed(struct client *client)
 	client->unnamed_held = false;
 }
 
+void names_skipped(struct client *client)
+{
+	names_forget_unnamed(client);
+	client->server->unnamed_of = 0;
+}
+
 /* Another client's unnamed statement, or one of the hand-over's, may stand in the backend. */
 static enum names_verdict bring_unnamed(struct names_walk *walk, const uint8_t *message)
 {
@@ -207,7 +213,8 @@ static enum names_verdict note_unnamed(struct names_walk *walk, const uint8_t *m
 	const char *name = statement_of(*message, message + WIRE_HEADER, visible - WIRE_HEADER);
 	enum names_verdict verdict;
 
-	if (!name || *name)
+	/* Behind a portal's name that does not end there is no telling which it is. */
+	if (name ? *name != '\0' : *message != 'B')
 		return NAMES_PASS;
 	switch (*message) {
 	case 'P':

@@ -101,6 +101,10 @@ enum names_verdict names_note(struct names_walk *walk, const uint8_t *message, s
 /* The walk is over: keeps the unnamed statement that may still be bound. */
 void names_end(struct names_walk *walk);
 
+/* The server skips the Parse, or the Close before a Bind, that was to make the backend's
+ * unnamed statement the client's: whose it is, is not known. */
+void names_skipped(struct client *client);
+
 /* The client has no unnamed statement any more. */
 void names_forget_unnamed(struct client *client);
 

@@ -337,6 +337,8 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	if (*message == 'E') {
 		walk->owed = !replies_is_empty(&server->replies);
 		walk->failing = replies_next(&server->replies);
+		if (walk->failing != REPLY_QUERY && replies_skip_statement(&server->replies))
+			names_skipped(walk->client);
 	}
 	if (!replies_answered(&server->replies, (char)*message, ours))
 		return part_at(walk, message, "an answer that nothing was asked for");

@@ -58,6 +58,23 @@ bool replies_has_several(const struct replies *replies)
 	return ends > 1;
 }
 
+bool replies_skip_statement(const struct replies *replies)
+{
+	bool is_skipping = true, skipped = false;
+
+	for (uint32_t i = 0; i < replies->count; i++) {
+		uint8_t reply = *at(replies, i);
+		bool changes = (reply & ~REPLY_OURS) == REPLY_PARSE ||
+					   reply == ((uint8_t)REPLY_CLOSE | (uint8_t)REPLY_OURS);
+
+		if (reply == REPLY_SYNC)
+			is_skipping = false;
+		else if (changes && i)
+			skipped = is_skipping;
+	}
+	return skipped;
+}
+
 static bool grow(struct replies *replies)
 {
 	uint8_t *items = malloc((size_t)replies->size * 2);

@@ -59,6 +59,12 @@ bool replies_has_several(const struct replies *replies);
 /* What the backend's next answer is for; REPLY_NONE when nothing is owed. */
 enum reply replies_next(const struct replies *replies);
 
+/*
+ * The server has failed at what stands first, and it is no simple query: is the last that was
+ * to change the unnamed statement, a Parse or Bulkhead's own Close, among what it skips?
+ */
+bool replies_skip_statement(const struct replies *replies);
+
 /* One more answer owed. False when memory is out or REPLIES_MAX are owed. */
 bool replies_push(struct replies *replies, enum reply reply);
 

@@ -66,6 +66,14 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		 WHERE r.rolname = login_faults.login
 		   AND NOT has_function_privilege(r.oid, 'bulkhead.enter(text,text,text,text,text)'::regprocedure, 'EXECUTE')
 		UNION ALL
+		-- Every change of hands calls it.
+		SELECT format('%I may not call pg_advisory_unlock_all(); '
+		              'GRANT EXECUTE ON FUNCTION pg_catalog.pg_advisory_unlock_all() TO %I', login_faults.login,
+		              login_faults.login)
+		  FROM pg_roles AS r
+		 WHERE r.rolname = login_faults.login
+		   AND NOT has_function_privilege(r.oid, 'pg_advisory_unlock_all()'::regprocedure, 'EXECUTE')
+		UNION ALL
 		SELECT format('%I has the name of a tenant''s own login', login_faults.login)
 		 WHERE login_faults.login ~ '^t_[0-9a-f]{32}$';
 	END;

@@ -542,6 +542,31 @@ def test_a_cancelled_client_gets_a_clean_backend(scene):
     scene.assert_sound()
 
 
+def test_a_cancel_that_ends_during_a_restore_takes_no_session(scene):
+    """acme keeps the backend: that a cancel was under way is no reason to discard what acme has in its session."""
+    acme, request, entered = scene.client("acme"), hold(), hold()
+    tell(acme, "CREATE TEMP TABLE kept AS SELECT 'kept' AS word")
+    with ThreadPoolExecutor(1) as pool:
+        scene.middle.rule(mid.CANCEL, "", request, way=FROM_BULKHEAD)
+        with locked(scene.stand, "tickets"):
+            acme.send(query("SELECT count(*) FROM tickets; RESET ALL"))
+            wait_for_lock(scene.stand, scene.backend_pid())
+            cancelled = pool.submit(acme.cancel)
+            assert request.reached.wait(10)
+            scene.middle.rule(ENTER, "D", entered)
+        acme.until_ready()
+        assert entered.reached.wait(10)
+        request.release()
+        cancelled.result()
+        entered.release()
+    found = collect(acme, query("SELECT word FROM kept"))
+    if any(m.type == "E" and m.fields["C"] == "57014" for m in found):  # the cancel, late, is acme's own
+        found = collect(acme, query("SELECT word FROM kept"))
+    assert rows(found) == [["kept"]]
+    acme.close()
+    scene.assert_sound()
+
+
 # ---- what lasts longer than Bulkhead waits: each in front of a Bulkhead of its own, all at the same time ----
 
 def late_answer(scene, exchange, kind):
