@@ -4,17 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libpq-fe.h>
-
-#include "admin/answer.h"
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/log.h"
 #include "base/secret.h"
 
 #define QUEUE_MAX      10000
 #define BACKOFF_MIN_MS 100
-#define BACKOFF_MAX_MS 5000
+#define BACKOFF_MAX_MS 1000
+#define PULSE_US       2000000
 
 enum store_state {
 	STORE_DOWN,       /* no connection; the retry timer runs */
@@ -23,35 +20,28 @@ enum store_state {
 	STORE_ASKING, /* `current` is with the server */
 };
 
-/* One question that waits or is with the server. */
-struct ask {
-	struct list link;
-	struct directory_question *question;
-	enum directory_kind kind;
-	const char *token; /* borrowed from the question */
-	int64_t deadline_us;
-	bool repeated; /* it was with the server when a connection was lost */
-};
-
 struct store {
 	struct event_base *base;
 	char *dsn, *password;
 	int64_t timeout_us;
-	struct directory_source source;
+	struct store_events events;
 
 	enum store_state state;
 	PGconn *connection;
-	struct event *io;               /* on the connection's socket */
-	struct event *retry, *deadline; /* timers */
+	struct event *io;                       /* on the connection's socket */
+	struct event *retry, *deadline, *pulse; /* timers */
 	int64_t connect_deadline_us;
 	int backoff_ms;
-	bool failing;  /* the last attempt failed: nobody waits for the next */
-	bool proved;   /* this connection has answered a question */
-	bool refusing; /* the server's last answer was an error, which was logged */
+	bool failing;   /* the last attempt failed: nobody waits for the next */
+	bool proved;    /* this connection has answered a question */
+	bool announced; /* `connected` was called, and `lost` is to be */
+	bool outdated;  /* the connection was made by other settings than those in force */
 
-	struct list queue;
+	struct list urgent, queue;
 	int queued;
-	struct ask *current;
+	struct store_ask *current;
+	struct store_ask beat;
+	bool beating;
 };
 
 static void connect_start(struct store *store);
@@ -64,46 +54,47 @@ static struct timeval in_us(int64_t us)
 	return (struct timeval){.tv_sec = us / 1000000, .tv_usec = us % 1000000};
 }
 
-/* ---- answering ---- */
+/* ---- the queue ---- */
 
-static void ask_answer(struct ask *ask, enum directory_result result,
-					   const struct tenant *tenant, const struct principal *principal)
+static struct store_ask *first_ask(const struct store *store)
 {
-	directory_resolved(ask->question, result, tenant, principal);
-	free(ask);
+	struct store_ask *ask = list_first(&store->urgent, struct store_ask, link);
+
+	return ask ? ask : list_first(&store->queue, struct store_ask, link);
 }
 
-static void queue_remove(struct store *store, struct ask *ask)
+static void queue_remove(struct store *store, struct store_ask *ask)
 {
 	list_remove(&ask->link);
 	store->queued--;
 }
 
-static void answer_all_unavailable(struct store *store)
+static void answer_all_with_nothing(struct store *store)
 {
-	struct ask *ask = store->current;
+	struct store_ask *ask = store->current;
 
 	store->current = NULL;
 	if (ask)
-		ask_answer(ask, DIRECTORY_UNAVAILABLE, NULL, NULL);
-	while ((ask = list_first(&store->queue, struct ask, link))) {
+		ask->answered(ask, NULL);
+	while ((ask = first_ask(store))) {
 		queue_remove(store, ask);
-		ask_answer(ask, DIRECTORY_UNAVAILABLE, NULL, NULL);
+		ask->answered(ask, NULL);
 	}
+}
+
+static int64_t earlier(int64_t at, const struct store_ask *ask)
+{
+	return ask && ask->deadline_us < at ? ask->deadline_us : at;
 }
 
 /* Sets the timer to the first thing that may come too late. */
 static void arm_deadline(struct store *store)
 {
-	const struct ask *first = list_first(&store->queue, struct ask, link);
-	int64_t at = INT64_MAX;
+	int64_t at = store->state == STORE_CONNECTING ? store->connect_deadline_us : INT64_MAX;
 
-	if (store->state == STORE_CONNECTING)
-		at = store->connect_deadline_us;
-	if (store->current && store->current->deadline_us < at)
-		at = store->current->deadline_us;
-	if (first && first->deadline_us < at)
-		at = first->deadline_us;
+	at = earlier(at, store->current);
+	at = earlier(at, list_first(&store->urgent, struct store_ask, link));
+	at = earlier(at, list_first(&store->queue, struct store_ask, link));
 	if (at == INT64_MAX) {
 		evtimer_del(store->deadline);
 		return;
@@ -127,6 +118,11 @@ static void close_connection(struct store *store)
 	PQfinish(store->connection);
 	store->connection = NULL;
 	store->proved = false;
+	evtimer_del(store->pulse);
+	if (store->announced) {
+		store->announced = false;
+		store->events.lost(store->events.self);
+	}
 }
 
 /* libpq's texts have several lines; the first says it. */
@@ -143,7 +139,7 @@ static void go_down(struct store *store, const char *why)
 	close_connection(store);
 	store->state = STORE_DOWN;
 	store->failing = true;
-	answer_all_unavailable(store);
+	answer_all_with_nothing(store);
 
 	struct timeval wait = in_us((int64_t)store->backoff_ms * 1000);
 	evtimer_add(store->retry, &wait);
@@ -159,7 +155,7 @@ static void go_down(struct store *store, const char *why)
  */
 static void connection_lost(struct store *store)
 {
-	struct ask *ask = store->current;
+	struct store_ask *ask = store->current;
 
 	if (!store->proved || (ask && ask->repeated)) {
 		go_down(store, PQerrorMessage(store->connection));
@@ -170,7 +166,7 @@ static void connection_lost(struct store *store)
 	store->current = NULL;
 	if (ask) {
 		ask->repeated = true;
-		list_prepend(&store->queue, &ask->link);
+		list_prepend(ask->urgent ? &store->urgent : &store->queue, &ask->link);
 		store->queued++;
 	}
 	connect_start(store);
@@ -222,6 +218,7 @@ static PGconn *connection_create(const struct store *store)
 static void connect_start(struct store *store)
 {
 	store->state = STORE_CONNECTING;
+	store->outdated = false;
 	store->connect_deadline_us = clock_monotonic_us() + store->timeout_us;
 	store->connection = connection_create(store);
 	if (!store->connection || PQstatus(store->connection) == CONNECTION_BAD) {
@@ -242,10 +239,16 @@ static void connect_done(struct store *store)
 	log_event(LOG_INFO, "control.connected", NULL);
 	store->failing = false;
 	store->state = STORE_IDLE;
-	if (watch(store, EV_READ))
-		ask_next(store);
-	else
+	if (!watch(store, EV_READ)) {
 		go_down(store, "cannot watch the connection");
+		return;
+	}
+	struct timeval beat = in_us(PULSE_US);
+	evtimer_add(store->pulse, &beat);
+	store->announced = true;
+	store->events.connected(store->events.self); /* may have asked something by now */
+	if (store->state == STORE_IDLE)
+		ask_next(store);
 }
 
 static void connect_step(struct store *store)
@@ -281,16 +284,14 @@ static bool flush(struct store *store)
 
 static void ask_next(struct store *store)
 {
-	struct ask *ask = list_first(&store->queue, struct ask, link);
+	struct store_ask *ask = first_ask(store);
 
 	if (ask) {
-		const char *sql =
-			ask->kind == DIRECTORY_TENANT ? answer_tenant_sql : answer_principal_sql;
-
 		queue_remove(store, ask);
 		store->current = ask;
 		store->state = STORE_ASKING;
-		if (!PQsendQueryParams(store->connection, sql, 1, NULL, &ask->token, NULL, NULL, 0) ||
+		if (!PQsendQueryParams(store->connection, ask->sql, ask->param_count, NULL, ask->params,
+							   NULL, NULL, 0) ||
 			!flush(store)) {
 			connection_lost(store);
 			return;
@@ -299,41 +300,16 @@ static void ask_next(struct store *store)
 	arm_deadline(store);
 }
 
-/* An error of the server's: a text that it cannot take names nobody; anything else is no
- * answer. */
-static enum directory_result judge_error(struct store *store, const PGresult *result)
-{
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-
-	if (sqlstate && strncmp(sqlstate, "22", 2) == 0)
-		return DIRECTORY_UNKNOWN;
-	if (!store->refusing)
-		log_failure("control.refused", text ? text : "no answer");
-	store->refusing = true;
-	return DIRECTORY_UNAVAILABLE;
-}
-
 static void take_result(struct store *store, const PGresult *result)
 {
-	struct ask *ask = store->current;
-	const struct tenant *tenant = NULL;
-	const struct principal *principal = NULL;
-	enum directory_result answer;
+	struct store_ask *ask = store->current;
 
 	if (!ask)
 		return;
-	if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-		answer = judge_error(store, result);
-	} else {
-		answer = ask->kind == DIRECTORY_TENANT ? answer_tenant(result, &tenant)
-											   : answer_principal(result, &principal);
-		store->refusing = false;
-	}
 	store->proved = true;
 	store->backoff_ms = BACKOFF_MIN_MS;
 	store->current = NULL;
-	ask_answer(ask, answer, tenant, principal);
+	ask->answered(ask, result);
 }
 
 /* Is this the server's last word on this connection, or libpq's about the loss of it? */
@@ -362,12 +338,21 @@ static bool take_results(struct store *store)
 	return false;
 }
 
-static void drop_notifications(struct store *store)
+static void take_notifications(struct store *store)
 {
 	PGnotify *notification;
 
-	while ((notification = PQnotifies(store->connection)))
+	while ((notification = PQnotifies(store->connection))) {
+		store->events.notified(store->events.self, notification->relname, notification->extra);
 		PQfreemem(notification);
+	}
+}
+
+/* Another connection in the place of the one that stands, or is being made. */
+static void renew(struct store *store)
+{
+	close_connection(store);
+	connect_start(store);
 }
 
 static void receive(struct store *store, short what)
@@ -378,13 +363,18 @@ static void receive(struct store *store, short what)
 	if (sound && (what & EV_READ)) {
 		sound = PQconsumeInput(store->connection) == 1;
 		done = take_results(store);
-		drop_notifications(store);
+		/* Behind the results: an answer from before a change is taken in before its
+		 * announcement. */
+		take_notifications(store);
 	}
 	if (!sound || PQstatus(store->connection) != CONNECTION_OK) {
 		connection_lost(store);
 	} else if (done && store->state == STORE_ASKING && !store->current) {
 		store->state = STORE_IDLE;
-		ask_next(store);
+		if (store->outdated)
+			renew(store);
+		else
+			ask_next(store);
 	}
 }
 
@@ -413,6 +403,18 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	connect_start(arg);
 }
 
+static void expire(struct store *store, struct list *queue, int64_t now)
+{
+	list_each (link, after, queue) {
+		struct store_ask *ask = list_entry(link, struct store_ask, link);
+
+		if (ask->deadline_us <= now) {
+			queue_remove(store, ask);
+			ask->answered(ask, NULL);
+		}
+	}
+}
+
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
 	struct store *store = arg;
@@ -428,36 +430,47 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 		go_down(store, "a look-up took longer than directory_timeout");
 		return;
 	}
-	list_each (link, after, &store->queue) {
-		struct ask *ask = list_entry(link, struct ask, link);
-
-		if (ask->deadline_us <= now) {
-			queue_remove(store, ask);
-			ask_answer(ask, DIRECTORY_UNAVAILABLE, NULL, NULL);
-		}
-	}
+	expire(store, &store->urgent, now);
+	expire(store, &store->queue, now);
 	arm_deadline(store);
 }
 
-/* ---- the source ---- */
+/* ---- the pulse ---- */
 
-static void store_find(void *self, enum directory_kind kind, const char *token,
-					   struct directory_question *question)
+static void beat_answered(struct store_ask *ask, const PGresult *result)
 {
-	struct store *store = self;
-	struct ask *ask = NULL;
+	(void)result; /* that there is one is enough; without one the store has gone down */
+	list_entry(ask, struct store, beat)->beating = false;
+}
 
-	if (!store->failing && store->queued < QUEUE_MAX)
-		ask = calloc(1, sizeof *ask);
-	if (!ask) {
-		directory_resolved(question, DIRECTORY_UNAVAILABLE, NULL, NULL);
+static void on_pulse(evutil_socket_t fd, short what, void *arg)
+{
+	struct store *store = arg;
+	struct timeval next = in_us(PULSE_US);
+
+	(void)fd;
+	(void)what;
+	evtimer_add(store->pulse, &next);
+	store->events.pulse(store->events.self);
+	if (store->state != STORE_IDLE || store->beating)
+		return;
+	store->beat =
+		(struct store_ask){.sql = "SELECT", .urgent = true, .answered = beat_answered};
+	store->beating = true;
+	store_ask(store, &store->beat);
+}
+
+/* ---- the whole ---- */
+
+void store_ask(struct store *store, struct store_ask *ask)
+{
+	if (store->failing || store->queued >= QUEUE_MAX) {
+		ask->answered(ask, NULL);
 		return;
 	}
-	ask->question = question;
-	ask->kind = kind;
-	ask->token = token;
+	ask->repeated = false;
 	ask->deadline_us = clock_monotonic_us() + store->timeout_us;
-	list_append(&store->queue, &ask->link);
+	list_append(ask->urgent ? &store->urgent : &store->queue, &ask->link);
 	store->queued++;
 	if (store->state == STORE_IDLE)
 		ask_next(store);
@@ -465,21 +478,18 @@ static void store_find(void *self, enum directory_kind kind, const char *token,
 		arm_deadline(store);
 }
 
-const struct directory_source *store_source(const struct store *store)
-{
-	return &store->source;
-}
-
 static bool store_init(struct store *store, const char *dsn, const char *password)
 {
-	store->source = (struct directory_source){store, store_find};
 	store->backoff_ms = BACKOFF_MIN_MS;
+	list_init(&store->urgent);
 	list_init(&store->queue);
 	store->retry = evtimer_new(store->base, on_retry, store);
 	store->deadline = evtimer_new(store->base, on_deadline, store);
+	store->pulse = evtimer_new(store->base, on_pulse, store);
 	store->dsn = strdup(dsn);
 	store->password = password ? strdup(password) : NULL;
-	if (!store->retry || !store->deadline || !store->dsn || (password && !store->password))
+	if (!store->retry || !store->deadline || !store->pulse || !store->dsn ||
+		(password && !store->password))
 		return false;
 
 	/* The first attempt is the event loop's: it may resolve a name. */
@@ -488,7 +498,7 @@ static bool store_init(struct store *store, const char *dsn, const char *passwor
 }
 
 struct store *store_create(struct event_base *base, const char *dsn, const char *password,
-						   int64_t timeout_ms)
+						   int64_t timeout_ms, const struct store_events *events)
 {
 	struct store *store = calloc(1, sizeof *store);
 
@@ -496,6 +506,7 @@ struct store *store_create(struct event_base *base, const char *dsn, const char 
 		return NULL;
 	store->base = base;
 	store->timeout_us = timeout_ms * 1000;
+	store->events = *events;
 	if (!store_init(store, dsn, password)) {
 		store_destroy(store);
 		return NULL;
@@ -507,13 +518,53 @@ void store_destroy(struct store *store)
 {
 	if (!store)
 		return;
-	close_connection(store);
-	answer_all_unavailable(store);
+	store->failing = true; /* nothing can be asked from here on */
+	if (store->connection)
+		close_connection(store);
+	answer_all_with_nothing(store);
 	if (store->retry)
 		event_free(store->retry);
 	if (store->deadline)
 		event_free(store->deadline);
+	if (store->pulse)
+		event_free(store->pulse);
 	free(store->dsn);
 	secret_free(store->password);
 	free(store);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+void store_change(struct store *store, char *dsn, char *password, int64_t timeout_ms)
+{
+	bool outdated = strcmp(dsn, store->dsn) != 0 || timeout_ms * 1000 != store->timeout_us;
+	bool same = !outdated && is_same(password, store->password);
+	struct timeval now = in_us(0);
+
+	free(store->dsn);
+	secret_free(store->password);
+	store->dsn = dsn;
+	store->password = password;
+	store->timeout_us = timeout_ms * 1000;
+	if (same)
+		return;
+	store->backoff_ms = BACKOFF_MIN_MS;
+	switch (store->state) {
+	case STORE_DOWN:
+		evtimer_add(store->retry, &now);
+		break;
+	case STORE_CONNECTING:
+		renew(store);
+		break;
+	case STORE_IDLE:
+		if (outdated)
+			renew(store);
+		break;
+	case STORE_ASKING:
+		store->outdated = store->outdated || outdated;
+		break;
+	}
 }

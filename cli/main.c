@@ -23,6 +23,8 @@ static const struct command commands[] = {
 	{"sandbox", cmd_sandbox, "run a private PostgreSQL with three tenants behind the proxy"},
 	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
 	{"principal", cmd_principal, "create, list, disable and change principals, who log in for tenants"},
+	{"key", cmd_key,
+	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
 	{"conf", cmd_conf, NULL},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)

@@ -30,6 +30,7 @@ static struct tally *tally_add(struct tally **tallies, const void *key, size_t l
 		memcpy(tally->key, key, len);
 		tally->key_len = len;
 		tally->count = 1;
+		list_init(&tally->members);
 		HASH_ADD_KEYPTR(hh, *tallies, tally->key, tally->key_len, tally);
 	}
 	if (!tally->key || !tally->hh.tbl) {
@@ -126,6 +127,10 @@ bool limits_admit(struct client *client, enum reason *why)
 		tally_add(&limits->tenants, &client->tenant->id, sizeof client->tenant->id);
 	client->of_principal =
 		tally_add(&limits->principals, principal->name, strlen(principal->name));
+	if (client->of_tenant)
+		list_append(&client->of_tenant->members, &client->in_tenant);
+	if (client->of_principal)
+		list_append(&client->of_principal->members, &client->in_principal);
 	if (!client->of_tenant || !client->of_principal)
 		*why = REASON_MEMORY;
 	else if (is_over(client->of_tenant, conf->max_tenant_client_connections))
@@ -142,10 +147,44 @@ void limits_departed(struct client *client)
 	struct limits *limits = &client->worker->limits;
 
 	limits_logged_in(client);
+	list_remove(&client->in_tenant);
+	list_remove(&client->in_principal);
 	tally_take(&limits->tenants, client->of_tenant);
 	tally_take(&limits->principals, client->of_principal);
 	client->of_tenant = client->of_principal = NULL;
 	if (client->admitted)
 		limits->sessions--;
 	client->admitted = false;
+}
+
+/* ---- who is concerned by a change ---- */
+
+static struct tally **tallies_of(struct limits *limits, const struct directory_change *change)
+{
+	return change->kind == DIRECTORY_TENANT ? &limits->tenants : &limits->principals;
+}
+
+struct tally *limits_hold(struct worker *worker, const struct directory_change *change)
+{
+	struct tally **tallies = tallies_of(&worker->limits, change), *tally;
+	const void *key = change->key;
+	size_t len = strlen(change->key);
+	struct uuid id;
+
+	if (change->kind == DIRECTORY_TENANT) {
+		if (!uuid_parse(change->key, len, &id))
+			return NULL;
+		key = &id;
+		len = sizeof id;
+	}
+	HASH_FIND(hh, *tallies, key, len, tally);
+	if (tally)
+		tally->count++;
+	return tally;
+}
+
+void limits_let_go(struct worker *worker, const struct directory_change *change,
+				   struct tally *tally)
+{
+	tally_take(tallies_of(&worker->limits, change), tally);
 }

@@ -12,11 +12,13 @@
 #include <stddef.h>
 
 #include "base/hash.h"
+#include "base/list.h"
 #include "policy/reason.h"
 
 #include <uthash.h>
 
 struct client;
+struct directory_change;
 struct worker;
 
 /* One tenant's or principal's clients; exists while it has any. */
@@ -24,6 +26,7 @@ struct tally {
 	char *key;
 	size_t key_len;
 	size_t count;
+	struct list members; /* by their in_tenant or in_principal */
 	UT_hash_handle hh;
 };
 
@@ -51,5 +54,13 @@ void limits_logged_in(struct client *client);
 
 /* The client is going: takes it out of all counts. */
 void limits_departed(struct client *client);
+
+/*
+ * The sessions of the tenant or principal that has changed, or NULL when there are none. The
+ * tally stays until it is let go, whoever departs meanwhile.
+ */
+struct tally *limits_hold(struct worker *worker, const struct directory_change *change);
+void limits_let_go(struct worker *worker, const struct directory_change *change,
+				   struct tally *tally);
 
 #endif

@@ -92,6 +92,10 @@ static void find_route(struct client *client)
 		conf_find_cluster(client->worker->conf, tenant->cluster);
 	enum reason why;
 
+	if (!guard_keyring_signs_for(client->worker->keyring, &tenant->id)) {
+		refuse(client, REASON_KEY, NULL);
+		return;
+	}
 	if (tenant->status != TENANT_ACTIVE) {
 		refuse(client, REASON_INACTIVE, NULL);
 		return;
@@ -122,21 +126,6 @@ static void find_route(struct client *client)
 		return;
 	}
 	ask_for_welcome(client);
-}
-
-/* Is the tenant within the principal's reach? A later choice has been checked to lie below the
- * first. */
-static bool is_in_reach(const struct principal *principal, const struct tenant *tenant)
-{
-	switch (principal->reach) {
-	case REACH_ALL:
-		return true;
-	case REACH_SUBTREE:
-		return tenant_is_within(tenant, &principal->home);
-	case REACH_SELF:
-		return uuid_equal(&tenant->id, &principal->home);
-	}
-	return false;
 }
 
 /* Takes over the reference. */
@@ -214,7 +203,7 @@ static void choose_next_tenant(struct client *client)
 		find_tenant(client, login->choice.tokens[login->next_token++]);
 	else if (!client->tenant)
 		choose_home(client);
-	else if (!is_in_reach(client->principal, client->tenant))
+	else if (!principal_reaches(client->principal, client->tenant))
 		refuse(client, REASON_REACH, NULL);
 	else
 		find_route(client);

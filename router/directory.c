@@ -1,61 +1,21 @@
-#include "router/directory.h"
+#include "router/directory_state.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
-#include "base/list.h"
 #include "base/utf8.h"
 
-#include <uthash.h>
-
-#define KINDS          2
 #define UNKNOWN_TTL_US 1000000 /* how long "there is none" is believed of a tenant */
 #define STALE_RETRY_US 1000000 /* how long an old answer serves before the next try */
-
-/* What an answer is about; at most one is set, and each is one counted reference. */
-struct subject {
-	const struct tenant *tenant;
-	const struct principal *principal;
-};
-
-/* What is known about one token. An unknown token has no subject. */
-struct entry {
-	UT_hash_handle hh;
-	struct list recent; /* on `known` or `unknown` of its cache, most recently used first */
-	struct subject subject;
-	int64_t ask_at_us; /* when the answer has become too old, on the monotonic clock */
-	char token[];
-};
-
-struct ranking {
-	struct list entries;
-	int count;
-};
-
-struct cache {
-	struct entry *by_token;
-	struct directory_question *questions; /* under way, by token */
-	struct ranking known, unknown;
-};
-
-struct directory {
-	pthread_mutex_t lock; /* guards the caches, and all that questions and lookups share */
-	struct mailbox *control;
-	struct directory_source source;
-	int64_t ttl_us;
-	int cache_size;
-	struct cache caches[KINDS];
-};
 
 struct directory_question {
 	struct letter letter; /* to the control thread */
 	UT_hash_handle hh;
 	struct directory *directory;
 	enum directory_kind kind;
-	struct list lookups; /* who waits */
+	struct list lookups; /* who waits; none: what is held is to be refreshed */
+	bool again;          /* a change was announced while it was under way */
 	char token[];
 };
 
@@ -72,103 +32,6 @@ struct directory_lookup {
 	struct subject subject;
 };
 
-static struct subject subject_ref(struct subject subject)
-{
-	if (subject.tenant)
-		tenant_ref(subject.tenant);
-	if (subject.principal)
-		principal_ref(subject.principal);
-	return subject;
-}
-
-static void subject_unref(struct subject subject)
-{
-	tenant_unref(subject.tenant);
-	principal_unref(subject.principal);
-}
-
-static bool entry_is_known(const struct entry *entry)
-{
-	return entry->subject.tenant || entry->subject.principal;
-}
-
-/* ---- cache; the caller holds the lock ---- */
-
-static struct ranking *ranking_of(struct cache *cache, const struct entry *entry)
-{
-	return entry_is_known(entry) ? &cache->known : &cache->unknown;
-}
-
-static struct entry *cache_find(struct cache *cache, const char *token)
-{
-	struct entry *entry;
-
-	HASH_FIND(hh, cache->by_token, token, strlen(token), entry);
-	return entry;
-}
-
-static void cache_remove(struct cache *cache, struct entry *entry)
-{
-	ranking_of(cache, entry)->count--;
-	list_remove(&entry->recent);
-	HASH_DEL(cache->by_token, entry);
-	subject_unref(entry->subject);
-	free(entry);
-}
-
-static void cache_touch(struct cache *cache, struct entry *entry)
-{
-	list_remove(&entry->recent);
-	list_prepend(&ranking_of(cache, entry)->entries, &entry->recent);
-}
-
-/* Replaces what is known about the token; takes the subject's reference, also when memory is
- * out. */
-static void cache_store(struct cache *cache, const char *token, struct subject subject,
-						int64_t ask_at_us, int limit)
-{
-	struct entry *old = cache_find(cache, token);
-	size_t len = strlen(token);
-	struct entry *entry;
-
-	if (old)
-		cache_remove(cache, old);
-	entry = calloc(1, sizeof *entry + len + 1);
-	if (!entry) {
-		subject_unref(subject);
-		return;
-	}
-	memcpy(entry->token, token, len + 1);
-	entry->subject = subject;
-	entry->ask_at_us = ask_at_us;
-	HASH_ADD_KEYPTR(hh, cache->by_token, entry->token, len, entry);
-	if (!entry->hh.tbl) {
-		subject_unref(subject);
-		free(entry);
-		return;
-	}
-
-	struct ranking *ranking = ranking_of(cache, entry);
-	list_prepend(&ranking->entries, &entry->recent);
-	if (++ranking->count > limit)
-		cache_remove(cache, list_entry(ranking->entries.prev, struct entry, recent));
-}
-
-static void cache_init(struct cache *cache)
-{
-	list_init(&cache->known.entries);
-	list_init(&cache->unknown.entries);
-}
-
-static void cache_fini(struct cache *cache)
-{
-	struct entry *entry, *after;
-
-	HASH_ITER (hh, cache->by_token, entry, after) {
-		cache_remove(cache, entry);
-	}
-}
-
 /* ---- questions ---- */
 
 /* On the control thread. */
@@ -177,7 +40,7 @@ static void question_deliver(struct letter *letter)
 	struct directory_question *question = (struct directory_question *)(void *)letter;
 	struct directory_source *source = &question->directory->source;
 
-	source->find(source->self, question->kind, question->token, question);
+	source->find(source->self, question->kind, question->token, question, false);
 }
 
 /*
@@ -188,12 +51,11 @@ static struct directory_question *question_get(struct directory *directory,
 											   enum directory_kind kind, const char *token,
 											   bool *is_new)
 {
-	struct cache *cache = &directory->caches[kind];
-	struct directory_question *question;
+	struct directory_question **questions = &directory->questions[kind], *question;
 	size_t len = strlen(token);
 
 	*is_new = false;
-	HASH_FIND(hh, cache->questions, token, len, question);
+	HASH_FIND(hh, *questions, token, len, question);
 	if (question)
 		return question;
 	question = calloc(1, sizeof *question + len + 1);
@@ -204,13 +66,30 @@ static struct directory_question *question_get(struct directory *directory,
 	question->kind = kind;
 	list_init(&question->lookups);
 	memcpy(question->token, token, len + 1);
-	HASH_ADD_KEYPTR(hh, cache->questions, question->token, len, question);
+	HASH_ADD_KEYPTR(hh, *questions, question->token, len, question);
 	if (!question->hh.tbl) {
 		free(question);
 		return NULL;
 	}
 	*is_new = true;
 	return question;
+}
+
+void directory_refresh(struct directory *directory, enum directory_kind kind, const char *token)
+{
+	struct directory_source *source = &directory->source;
+	struct directory_question *question;
+	bool is_new = false;
+
+	pthread_mutex_lock(&directory->lock);
+	question = question_get(directory, kind, token, &is_new);
+	if (!question)
+		directory->missed = true;
+	else if (!is_new)
+		question->again = true; /* its answer may be older than the change */
+	pthread_mutex_unlock(&directory->lock);
+	if (is_new)
+		source->find(source->self, kind, question->token, question, true);
 }
 
 /* ---- lookups ---- */
@@ -254,16 +133,19 @@ void directory_abandon(struct directory_lookup *lookup)
 }
 
 /* What the cache says, while it is young enough to be believed; the caller holds the lock. */
-static enum directory_result find_cached(struct cache *cache, const char *token,
+static enum directory_result find_cached(struct cache *cache, const char *text,
 										 struct subject *out)
 {
-	struct entry *entry = cache_find(cache, token);
+	struct token *token = cache_find(cache, text);
+	const struct holding *holding = token ? token->holding : NULL;
 
-	if (!entry || entry->ask_at_us <= clock_monotonic_us())
+	if (!token || (holding ? holding->ask_at_us : token->ask_at_us) <= clock_monotonic_us())
 		return DIRECTORY_PENDING;
-	cache_touch(cache, entry);
-	*out = subject_ref(entry->subject);
-	return entry_is_known(entry) ? DIRECTORY_FOUND : DIRECTORY_UNKNOWN;
+	cache_touch(cache, token);
+	if (!holding)
+		return DIRECTORY_UNKNOWN;
+	*out = subject_ref(holding->subject);
+	return DIRECTORY_FOUND;
 }
 
 /* Lets the lookup wait for the token's question. The caller holds the lock. */
@@ -380,19 +262,27 @@ enum directory_result directory_find_principal(struct directory *directory, cons
 
 /* ---- answers, on the control thread ---- */
 
+bool directory_may_serve_stale(const struct directory *directory)
+{
+	int64_t limit_us = directory->limits.max_stale_ms * 1000;
+
+	return !limit_us || directory->fed ||
+		   clock_monotonic_us() - directory->proved_us <= limit_us;
+}
+
 /*
  * While the source is away what was known stays true, and is not asked for again with every
  * look-up. The caller holds the lock.
  */
-static enum directory_result serve_stale(struct cache *cache, const char *token,
-										 struct subject *subject)
+static enum directory_result serve_stale(struct directory *directory, enum directory_kind kind,
+										 const char *text, struct subject *subject)
 {
-	struct entry *entry = cache_find(cache, token);
+	struct token *token = cache_find(&directory->caches[kind], text);
 
-	if (!entry || !entry_is_known(entry))
+	if (!token || !token->holding || !directory_may_serve_stale(directory))
 		return DIRECTORY_UNAVAILABLE;
-	entry->ask_at_us = clock_monotonic_us() + STALE_RETRY_US;
-	*subject = subject_ref(entry->subject);
+	token->holding->ask_at_us = clock_monotonic_us() + STALE_RETRY_US;
+	*subject = subject_ref(token->holding->subject);
 	return DIRECTORY_FOUND;
 }
 
@@ -400,10 +290,34 @@ static enum directory_result serve_stale(struct cache *cache, const char *token,
  * A principal's name is asked for by strangers: were the answer "there is none" forgotten
  * sooner than another, the time of the next answer would tell which names exist.
  */
-static int64_t unknown_ttl_us(const struct directory *directory,
-							  const struct directory_question *question)
+static int64_t unknown_ttl_us(const struct directory *directory, enum directory_kind kind)
 {
-	return question->kind == DIRECTORY_PRINCIPAL ? directory->ttl_us : UNKNOWN_TTL_US;
+	return kind == DIRECTORY_PRINCIPAL ? directory->limits.ttl_ms * 1000 : UNKNOWN_TTL_US;
+}
+
+static void take_found(struct directory *directory, const struct directory_question *question,
+					   struct subject *subject)
+{
+	struct holding *holding = directory_take_in(directory, question->kind, *subject);
+
+	if (!holding)
+		return;
+	holding->ask_at_us =
+		question->again ? 0 : clock_monotonic_us() + directory->limits.ttl_ms * 1000;
+	/* The askers get what is held, so that all share one. */
+	subject_unref(*subject);
+	*subject = subject_ref(holding->subject);
+	cache_name(&directory->caches[question->kind], question->token, holding, 0);
+}
+
+static void take_unknown(struct directory *directory, const struct directory_question *question)
+{
+	struct cache *cache = &directory->caches[question->kind];
+
+	directory_take_out(directory, question->kind, question->token);
+	if (!cache_holding(cache, question->token))
+		cache_name(cache, question->token, NULL,
+				   clock_monotonic_us() + unknown_ttl_us(directory, question->kind));
 }
 
 /* Takes in the source's answer, and turns it into what the askers are told. The caller holds
@@ -412,21 +326,16 @@ static enum directory_result take_answer(struct directory *directory,
 										 const struct directory_question *question,
 										 enum directory_result result, struct subject *subject)
 {
-	struct cache *cache = &directory->caches[question->kind];
-	int64_t now = clock_monotonic_us();
-
 	switch (result) {
 	case DIRECTORY_FOUND:
-		cache_store(cache, question->token, subject_ref(*subject), now + directory->ttl_us,
-					directory->cache_size);
+		take_found(directory, question, subject);
 		break;
 	case DIRECTORY_UNKNOWN:
-		cache_store(cache, question->token, *subject, now + unknown_ttl_us(directory, question),
-					directory->cache_size);
+		take_unknown(directory, question);
 		break;
 	case DIRECTORY_UNAVAILABLE:
 	case DIRECTORY_PENDING:
-		result = serve_stale(cache, question->token, subject);
+		result = serve_stale(directory, question->kind, question->token, subject);
 		break;
 	}
 	return result;
@@ -439,7 +348,7 @@ void directory_resolved(struct directory_question *question, enum directory_resu
 	struct subject subject = {tenant, principal};
 
 	pthread_mutex_lock(&directory->lock);
-	HASH_DEL(directory->caches[question->kind].questions, question);
+	HASH_DEL(directory->questions[question->kind], question);
 	result = take_answer(directory, question, result, &subject);
 	list_each (link, after, &question->lookups) {
 		struct directory_lookup *lookup = list_entry(link, struct directory_lookup, link);
@@ -453,14 +362,16 @@ void directory_resolved(struct directory_question *question, enum directory_resu
 	}
 	pthread_mutex_unlock(&directory->lock);
 	subject_unref(subject);
+	if (question->again && result != DIRECTORY_UNAVAILABLE)
+		directory_refresh(directory, question->kind, question->token);
 	free(question);
 }
 
 /* ---- the whole ---- */
 
 struct directory *directory_create(struct mailbox *control,
-								   const struct directory_source *source, int64_t ttl_ms,
-								   int cache_size)
+								   const struct directory_source *source,
+								   const struct directory_limits *limits)
 {
 	struct directory *directory = calloc(1, sizeof *directory);
 
@@ -469,10 +380,11 @@ struct directory *directory_create(struct mailbox *control,
 	pthread_mutex_init(&directory->lock, NULL);
 	directory->control = control;
 	directory->source = *source;
-	directory->ttl_us = ttl_ms * 1000;
-	directory->cache_size = cache_size;
+	directory->limits = *limits;
+	directory->proved_us = clock_monotonic_us();
+	list_init(&directory->watches);
 	for (int kind = 0; kind < KINDS; kind++)
-		cache_init(&directory->caches[kind]);
+		cache_init(&directory->caches[kind], limits->cache_size);
 	return directory;
 }
 
@@ -482,6 +394,27 @@ void directory_destroy(struct directory *directory)
 		return;
 	for (int kind = 0; kind < KINDS; kind++)
 		cache_fini(&directory->caches[kind]);
+	list_each (node, next, &directory->watches)
+		free(list_entry(node, struct watch, node));
 	pthread_mutex_destroy(&directory->lock);
 	free(directory);
+}
+
+void directory_limit(struct directory *directory, const struct directory_limits *limits)
+{
+	struct holding *holding, *next;
+
+	pthread_mutex_lock(&directory->lock);
+	int64_t latest_us = clock_monotonic_us() + limits->ttl_ms * 1000;
+	directory->limits = *limits;
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct cache *cache = &directory->caches[kind];
+
+		cache_limit(cache, limits->cache_size);
+		HASH_ITER (hh, cache->by_key, holding, next) {
+			if (holding->ask_at_us > latest_us)
+				holding->ask_at_us = latest_us;
+		}
+	}
+	pthread_mutex_unlock(&directory->lock);
 }

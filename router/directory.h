@@ -5,6 +5,11 @@
  * the asking thread's mailbox, after the control thread has asked the control database. The
  * directory declares the source it needs; admin/store implements it and cli/serve joins the
  * two.
+ *
+ * The control database announces changes (the *feed*). What the directory holds is read again
+ * when a change of it is announced, and compared with the control database after the feed was
+ * interrupted; those who watch the directory are told what has changed. Only what somebody
+ * asked for is held, and what is in use is not forgotten.
  */
 #ifndef ROUTER_DIRECTORY_H
 #define ROUTER_DIRECTORY_H
@@ -100,24 +105,43 @@ struct directory_source {
 	/*
 	 * Starts a look-up by `token` (a tenant's id, slug or key; a principal's name), which stays
 	 * valid until the question is answered. Must end in exactly one call of directory_resolved
-	 * for this question, at once or later, on the control thread.
+	 * for this question, at once or later, on the control thread. `urgent`: not a login waits
+	 * for it but sessions that may have to end, so it goes before the others.
 	 */
 	void (*find)(void *self, enum directory_kind kind, const char *token,
-				 struct directory_question *question);
+				 struct directory_question *question, bool urgent);
+	/*
+	 * Asks which of these are not of these versions any more, or gone: two array literals of
+	 * PostgreSQL's, from malloc, which the source takes over. Must end, on the control thread,
+	 * in a call of directory_changed for each of those and then directory_compared; or in
+	 * nothing, when the feed ends first.
+	 */
+	void (*compare)(void *self, enum directory_kind kind, char *keys, char *versions);
 };
 
 struct directory;
 
+struct directory_limits {
+	int64_t
+		ttl_ms; /* answers older than this are asked again, though no change was announced */
+	/* Answers serve so long while the control database cannot be asked; 0: for ever. */
+	int64_t max_stale_ms;
+	/* Bounds the known words of each kind, and apart from them those known to be unknown, so
+	 * that a stranger who guesses names drives no tenant out. */
+	int cache_size;
+};
+
 /*
- * `control` is the control thread's mailbox. ttl_ms: older answers are asked again; while the
- * source is unavailable the old answer is served, and the source is asked again a second later.
- * cache_size bounds the known entries of each kind, and apart from them the tokens known to be
- * unknown, so that a stranger who guesses names drives no tenant out. The source is copied.
- * NULL when memory is out.
+ * `control` is the control thread's mailbox. While the source is unavailable old answers are
+ * served, and the source is asked again a second later. Source and limits are copied. NULL when
+ * memory is out.
  */
 struct directory *directory_create(struct mailbox *control,
-								   const struct directory_source *source, int64_t ttl_ms,
-								   int cache_size);
+								   const struct directory_source *source,
+								   const struct directory_limits *limits);
+
+/* Other limits from now on, from any thread: also for what is remembered already. */
+void directory_limit(struct directory *directory, const struct directory_limits *limits);
 
 /* Only when no look-up is under way. */
 void directory_destroy(struct directory *directory);
@@ -146,5 +170,52 @@ void directory_abandon(struct directory_lookup *lookup);
  */
 void directory_resolved(struct directory_question *question, enum directory_result result,
 						const struct tenant *tenant, const struct principal *principal);
+
+/* ---- the feed; on the control thread ---- */
+
+/* Announcements come from now on: what is held is compared with the control database. */
+void directory_feed_began(struct directory *directory);
+
+/* No announcements come any more. Idempotent. */
+void directory_feed_ended(struct directory *directory);
+
+/* To be called every few seconds while the feed stands: catches up with what could not be done.
+ */
+void directory_feed_pulse(struct directory *directory);
+
+/* The tenant of this id (32 digits), or the principal of this name, has this version now;
+ * DIRECTORY_ANY_VERSION: another than the one that is held, or is gone. */
+#define DIRECTORY_ANY_VERSION INT64_MAX
+void directory_changed(struct directory *directory, enum directory_kind kind, const char *key,
+					   int64_t version);
+
+/* All that differ have been named. */
+void directory_compared(struct directory *directory, enum directory_kind kind);
+
+/* ---- those who are told ---- */
+
+/* What has become of a tenant or principal. The new state is set, or neither when it is gone;
+ * borrowed for the call. */
+struct directory_change {
+	enum directory_kind kind;
+	const char *key; /* the tenant's id as 32 digits, the principal's name */
+	const struct tenant *tenant;
+	const struct principal *principal;
+};
+
+typedef void (*directory_watcher)(void *self, const struct directory_change *change);
+
+/*
+ * Calls `told` on the mailbox's thread for each change of what the directory held, in order.
+ * Whoever gets a subject from a look-up before it is told of a change of it may have the old
+ * one or the new. False when memory is out. Before the mailbox is destroyed the watch must be
+ * ended; then no further letter is posted to it.
+ */
+bool directory_watch(struct directory *directory, struct mailbox *mailbox,
+					 directory_watcher told, void *self);
+void directory_unwatch(struct directory *directory, const struct mailbox *mailbox);
+
+/* May this principal speak for the tenant? */
+bool principal_reaches(const struct principal *principal, const struct tenant *tenant);
 
 #endif

@@ -56,3 +56,16 @@ bool tenant_is_within(const struct tenant *tenant, const struct uuid *ancestor)
 			return true;
 	return false;
 }
+
+bool principal_reaches(const struct principal *principal, const struct tenant *tenant)
+{
+	switch (principal->reach) {
+	case REACH_ALL:
+		return true;
+	case REACH_SUBTREE:
+		return tenant_is_within(tenant, &principal->home);
+	case REACH_SELF:
+		return uuid_equal(&tenant->id, &principal->home);
+	}
+	return false;
+}

@@ -17,6 +17,7 @@
 #include "proxy/upstream.h"
 #include "proxy/wire.h"
 #include "router/directory.h"
+#include "router/live.h"
 
 #define DATABASE "app"
 
@@ -95,10 +96,11 @@ static const struct principal *make_principal(const struct tenant *home)
 }
 
 static void find(void *self, enum directory_kind kind, const char *token,
-				 struct directory_question *question)
+				 struct directory_question *question, bool urgent)
 {
 	struct stage *stage = self;
 
+	(void)urgent;
 	if (strcmp(token, "away") == 0) {
 		directory_resolved(question, DIRECTORY_UNAVAILABLE, NULL, NULL);
 		return;
@@ -118,7 +120,9 @@ static void find(void *self, enum directory_kind kind, const char *token,
 
 static void make_directory(struct stage *stage)
 {
-	const struct directory_source source = {stage, find};
+	const struct directory_source source = {stage, find, NULL};
+	const struct directory_limits limits = {.ttl_ms = stage->conf->directory_ttl_ms,
+											.cache_size = stage->conf->directory_cache_size};
 	struct tenant *suspended = make_tenant("c", 0xcc, NULL);
 
 	stage->tenants[0] = make_tenant("a", 0xaa, NULL);
@@ -128,8 +132,7 @@ static void make_directory(struct stage *stage)
 	stage->principal = make_principal(stage->tenants[0]);
 	stage->control = mailbox_create();
 	require(stage->control != NULL);
-	stage->directory = directory_create(stage->control, &source, stage->conf->directory_ttl_ms,
-										stage->conf->directory_cache_size);
+	stage->directory = directory_create(stage->control, &source, &limits);
 	require(stage->directory != NULL);
 }
 
@@ -150,7 +153,6 @@ static void listen_somewhere(struct stage *stage)
 			listen(stage->listener, STAGE_SERVERS) == 0 &&
 			getsockname(stage->listener, (struct sockaddr *)address, len) == 0);
 	stage->address.endpoint_count = 1;
-	stage->address.cluster = &stage->conf->clusters[0];
 	stage->address.budget = &stage->budget;
 }
 
@@ -196,6 +198,9 @@ static void make(struct stage *stage)
 	setup.conf = stage->conf;
 	setup.keyring = &stage->keyring;
 	setup.directory = stage->directory;
+	stage->live = live_create();
+	setup.live = stage->live;
+	require(stage->live != NULL);
 	stage->worker = worker_create(&setup);
 	require(stage->worker != NULL);
 	event_del(&stage->worker->tick); /* time passes when the input says so */

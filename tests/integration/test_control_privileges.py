@@ -41,13 +41,15 @@ def test_the_list_of_tables_is_whole(control):
     assert found == TABLES
 
 
-def test_a_sidecar_calls_two_functions(control, sidecar):
+def test_a_sidecar_calls_its_functions(control, sidecar):
     """Of the schema's own: those of ltree, which may stand here as well, are harmless."""
     callable_ = sidecar.execute("""
         SELECT p.oid::regprocedure::text FROM pg_proc p
         WHERE p.pronamespace = 'bulkhead_control'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE')
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1""").fetchall()
-    assert callable_ == [("bulkhead_control.lookup_principal(text)",), ("bulkhead_control.lookup_tenant(text)",)]
+    assert [name.removeprefix("bulkhead_control.") for name, in callable_] == [
+        "changed_principals(text[],bigint[])", "changed_tenants(uuid[],bigint[])", "lookup_principal(text)",
+        "lookup_tenant(text)"]
     for statement in ("SELECT bulkhead_control.token_of('x')", "CREATE FUNCTION bulkhead_control.f() RETURNS int "
                       "LANGUAGE sql AS 'SELECT 1'", "CREATE TABLE bulkhead_control.t ()", "CREATE TABLE public.t ()",
                       "ALTER FUNCTION bulkhead_control.lookup_tenant RESET ALL", "SET ROLE bulkhead_admin",

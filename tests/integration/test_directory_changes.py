@@ -64,16 +64,14 @@ def test_a_change_holds_at_once_without_a_memory(stand, tenant):
         assert outcome(proxy, tenant) == "BH-ID-UNKNOWN-TENANT"
 
 
-def test_a_change_is_seen_after_directory_ttl(stand, tenant):
-    with stand.proxy(control={"directory_ttl": "1s"}) as proxy:
-        asked = time.monotonic()
-        assert outcome(proxy, tenant) == "served"
-        set_tenant(stand, tenant, status="suspended")
-        soon = outcome(proxy, tenant)
-        assert soon == "served" or time.monotonic() - asked > 1
-        wait_for("BH-ID-INACTIVE", proxy, tenant, seconds=5)
-        set_tenant(stand, tenant, status="active")
-        wait_for("served", proxy, tenant, seconds=5)
+def test_a_change_is_seen_at_once_whatever_the_ttl(stand, tenant):
+    with stand.proxy(control={"directory_ttl": "1d"}) as proxy:
+        for _ in range(5):
+            assert outcome(proxy, tenant) == "served"
+            set_tenant(stand, tenant, status="suspended")
+            wait_for("BH-ID-INACTIVE", proxy, tenant, seconds=1)
+            set_tenant(stand, tenant, status="active")
+            wait_for("served", proxy, tenant, seconds=1)
 
 
 def test_a_move_changes_who_reaches_it(stand, tenant):

@@ -32,6 +32,9 @@ static struct tenant *tenant_new(const char *slug)
 	cr_assert_not_null(tenant);
 	atomic_init(&tenant->references, 1);
 	tenant->slug = strdup(slug);
+	memcpy(&tenant->id, slug,
+		   strlen(slug) < sizeof tenant->id ? strlen(slug) : sizeof tenant->id);
+	tenant->version = 1;
 	tenant->cluster = strdup("default");
 	tenant->depth = 1;
 	return tenant;
@@ -48,10 +51,11 @@ static struct principal *principal_new(const char *name)
 }
 
 static void source_find(void *self, enum directory_kind kind, const char *token,
-						struct directory_question *question)
+						struct directory_question *question, bool urgent)
 {
 	struct source *source = self;
 
+	(void)urgent;
 	source->asked++;
 	if (source->hold)
 		source->held[source->held_count++] = question;
@@ -68,9 +72,10 @@ static void source_find(void *self, enum directory_kind kind, const char *token,
 static void source_start(struct source *source, int64_t ttl_ms, int cache_size)
 {
 	memset(source, 0, sizeof *source);
-	source->face = (struct directory_source){source, source_find};
+	source->face = (struct directory_source){source, source_find, NULL};
 	source->mailbox = mailbox_create();
-	source->directory = directory_create(source->mailbox, &source->face, ttl_ms, cache_size);
+	const struct directory_limits limits = {.ttl_ms = ttl_ms, .cache_size = cache_size};
+	source->directory = directory_create(source->mailbox, &source->face, &limits);
 	cr_assert(source->mailbox && source->directory);
 }
 
@@ -441,5 +446,41 @@ Test(directory, threads_ask_and_abandon_at_once)
 		pthread_join(askers[i], NULL);
 	source.stop = true;
 	pthread_join(control, NULL);
+	source_end(&source);
+}
+
+Test(directory, a_shorter_ttl_holds_for_what_is_remembered)
+{
+	struct source source;
+
+	source_start(&source, 60000, 10);
+	ask_and_wait(&source, "t1");
+	directory_limit(source.directory, &(struct directory_limits){60000, 0, 10});
+	ask_and_wait(&source, "t1");
+	cr_expect_eq(source.asked, 1);
+	directory_limit(source.directory, &(struct directory_limits){0, 0, 10});
+	ask_and_wait(&source, "t1");
+	cr_expect_eq(source.asked, 2);
+	source_end(&source);
+}
+
+Test(directory, a_smaller_cache_forgets_what_was_used_longest_ago)
+{
+	struct source source;
+
+	source_start(&source, 60000, 10);
+	for (int i = 0; i < 3; i++) {
+		ask_and_wait(&source, (const char *[]){"t1", "t2", "t3"}[i]);
+		ask_and_wait(&source, (const char *[]){"x1", "x2", "x3"}[i]);
+	}
+	cr_assert_eq(source.asked, 6);
+	directory_limit(source.directory, &(struct directory_limits){60000, 0, 2});
+	ask_and_wait(&source, "t2");
+	ask_and_wait(&source, "t3");
+	ask_and_wait(&source, "x2");
+	ask_and_wait(&source, "x3");
+	cr_expect_eq(source.asked, 6);
+	ask_and_wait(&source, "t1");
+	cr_expect_eq(source.asked, 7);
 	source_end(&source);
 }

@@ -1,0 +1,301 @@
+#include "admin/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/answer.h"
+#include "admin/store.h"
+#include "base/log.h"
+
+#define CHANNEL "bulkhead_directory"
+
+/* How a principal's announcement begins; a tenant's begins with its id. */
+#define PRINCIPAL_PREFIX "principal:"
+
+struct source {
+	struct store *store;
+	struct directory *directory; /* NULL until source_feed */
+	struct directory_source face;
+	struct store_ask listen;
+	bool asking_to_listen, listening;
+	bool refused; /* the server's last answer was an error, which was logged */
+};
+
+/* libpq's texts have several lines; the first says it. */
+static void log_refusal(struct source *source, const PGresult *result)
+{
+	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (!source->refused)
+		log_message(LOG_WARNING, "control.refused", "%s", text ? text : "no answer");
+	source->refused = true;
+}
+
+static bool has_rows(const PGresult *result)
+{
+	return result && PQresultStatus(result) == PGRES_TUPLES_OK;
+}
+
+/* ---- look-ups ---- */
+
+struct lookup {
+	struct store_ask ask;
+	struct source *source;
+	enum directory_kind kind;
+	struct directory_question *question;
+};
+
+/* An error of the server's: a text that it cannot take names nobody; anything else is no
+ * answer. */
+static enum directory_result judge_error(struct source *source, const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (sqlstate && strncmp(sqlstate, "22", 2) == 0)
+		return DIRECTORY_UNKNOWN;
+	log_refusal(source, result);
+	return DIRECTORY_UNAVAILABLE;
+}
+
+static void lookup_answered(struct store_ask *ask, const PGresult *result)
+{
+	struct lookup *lookup = list_entry(ask, struct lookup, ask);
+	const struct tenant *tenant = NULL;
+	const struct principal *principal = NULL;
+	enum directory_result answer = DIRECTORY_UNAVAILABLE;
+
+	if (has_rows(result)) {
+		answer = lookup->kind == DIRECTORY_TENANT ? answer_tenant(result, &tenant)
+												  : answer_principal(result, &principal);
+		lookup->source->refused = false;
+	} else if (result) {
+		answer = judge_error(lookup->source, result);
+	}
+	directory_resolved(lookup->question, answer, tenant, principal);
+	free(lookup);
+}
+
+static void find(void *self, enum directory_kind kind, const char *token,
+				 struct directory_question *question, bool urgent)
+{
+	struct source *source = self;
+	struct lookup *lookup = calloc(1, sizeof *lookup);
+
+	if (!lookup) {
+		directory_resolved(question, DIRECTORY_UNAVAILABLE, NULL, NULL);
+		return;
+	}
+	lookup->source = source;
+	lookup->kind = kind;
+	lookup->question = question;
+	lookup->ask.sql = kind == DIRECTORY_TENANT ? answer_tenant_sql : answer_principal_sql;
+	lookup->ask.param_count = 1;
+	lookup->ask.params[0] = token;
+	lookup->ask.urgent = urgent;
+	lookup->ask.answered = lookup_answered;
+	store_ask(source->store, &lookup->ask);
+}
+
+/* ---- comparing ---- */
+
+struct comparison {
+	struct store_ask ask;
+	struct source *source;
+	enum directory_kind kind;
+	char *keys, *versions;
+};
+
+static const char changed_tenants_sql[] =
+	"SELECT replace(id::text, '-', '') FROM bulkhead_control.changed_tenants($1, $2)";
+static const char changed_principals_sql[] =
+	"SELECT name FROM bulkhead_control.changed_principals($1, $2)";
+
+static void take_comparison(const struct comparison *comparison, const PGresult *result)
+{
+	struct directory *directory = comparison->source->directory;
+
+	for (int row = 0; row < PQntuples(result); row++)
+		directory_changed(directory, comparison->kind, PQgetvalue(result, row, 0),
+						  DIRECTORY_ANY_VERSION);
+	directory_compared(directory, comparison->kind);
+}
+
+static void comparison_answered(struct store_ask *ask, const PGresult *result)
+{
+	struct comparison *comparison = list_entry(ask, struct comparison, ask);
+
+	if (has_rows(result))
+		take_comparison(comparison, result);
+	else if (result)
+		log_refusal(comparison->source, result);
+	free(comparison->keys);
+	free(comparison->versions);
+	free(comparison);
+}
+
+static void compare(void *self, enum directory_kind kind, char *keys, char *versions)
+{
+	struct source *source = self;
+	struct comparison *comparison = calloc(1, sizeof *comparison);
+
+	if (!comparison) {
+		free(keys);
+		free(versions);
+		return;
+	}
+	comparison->source = source;
+	comparison->kind = kind;
+	comparison->keys = keys;
+	comparison->versions = versions;
+	comparison->ask.sql =
+		kind == DIRECTORY_TENANT ? changed_tenants_sql : changed_principals_sql;
+	comparison->ask.param_count = 2;
+	comparison->ask.params[0] = keys;
+	comparison->ask.params[1] = versions;
+	comparison->ask.urgent = true;
+	comparison->ask.answered = comparison_answered;
+	store_ask(source->store, &comparison->ask);
+}
+
+/* ---- announcements ---- */
+
+static bool read_version(const char *text, size_t len, int64_t *out)
+{
+	char *end;
+
+	if (!len || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*out = strtoll(text, &end, 10);
+	return !errno && end == text + len;
+}
+
+/* `id:version` */
+static void tenant_announced(struct directory *directory, const char *payload)
+{
+	size_t len = strcspn(payload, ":");
+	char key[UUID_HEX_SIZE];
+	struct uuid id;
+	int64_t version;
+
+	if (!payload[len] || !uuid_parse(payload, len, &id) ||
+		!read_version(payload + len + 1, strlen(payload + len + 1), &version))
+		return;
+	uuid_hex(&id, key);
+	directory_changed(directory, DIRECTORY_TENANT, key, version);
+}
+
+/* `version:name`; the name may hold anything */
+static void principal_announced(struct directory *directory, const char *payload)
+{
+	size_t len = strcspn(payload, ":");
+	int64_t version;
+
+	if (payload[len] && read_version(payload, len, &version))
+		directory_changed(directory, DIRECTORY_PRINCIPAL, payload + len + 1, version);
+}
+
+/* Anybody who may connect to the control database can send these: they only make us ask. */
+static void on_notified(void *self, const char *channel, const char *payload)
+{
+	struct source *source = self;
+	size_t prefix = sizeof PRINCIPAL_PREFIX - 1;
+
+	if (!source->directory || strcmp(channel, CHANNEL) != 0)
+		return;
+	if (strncmp(payload, PRINCIPAL_PREFIX, prefix) == 0)
+		principal_announced(source->directory, payload + prefix);
+	else
+		tenant_announced(source->directory, payload);
+}
+
+static void listen_answered(struct store_ask *ask, const PGresult *result)
+{
+	struct source *source = list_entry(ask, struct source, listen);
+
+	source->asking_to_listen = false;
+	if (!result)
+		return;
+	if (PQresultStatus(result) != PGRES_COMMAND_OK) {
+		log_refusal(source, result);
+		return;
+	}
+	source->listening = true;
+	if (source->directory)
+		directory_feed_began(source->directory);
+}
+
+static void on_connected(void *self)
+{
+	struct source *source = self;
+
+	if (source->asking_to_listen)
+		return; /* it was under way when the connection was lost, and is asked again */
+	source->asking_to_listen = true;
+	source->listen = (struct store_ask){
+		.sql = "LISTEN " CHANNEL, .urgent = true, .answered = listen_answered};
+	store_ask(source->store, &source->listen);
+}
+
+static void on_lost(void *self)
+{
+	struct source *source = self;
+
+	source->listening = false;
+	if (source->directory)
+		directory_feed_ended(source->directory);
+}
+
+static void on_pulse(void *self)
+{
+	struct source *source = self;
+
+	if (source->directory)
+		directory_feed_pulse(source->directory);
+}
+
+void source_feed(struct source *source, struct directory *directory)
+{
+	source->directory = directory;
+	if (source->listening)
+		directory_feed_began(directory);
+}
+
+/* ---- the whole ---- */
+
+struct source *source_create(struct event_base *base, const char *dsn, const char *password,
+							 int64_t timeout_ms)
+{
+	struct source *source = calloc(1, sizeof *source);
+
+	if (!source)
+		return NULL;
+	const struct store_events events = {source, on_connected, on_lost, on_notified, on_pulse};
+	source->face = (struct directory_source){source, find, compare};
+	source->store = store_create(base, dsn, password, timeout_ms, &events);
+	if (!source->store) {
+		free(source);
+		return NULL;
+	}
+	return source;
+}
+
+void source_change(struct source *source, char *dsn, char *password, int64_t timeout_ms)
+{
+	store_change(source->store, dsn, password, timeout_ms);
+}
+
+void source_destroy(struct source *source)
+{
+	if (!source)
+		return;
+	source->directory = NULL; /* what is open is answered; nothing more is announced */
+	store_destroy(source->store);
+	free(source);
+}
+
+const struct directory_source *source_face(const struct source *source)
+{
+	return &source->face;
+}

@@ -1,0 +1,115 @@
+#include "proxy/changes.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "proxy/client.h"
+#include "proxy/limits.h"
+#include "proxy/pool.h"
+#include "proxy/queue.h"
+#include "proxy/worker.h"
+
+/* ---- one session ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Is its data where it was, under the same seal? */
+static bool lives_as_before(const struct tenant *old, const struct tenant *now)
+{
+	return old->strategy == now->strategy && strcmp(old->cluster, now->cluster) == 0 &&
+		   strcmp(old->seal, now->seal) == 0;
+}
+
+/* The session of a tenant that has changed: takes the new state over, or ends. */
+static void apply_tenant(struct client *client, const struct tenant *now)
+{
+	if (!now || now->status != TENANT_ACTIVE) {
+		client_fatal(client, REASON_SUSPENDED, NULL);
+	} else if (!lives_as_before(client->tenant, now)) {
+		client_fatal(client, REASON_MOVED, NULL);
+	} else if (!principal_reaches(client->principal, now)) {
+		client_fatal(client, REASON_REACH_LOST, NULL);
+	} else {
+		tenant_unref(client->tenant);
+		client->tenant = tenant_ref(now);
+		if (client->pool_tenant)
+			client->pool_tenant->weight = now->pool_weight;
+	}
+}
+
+static bool may_stay(const struct principal *old, const struct principal *now)
+{
+	return now && !now->disabled && clock_wall_ms() < now->valid_until_ms &&
+		   same_text(old->verifier, now->verifier);
+}
+
+static void apply_principal(struct client *client, const struct principal *now)
+{
+	if (!may_stay(client->principal, now)) {
+		client_fatal(client, REASON_REVOKED, NULL);
+	} else if (client->tenant && !principal_reaches(now, client->tenant)) {
+		client_fatal(client, REASON_REACH_LOST, NULL);
+	} else {
+		principal_unref(client->principal);
+		client->principal = principal_ref(now);
+	}
+}
+
+/* ---- all that are concerned ---- */
+
+static bool is_concerned(const struct client *client, const struct directory_change *change)
+{
+	char key[UUID_HEX_SIZE];
+
+	switch (change->kind) {
+	case DIRECTORY_TENANT:
+		if (!client->tenant)
+			return false;
+		uuid_hex(&client->tenant->id, key);
+		return strcmp(key, change->key) == 0;
+	case DIRECTORY_PRINCIPAL:
+		return client->principal && strcmp(client->principal->name, change->key) == 0;
+	}
+	return false;
+}
+
+static void apply(struct client *client, const struct directory_change *change)
+{
+	switch (change->kind) {
+	case DIRECTORY_TENANT:
+		apply_tenant(client, change->tenant);
+		break;
+	case DIRECTORY_PRINCIPAL:
+		apply_principal(client, change->principal);
+		break;
+	}
+}
+
+static void visit(struct client *client, void *change)
+{
+	if (is_concerned(client, change))
+		apply(client, change);
+}
+
+void changes_apply(void *self, const struct directory_change *change)
+{
+	struct worker *worker = self;
+	bool of_tenant = change->kind == DIRECTORY_TENANT;
+	struct tally *tally = limits_hold(worker, change);
+
+	log_event(LOG_DEBUG, "directory.changed", of_tenant ? "tenant" : "principal", change->key,
+			  NULL);
+	/* Those that log in are in no tally before they are admitted, and are few. */
+	client_each(&worker->logins, offsetof(struct client, queue), visit, (void *)change);
+	if (!tally)
+		return;
+	client_each(&tally->members,
+				of_tenant ? offsetof(struct client, in_tenant)
+						  : offsetof(struct client, in_principal),
+				visit, (void *)change);
+	limits_let_go(worker, change, tally);
+}

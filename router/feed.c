@@ -1,0 +1,272 @@
+/*
+ * What the control database announces, and who is told.
+ *
+ * An announcement names a tenant or principal and its version. One that is held in another
+ * version is asked for again; the answer replaces what is held and goes to all who watch. While
+ * no announcements come nothing that is held is believed without asking, and when they come
+ * again everything is compared at once.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "router/directory_state.h"
+
+/* ---- telling ---- */
+
+struct news {
+	struct letter letter;
+	directory_watcher told;
+	void *self;
+	enum directory_kind kind;
+	struct subject subject;
+	char key[SUBJECT_KEY_SIZE];
+};
+
+/* On the watcher's thread. */
+static void news_deliver(struct letter *letter)
+{
+	struct news *news = list_entry(letter, struct news, letter);
+	struct directory_change change = {news->kind, news->key, news->subject.tenant,
+									  news->subject.principal};
+
+	news->told(news->self, &change);
+	subject_unref(news->subject);
+	free(news);
+}
+
+/* Posts the new state to all who watch. False when one of them could not be told. */
+static bool tell(struct directory *directory, enum directory_kind kind, const char *key,
+				 struct subject subject)
+{
+	bool all = true;
+
+	directory->changes++;
+	list_each (node, next, &directory->watches) {
+		struct watch *watch = list_entry(node, struct watch, node);
+		struct news *news = calloc(1, sizeof *news);
+
+		if (!news) {
+			all = false;
+			continue;
+		}
+		news->letter.deliver = news_deliver;
+		news->told = watch->told;
+		news->self = watch->self;
+		news->kind = kind;
+		news->subject = subject_ref(subject);
+		memcpy(news->key, key, strlen(key) + 1);
+		mailbox_post(watch->mailbox, &news->letter);
+	}
+	if (!all)
+		directory->missed = true;
+	return all;
+}
+
+bool directory_watch(struct directory *directory, struct mailbox *mailbox,
+					 directory_watcher told, void *self)
+{
+	struct watch *watch = calloc(1, sizeof *watch);
+
+	if (!watch)
+		return false;
+	watch->mailbox = mailbox;
+	watch->told = told;
+	watch->self = self;
+	pthread_mutex_lock(&directory->lock);
+	list_append(&directory->watches, &watch->node);
+	pthread_mutex_unlock(&directory->lock);
+	return true;
+}
+
+void directory_unwatch(struct directory *directory, const struct mailbox *mailbox)
+{
+	pthread_mutex_lock(&directory->lock);
+	list_each (node, next, &directory->watches) {
+		struct watch *watch = list_entry(node, struct watch, node);
+
+		if (watch->mailbox == mailbox) {
+			list_remove(&watch->node);
+			free(watch);
+		}
+	}
+	pthread_mutex_unlock(&directory->lock);
+}
+
+/* ---- taking in; the caller holds the lock ---- */
+
+struct holding *directory_take_in(struct directory *directory, enum directory_kind kind,
+								  struct subject subject)
+{
+	struct cache *cache = &directory->caches[kind];
+	char key[SUBJECT_KEY_SIZE];
+
+	subject_key(subject, key);
+	bool is_new = !cache_holding(cache, key);
+	struct holding *holding = cache_hold(cache, subject);
+	if (is_new) {
+		directory->changes++;
+	} else if (holding->version != subject_version(subject)) {
+		cache_replace(cache, holding, subject);
+		if (!tell(directory, kind, key, subject))
+			holding->version = 0;
+	}
+	return holding;
+}
+
+void directory_take_out(struct directory *directory, enum directory_kind kind, const char *key)
+{
+	struct cache *cache = &directory->caches[kind];
+	struct holding *holding = cache_holding(cache, key);
+	static const struct subject nobody;
+
+	if (!holding)
+		return;
+	if (tell(directory, kind, key, nobody))
+		cache_drop(cache, holding);
+	else
+		holding->version = 0; /* it is still there for the next comparison to find it gone */
+}
+
+/* ---- announcements ---- */
+
+void directory_changed(struct directory *directory, enum directory_kind kind, const char *key,
+					   int64_t version)
+{
+	struct cache *cache = &directory->caches[kind];
+	struct holding *holding;
+	bool is_news = false;
+
+	pthread_mutex_lock(&directory->lock);
+	holding = cache_holding(cache, key);
+	if (holding && holding->version != version) {
+		holding->ask_at_us = 0;
+		holding->compared = false;
+		is_news = true;
+	}
+	/* A tenant that is new, or has a new name, may be any that was asked for in vain. */
+	if (!holding || kind == DIRECTORY_TENANT)
+		cache_forget_unknown(cache, kind == DIRECTORY_TENANT ? NULL : key);
+	pthread_mutex_unlock(&directory->lock);
+	if (is_news)
+		directory_refresh(directory, kind, key);
+}
+
+/* ---- comparing ---- */
+
+/* An element of an array literal: quoted, since a principal's name may hold anything. */
+static bool append_element(struct buf *out, const char *text)
+{
+	bool ok = buf_append_byte(out, buf_len(out) > 1 ? ',' : ' ') && buf_append_byte(out, '"');
+
+	for (; ok && *text; text++) {
+		if (*text == '"' || *text == '\\')
+			ok = buf_append_byte(out, '\\');
+		ok = ok && buf_append_byte(out, (uint8_t)*text);
+	}
+	return ok && buf_append_byte(out, '"');
+}
+
+/* The whole buffer as a string from malloc, or NULL. */
+static char *finish_literal(struct buf *out, bool ok)
+{
+	char *text = NULL;
+
+	if (ok && buf_append_cstr(out, "}"))
+		text = strdup((const char *)buf_data(out));
+	buf_fini(out);
+	return text;
+}
+
+/* What is held and its versions. False when memory is out. */
+static bool list_held(struct cache *cache, char **keys_out, char **versions_out)
+{
+	struct holding *holding, *next;
+	struct buf keys, versions;
+
+	buf_init(&keys);
+	buf_init(&versions);
+	bool ok = buf_append_byte(&keys, '{') && buf_append_byte(&versions, '{');
+	HASH_ITER (hh, cache->by_key, holding, next) {
+		holding->compared = true;
+		ok = ok && append_element(&keys, holding->key) &&
+			 buf_appendf(&versions, "%s%" PRId64, buf_len(&versions) > 1 ? "," : "",
+						 holding->version);
+	}
+	*keys_out = finish_literal(&keys, ok);
+	*versions_out = finish_literal(&versions, ok);
+	return *keys_out && *versions_out;
+}
+
+static void compare(struct directory *directory, enum directory_kind kind)
+{
+	struct directory_source *source = &directory->source;
+	char *keys, *versions;
+
+	pthread_mutex_lock(&directory->lock);
+	bool ok = list_held(&directory->caches[kind], &keys, &versions);
+	if (!ok)
+		directory->missed = true;
+	pthread_mutex_unlock(&directory->lock);
+	if (ok) {
+		source->compare(source->self, kind, keys, versions);
+		return;
+	}
+	free(keys);
+	free(versions);
+}
+
+void directory_compared(struct directory *directory, enum directory_kind kind)
+{
+	struct holding *holding, *next;
+
+	pthread_mutex_lock(&directory->lock);
+	int64_t ask_at_us = clock_monotonic_us() + directory->limits.ttl_ms * 1000;
+	HASH_ITER (hh, directory->caches[kind].by_key, holding, next) {
+		if (holding->compared)
+			holding->ask_at_us = ask_at_us;
+		holding->compared = false;
+	}
+	pthread_mutex_unlock(&directory->lock);
+}
+
+void directory_feed_began(struct directory *directory)
+{
+	pthread_mutex_lock(&directory->lock);
+	directory->fed = true;
+	directory->missed = false;
+	pthread_mutex_unlock(&directory->lock);
+	for (int kind = 0; kind < KINDS; kind++)
+		compare(directory, (enum directory_kind)kind);
+}
+
+void directory_feed_pulse(struct directory *directory)
+{
+	pthread_mutex_lock(&directory->lock);
+	bool again = directory->fed && directory->missed;
+	pthread_mutex_unlock(&directory->lock);
+	if (again)
+		directory_feed_began(directory);
+}
+
+void directory_feed_ended(struct directory *directory)
+{
+	struct holding *holding, *next;
+
+	pthread_mutex_lock(&directory->lock);
+	if (directory->fed) {
+		directory->fed = false;
+		directory->proved_us = clock_monotonic_us();
+		for (int kind = 0; kind < KINDS; kind++) {
+			HASH_ITER (hh, directory->caches[kind].by_key, holding, next) {
+				holding->ask_at_us = 0;
+				holding->compared = false;
+			}
+			cache_forget_unknown(&directory->caches[kind], NULL);
+		}
+	}
+	pthread_mutex_unlock(&directory->lock);
+}
