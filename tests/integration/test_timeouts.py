@@ -256,7 +256,10 @@ def test_statements_behind_a_cancelled_one(short_queries):
 
 
 def test_a_late_cancel_within_a_pipeline_is_named(short_queries):
-    """What is on its way to the server already may be hit. Then it is at least told by whom."""
+    """What is on its way to the server already may be hit. Then it is at least told by whom.
+
+    PostgreSQL signals the backend and then its process group: one request may hit two statements in a row.
+    """
     postmaster = short_queries.stand.postgres.process.pid
     with short_queries.wire("acme") as wire:
         assert_usable(wire)
@@ -264,7 +267,7 @@ def test_a_late_cancel_within_a_pipeline_is_named(short_queries):
             wire.send(query(f"SELECT pg_sleep({LIMIT + 0.4})"), *[query(f"SELECT pg_sleep({LIMIT * 0.6})")] * 3)
             assert errors(wire.until_ready()) == []
         found = wire.until_ready(3)
-        assert [why(m.fields) for m in found if m.type == "E"] in ([], [QUERY_TIMEOUT])
+        assert [why(m.fields) for m in found if m.type == "E"] in ([], [QUERY_TIMEOUT], [QUERY_TIMEOUT] * 2)
         assert_usable(wire)
 
 
