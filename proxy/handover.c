@@ -306,6 +306,8 @@ static void refuse_settings(struct server *server)
 
 	server_on_time(server);
 	server_unlink(server);
+	if (client->pinned || client->unnamed_held)
+		server->needs_discard = true; /* it had a session here, which was to be restored */
 	client_fatal_text(client, code ? code : "22023", text ? text : "a setting was refused",
 					  detail);
 	buf_fini(&server->step_error);
@@ -314,7 +316,7 @@ static void refuse_settings(struct server *server)
 	if (server->step_at + 1 < server->step_count)
 		server_close(server, "its client's settings were refused");
 	else
-		pool_server_ready(server);
+		server_give_back(server);
 }
 
 /* The server would not begin the transaction that the client was told has begun. */

@@ -129,6 +129,7 @@ static void check_linked(struct server *server, int64_t now_us)
 {
 	const struct conf *conf = server->worker->conf;
 	const struct server_watch *watch = &server->watch;
+	const struct client *client = server->client;
 
 	look(server, now_us);
 	switch (watch->phase) {
@@ -144,7 +145,8 @@ static void check_linked(struct server *server, int64_t now_us)
 			client_fatal(server->client, REASON_IDLE_TRANSACTION, NULL);
 		break;
 	}
-	if (server->client &&
+	/* One that was ended above may have made room for the next already. */
+	if (server->client == client &&
 		is_over(watch->transaction_since_us, now_us, conf->transaction_timeout_ms))
 		client_fatal(server->client, REASON_TRANSACTION_TIMEOUT, NULL);
 }

@@ -34,8 +34,8 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
-# A part of them with the program under valgrind, some minutes; only leaks for certain count. What is in a test's name or
-# file's may be chosen: make valgrind VALGRIND_TESTS='handover faults'.
+# A part of them with the program under valgrind, in some minutes; of leaks only those for certain count.
+# make valgrind VALGRIND_TESTS='handover faults' takes others.
 VALGRIND_TESTS ?= soak faults handover hostile limits principals protocol timeouts
 VALGRIND       := valgrind -q --error-exitcode=99 --num-callers=30 --leak-check=full --show-leak-kinds=definite \
 	--errors-for-leak-kinds=definite

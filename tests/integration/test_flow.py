@@ -278,6 +278,11 @@ def test_five_thousand_idle_clients_and_churn(stand):
         wait_for(lambda: proxy.descriptors() <= descriptors + clients + 4, "the descriptors")  # new backends
         assert rows(crowd.wires[0].query("SELECT 'first'")) == [["first"]]
         assert rows(crowd.wires[-1].query("SELECT 'last'")) == [["last"]]
+        before, there = proxy.resident(), len(crowd.wires)
+        crowd.close()
+        wait_for(lambda: proxy.descriptors() <= descriptors - 200 + 4, "the end of all clients")
+        crowd.grow(there)
+        assert proxy.resident() <= before + MB / 4, "all of them again take no more than before"
 
 
 def test_idle_clients_hold_no_buffers(stand):

@@ -166,6 +166,17 @@ def test_settings_are_refused(scene, kind, sqlstate, seen):
     scene.assert_sound()
 
 
+def test_settings_are_refused_when_a_session_is_restored(scene):
+    """What the client had in its session is nothing for the next one of its tenant."""
+    acme = scene.client("acme")
+    tell(acme, "CREATE TEMP TABLE left_behind (x int)")
+    rule = scene.middle.rule(SETTINGS, "C", mid.replace(error("22023")))
+    acme.send(query("DO $$ BEGIN EXECUTE 'RESET ALL'; END $$"))
+    assert acme.until_end()[-1].fields["C"] == "22023" and rule.fired.is_set()
+    assert rows(tell(scene.client("acme"), "SELECT to_regclass('pg_temp.left_behind')")) == [[None]]
+    scene.assert_sound()
+
+
 @pytest.mark.parametrize("sqlstate, seen", [("25001", "25001"), ("42501", "42501"), ("", "08006")])
 @pytest.mark.parametrize("kind", ["C", "Z"])
 def test_the_held_begin_is_refused(scene, kind, sqlstate, seen):

@@ -222,6 +222,17 @@ def test_a_cancel_that_comes_late_hits_nothing(short_queries, pinned):
         assert rows(wire.until_ready()) == [["", "unharmed"]]
 
 
+def test_who_comes_after_one_that_ran_out_of_time(stand):
+    """The backend of a client that is ended goes to the next at once, which has all its time before it."""
+    limits = {"idle_transaction_timeout": LIMIT, "transaction_timeout": LIMIT, "default_pool_size": 1}
+    with stand.proxy(pool=limits) as proxy, proxy.wire("acme") as silent, proxy.wire("acme") as next_one:
+        silent.send(parse(f"SELECT '{20000 * 'x'}'"), sync())  # too long to be kept for it: it keeps the backend
+        assert types(silent.until_ready()) == "1Z"
+        next_one.send(query("SELECT 'mine'"))
+        assert why(silent.until_end()[-1].fields) == ("25P03", "BH-LIM-IDLE-TRANSACTION")
+        assert rows(next_one.until_ready()) == [["mine"]]
+
+
 def test_a_statement_that_comes_while_a_cancel_is_under_way(short_queries):
     """It is kept until the statement before it has ended, and then runs, on that backend or another."""
     postmaster = short_queries.stand.postgres.process.pid
@@ -245,7 +256,10 @@ def test_statements_behind_a_cancelled_one(short_queries):
 
 
 def test_a_late_cancel_within_a_pipeline_is_named(short_queries):
-    """What is on its way to the server already may be hit. Then it is at least told by whom."""
+    """What is on its way to the server already may be hit. Then it is at least told by whom.
+
+    PostgreSQL signals the backend and then its process group: one request may hit two statements in a row.
+    """
     postmaster = short_queries.stand.postgres.process.pid
     with short_queries.wire("acme") as wire:
         assert_usable(wire)
@@ -253,7 +267,7 @@ def test_a_late_cancel_within_a_pipeline_is_named(short_queries):
             wire.send(query(f"SELECT pg_sleep({LIMIT + 0.4})"), *[query(f"SELECT pg_sleep({LIMIT * 0.6})")] * 3)
             assert errors(wire.until_ready()) == []
         found = wire.until_ready(3)
-        assert [why(m.fields) for m in found if m.type == "E"] in ([], [QUERY_TIMEOUT])
+        assert [why(m.fields) for m in found if m.type == "E"] in ([], [QUERY_TIMEOUT], [QUERY_TIMEOUT] * 2)
         assert_usable(wire)
 
 

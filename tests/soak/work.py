@@ -3,8 +3,8 @@
 import time
 
 from harness.postgres import HOST
-from harness.wire import (TIMEOUT, Wire, bind, cancel_request, copy_data, copy_done, copy_fail, describe, errors, execute,
-                          flush, parse, query, rows, sync, terminate, types)
+from harness.wire import (TIMEOUT, Wire, bind, cancel_request, copy_data, copy_done, copy_fail, describe, errors,
+                          execute, flush, parse, query, rows, sync, terminate, types)
 from soak.client import NEVER_RAN, NOTHING, STYLES, Ended, Expected
 from soak.stage import ROWS
 
@@ -186,8 +186,11 @@ def in_a_transaction(client):
         if ending == "an error":
             client.expect(Expected("EZ", failures=["22012"]), query("SELECT 1/0"))
             client.expect(Expected("EZ", failures=["25P02"]), query("SELECT 1"))
+        if ending == "good-bye":
+            client.send(terminate())
+        if ending == "a reset":
+            client.wire.reset()
         if ending in ("good-bye", "a reset"):
-            client.send(terminate()) if ending == "good-bye" else client.wire.reset()
             raise Ended([], None)
     except Ended:
         client.account.fail(token)
