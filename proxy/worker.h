@@ -101,6 +101,7 @@ struct worker {
 	size_t client_count;
 	struct limits limits;
 	int64_t reported_us; /* when the pools last wrote their lines */
+	int64_t expired_us; /* when it was last looked whose login has expired */
 	bool stopping;
 	struct worker_counters counters;
 };
