@@ -116,19 +116,21 @@ static void take_comparison(const struct comparison *comparison, const PGresult 
 	struct directory *directory = comparison->source->directory;
 
 	for (int row = 0; row < PQntuples(result); row++)
-		directory_changed(directory, comparison->kind, PQgetvalue(result, row, 0),
-						  DIRECTORY_ANY_VERSION);
+		directory_changed(directory, comparison->kind, PQgetvalue(result, row, 0));
 	directory_compared(directory, comparison->kind);
 }
 
 static void comparison_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct comparison *comparison = list_entry(ask, struct comparison, ask);
+	struct directory *directory = comparison->source->directory;
 
-	if (has_rows(result))
+	if (has_rows(result)) {
 		take_comparison(comparison, result);
-	else if (result)
+	} else if (result) {
 		log_refusal(comparison->source, result);
+		directory_not_compared(directory);
+	}
 	free(comparison->keys);
 	free(comparison->versions);
 	free(comparison);
@@ -142,6 +144,7 @@ static void compare(void *self, enum directory_kind kind, char *keys, char *vers
 	if (!comparison) {
 		free(keys);
 		free(versions);
+		directory_not_compared(source->directory);
 		return;
 	}
 	comparison->source = source;
@@ -183,7 +186,7 @@ static void tenant_announced(struct directory *directory, const char *payload)
 		!read_version(payload + len + 1, strlen(payload + len + 1), &version))
 		return;
 	uuid_hex(&id, key);
-	directory_changed(directory, DIRECTORY_TENANT, key, version);
+	directory_changed(directory, DIRECTORY_TENANT, key);
 }
 
 /* `version:name`; the name may hold anything */
@@ -193,7 +196,7 @@ static void principal_announced(struct directory *directory, const char *payload
 	int64_t version;
 
 	if (payload[len] && read_version(payload, len, &version))
-		directory_changed(directory, DIRECTORY_PRINCIPAL, payload + len + 1, version);
+		directory_changed(directory, DIRECTORY_PRINCIPAL, payload + len + 1);
 }
 
 /* Anybody who may connect to the control database can send these: they only make us ask. */
@@ -226,16 +229,20 @@ static void listen_answered(struct store_ask *ask, const PGresult *result)
 		directory_feed_began(source->directory);
 }
 
-static void on_connected(void *self)
+/* It may be under way already: then it was when the connection was lost, and is asked again. */
+static void ask_to_listen(struct source *source)
 {
-	struct source *source = self;
-
-	if (source->asking_to_listen)
-		return; /* it was under way when the connection was lost, and is asked again */
+	if (source->listening || source->asking_to_listen)
+		return;
 	source->asking_to_listen = true;
 	source->listen = (struct store_ask){
 		.sql = "LISTEN " CHANNEL, .urgent = true, .answered = listen_answered};
 	store_ask(source->store, &source->listen);
+}
+
+static void on_connected(void *self)
+{
+	ask_to_listen(self);
 }
 
 static void on_lost(void *self)
@@ -251,6 +258,7 @@ static void on_pulse(void *self)
 {
 	struct source *source = self;
 
+	ask_to_listen(source); /* the server may have refused */
 	if (source->directory)
 		directory_feed_pulse(source->directory);
 }

@@ -10,6 +10,8 @@
 #include "proxy/queue.h"
 #include "proxy/worker.h"
 
+#define EXPIRY_PERIOD_US 500000 /* how often it is looked whose login has expired */
+
 /* ---- one session ---- */
 
 static bool same_text(const char *a, const char *b)
@@ -41,6 +43,12 @@ static void apply_tenant(struct client *client, const struct tenant *now)
 	}
 }
 
+/* Whoever has not shown the password yet learns nothing here either. */
+static bool is_unproved(const struct client *client)
+{
+	return client->state == CLIENT_AUTH;
+}
+
 static bool may_stay(const struct principal *old, const struct principal *now)
 {
 	return now && !now->disabled && clock_wall_ms() < now->valid_until_ms &&
@@ -49,7 +57,9 @@ static bool may_stay(const struct principal *old, const struct principal *now)
 
 static void apply_principal(struct client *client, const struct principal *now)
 {
-	if (!may_stay(client->principal, now)) {
+	if (!may_stay(client->principal, now) && is_unproved(client)) {
+		login_must_fail(client);
+	} else if (!may_stay(client->principal, now)) {
 		client_fatal(client, REASON_REVOKED, NULL);
 	} else if (client->tenant && !principal_reaches(now, client->tenant)) {
 		client_fatal(client, REASON_REACH_LOST, NULL);
@@ -112,4 +122,30 @@ void changes_apply(void *self, const struct directory_change *change)
 						  : offsetof(struct client, in_principal),
 				visit, (void *)change);
 	limits_let_go(worker, change, tally);
+}
+
+/* ---- what changes by itself ---- */
+
+static struct client *first_expired(const struct worker *worker, int64_t now_ms)
+{
+	struct tally *tally, *next;
+
+	HASH_ITER (hh, worker->limits.principals, tally, next) {
+		struct client *client = list_first(&tally->members, struct client, in_principal);
+
+		if (client && client->principal->valid_until_ms <= now_ms)
+			return client;
+	}
+	return NULL;
+}
+
+void changes_tick(struct worker *worker, int64_t now_us)
+{
+	struct client *client;
+
+	if (now_us - worker->expired_us < EXPIRY_PERIOD_US)
+		return;
+	worker->expired_us = now_us;
+	while ((client = first_expired(worker, clock_wall_ms())) != NULL)
+		client_fatal(client, REASON_REVOKED, NULL);
 }

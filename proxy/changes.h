@@ -9,9 +9,15 @@
 #ifndef PROXY_CHANGES_H
 #define PROXY_CHANGES_H
 
+#include <stdint.h>
+
 struct directory_change;
+struct worker;
 
 /* A directory_watcher; `self` is the worker, on its thread. */
 void changes_apply(void *self, const struct directory_change *change);
+
+/* Ends the sessions of principals whose time is over, which nobody announces. At each tick. */
+void changes_tick(struct worker *worker, int64_t now_us);
 
 #endif

@@ -171,6 +171,9 @@ size_t login_consume(struct client *client, const uint8_t *data, size_t len);
 void login_welcome(struct client *client, const struct params *params);
 void login_free(struct client *client);
 
+/* In CLIENT_AUTH: whatever password is given, it will have been wrong. */
+void login_must_fail(struct client *client);
+
 /* ---- local.c ---- */
 
 /* Answers one message of a client that has no backend, or asks for one; returns the bytes used.

@@ -307,7 +307,9 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 			client_send_buf(client, &out);
 		break;
 	case SCRAM_DONE:
-		if (!wire_authentication(&out, AUTH_SASL_FINAL, buf_data(&answer), buf_len(&answer)))
+		if (!may_log_in(client->principal)) /* it has expired since it was asked */
+			refuse(client, REASON_PASSWORD, NULL);
+		else if (!wire_authentication(&out, AUTH_SASL_FINAL, buf_data(&answer), buf_len(&answer)))
 			refuse(client, REASON_MEMORY, NULL);
 		else
 			authenticated(client, &out);
@@ -337,6 +339,11 @@ static size_t consume_auth(struct client *client, const uint8_t *data, size_t le
 		return 0;
 	step_scram(client, data + WIRE_HEADER, length - 4);
 	return 1 + (size_t)length;
+}
+
+void login_must_fail(struct client *client)
+{
+	client->login->scram.mock = true;
 }
 
 /* ---- the principal ---- */

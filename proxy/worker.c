@@ -134,6 +134,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (read((int)fd, &ticks, sizeof ticks) < 0)
 		return;
 	timeouts_tick(worker, now_us);
+	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
 	list_each (node, next, &worker->restless)
 		pool_tick(list_entry(node, struct pool, restless));

@@ -42,6 +42,39 @@ void subject_key(struct subject subject, char key[SUBJECT_KEY_SIZE])
 		snprintf(key, SUBJECT_KEY_SIZE, "%s", subject.principal->name);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool tenant_equal(const struct tenant *a, const struct tenant *b)
+{
+	bool same = uuid_equal(&a->id, &b->id) && a->depth == b->depth &&
+				same_text(a->slug, b->slug) && same_text(a->key, b->key) &&
+				same_text(a->cluster, b->cluster) && a->strategy == b->strategy &&
+				a->status == b->status && a->pool_weight == b->pool_weight;
+
+	for (size_t i = 0; same && i < a->depth; i++)
+		same = uuid_equal(&a->path[i], &b->path[i]);
+	return same;
+}
+
+static bool principal_equal(const struct principal *a, const struct principal *b)
+{
+	return same_text(a->name, b->name) && same_text(a->verifier, b->verifier) &&
+		   uuid_equal(&a->home, &b->home) && a->reach == b->reach &&
+		   a->disabled == b->disabled && a->valid_until_ms == b->valid_until_ms;
+}
+
+bool subject_equal(struct subject a, struct subject b)
+{
+	if (a.tenant && b.tenant)
+		return tenant_equal(a.tenant, b.tenant);
+	if (a.principal && b.principal)
+		return principal_equal(a.principal, b.principal);
+	return !subject_is_known(a) && !subject_is_known(b);
+}
+
 /* Is this one of the words that the subject is called by? */
 static bool answers_to(struct subject subject, const char *word)
 {

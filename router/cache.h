@@ -32,6 +32,9 @@ void subject_unref(struct subject subject);
 bool subject_is_known(struct subject subject);
 int64_t subject_version(struct subject subject);
 
+/* Do both say the same of the same tenant or principal? Versions are not looked at. */
+bool subject_equal(struct subject a, struct subject b);
+
 /* Room for the name under which a subject's changes are announced. */
 #define SUBJECT_KEY_SIZE (PRINCIPAL_NAME_MAX + 1)
 

@@ -16,6 +16,7 @@ struct directory_question {
 	enum directory_kind kind;
 	struct list lookups; /* who waits; none: what is held is to be refreshed */
 	bool again;          /* a change was announced while it was under way */
+	bool of_change;      /* a change was announced: sessions may have to end */
 	char token[];
 };
 
@@ -87,6 +88,8 @@ void directory_refresh(struct directory *directory, enum directory_kind kind, co
 		directory->missed = true;
 	else if (!is_new)
 		question->again = true; /* its answer may be older than the change */
+	if (question)
+		question->of_change = true;
 	pthread_mutex_unlock(&directory->lock);
 	if (is_new)
 		source->find(source->self, kind, question->token, question, true);
@@ -302,6 +305,9 @@ static void take_found(struct directory *directory, const struct directory_quest
 
 	if (!holding)
 		return;
+	/* It was asked for by an id that is another's key now: the one of this id is gone. */
+	if (cache_holding(&directory->caches[question->kind], question->token) != holding)
+		directory_take_out(directory, question->kind, question->token);
 	holding->ask_at_us =
 		question->again ? 0 : clock_monotonic_us() + directory->limits.ttl_ms * 1000;
 	/* The askers get what is held, so that all share one. */
@@ -335,6 +341,8 @@ static enum directory_result take_answer(struct directory *directory,
 		break;
 	case DIRECTORY_UNAVAILABLE:
 	case DIRECTORY_PENDING:
+		if (question->of_change)
+			directory->missed = true;
 		result = serve_stale(directory, question->kind, question->token, subject);
 		break;
 	}

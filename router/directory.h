@@ -113,8 +113,8 @@ struct directory_source {
 	/*
 	 * Asks which of these are not of these versions any more, or gone: two array literals of
 	 * PostgreSQL's, from malloc, which the source takes over. Must end, on the control thread,
-	 * in a call of directory_changed for each of those and then directory_compared; or in
-	 * nothing, when the feed ends first.
+	 * in a call of directory_changed for each of those and then directory_compared, or in one
+	 * of directory_not_compared; or in nothing, when the feed ends first.
 	 */
 	void (*compare)(void *self, enum directory_kind kind, char *keys, char *versions);
 };
@@ -183,14 +183,14 @@ void directory_feed_ended(struct directory *directory);
  */
 void directory_feed_pulse(struct directory *directory);
 
-/* The tenant of this id (32 digits), or the principal of this name, has this version now;
- * DIRECTORY_ANY_VERSION: another than the one that is held, or is gone. */
-#define DIRECTORY_ANY_VERSION INT64_MAX
-void directory_changed(struct directory *directory, enum directory_kind kind, const char *key,
-					   int64_t version);
+/* The tenant of this id (32 digits), or the principal of this name, is new, another or gone. */
+void directory_changed(struct directory *directory, enum directory_kind kind, const char *key);
 
 /* All that differ have been named. */
 void directory_compared(struct directory *directory, enum directory_kind kind);
+
+/* The control database did not say what differs: the next pulse asks again. */
+void directory_not_compared(struct directory *directory);
 
 /* ---- those who are told ---- */
 

@@ -1,8 +1,9 @@
 /*
  * What the control database announces, and who is told.
  *
- * An announcement names a tenant or principal and its version. One that is held in another
- * version is asked for again; the answer replaces what is held and goes to all who watch. While
+ * An announcement names a tenant or principal. One that is held is asked for again, whatever
+ * version is announced: one that is gone is announced with its last. An answer that is not what
+ * is held replaces it and goes to all who watch. While
  * no announcements come nothing that is held is believed without asking, and when they come
  * again everything is compared at once.
  */
@@ -109,7 +110,8 @@ struct holding *directory_take_in(struct directory *directory, enum directory_ki
 	struct holding *holding = cache_hold(cache, subject);
 	if (is_new) {
 		directory->changes++;
-	} else if (holding->version != subject_version(subject)) {
+	} else if (holding->version != subject_version(subject) ||
+			   !subject_equal(holding->subject, subject)) {
 		cache_replace(cache, holding, subject);
 		if (!tell(directory, kind, key, subject))
 			holding->version = 0;
@@ -133,25 +135,22 @@ void directory_take_out(struct directory *directory, enum directory_kind kind, c
 
 /* ---- announcements ---- */
 
-void directory_changed(struct directory *directory, enum directory_kind kind, const char *key,
-					   int64_t version)
+void directory_changed(struct directory *directory, enum directory_kind kind, const char *key)
 {
 	struct cache *cache = &directory->caches[kind];
 	struct holding *holding;
-	bool is_news = false;
 
 	pthread_mutex_lock(&directory->lock);
 	holding = cache_holding(cache, key);
-	if (holding && holding->version != version) {
+	if (holding) {
 		holding->ask_at_us = 0;
 		holding->compared = false;
-		is_news = true;
 	}
 	/* A tenant that is new, or has a new name, may be any that was asked for in vain. */
 	if (!holding || kind == DIRECTORY_TENANT)
 		cache_forget_unknown(cache, kind == DIRECTORY_TENANT ? NULL : key);
 	pthread_mutex_unlock(&directory->lock);
-	if (is_news)
+	if (holding)
 		directory_refresh(directory, kind, key);
 }
 
@@ -230,6 +229,13 @@ void directory_compared(struct directory *directory, enum directory_kind kind)
 			holding->ask_at_us = ask_at_us;
 		holding->compared = false;
 	}
+	pthread_mutex_unlock(&directory->lock);
+}
+
+void directory_not_compared(struct directory *directory)
+{
+	pthread_mutex_lock(&directory->lock);
+	directory->missed = true;
 	pthread_mutex_unlock(&directory->lock);
 }
 

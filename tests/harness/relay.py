@@ -88,7 +88,11 @@ class Relay:
 
     def _accept(self):
         near, _ = self.listener.accept()
-        far = socket.create_connection((HOST, self.target))
+        try:
+            far = socket.create_connection((HOST, self.target))
+        except OSError:  # nobody is there
+            near.close()
+            return
         self.peers[near], self.peers[far] = far, near
         for connection in (near, far):
             self.selector.register(connection, selectors.EVENT_READ)

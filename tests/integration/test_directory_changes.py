@@ -64,14 +64,15 @@ def test_a_change_holds_at_once_without_a_memory(stand, tenant):
         assert outcome(proxy, tenant) == "BH-ID-UNKNOWN-TENANT"
 
 
-def test_a_change_is_seen_at_once_whatever_the_ttl(stand, tenant):
-    with stand.proxy(control={"directory_ttl": "1d"}) as proxy:
-        for _ in range(5):
-            assert outcome(proxy, tenant) == "served"
-            set_tenant(stand, tenant, status="suspended")
-            wait_for("BH-ID-INACTIVE", proxy, tenant, seconds=1)
-            set_tenant(stand, tenant, status="active")
-            wait_for("served", proxy, tenant, seconds=1)
+def test_a_change_is_seen_at_once_however_long_answers_last(stand, tenant):
+    with stand.proxy(control={"directory_ttl": "1h"}) as proxy:
+        assert outcome(proxy, tenant) == "served"
+        set_tenant(stand, tenant, status="suspended")
+        wait_for("BH-ID-INACTIVE", proxy, tenant, seconds=1)
+        set_tenant(stand, tenant, status="active")
+        wait_for("served", proxy, tenant, seconds=1)
+        execute(stand, "DELETE FROM bulkhead_control.tenant WHERE slug = %s", tenant)
+        wait_for("BH-ID-UNKNOWN-TENANT", proxy, tenant, seconds=1)
 
 
 def test_a_move_changes_who_reaches_it(stand, tenant):
@@ -89,12 +90,12 @@ def test_a_move_changes_who_reaches_it(stand, tenant):
         execute(stand, "DELETE FROM bulkhead_control.principal WHERE name = %s", tenant)
 
 
-def test_a_tenant_that_was_unknown_is_served_soon_after_it_was_made(stand, tenant):
+def test_a_tenant_that_was_unknown_is_served_once_it_was_made(stand, tenant):
     with stand.proxy(control={"directory_ttl": "1h"}) as proxy:
         late = tenant + "-late"
         assert outcome(proxy, late) == "BH-ID-UNKNOWN-TENANT"
         execute(stand, "INSERT INTO bulkhead_control.tenant (id, slug, name) VALUES (gen_random_uuid(), %s, 'x')", late)
-        wait_for("served", proxy, late, seconds=5)
+        wait_for("served", proxy, late, seconds=1)
 
 
 def test_a_deleted_tenant_is_unknown(stand, tenant):

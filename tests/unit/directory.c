@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "router/directory.h"
+#include "directory_case.h"
 
 /*
  * A source on this thread or on one of its own. What it answers depends on the token: `t…` is a
@@ -24,31 +25,6 @@ struct source {
 	struct directory_question *held[16];
 	int held_count;
 };
-
-static struct tenant *tenant_new(const char *slug)
-{
-	struct tenant *tenant = calloc(1, sizeof *tenant);
-
-	cr_assert_not_null(tenant);
-	atomic_init(&tenant->references, 1);
-	tenant->slug = strdup(slug);
-	memcpy(&tenant->id, slug,
-		   strlen(slug) < sizeof tenant->id ? strlen(slug) : sizeof tenant->id);
-	tenant->version = 1;
-	tenant->cluster = strdup("default");
-	tenant->depth = 1;
-	return tenant;
-}
-
-static struct principal *principal_new(const char *name)
-{
-	struct principal *principal = calloc(1, sizeof *principal);
-
-	cr_assert_not_null(principal);
-	atomic_init(&principal->references, 1);
-	principal->name = strdup(name);
-	return principal;
-}
 
 static void source_find(void *self, enum directory_kind kind, const char *token,
 						struct directory_question *question, bool urgent)
@@ -83,28 +59,6 @@ static void source_end(struct source *source)
 {
 	directory_destroy(source->directory);
 	mailbox_destroy(source->mailbox);
-}
-
-struct answer {
-	int count;
-	enum directory_result result;
-	char name[32];
-};
-
-static void note(void *asker, enum directory_result result, const struct tenant *tenant,
-				 const struct principal *principal)
-{
-	struct answer *answer = asker;
-
-	answer->count++;
-	answer->result = result;
-	cr_assert((result == DIRECTORY_FOUND) == (tenant || principal));
-	if (tenant)
-		snprintf(answer->name, sizeof answer->name, "%s", tenant->slug);
-	if (principal)
-		snprintf(answer->name, sizeof answer->name, "%s", principal->name);
-	tenant_unref(tenant);
-	principal_unref(principal);
 }
 
 /* Asks, and takes an answer that is there at once as if it had come by mail. */
