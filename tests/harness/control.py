@@ -70,6 +70,8 @@ class Control:
     def clear(self):
         """Removes all principals and tenants."""
         self.admin.execute("DELETE FROM bulkhead_control.principal; DELETE FROM bulkhead_control.tenant")
+        with self.database.connect() as root:
+            root.execute("DELETE FROM bulkhead_control.departed")  # versions begin with 1 again
 
     def create(self, slug, parent=None, on=None, **columns):
         """`on` is a connection other than `admin`."""

@@ -7,7 +7,7 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["cluster", "migration", "principal", "tenant", "tenant_token", "tree_lock"]
+TABLES = ["cluster", "departed", "migration", "principal", "tenant", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
