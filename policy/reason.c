@@ -4,7 +4,7 @@ static const struct {
 	const char *code, *sqlstate, *message;
 } reasons[] = {
 #define REASON_ROW(name, code, sqlstate, message) [name] = {code, sqlstate, message},
-    REASONS(REASON_ROW)
+	REASONS(REASON_ROW)
 #undef REASON_ROW
 };
 

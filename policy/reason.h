@@ -1,51 +1,78 @@
 /*
  * reason.h: why Bulkhead refused, ended or broke something.
  *
- * One table for proxy, policy and documentation. A client sees the code in the DETAIL of the error, as
- * `reason=BH-…`; codes are stable and never reused. SQLSTATEs are PostgreSQL's (Appendix A of its
- * documentation).
+ * One table for proxy, policy and documentation. A client sees the code in the DETAIL of the
+ * error, as `reason=BH-…`; codes are stable and never reused. SQLSTATEs are PostgreSQL's
+ * (Appendix A of its documentation).
  */
 #ifndef POLICY_REASON_H
 #define POLICY_REASON_H
 
 /*        name                      code                     SQLSTATE  message */
-#define REASONS(X) \
-	X(REASON_PASSWORD,          "BH-ID-PASSWORD",         "28P01", "password authentication failed") \
-	X(REASON_NO_TENANT,         "BH-ID-NO-TENANT",        "28000", "no tenant was chosen for this connection") \
-	X(REASON_UNKNOWN_TENANT,    "BH-ID-UNKNOWN-TENANT",   "3D000", "there is no such tenant") \
-	X(REASON_REACH,             "BH-ID-REACH",            "28000", "the tenant is outside the reach of this login") \
-	X(REASON_INACTIVE,          "BH-ID-INACTIVE",         "28000", "the tenant is not active") \
-	X(REASON_SUSPENDED,         "BH-ID-SUSPENDED",        "57P01", "terminating connection because its tenant is no longer active") \
-	X(REASON_MOVED,             "BH-ID-MOVED",            "57P01", "terminating connection because its tenant has moved; connect again") \
-	X(REASON_REACH_LOST,        "BH-ID-REACH-LOST",       "57P01", "terminating connection because its tenant is no longer within the reach of this login") \
-	X(REASON_REVOKED,           "BH-ID-REVOKED",          "57P01", "terminating connection because this login was disabled or its password changed") \
-	X(REASON_CONFLICT,          "BH-ID-CONFLICT",         "42501", "this connection is bound to another tenant") \
-	X(REASON_DATABASE,          "BH-ID-DATABASE",         "3D000", "there is no such database") \
-	X(REASON_STRATEGY,          "BH-ID-STRATEGY",         "0A000", "the tenant's isolation strategy is not supported by this version") \
-	X(REASON_CONTROL_DOWN,      "BH-ID-CONTROL-DOWN",     "57P03", "the tenant directory cannot be reached and does not know this name") \
-	X(REASON_KEY,               "BH-ID-KEY",              "28000", "this Bulkhead holds the key of another tenant only") \
-	X(REASON_STARTUP,           "BH-NET-STARTUP",         "08P01", "invalid startup packet") \
-	X(REASON_PROTOCOL,          "BH-NET-PROTOCOL",        "08P01", "protocol violation") \
-	X(REASON_TOO_LARGE,         "BH-LIM-MESSAGE",         "54000", "message exceeds max_packet_size") \
-	X(REASON_LOGIN_TIMEOUT,     "BH-LIM-LOGIN-TIMEOUT",   "57014", "login took longer than client_login_timeout") \
-	X(REASON_CLIENTS,           "BH-LIM-CLIENTS",         "53300", "no more client connections are allowed (max_client_conn)") \
-	X(REASON_LOGINS,            "BH-LIM-LOGINS",          "53300", "too many connections are logging in (max_login_conn)") \
-	X(REASON_TENANT_CLIENTS,    "BH-LIM-TENANT-CLIENTS",  "53300", "no more connections of this tenant are allowed (max_tenant_client_connections)") \
-	X(REASON_USER_CLIENTS,      "BH-LIM-USER-CLIENTS",    "53300", "no more connections of this login are allowed (max_user_client_connections)") \
-	X(REASON_WAIT_TIMEOUT,      "BH-LIM-WAIT-TIMEOUT",    "57014", "no backend became free within query_wait_timeout") \
-	X(REASON_QUERY_TIMEOUT,     "BH-LIM-QUERY-TIMEOUT",   "57014", "canceling statement due to query_timeout") \
-	X(REASON_TRANSACTION_TIMEOUT, "BH-LIM-TRANSACTION-TIMEOUT", "25P04", "terminating connection due to transaction_timeout") \
-	X(REASON_IDLE_TRANSACTION,  "BH-LIM-IDLE-TRANSACTION", "25P03", "terminating connection due to idle_transaction_timeout") \
-	X(REASON_IDLE_TIMEOUT,      "BH-LIM-IDLE-TIMEOUT",    "57P05", "terminating connection due to client_idle_timeout") \
-	X(REASON_CANCELLED,         "BH-NET-CANCELLED",       "57014", "canceling statement due to user request") \
-	X(REASON_BACKEND_DOWN,      "BH-NET-BACKEND-DOWN",    "08001", "the database server cannot be reached") \
-	X(REASON_BACKEND_UNSAFE,    "BH-CTX-UNSAFE",          "08001", "the database server failed the isolation self-check") \
-	X(REASON_BACKEND_LOST,      "BH-NET-BACKEND-LOST",    "08006", "the connection to the database server was lost") \
-	X(REASON_HANDOVER,          "BH-CTX-HANDOVER",        "08001", "no backend could be put into the tenant's context") \
-	X(REASON_CONTEXT_LOST,      "BH-CTX-LOST",            "25000", "the tenant context of this backend had been emptied; it is restored for the next statement") \
-	X(REASON_SHUTDOWN,          "BH-NET-SHUTDOWN",        "57P01", "terminating connection because Bulkhead is shutting down") \
-	X(REASON_KILLED,            "BH-NET-KILLED",          "57P01", "terminating connection due to an operator's command") \
-	X(REASON_MEMORY,            "BH-LIM-MEMORY",          "53200", "out of memory")
+#define REASONS(X)                                                                             \
+	X(REASON_PASSWORD, "BH-ID-PASSWORD", "28P01", "password authentication failed")            \
+	X(REASON_NO_TENANT, "BH-ID-NO-TENANT", "28000",                                            \
+	  "no tenant was chosen for this connection")                                              \
+	X(REASON_UNKNOWN_TENANT, "BH-ID-UNKNOWN-TENANT", "3D000", "there is no such tenant")       \
+	X(REASON_REACH, "BH-ID-REACH", "28000", "the tenant is outside the reach of this login")   \
+	X(REASON_INACTIVE, "BH-ID-INACTIVE", "28000", "the tenant is not active")                  \
+	X(REASON_SUSPENDED, "BH-ID-SUSPENDED", "57P01",                                            \
+	  "terminating connection because its tenant is no longer active")                         \
+	X(REASON_MOVED, "BH-ID-MOVED", "57P01",                                                    \
+	  "terminating connection because its tenant has moved; connect again")                    \
+	X(REASON_REACH_LOST, "BH-ID-REACH-LOST", "57P01",                                          \
+	  "terminating connection because its tenant is no longer within the reach of this login") \
+	X(REASON_REVOKED, "BH-ID-REVOKED", "57P01",                                                \
+	  "terminating connection because this login was disabled or its password changed")        \
+	X(REASON_CONFLICT, "BH-ID-CONFLICT", "42501",                                              \
+	  "this connection is bound to another tenant")                                            \
+	X(REASON_DATABASE, "BH-ID-DATABASE", "3D000", "there is no such database")                 \
+	X(REASON_STRATEGY, "BH-ID-STRATEGY", "0A000",                                              \
+	  "the tenant's isolation strategy is not supported by this version")                      \
+	X(REASON_CONTROL_DOWN, "BH-ID-CONTROL-DOWN", "57P03",                                      \
+	  "the tenant directory cannot be reached and does not know this name")                    \
+	X(REASON_KEY, "BH-ID-KEY", "28000", "this Bulkhead holds the key of another tenant only")  \
+	X(REASON_STARTUP, "BH-NET-STARTUP", "08P01", "invalid startup packet")                     \
+	X(REASON_PROTOCOL, "BH-NET-PROTOCOL", "08P01", "protocol violation")                       \
+	X(REASON_TOO_LARGE, "BH-LIM-MESSAGE", "54000", "message exceeds max_packet_size")          \
+	X(REASON_LOGIN_TIMEOUT, "BH-LIM-LOGIN-TIMEOUT", "57014",                                   \
+	  "login took longer than client_login_timeout")                                           \
+	X(REASON_CLIENTS, "BH-LIM-CLIENTS", "53300",                                               \
+	  "no more client connections are allowed (max_client_conn)")                              \
+	X(REASON_LOGINS, "BH-LIM-LOGINS", "53300",                                                 \
+	  "too many connections are logging in (max_login_conn)")                                  \
+	X(REASON_TENANT_CLIENTS, "BH-LIM-TENANT-CLIENTS", "53300",                                 \
+	  "no more connections of this tenant are allowed (max_tenant_client_connections)")        \
+	X(REASON_USER_CLIENTS, "BH-LIM-USER-CLIENTS", "53300",                                     \
+	  "no more connections of this login are allowed (max_user_client_connections)")           \
+	X(REASON_WAIT_TIMEOUT, "BH-LIM-WAIT-TIMEOUT", "57014",                                     \
+	  "no backend became free within query_wait_timeout")                                      \
+	X(REASON_QUERY_TIMEOUT, "BH-LIM-QUERY-TIMEOUT", "57014",                                   \
+	  "canceling statement due to query_timeout")                                              \
+	X(REASON_TRANSACTION_TIMEOUT, "BH-LIM-TRANSACTION-TIMEOUT", "25P04",                       \
+	  "terminating connection due to transaction_timeout")                                     \
+	X(REASON_IDLE_TRANSACTION, "BH-LIM-IDLE-TRANSACTION", "25P03",                             \
+	  "terminating connection due to idle_transaction_timeout")                                \
+	X(REASON_IDLE_TIMEOUT, "BH-LIM-IDLE-TIMEOUT", "57P05",                                     \
+	  "terminating connection due to client_idle_timeout")                                     \
+	X(REASON_CANCELLED, "BH-NET-CANCELLED", "57014",                                           \
+	  "canceling statement due to user request")                                               \
+	X(REASON_BACKEND_DOWN, "BH-NET-BACKEND-DOWN", "08001",                                     \
+	  "the database server cannot be reached")                                                 \
+	X(REASON_BACKEND_UNSAFE, "BH-CTX-UNSAFE", "08001",                                         \
+	  "the database server failed the isolation self-check")                                   \
+	X(REASON_BACKEND_LOST, "BH-NET-BACKEND-LOST", "08006",                                     \
+	  "the connection to the database server was lost")                                        \
+	X(REASON_HANDOVER, "BH-CTX-HANDOVER", "08001",                                             \
+	  "no backend could be put into the tenant's context")                                     \
+	X(REASON_CONTEXT_LOST, "BH-CTX-LOST", "25000",                                             \
+	  "the tenant context of this backend had been emptied; it is restored for the next "      \
+	  "statement")                                                                             \
+	X(REASON_SHUTDOWN, "BH-NET-SHUTDOWN", "57P01",                                             \
+	  "terminating connection because Bulkhead is shutting down")                              \
+	X(REASON_KILLED, "BH-NET-KILLED", "57P01",                                                 \
+	  "terminating connection due to an operator's command")                                   \
+	X(REASON_MEMORY, "BH-LIM-MEMORY", "53200", "out of memory")
 
 enum reason {
 #define REASON_NAME(name, code, sqlstate, message) name,

@@ -1,9 +1,10 @@
 /*
  * failmalloc.c: lets one allocation of a running program fail, to be preloaded into it.
  *
- * FAILMALLOC names a file of three 64-bit words that is shared with the test: how many allocations there
- * have been, the number of the one that is to fail (0: none), and how many have failed. All of malloc, calloc
- * and realloc counts, whoever calls it: the program, libevent, OpenSSL, libpq.
+ * FAILMALLOC names a file of three 64-bit words that is shared with the test: how many
+ * allocations there have been, the number of the one that is to fail (0: none), and how many
+ * have failed. All of malloc, calloc and realloc counts, whoever calls it: the program,
+ * libevent, OpenSSL, libpq.
  */
 #include <errno.h>
 #include <fcntl.h>
