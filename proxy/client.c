@@ -377,8 +377,11 @@ static void linger(struct client *client)
 {
 	struct worker *worker = client->worker;
 
-	if (!worker->stopping && worker->leaving_count >= (size_t)worker->conf->max_login_conn)
-		client_close(list_first(&worker->leaving, struct client, queue));
+	struct client *oldest = list_first(&worker->leaving, struct client, queue);
+
+	if (oldest && !worker->stopping &&
+		worker->leaving_count >= (size_t)worker->conf->max_login_conn)
+		client_close(oldest);
 	client->queue_since_us = clock_monotonic_us();
 	list_append(&worker->leaving, &client->queue);
 	worker->leaving_count++;

@@ -197,4 +197,8 @@ void local_clear_held(struct client *client);
 /* Passes messages of a linked client on; returns the bytes used. */
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len);
 
+/* Is this the header of a message that a client may send? If not, it is told and ended. `total`
+ * is the whole message's length. */
+bool relay_accepts(struct client *client, uint8_t type, uint64_t total);
+
 #endif

@@ -364,8 +364,8 @@ size_t local_consume(struct client *client, const uint8_t *data, size_t len)
 	uint64_t total = 1 + (uint64_t)wire_u32(data + 1);
 
 	if (total < WIRE_HEADER || total > (uint64_t)client->worker->conf->max_packet_size) {
-		/* The relay refuses it with the right words, and needs no backend for that. */
-		return relay_from_client(client, data, len);
+		relay_accepts(client, data[0], total); /* it does not, and says why */
+		return len;
 	}
 	if (type == 'X') {
 		client_close(client);

@@ -34,8 +34,7 @@ static const uint8_t kinds[256] = {
 	['f'] = KNOWN, ['c'] = KNOWN | BARE, ['X'] = KNOWN,
 };
 
-/* Complains about a header that no client may send. */
-static bool is_sound_header(struct client *client, uint8_t type, uint64_t total)
+bool relay_accepts(struct client *client, uint8_t type, uint64_t total)
 {
 	uint8_t kind = kinds[type];
 
@@ -90,7 +89,7 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 	struct names_walk walk = {.client = client, .run = data};
 	const uint8_t *at = data, *end = data + len;
 
-	if (client->server && client->server->hold)
+	if (client->server->hold)
 		return 0; /* a cancel that is under way must not hit the next statement */
 	if (client->body_left) {
 		size_t part = len < client->body_left ? len : (size_t)client->body_left;
@@ -101,7 +100,7 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 	while (end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
 
-		if (!is_sound_header(client, *at, total))
+		if (!relay_accepts(client, *at, total))
 			return len;
 		size_t visible = total < (uint64_t)(end - at) ? (size_t)total : (size_t)(end - at);
 		if (client->server->replies.count >= REPLIES_HIGH) {

@@ -168,7 +168,7 @@ static void init_lists(struct worker *worker)
  */
 static bool start_tick(struct worker *worker)
 {
-	const struct timespec interval = {.tv_nsec = TICK_US * 1000};
+	const struct timespec interval = {.tv_nsec = TICK_US * 1000L};
 	const struct itimerspec tick = {interval, interval};
 
 	worker->tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);

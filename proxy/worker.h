@@ -37,7 +37,7 @@ struct upstream;
 
 /* Bytes read from a socket at once, and room for what was left of the read before. */
 #define WORKER_READ_SIZE 65536
-#define WORKER_SCRATCH   (2 * WORKER_READ_SIZE)
+#define WORKER_SCRATCH   ((size_t)2 * WORKER_READ_SIZE)
 
 #define WORKER_ENDPOINTS_MAX 8
 

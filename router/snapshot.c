@@ -18,7 +18,7 @@
 
 #define MAGIC    "bulkhead-directory-1 "
 #define MAC_SIZE 32
-#define MAC_HEX  (2 * MAC_SIZE)
+#define MAC_HEX  ((size_t)2 * MAC_SIZE)
 
 static bool sign(const uint8_t key[SNAPSHOT_KEY_SIZE], const char *text, char hex[MAC_HEX + 1])
 {
