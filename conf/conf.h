@@ -78,6 +78,7 @@ struct conf {
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
+	bool discard_plans;
 	int default_pool_size;          /* backends per route */
 	int min_pool_size;              /* kept open while the route has clients */
 	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */

@@ -94,21 +94,8 @@ static void adjust_reading(struct client *client)
 
 bool client_is_gone(const struct client *client)
 {
-	switch (client->state) {
-	case CLIENT_PRINCIPAL:
-	case CLIENT_TENANT:
-	case CLIENT_WELCOME:
-	case CLIENT_WAITING:
-		return !client->server && stream_has_ended(&client->stream);
-	case CLIENT_STARTUP:
-	case CLIENT_AUTH:
-	case CLIENT_IDLE:
-	case CLIENT_LINKED:
-	case CLIENT_LEAVING:
-	case CLIENT_CLOSED:
-		break;
-	}
-	return false;
+	return client->state == CLIENT_WAITING && !client->server &&
+		   stream_has_ended(&client->stream);
 }
 
 /* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes

@@ -139,7 +139,7 @@ void client_send_buf(struct client *client, struct buf *buf);
 /* Goes on with bytes that had to wait, then reads again if that is allowed. */
 void client_resume(struct client *client);
 
-/* Has the client, which waits for something, closed its connection meanwhile? */
+/* Has the client, which waits for a backend, closed its connection meanwhile? */
 bool client_is_gone(const struct client *client);
 
 /* The client has no backend and needs none: from its login, its release, or its last local

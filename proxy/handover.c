@@ -98,7 +98,8 @@ static bool append_due(struct server *server, struct buf *out)
 	bool fresh = false;
 
 	if (needs_discard(server)) {
-		if (!wire_query(out, guard_clear_sql))
+		if (!wire_query(out, server->worker->conf->discard_plans ? guard_clear_sql
+																 : guard_clear_but_plans_sql))
 			return false;
 		add_step(server, STEP_DISCARD);
 		fresh = true;

@@ -19,9 +19,14 @@
 const char guard_enter_sql[] = "SELECT bulkhead.enter($1,$2,$3,$4,$5)";
 const char guard_discard_sql[] = "DISCARD ALL";
 
-const char guard_clear_sql[] =
-	"CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;"
-	"SELECT pg_catalog.pg_advisory_unlock_all();DISCARD TEMP;DISCARD SEQUENCES";
+#define CLEAR_BEGIN                                                                            \
+	"CLOSE ALL;SET SESSION AUTHORIZATION DEFAULT;RESET ALL;DEALLOCATE ALL;UNLISTEN *;"         \
+	"SELECT pg_catalog.pg_advisory_unlock_all();DISCARD TEMP;"
+#define CLEAR_END "DISCARD SEQUENCES"
+
+const char guard_clear_sql[] = CLEAR_BEGIN "DISCARD PLANS;" CLEAR_END;
+
+const char guard_clear_but_plans_sql[] = CLEAR_BEGIN CLEAR_END;
 
 bool guard_clears(const char *tag)
 {

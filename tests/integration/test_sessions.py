@@ -6,6 +6,7 @@ import time
 import psycopg
 import pytest
 from harness.stand import ROWS, TENANTS, Stand
+from harness.wire import errors, rows
 
 ONE_BACKEND = {"pool": {"default_pool_size": 1}}
 
@@ -156,6 +157,42 @@ def test_strict_refuses_what_could_be_left(strict_stand, statement):
     with strict_stand.proxy() as proxy, proxy.connect("acme") as connection:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(statement)
+
+
+# What functions leave shows in no command's tag, so no client keeps its backend for it.
+LEAVINGS = """
+CREATE ROLE left_role;
+GRANT left_role TO bulkhead_app;
+CREATE SEQUENCE counted;
+GRANT USAGE ON SEQUENCE counted TO bulkhead_app;
+CREATE FUNCTION mislabelled() RETURNS uuid LANGUAGE sql IMMUTABLE AS 'SELECT bulkhead.tenant_id()';
+CREATE FUNCTION who() RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RETURN mislabelled(); END';
+"""
+UNSEEN = ("SELECT set_config('search_path', 'pg_temp', false)", "SELECT set_config('role', 'left_role', false)",
+          "SELECT set_config('enable_seqscan', 'off', false)")
+
+
+@pytest.mark.parametrize("discard_plans", ["yes", "no"])
+def test_nothing_unseen_is_left_for_the_next_tenant(stand, discard_plans):
+    with stand.admin() as admin:
+        admin.execute(LEAVINGS)
+    try:
+        with stand.proxy(pool={"default_pool_size": 1, "discard_plans": discard_plans}) as proxy, \
+                proxy.wire("acme") as acme, proxy.wire("globex") as globex:
+            shown = {}
+            for tenant, wire in (("acme", acme), ("globex", globex)):
+                assert errors(wire.query("SELECT currval('counted')")) == ["55000"]
+                shown[tenant] = rows(wire.query("SELECT nextval('counted'), bulkhead.tenant_id(), who()"))[0]
+                assert rows(wire.query("SELECT current_user, current_setting('search_path'), "
+                                       "current_setting('enable_seqscan')")) == [["bulkhead_pool", '"$user", public', "on"]]
+                for statement in UNSEEN:
+                    wire.query(statement)
+            assert shown["acme"][1] == shown["acme"][2] != shown["globex"][1]
+            if discard_plans == "yes":  # else the one thing that is told of the setting
+                assert shown["globex"][1] == shown["globex"][2]
+    finally:
+        with stand.admin() as admin:
+            admin.execute("DROP FUNCTION who(), mislabelled(); DROP SEQUENCE counted; DROP ROLE left_role")
 
 
 def test_writes_stay_inside(stand):
