@@ -147,6 +147,7 @@ listen postgresql
 class Bulkhead(Proxy):
     name = "Bulkhead"
     user = f"{LOGIN}.t0000"
+    more = ""  # settings of [pool]
 
     def prepare(self):
         host, port = self.stage.server(self.unix)
@@ -166,6 +167,7 @@ listen_port = {self.port}
 [pool]
 default_pool_size = {self.pool}
 {"server_idle_timeout = 1s" if self.pools else ""}
+{self.more}
 [control]
 dsn = host={HOST} port={self.stage.postgres.port} dbname={DATABASE} user=bulkhead_sidecar
 password_file = {keys}/sidecar.password
@@ -173,6 +175,10 @@ password_file = {keys}/sidecar.password
 key_file = {keys}/guard.key
 """)
         return [PROGRAM, "serve", "-c", config], {}
+
+
+class BulkheadKeepingPlans(Bulkhead):
+    more = "discard_plans = no"
 
 
 @dataclass
@@ -196,6 +202,8 @@ PEERS = {peer.key: peer for peer in [
     Peer("pgbouncer-unix", "PgBouncer, server on a unix socket", PgBouncer, unix=True),
     Peer("haproxy", "HAProxy, TCP", HAProxy),
     Peer("bulkhead", "Bulkhead", Bulkhead, load={"table": "sealed", "user-by-tenant": True}),
+    Peer("bulkhead-plans", "Bulkhead, discard_plans = no", BulkheadKeepingPlans,
+         load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-plain", "Bulkhead, the table without tenancy", Bulkhead,
          load={"table": "plain", "user-by-tenant": True}),
     Peer("bulkhead-unix", "Bulkhead, server on a unix socket", Bulkhead, unix=True,

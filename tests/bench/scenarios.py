@@ -196,7 +196,8 @@ def churn(clients, quick=False):
 
 
 def tenants(name, count, choice, title, quick=False):
-    return Throughput(f"tenants-{name}", f"select-only, extended protocol, 16 clients, {title}", TENANCY,
+    return Throughput(f"tenants-{name}", f"select-only, extended protocol, 16 clients, {title}",
+                      TENANCY if choice == "stay" else [*TENANCY, "bulkhead-plans"],
                       {"protocol": "extended", "clients": 16, "tenants": count, "choice": choice}, quick,
                       by_tenant=choice != "stay")
 
