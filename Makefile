@@ -4,6 +4,7 @@
 #   make run        a private PostgreSQL with three tenants behind Bulkhead; prints what to type
 #   make test       unit, integration and attack tests
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
+#   make soak       two minutes of load while clients, backends and the server are killed
 #   make SAN=address,undefined …   the same with sanitizers, in a build folder of its own
 #
 # Every room is a folder of .c files; all of them but cli/main.c make one library, which the
@@ -46,6 +47,7 @@ say = $(if $(V),,@echo "  $(1)	$(2)")
 
 include tests/tests.mk
 include tests/bench/bench.mk
+include tests/soak/soak.mk
 
 .DEFAULT_GOAL := build
 .PHONY: build build-deps deps run test install uninstall clean fmt lint

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <event2/event.h>
 
@@ -15,7 +16,8 @@
 struct control {
 	struct letter stop, feed;
 	struct directory *directory; /* NULL until control_feed */
-	struct control_snapshot snapshot;
+	char *snapshot_path;         /* empty: none */
+	uint8_t snapshot_key[SNAPSHOT_KEY_SIZE];
 	uint64_t snapshot_changes; /* what the file has, as snapshot_changes() counts */
 	int64_t snapshot_written_us;
 	bool snapshot_failed; /* and that was logged */
@@ -47,11 +49,13 @@ static void stop_deliver(struct letter *letter)
 
 static void write_snapshot(struct control *control)
 {
-	const char *path = control->snapshot.path, *why = NULL;
+	const char *path = control->snapshot_path, *why = NULL;
 	uint64_t changes = snapshot_changes(control->directory);
 
+	if (!*path)
+		return;
 	control->snapshot_written_us = clock_monotonic_us();
-	if (snapshot_write(control->directory, path, control->snapshot.key, &why)) {
+	if (snapshot_write(control->directory, path, control->snapshot_key, &why)) {
 		control->snapshot_changes = changes;
 		control->snapshot_failed = false;
 		return;
@@ -78,8 +82,6 @@ static void feed_deliver(struct letter *letter)
 	const struct timeval second = {.tv_sec = TICK_S};
 
 	source_feed(control->source, control->directory);
-	if (!*control->snapshot.path)
-		return;
 	control->snapshot_changes = snapshot_changes(control->directory);
 	control->snapshot_written_us = clock_monotonic_us();
 	control->tick = event_new(control->base, -1, EV_PERSIST, on_tick, control);
@@ -87,13 +89,17 @@ static void feed_deliver(struct letter *letter)
 		log_event(LOG_WARNING, "control.snapshot", "error", "out of memory", NULL);
 }
 
-void control_feed(struct control *control, struct directory *directory,
+bool control_feed(struct control *control, struct directory *directory,
 				  const struct control_snapshot *snapshot)
 {
 	control->directory = directory;
-	control->snapshot = *snapshot;
+	control->snapshot_path = strdup(snapshot->path);
+	if (!control->snapshot_path)
+		return false;
+	memcpy(control->snapshot_key, snapshot->key, sizeof control->snapshot_key);
 	control->feed.deliver = feed_deliver;
 	mailbox_post(control->mailbox, &control->feed);
+	return true;
 }
 
 static void *run(void *arg)
@@ -117,7 +123,8 @@ static void control_free(struct control *control)
 		event_free(control->mail);
 	if (control->tick)
 		event_free(control->tick);
-	secret_wipe(control->snapshot.key, sizeof control->snapshot.key);
+	secret_wipe(control->snapshot_key, sizeof control->snapshot_key);
+	free(control->snapshot_path);
 	mailbox_destroy(control->mailbox);
 	if (control->base)
 		event_base_free(control->base);
@@ -164,6 +171,69 @@ struct control *control_start(const struct conf *conf)
 	source_destroy(control->source);
 	control_free(control);
 	return NULL;
+}
+
+/* ---- other settings ---- */
+
+struct change {
+	struct letter letter;
+	struct source *source;
+	char *dsn, *password, *snapshot_path;
+	int64_t timeout_ms;
+	struct control *control;
+	uint8_t snapshot_key[SNAPSHOT_KEY_SIZE];
+};
+
+/* The file of before is of no use when the key that it was signed with is retired. Takes the
+ * path over. */
+static void take_snapshot(struct control *control, char *path,
+						  const uint8_t key[SNAPSHOT_KEY_SIZE])
+{
+	bool same = strcmp(control->snapshot_path, path) == 0 &&
+				memcmp(control->snapshot_key, key, SNAPSHOT_KEY_SIZE) == 0;
+
+	free(control->snapshot_path);
+	control->snapshot_path = path;
+	memcpy(control->snapshot_key, key, SNAPSHOT_KEY_SIZE);
+	if (!same && control->tick)
+		write_snapshot(control);
+}
+
+static void change_deliver(struct letter *letter)
+{
+	struct change *change = list_entry(letter, struct change, letter);
+
+	source_change(change->source, change->dsn, change->password, change->timeout_ms);
+	take_snapshot(change->control, change->snapshot_path, change->snapshot_key);
+	secret_wipe(change, sizeof *change);
+	free(change);
+}
+
+bool control_reload(struct control *control, const struct conf *conf,
+					const uint8_t snapshot_key[SNAPSHOT_KEY_SIZE])
+{
+	struct change *change = calloc(1, sizeof *change);
+
+	if (!change)
+		return false;
+	change->letter.deliver = change_deliver;
+	change->source = control->source;
+	change->control = control;
+	memcpy(change->snapshot_key, snapshot_key, sizeof change->snapshot_key);
+	change->timeout_ms = conf->directory_timeout_ms;
+	change->dsn = strdup(conf->control_dsn);
+	change->password = conf->control_password ? strdup(conf->control_password) : NULL;
+	change->snapshot_path = strdup(conf->directory_snapshot_file);
+	if (!change->dsn || !change->snapshot_path ||
+		(conf->control_password && !change->password)) {
+		free(change->dsn);
+		free(change->snapshot_path);
+		secret_free(change->password);
+		free(change);
+		return false;
+	}
+	mailbox_post(control->mailbox, &change->letter);
+	return true;
 }
 
 struct mailbox *control_mailbox(const struct control *control)

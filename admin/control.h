@@ -28,6 +28,14 @@ struct control;
  * out. */
 struct control *control_start(const struct conf *conf);
 
+/*
+ * The control thread goes by the settings of [control] in `conf`, which it copies, as soon as
+ * it comes to it (store_change), and signs the snapshot with this key. False, and nothing is
+ * changed, when memory is out.
+ */
+bool control_reload(struct control *control, const struct conf *conf,
+					const uint8_t snapshot_key[SNAPSHOT_KEY_SIZE]);
+
 /* For letters to the control thread. */
 struct mailbox *control_mailbox(const struct control *control);
 
@@ -36,15 +44,15 @@ const struct directory_source *control_source(const struct control *control);
 
 /* Where the directory is kept for a start without the control database. */
 struct control_snapshot {
-	const char *path; /* borrowed for as long as the thread runs; empty: nowhere */
+	const char *path; /* empty: nowhere; copied */
 	uint8_t key[SNAPSHOT_KEY_SIZE];
 };
 
 /*
  * The directory, which must outlive the thread, is fed with changes from now on, and written to
- * the snapshot's file soon after each, and at the end. Once.
+ * the snapshot's file soon after each, and at the end. Once. False when memory is out.
  */
-void control_feed(struct control *control, struct directory *directory,
+bool control_feed(struct control *control, struct directory *directory,
 				  const struct control_snapshot *snapshot);
 
 /* Ends the thread, waits for its end and frees all. Nobody may post afterwards. NULL is fine.

@@ -15,6 +15,7 @@ EMBED_TEXT(token_sql, "admin/migrations/0002_token.sql");
 EMBED_TEXT(principal_sql, "admin/migrations/0003_principal.sql");
 EMBED_TEXT(lookup_sql, "admin/migrations/0004_lookup.sql");
 EMBED_TEXT(pool_weight_sql, "admin/migrations/0005_pool_weight.sql");
+EMBED_TEXT(change_sql, "admin/migrations/0006_change.sql");
 EMBED_TEXT(changed_sql, "admin/migrations/0007_changed.sql");
 EMBED_TEXT(departed_sql, "admin/migrations/0008_departed.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
@@ -28,7 +29,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 7
+#define STEP_COUNT 8
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -37,8 +38,9 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[2] = (struct step){"principal", principal_sql};
 	steps[3] = (struct step){"lookup", lookup_sql};
 	steps[4] = (struct step){"pool_weight", pool_weight_sql};
-	steps[5] = (struct step){"changed", changed_sql};
-	steps[6] = (struct step){"departed", departed_sql};
+	steps[5] = (struct step){"change", change_sql};
+	steps[6] = (struct step){"changed", changed_sql};
+	steps[7] = (struct step){"departed", departed_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

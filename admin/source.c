@@ -289,6 +289,11 @@ struct source *source_create(struct event_base *base, const char *dsn, const cha
 	return source;
 }
 
+void source_change(struct source *source, char *dsn, char *password, int64_t timeout_ms)
+{
+	store_change(source->store, dsn, password, timeout_ms);
+}
+
 void source_destroy(struct source *source)
 {
 	if (!source)

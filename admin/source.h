@@ -20,6 +20,9 @@ struct source;
 struct source *source_create(struct event_base *base, const char *dsn, const char *password,
 							 int64_t timeout_ms);
 
+/* As store_change. */
+void source_change(struct source *source, char *dsn, char *password, int64_t timeout_ms);
+
 /* Answers look-ups that are open with DIRECTORY_UNAVAILABLE. NULL is fine. */
 void source_destroy(struct source *source);
 

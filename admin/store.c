@@ -35,6 +35,7 @@ struct store {
 	bool failing;   /* the last attempt failed: nobody waits for the next */
 	bool proved;    /* this connection has answered a question */
 	bool announced; /* `connected` was called, and `lost` is to be */
+	bool outdated;  /* the connection was made by other settings than those in force */
 
 	struct list urgent, queue;
 	int queued;
@@ -217,6 +218,7 @@ static PGconn *connection_create(const struct store *store)
 static void connect_start(struct store *store)
 {
 	store->state = STORE_CONNECTING;
+	store->outdated = false;
 	store->connect_deadline_us = clock_monotonic_us() + store->timeout_us;
 	store->connection = connection_create(store);
 	if (!store->connection || PQstatus(store->connection) == CONNECTION_BAD) {
@@ -346,6 +348,13 @@ static void take_notifications(struct store *store)
 	}
 }
 
+/* Another connection in the place of the one that stands, or is being made. */
+static void renew(struct store *store)
+{
+	close_connection(store);
+	connect_start(store);
+}
+
 static void receive(struct store *store, short what)
 {
 	bool sound = !(what & EV_WRITE) || flush(store);
@@ -362,7 +371,10 @@ static void receive(struct store *store, short what)
 		connection_lost(store);
 	} else if (done && store->state == STORE_ASKING && !store->current) {
 		store->state = STORE_IDLE;
-		ask_next(store);
+		if (store->outdated)
+			renew(store);
+		else
+			ask_next(store);
 	}
 }
 
@@ -519,4 +531,40 @@ void store_destroy(struct store *store)
 	free(store->dsn);
 	secret_free(store->password);
 	free(store);
+}
+
+static bool is_same(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+void store_change(struct store *store, char *dsn, char *password, int64_t timeout_ms)
+{
+	bool outdated = strcmp(dsn, store->dsn) != 0 || timeout_ms * 1000 != store->timeout_us;
+	bool same = !outdated && is_same(password, store->password);
+	struct timeval now = in_us(0);
+
+	free(store->dsn);
+	secret_free(store->password);
+	store->dsn = dsn;
+	store->password = password;
+	store->timeout_us = timeout_ms * 1000;
+	if (same)
+		return;
+	store->backoff_ms = BACKOFF_MIN_MS;
+	switch (store->state) {
+	case STORE_DOWN:
+		evtimer_add(store->retry, &now);
+		break;
+	case STORE_CONNECTING:
+		renew(store);
+		break;
+	case STORE_IDLE:
+		if (outdated)
+			renew(store);
+		break;
+	case STORE_ASKING:
+		store->outdated = store->outdated || outdated;
+		break;
+	}
 }

@@ -64,6 +64,13 @@ struct store_events {
 struct store *store_create(struct event_base *base, const char *dsn, const char *password,
 						   int64_t timeout_ms, const struct store_events *events);
 
+/*
+ * Goes by other settings from now on; dsn and password come from malloc and are taken over. A
+ * connection that stands is made anew when dsn or timeout differ, once it is idle; another
+ * password is for the next one. Where there is no connection, the next attempt is made at once.
+ */
+void store_change(struct store *store, char *dsn, char *password, int64_t timeout_ms);
+
 /* Answers what is still open with nothing, closes the connection, wipes the password. */
 void store_destroy(struct store *store);
 

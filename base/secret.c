@@ -102,6 +102,19 @@ char *secret_read_file(const char *path, size_t limit, const char **why)
 	return content;
 }
 
+/* Whoever reads the file today must be able to read the next one, also when root writes it. */
+static bool keep_owner(int fd, const char *path)
+{
+	struct stat old, new;
+
+	if (stat(path, &old) != 0)
+		return errno == ENOENT;
+	if (fstat(fd, &new) != 0)
+		return false;
+	return (old.st_uid == new.st_uid &&old.st_gid == new.st_gid) ||
+		   fchown(fd, old.st_uid, old.st_gid) == 0;
+}
+
 bool secret_write_file(const char *path, const char *content, size_t len, const char **why)
 {
 	char *temporary = NULL;
@@ -127,7 +140,7 @@ bool secret_write_file(const char *path, const char *content, size_t len, const 
 			goto out;
 		written += (size_t)n;
 	}
-	done = fsync(fd) == 0 && rename(temporary, path) == 0;
+	done = keep_owner(fd, path) && fsync(fd) == 0 && rename(temporary, path) == 0;
 out:
 	if (!done) {
 		*why = strerror(errno);

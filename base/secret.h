@@ -30,7 +30,7 @@ void secret_random(void *out, size_t len);
 char *secret_read_file(const char *path, size_t limit, const char **why);
 
 /* Creates the file with mode 0600, written whole or not at all (through a temporary name and
- * rename). */
+ * rename). One that is replaced keeps its owner. */
 bool secret_write_file(const char *path, const char *content, size_t len, const char **why);
 
 #endif

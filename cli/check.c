@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "cli/key_file.h"
 #include "cli/options.h"
 #include "policy/guard/guard.h"
 
@@ -22,7 +23,7 @@ static void usage(FILE *out)
 static bool key_file_is_sound(const struct conf *conf)
 {
 	const char *why = NULL;
-	struct guard_keyring *keyring = guard_keyring_load(conf->guard_key_file, &why);
+	struct guard_keyring *keyring = key_file_load(conf, &why);
 
 	if (!keyring) {
 		conf_complain(stderr, conf, "guard", "key_file", "%s: %s", conf->guard_key_file, why);

@@ -1,126 +1,227 @@
 #include "cli/control_db.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include <jansson.h>
-
+#include "base/secret.h"
 #include "cli/dsn.h"
+#include "cli/print.h"
 
-PGconn *control_db_open(const char *dsn)
-{
-	const char *where = dsn ? dsn : getenv("CONTROL_DSN");
+/* How often a change is tried when others are in its way; the pauses between add up to four
+ * seconds or so. */
+#define ATTEMPTS       9
+#define FIRST_PAUSE_MS 10
 
-	if (!where || !*where) {
-		fputs("bulkhead: name the control database with --control-dsn or CONTROL_DSN\n", stderr);
-		return NULL;
-	}
-
-	PGconn *connection = dsn_connect(where, "bulkhead");
-	if (connection)
-		PQclear(PQexec(connection, "SET search_path = pg_catalog"));
-	return connection;
-}
+/* ---- what went wrong ---- */
 
 /* What a refusal by the database means in words. */
 static const struct {
 	const char *constraint, *sentence;
 } sentences[] = {
-    {"tenant_slug", "this slug is taken"},
-    {"tenant_pkey", "this id is taken"},
-    {"tenant_external_key", "this key is taken"},
-    {"tenant_token_taken", "another tenant has this slug, key or id already"},
-    {"tenant_slug_form", "a slug is 1 to 63 of a-z, 0-9, - and _, and begins with a letter"},
-    {"tenant_slug_reserved", "this slug is reserved"},
-    {"tenant_slug_no_id", "a slug may not look like an id"},
-    {"tenant_external_key_form", "a key is 1 to 255 bytes without control characters"},
-    {"tenant_name_form", "a name is 1 to 255 bytes without control characters"},
-    {"tenant_cluster", "there is no such cluster"},
-    {"tenant_pool_weight", "a weight is 1 to 100"},
-    {"tenant_depth", "the tree is at most 20 levels deep"},
-    {"tenant_parent_active", "the parent is not active"},
-    {"principal_pkey", "this principal exists already"},
-    {"principal_name_form", "a principal's name is 1 to 63 bytes without control characters"},
+	{"tenant_slug", "this slug is taken"},
+	{"tenant_pkey", "this id is taken"},
+	{"tenant_external_key", "this key is taken"},
+	{"tenant_token_taken", "another tenant has this slug, key or id already"},
+	{"tenant_slug_form", "a slug is 1 to 63 of a-z, 0-9, - and _, and begins with a letter"},
+	{"tenant_slug_reserved", "this slug is reserved"},
+	{"tenant_slug_no_id", "a slug may not look like an id"},
+	{"tenant_external_key_form", "a key is 1 to 255 bytes without control characters"},
+	{"tenant_name_form", "a name is 1 to 255 bytes without control characters"},
+	{"tenant_cluster", "there is no such cluster"},
+	{"tenant_pool_weight", "a weight is 1 to 100"},
+	{"tenant_depth", "the tree is at most 20 levels deep"},
+	{"tenant_parent_active", "the parent is not active"},
+	{"principal_pkey", "this principal exists already"},
+	{"principal_name_form", "a principal's name is 1 to 63 bytes without control characters"},
+	{"principal_valid_until", "the end of validity is a point in time, or never"},
 };
+
+/* Added to the database's own words: what to do about it. */
+static const struct {
+	const char *constraint, *advice;
+} advices[] = {
+	{"tenant_status_below", "--subtree takes them along"},
+	{"tenant_status_above", "resume or restore that one first"},
+};
+
+/* The schema is older than this program, or not there at all. */
+static bool is_missing(const char *sqlstate)
+{
+	static const char *const states[] = {"42883", "42P01", "42703", "3F000"};
+
+	for (size_t i = 0; sqlstate && i < sizeof states / sizeof *states; i++) {
+		if (strcmp(sqlstate, states[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *find_advice(const PGresult *result, const char *constraint)
+{
+	for (size_t i = 0; i < sizeof advices / sizeof *advices; i++) {
+		if (strcmp(constraint, advices[i].constraint) == 0)
+			return advices[i].advice;
+	}
+	if (is_missing(PQresultErrorField(result, PG_DIAG_SQLSTATE)))
+		return "bulkhead init brings the control schema up to this version";
+	return NULL;
+}
 
 static void complain(const PGconn *connection, const PGresult *result)
 {
 	const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *advice = find_advice(result, constraint ? constraint : "");
 
 	for (size_t i = 0; constraint && i < sizeof sentences / sizeof *sentences; i++) {
 		if (strcmp(constraint, sentences[i].constraint) == 0)
 			message = sentences[i].sentence;
 	}
-	if (message)
-		fprintf(stderr, "bulkhead: %s\n", message);
-	else
+	if (!message)
 		fprintf(stderr, "bulkhead: %s", PQerrorMessage(connection));
+	else if (advice)
+		print_complaint("%s; %s", message, advice);
+	else
+		print_complaint("%s", message);
 }
 
-PGresult *control_db_query(PGconn *connection, const char *sql, int count, const char *const values[])
+/* ---- statements ---- */
+
+static bool is_done(const PGresult *result)
 {
-	PGresult *result = PQexecParams(connection, sql, count, NULL, values, NULL, NULL, 0);
 	ExecStatusType status = PQresultStatus(result);
 
-	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
+}
+
+PGresult *control_db_query(PGconn *connection, const char *sql, int count,
+						   const char *const values[])
+{
+	PGresult *result = PQexecParams(connection, sql, count, NULL, values, NULL, NULL, 0);
+
+	if (is_done(result))
 		return result;
 	complain(connection, result);
 	PQclear(result);
 	return NULL;
 }
 
-static void print_json(const PGresult *result)
+PGconn *control_db_open(const char *dsn)
 {
-	json_t *rows = json_array();
+	static const char sql[] = "SET search_path = pg_catalog; SET client_encoding = 'UTF8'; "
+							  "SET timezone = 'UTC'; SET datestyle = 'ISO'";
+	const char *where = dsn ? dsn : getenv("CONTROL_DSN");
 
-	for (int row = 0; row < PQntuples(result); row++) {
-		json_t *object = json_object();
-
-		for (int column = 0; column < PQnfields(result); column++)
-			json_object_set_new(object, PQfname(result, column),
-					    PQgetisnull(result, row, column)
-						? json_null()
-						: json_string(PQgetvalue(result, row, column)));
-		json_array_append_new(rows, object);
+	if (!where || !*where) {
+		print_complaint("name the control database with --control-dsn or CONTROL_DSN");
+		return NULL;
 	}
-	json_dumpf(rows, stdout, JSON_INDENT(2));
-	putchar('\n');
-	json_decref(rows);
+
+	PGconn *connection = dsn_connect(where, "bulkhead");
+	if (!connection)
+		return NULL;
+
+	PGresult *result = PQexec(connection, sql);
+	bool set = is_done(result);
+	if (!set)
+		complain(connection, result);
+	PQclear(result);
+	if (set)
+		return connection;
+	PQfinish(connection);
+	return NULL;
 }
 
-static int column_width(const PGresult *result, int column)
+/* ---- changes ---- */
+
+/* Runs a statement behind the one that `result` came from. Keeps `result` when it succeeds,
+ * else gives its own. */
+static PGresult *followed_by(PGconn *connection, PGresult *result, const char *sql)
 {
-	int width = (int)strlen(PQfname(result, column));
+	if (!is_done(result))
+		return result;
 
-	for (int row = 0; row < PQntuples(result); row++) {
-		int len = PQgetlength(result, row, column);
-
-		width = len > width ? len : width;
+	PGresult *next = PQexec(connection, sql);
+	if (is_done(next)) {
+		PQclear(next);
+		return result;
 	}
-	return width;
+	PQclear(result);
+	return next;
 }
 
-/* The last column is not padded: no line ends in blanks. */
-static void print_cell(const PGresult *result, int column, const char *text)
+/* One attempt: the change's result, or the first failure's, with the transaction ended. */
+static PGresult *attempt(PGconn *connection, const char *sql, int count,
+						 const char *const values[], bool dry_run)
 {
-	if (column + 1 < PQnfields(result))
-		printf("%-*s  ", column_width(result, column), text);
-	else
-		puts(text);
+	PGresult *result = PQexec(connection, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+
+	if (!is_done(result))
+		return result;
+	PQclear(result);
+	result = PQexecParams(connection, sql, count, NULL, values, NULL, NULL, 0);
+	result = followed_by(connection, result, "SET CONSTRAINTS ALL IMMEDIATE");
+	result = followed_by(connection, result, dry_run ? "ROLLBACK" : "COMMIT");
+	if (!is_done(result))
+		PQclear(PQexec(connection, "ROLLBACK"));
+	return result;
 }
 
-void control_db_print(const PGresult *result, int as_json)
+/* Deadlocks and serialization failures. */
+static bool is_worth_again(const PGresult *result)
 {
-	if (as_json) {
-		print_json(result);
-		return;
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return state && (strcmp(state, "40P01") == 0 || strcmp(state, "40001") == 0);
+}
+
+/* Each pause is up to twice as long as the one before, and drawn: those who met once should not
+ * meet again. */
+static void pause_after(int attempts)
+{
+	uint32_t drawn;
+	unsigned longest = FIRST_PAUSE_MS << attempts;
+
+	secret_random(&drawn, sizeof drawn);
+	long ms = longest / 2 + drawn % (longest / 2);
+	struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+	nanosleep(&pause, NULL);
+}
+
+PGresult *control_db_change(PGconn *connection, const char *sql, int count,
+							const char *const values[], bool dry_run)
+{
+	PGresult *result = attempt(connection, sql, count, values, dry_run);
+
+	for (int attempts = 1; attempts < ATTEMPTS && is_worth_again(result); attempts++) {
+		PQclear(result);
+		pause_after(attempts);
+		result = attempt(connection, sql, count, values, dry_run);
 	}
-	for (int column = 0; column < PQnfields(result); column++)
-		print_cell(result, column, PQfname(result, column));
-	for (int row = 0; row < PQntuples(result); row++) {
-		for (int column = 0; column < PQnfields(result); column++)
-			print_cell(result, column, PQgetvalue(result, row, column));
+	if (is_done(result))
+		return result;
+	complain(connection, result);
+	PQclear(result);
+	return NULL;
+}
+
+/* ---- tenants ---- */
+
+bool control_db_find_tenant(PGconn *connection, const char *word, struct named_tenant *out)
+{
+	PGresult *result = control_db_query(
+		connection, "SELECT id, slug FROM bulkhead_control.lookup_tenant($1)", 1, &word);
+	bool found = result && PQntuples(result) == 1;
+
+	if (found) {
+		snprintf(out->id, sizeof out->id, "%s", PQgetvalue(result, 0, 0));
+		snprintf(out->slug, sizeof out->slug, "%s", PQgetvalue(result, 0, 1));
+	} else if (result) {
+		print_complaint("there is no tenant \"%s\"", word);
 	}
+	PQclear(result);
+	return found;
 }

@@ -1,16 +1,15 @@
 #include "cli/init_keys.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/encode.h"
 #include "base/secret.h"
+#include "cli/key_file.h"
 #include "policy/guard/keyring.h"
 
 #define FIRST_KID         "k1"
@@ -43,6 +42,10 @@ static bool load_key(struct init_keys *keys, const char *path)
 	struct guard_keyring *keyring = guard_keyring_load(path, &why);
 	if (!keyring)
 		return complain(path, why);
+	if (guard_keyring_tenant(keyring)) {
+		guard_keyring_destroy(keyring);
+		return complain(path, "it holds the keys of one tenant; the installation's are needed");
+	}
 	memcpy(keys->kid, keyring->keys[0].kid, sizeof keys->kid);
 	memcpy(keys->key, keyring->keys[0].bytes, sizeof keys->key);
 	guard_keyring_destroy(keyring);
@@ -83,15 +86,8 @@ static bool make_dir(struct init_keys *keys)
 
 static bool lock_dir(struct init_keys *keys)
 {
-	int done;
-
-	keys->lock = open(keys->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (keys->lock < 0)
-		return complain(keys->dir, strerror(errno));
-	do
-		done = flock(keys->lock, LOCK_EX);
-	while (done != 0 && errno == EINTR);
-	return done == 0 || complain(keys->dir, strerror(errno));
+	keys->lock = key_folder_lock(keys->dir);
+	return keys->lock >= 0 || complain(keys->dir, strerror(errno));
 }
 
 static bool read_files(struct init_keys *keys)

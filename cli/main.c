@@ -21,8 +21,10 @@ static const struct command commands[] = {
 	{"init", cmd_init, "install guard and control schema into a database"},
 	{"check", cmd_check, "say what is wrong with a configuration"},
 	{"sandbox", cmd_sandbox, "run a private PostgreSQL with three tenants behind the proxy"},
-	{"tenant", cmd_tenant, "create and list tenants"},
-	{"principal", cmd_principal, "create principals, who log in for tenants"},
+	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
+	{"principal", cmd_principal, "create, list, disable and change principals, who log in for tenants"},
+	{"key", cmd_key,
+	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
 	{"conf", cmd_conf, NULL},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)

@@ -2,8 +2,8 @@
  * bulkhead serve: the proxy itself, in the foreground.
  *
  * This file joins the rooms: settings, key ring, the control thread with its look-ups, the
- * directory between, and the data workers. The main thread waits for signals and does nothing
- * else.
+ * directory between, and the data workers. The main thread waits for signals and for changes of
+ * the files (reload.h).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -12,18 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "admin/control.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "cli/cli.h"
+#include "cli/key_file.h"
 #include "cli/options.h"
+#include "cli/reload.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
+#include "router/live.h"
 #include "router/snapshot.h"
 
 #define WORKER_STACK (16u << 20) /* bytes; parsing SQL recurses */
@@ -36,6 +38,7 @@ struct service {
 	struct budget *budgets; /* one for each different server among the addresses */
 	struct control *control;
 	struct directory *directory;
+	struct live *live;
 	struct worker *worker;
 	pthread_t thread;
 	bool running;
@@ -47,7 +50,8 @@ static void usage(FILE *out)
 		out,
 		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
 		"\n"
-		"Serves clients until SIGTERM or SIGINT. Logs to standard error.\n"
+		"Serves clients until SIGTERM or SIGINT; SIGHUP reads the settings again, SIGUSR1 "
+		"logs what the workers do. Logs to standard error.\n"
 		"\n"
 		"%s"
 		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
@@ -59,38 +63,7 @@ static void usage(FILE *out)
 
 /* ---- starting ---- */
 
-/* For listeners, event loops, the control connection, libraries and cancel requests. */
-#define DESCRIPTORS_ASIDE 64
-
-/* Descriptors at the settings' limits: clients, those that log in or linger, backends. */
-static unsigned long long descriptors_needed(const struct conf *conf)
-{
-	return (unsigned long long)conf->max_client_conn + 2ULL * (unsigned)conf->max_login_conn +
-		   (unsigned long long)conf->default_pool_size * conf->cluster_count +
-		   DESCRIPTORS_ASIDE;
-}
-
-/* Asks for as many descriptors as we are allowed, and says so when the settings allow more than
- * those. */
-static void raise_descriptor_limit(const struct conf *conf)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	if (limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-	if (limit.rlim_cur < descriptors_needed(conf))
-		log_message(LOG_WARNING, "serve.descriptors",
-					"the settings allow %llu connections and files, the system %llu: raise "
-					"RLIMIT_NOFILE or lower max_client_conn",
-					descriptors_needed(conf), (unsigned long long)limit.rlim_cur);
-}
-
-/* Sections that name the same host and port share a budget, and the smallest limit of theirs
- * holds. */
+/* Sections that name the same host and port share a budget. */
 static void share_budgets(struct service *service)
 {
 	const struct conf *conf = service->conf;
@@ -102,12 +75,9 @@ static void share_budgets(struct service *service)
 		while (strcmp(conf->clusters[same].host, cluster->host) != 0 ||
 			   conf->clusters[same].port != cluster->port)
 			same++;
-		struct budget *budget = &service->budgets[same];
-		int limit = cluster->max_server_connections;
-		if (limit && (!budget->limit || limit < budget->limit))
-			budget->limit = limit;
-		service->addresses[i].budget = budget;
+		service->addresses[i].budget = &service->budgets[same];
 	}
+	reload_set_budgets(conf, service->addresses);
 }
 
 static bool resolve_clusters(struct service *service)
@@ -134,7 +104,7 @@ static bool load_keys(struct service *service)
 {
 	const char *why = NULL;
 
-	service->keyring = guard_keyring_load(service->conf->guard_key_file, &why);
+	service->keyring = key_file_load(service->conf, &why);
 	if (!service->keyring)
 		log_event(LOG_ERROR, "serve.keys", "file", service->conf->guard_key_file, "error", why,
 				  NULL);
@@ -153,6 +123,7 @@ static bool start_worker(struct service *service)
 		.conf = service->conf,
 		.keyring = service->keyring,
 		.directory = service->directory,
+		.live = service->live,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
 	};
@@ -194,9 +165,9 @@ static bool feed_directory(struct service *service)
 		return false;
 	if (*snapshot.path)
 		load_snapshot(service);
-	control_feed(service->control, service->directory, &snapshot);
+	bool fed = control_feed(service->control, service->directory, &snapshot);
 	secret_wipe(snapshot.key, sizeof snapshot.key);
-	return true;
+	return fed;
 }
 
 static bool start(struct service *service)
@@ -204,6 +175,9 @@ static bool start(struct service *service)
 	const struct conf *conf = service->conf;
 
 	if (!load_keys(service) || !resolve_clusters(service))
+		return false;
+	service->live = live_create();
+	if (!service->live)
 		return false;
 	service->control = control_start(conf);
 	if (!service->control)
@@ -242,6 +216,7 @@ static void stop(struct service *service)
 	worker_destroy(service->worker);
 	control_stop(service->control);
 	directory_destroy(service->directory);
+	live_destroy(service->live);
 	guard_keyring_destroy(service->keyring);
 	free(service->addresses);
 	free(service->budgets);
@@ -257,28 +232,34 @@ static void block_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGQUIT);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	signal(SIGHUP, SIG_DFL); /* nohup(1) leaves it ignored, and it would never be seen */
 }
 
-static int serve(struct conf *conf)
+static int serve(const struct options *options, struct conf *conf)
 {
 	struct service service = {.conf = conf};
+	struct reload reload = {
+		.options = options, .conf = &service.conf, .keyring = &service.keyring};
 	sigset_t signals;
-	int got = 0;
 
-	log_set_level(conf->log_level);
-	log_set_format(conf->log_format);
 	block_signals(&signals);
-	raise_descriptor_limit(conf);
+	reload_begin(&reload);
 	bool started = start(&service);
 	if (started) {
+		reload.worker = service.worker;
+		reload.addresses = service.addresses;
+		reload.control = service.control;
+		reload.directory = service.directory;
+		reload.live = service.live;
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
-		while (sigwait(&signals, &got) != 0)
-			continue;
+		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
 	}
+	reload_end(&reload);
 	stop(&service);
 	return started ? CLI_DONE : CLI_FAILED;
 }
@@ -290,7 +271,7 @@ static int run(const struct options *options, bool dump)
 	if (!conf)
 		return CLI_FAILED;
 	if (!dump)
-		return serve(conf);
+		return serve(options, conf);
 	conf_dump(conf, stdout);
 	conf_destroy(conf);
 	return CLI_DONE;

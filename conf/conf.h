@@ -7,7 +7,8 @@
  * `--dump-config`, the commented sample file and docs/configuration.md are all made from that
  * table.
  *
- * A struct conf is read-only once loaded and shared by all threads.
+ * A struct conf is read-only once loaded and shared by all threads. A reload makes another one
+ * (conf_merge), which each thread takes in the place of the old.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -17,6 +18,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/log.h"
 
 enum conf_pool_mode { POOL_TRANSACTION, POOL_SESSION };
@@ -72,6 +74,7 @@ struct conf {
 	int tcp_keepcnt;
 	int64_t tcp_keepidle_ms, tcp_keepintvl_ms; /* rounded up to seconds */
 	int64_t tcp_user_timeout_ms;               /* 0: the system's */
+	int64_t file_check_period_ms;              /* 0: never */
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
@@ -149,6 +152,29 @@ struct conf *conf_load(const char *path, char *const *environment,
 
 /* Frees a conf; secrets are wiped first. NULL is fine. */
 void conf_destroy(struct conf *conf);
+
+/*
+ * What a reload found changed: names as `pool.default_pool_size` and
+ * `cluster:default.password`, or `cluster:annex` for a whole section, separated by ", ". Never
+ * a value.
+ */
+struct conf_changes {
+	struct buf taken;    /* in force with the merged conf */
+	struct buf deferred; /* need a restart */
+};
+
+void conf_changes_init(struct conf_changes *changes);
+void conf_changes_fini(struct conf_changes *changes);
+
+/*
+ * Makes of `fresh`, which was just loaded, the settings that may follow on those of `running`:
+ * the same listeners and clusters in the same order, so that whoever knows one by its number
+ * finds it again. Settings of sections without a name are all as in the file. A section with a
+ * name is taken as a whole, or, when one of its changes needs a restart, as a whole not at all:
+ * a new password belongs to the new host beside it. `changes` is appended to. False when memory
+ * is out; `fresh` is then good for conf_destroy only.
+ */
+bool conf_merge(struct conf *fresh, const struct conf *running, struct conf_changes *changes);
 
 /*
  * Writes the effective settings in INI form, each with a comment that says where it came from.

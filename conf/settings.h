@@ -45,7 +45,7 @@ struct conf_setting {
 	int64_t min, max;    /* in what is stored; bytes for strings */
 	const char *preset;  /* the default as text; NULL when it must be given (but for secrets) */
 	const char *example; /* what the sample file shows where there is no default */
-	bool reloadable;     /* could take effect without a restart */
+	bool reloadable;     /* takes effect without a restart; see conf_merge */
 	size_t offset;       /* in the section's structure */
 	const char *const *words; /* TYPE_ENUM, TYPE_SELECTORS; NULL ends them */
 	const char *doc;          /* one line */
@@ -93,6 +93,13 @@ bool conf_value_read(const struct conf_setting *setting, const char *text, void 
  * "(set)" for one that is. False when memory is out.
  */
 bool conf_value_write(const struct conf_setting *setting, const void *home, struct buf *out);
+
+/* Are the setting's values in two structures of its kind the same? */
+bool conf_value_equal(const struct conf_setting *setting, const void *a, const void *b);
+
+/* Puts a copy of the value at `from` into the structure at `to`, which owns it; a secret that
+ * is not set leaves what is there. False when memory is out. */
+bool conf_value_copy(const struct conf_setting *setting, const void *from, void *to);
 
 /* Frees what the structure's settings own; secrets are wiped. */
 void conf_values_free(enum conf_home home_kind, void *home);

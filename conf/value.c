@@ -495,3 +495,77 @@ void conf_values_free(enum conf_home home_kind, void *home)
 			free(string_of(setting, home));
 	}
 }
+
+/* The bytes of what is no string. */
+static size_t size_of(const struct conf_setting *setting)
+{
+	switch (setting->type) {
+	case TYPE_INT:
+	case TYPE_MODE:
+	case TYPE_ENUM:
+		return sizeof(int);
+	case TYPE_DURATION:
+	case TYPE_SIZE:
+		return sizeof(int64_t);
+	case TYPE_BOOL:
+		return sizeof(bool);
+	case TYPE_SELECTORS:
+	case TYPE_STRING:
+	case TYPE_SEPARATOR:
+	case TYPE_SECRET:
+		break;
+	}
+	return 0;
+}
+
+static bool same_selectors(const struct conf_listen *a, const struct conf_listen *b)
+{
+	return a->selector_count == b->selector_count &&
+		   memcmp(a->selectors, b->selectors, a->selector_count * sizeof *a->selectors) == 0;
+}
+
+static bool holds_text(const struct conf_setting *setting)
+{
+	return setting->type == TYPE_STRING || setting->type == TYPE_SEPARATOR ||
+		   setting->type == TYPE_SECRET;
+}
+
+bool conf_value_equal(const struct conf_setting *setting, const void *a, const void *b)
+{
+	if (holds_text(setting)) {
+		const char *left = string_of(setting, a), *right = string_of(setting, b);
+
+		return left == right || (left && right && strcmp(left, right) == 0);
+	}
+	if (setting->type == TYPE_SELECTORS)
+		return same_selectors(a, b);
+	return memcmp(const_member(setting, a), const_member(setting, b), size_of(setting)) == 0;
+}
+
+static bool copy_text(const struct conf_setting *setting, const char *text, void *to)
+{
+	struct buf why;
+
+	if (!text)
+		return true;
+	buf_init(&why);
+	bool done = keep_string(setting, text, to, &why);
+	buf_fini(&why);
+	return done;
+}
+
+bool conf_value_copy(const struct conf_setting *setting, const void *from, void *to)
+{
+	if (holds_text(setting))
+		return copy_text(setting, string_of(setting, from), to);
+	if (setting->type == TYPE_SELECTORS) {
+		const struct conf_listen *listen = from;
+		struct conf_listen *copied = to;
+
+		memcpy(copied->selectors, listen->selectors, sizeof copied->selectors);
+		copied->selector_count = listen->selector_count;
+	} else {
+		memcpy(member(setting, to), const_member(setting, from), size_of(setting));
+	}
+	return true;
+}

@@ -251,8 +251,9 @@ static const char docs_head[] =
 	"- **Secrets** never stand in the file or on the command line: a `password_file` names a "
 	"file of mode\n"
 	"  0600, or the environment holds the password itself.\n"
-	"- **Live**: could take effect without a restart. Bulkhead does not reload its settings "
-	"yet.\n";
+	"- **Live**: takes effect without a restart, on SIGHUP or when the file changes; how, is "
+	"in\n"
+	"  [operations](operations.md#changing-settings-while-it-runs).\n";
 
 static void docs_setting(const struct conf_setting *setting, FILE *out)
 {

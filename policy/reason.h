@@ -23,6 +23,7 @@
 	X(REASON_DATABASE,          "BH-ID-DATABASE",         "3D000", "there is no such database") \
 	X(REASON_STRATEGY,          "BH-ID-STRATEGY",         "0A000", "the tenant's isolation strategy is not supported by this version") \
 	X(REASON_CONTROL_DOWN,      "BH-ID-CONTROL-DOWN",     "57P03", "the tenant directory cannot be reached and does not know this name") \
+	X(REASON_KEY,               "BH-ID-KEY",              "28000", "this Bulkhead holds the key of another tenant only") \
 	X(REASON_STARTUP,           "BH-NET-STARTUP",         "08P01", "invalid startup packet") \
 	X(REASON_PROTOCOL,          "BH-NET-PROTOCOL",        "08P01", "protocol violation") \
 	X(REASON_TOO_LARGE,         "BH-LIM-MESSAGE",         "54000", "message exceeds max_packet_size") \
@@ -43,6 +44,7 @@
 	X(REASON_HANDOVER,          "BH-CTX-HANDOVER",        "08001", "no backend could be put into the tenant's context") \
 	X(REASON_CONTEXT_LOST,      "BH-CTX-LOST",            "25000", "the tenant context of this backend had been emptied; it is restored for the next statement") \
 	X(REASON_SHUTDOWN,          "BH-NET-SHUTDOWN",        "57P01", "terminating connection because Bulkhead is shutting down") \
+	X(REASON_KILLED,            "BH-NET-KILLED",          "57P01", "terminating connection due to an operator's command") \
 	X(REASON_MEMORY,            "BH-LIM-MEMORY",          "53200", "out of memory")
 
 enum reason {

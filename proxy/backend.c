@@ -26,6 +26,7 @@
 
 struct backend_login {
 	struct scram_client scram;
+	char *password; /* what SCRAM was begun with: a reload may bring another */
 	bool scram_begun, server_proved;
 	bool authenticated; /* AuthenticationOk was seen */
 	int messages;
@@ -46,6 +47,7 @@ void backend_login_free(struct server *server)
 		return;
 	if (login->scram_begun)
 		scram_client_fini(&login->scram);
+	secret_free(login->password);
 	free(login->failure);
 	free(login);
 	server->login = NULL;
@@ -60,6 +62,12 @@ enum reason backend_failure_reason(const struct server *server)
 {
 	return server->login && server->login->failure ? server->login->reason
 												   : REASON_BACKEND_DOWN;
+}
+
+void backend_keep_no_keys(struct server *server)
+{
+	if (server->login && server->login->scram_begun)
+		server->login->scram.cache = NULL;
 }
 
 /* Closes the backend; `what` is kept for the pool and the log. */
@@ -176,7 +184,12 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 			 "the server offers no SASL mechanism that Bulkhead has");
 		return;
 	}
-	scram_client_init(&login->scram, server->pool->cluster->password, &server->pool->scram);
+	login->password = strdup(server->pool->cluster->password);
+	if (!login->password) {
+		fail(server, REASON_MEMORY, "out of memory");
+		return;
+	}
+	scram_client_init(&login->scram, login->password, &server->pool->scram);
 	login->scram_begun = true;
 	buf_init(&first);
 	buf_init(&out);

@@ -13,22 +13,33 @@
 
 struct budget {
 	atomic_int used;
-	int limit; /* 0: none */
+	atomic_int limit; /* 0: none; a reload may change it */
 };
+
+/* By how many places is more used than the limit? */
+static inline int budget_excess(const struct budget *budget)
+{
+	int limit = atomic_load(&budget->limit);
+	int excess = limit ? atomic_load(&budget->used) - limit : 0;
+
+	return excess > 0 ? excess : 0;
+}
 
 /* Is a place free at this moment? Another worker may take it. */
 static inline bool budget_has_room(const struct budget *budget)
 {
-	return !budget->limit || atomic_load(&budget->used) < budget->limit;
+	int limit = atomic_load(&budget->limit);
+
+	return !limit || atomic_load(&budget->used) < limit;
 }
 
 /* Takes a place; false when there is none. */
 static inline bool budget_take(struct budget *budget)
 {
-	int used = atomic_load(&budget->used);
+	int limit = atomic_load(&budget->limit), used = atomic_load(&budget->used);
 
 	do {
-		if (budget->limit && used >= budget->limit)
+		if (limit && used >= limit)
 			return false;
 	} while (!atomic_compare_exchange_weak(&budget->used, &used, used + 1));
 	return true;

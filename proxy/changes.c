@@ -99,37 +99,10 @@ static void apply(struct client *client, const struct directory_change *change)
 	}
 }
 
-static struct client *client_of(struct list *node, size_t offset)
+static void visit(struct client *client, void *change)
 {
-	return (struct client *)(void *)((char *)node - offset);
-}
-
-/*
- * Applies the change to the clients of a list that are linked by the member at `offset`. Ending
- * one can take others off the list: each is set aside before it is looked at, and they come
- * back in their order.
- */
-static void apply_to_list(struct list *list, size_t offset,
-						  const struct directory_change *change)
-{
-	struct list aside;
-
-	list_init(&aside);
-	while (!list_empty(list)) {
-		struct list *node = list->next;
-		struct client *client = client_of(node, offset);
-
-		list_remove(node);
-		list_append(&aside, node);
-		if (is_concerned(client, change))
-			apply(client, change);
-	}
-	while (!list_empty(&aside)) {
-		struct list *node = aside.next;
-
-		list_remove(node);
-		list_append(list, node);
-	}
+	if (is_concerned(client, change))
+		apply(client, change);
 }
 
 void changes_apply(void *self, const struct directory_change *change)
@@ -141,13 +114,13 @@ void changes_apply(void *self, const struct directory_change *change)
 	log_event(LOG_DEBUG, "directory.changed", of_tenant ? "tenant" : "principal", change->key,
 			  NULL);
 	/* Those that log in are in no tally before they are admitted, and are few. */
-	apply_to_list(&worker->logins, offsetof(struct client, queue), change);
+	client_each(&worker->logins, offsetof(struct client, queue), visit, (void *)change);
 	if (!tally)
 		return;
-	apply_to_list(&tally->members,
-				  of_tenant ? offsetof(struct client, in_tenant)
-							: offsetof(struct client, in_principal),
-				  change);
+	client_each(&tally->members,
+				of_tenant ? offsetof(struct client, in_tenant)
+						  : offsetof(struct client, in_principal),
+				visit, (void *)change);
 	limits_let_go(worker, change, tally);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -340,6 +341,28 @@ void client_close(struct client *client)
 	worker_reap_later(client->worker);
 }
 
+void client_each(struct list *list, size_t offset, void (*visit)(struct client *, void *),
+				 void *arg)
+{
+	struct list aside;
+
+	list_init(&aside);
+	while (!list_empty(list)) {
+		struct list *node = list->next;
+
+		list_remove(node);
+		list_append(&aside, node);
+		visit((struct client *)(void *)((char *)node - offset), arg);
+	}
+	/* Back in their order. */
+	while (!list_empty(&aside)) {
+		struct list *node = aside.next;
+
+		list_remove(node);
+		list_append(list, node);
+	}
+}
+
 void client_free(struct client *client)
 {
 	principal_unref(client->principal);
@@ -449,6 +472,7 @@ void client_pin(struct client *client, const char *cause)
 	if (client->pinned)
 		return;
 	client->pinned = true;
+	snprintf(client->pin, sizeof client->pin, "%s", cause);
 	log_event(LOG_DEBUG, "client.pinned", "cause", cause, "tenant",
 			  client->tenant ? client->tenant->slug : NULL, NULL);
 }

@@ -90,6 +90,7 @@ struct client {
 
 	struct server *server; /* while LINKED, and while it is prepared for us */
 	bool pinned;           /* keeps its backend until it leaves */
+	char pin[24];          /* and why, cut short */
 	bool stalled;          /* not read until the backend has answered more */
 
 	enum {
@@ -150,6 +151,13 @@ void client_violation(struct client *client, const char *what);
 
 /* Keeps the backend with this client from now on. */
 void client_pin(struct client *client, const char *cause);
+
+/*
+ * Visits the clients of a list that are linked by the member at `offset`. The visit may end the
+ * client, and others with it: what is still to be visited is found each time anew.
+ */
+void client_each(struct list *list, size_t offset, void (*visit)(struct client *, void *),
+				 void *arg);
 
 /* The memory of a closed client; only from the worker's reaper. */
 void client_free(struct client *client);

@@ -159,6 +159,11 @@ static void advance(struct server *server)
 
 	server->step_count = server->step_at = 0;
 	server->step_ok = false;
+	if (needs_enter(server) &&
+		!guard_keyring_signs_for(server->worker->keyring, &server->client->tenant->id)) {
+		client_fatal(server->client, REASON_KEY, NULL);
+		return;
+	}
 	buf_init(&out);
 	if (!append_due(server, &out)) {
 		buf_wipe(&out);

@@ -220,3 +220,29 @@ void listener_tick(struct worker *worker)
 		}
 	}
 }
+
+/* Neither of the two is worth more than a line when it fails: the listener works as it did. */
+static void take_settings(struct listener *listener, const struct conf_listen *section)
+{
+	const struct conf_listen *old = listener->section;
+	bool done = true;
+
+	listener->section = section;
+	if (old->listen_backlog != section->listen_backlog)
+		done = listen(listener->fd, section->listen_backlog) == 0;
+	if (listener->socket_path && old->unix_socket_mode != section->unix_socket_mode)
+		done = chmod(listener->socket_path, (mode_t)section->unix_socket_mode) == 0 && done;
+	if (!done)
+		log_event(LOG_ERROR, "listen.settings", "listener", section->name, "error",
+				  strerror(errno), NULL);
+}
+
+void listener_take_settings(struct worker *worker, const struct conf_listen *old,
+							const struct conf_listen *sections)
+{
+	list_each (node, next, &worker->listeners) {
+		struct listener *listener = list_entry(node, struct listener, node);
+
+		take_settings(listener, &sections[listener->section - old]);
+	}
+}

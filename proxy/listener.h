@@ -19,6 +19,13 @@ bool listener_open(struct worker *worker, const struct conf_listen *section);
 /* Stops accepting, closes the sockets and removes unix socket files. */
 void listener_close_all(struct worker *worker);
 
+/*
+ * The worker's listeners belong to the same sections of other settings from now on: `sections`
+ * in the place of `old`. Backlog and the unix socket's mode are set where they differ.
+ */
+void listener_take_settings(struct worker *worker, const struct conf_listen *old,
+							const struct conf_listen *sections);
+
 /* Accepts again after a pause that a lack of descriptors made necessary. */
 void listener_tick(struct worker *worker);
 

@@ -92,6 +92,10 @@ static void find_route(struct client *client)
 		conf_find_cluster(client->worker->conf, tenant->cluster);
 	enum reason why;
 
+	if (!guard_keyring_signs_for(client->worker->keyring, &tenant->id)) {
+		refuse(client, REASON_KEY, NULL);
+		return;
+	}
 	if (tenant->status != TENANT_ACTIVE) {
 		refuse(client, REASON_INACTIVE, NULL);
 		return;

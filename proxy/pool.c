@@ -33,17 +33,8 @@
 
 /* ---- life ---- */
 
-static const struct worker_address *find_address(const struct worker *worker,
-												 const struct conf_cluster *cluster)
-{
-	for (size_t i = 0; i < worker->address_count; i++) {
-		if (worker->addresses[i].cluster == cluster)
-			return &worker->addresses[i];
-	}
-	return NULL;
-}
-
-static struct pool *create(struct worker *worker, const struct conf_cluster *cluster)
+static struct pool *create(struct worker *worker, const struct conf_cluster *cluster,
+						   const struct worker_address *address)
 {
 	struct pool *pool = calloc(1, sizeof *pool);
 
@@ -51,7 +42,7 @@ static struct pool *create(struct worker *worker, const struct conf_cluster *clu
 		return NULL;
 	pool->worker = worker;
 	pool->cluster = cluster;
-	pool->address = find_address(worker, cluster);
+	pool->address = address;
 	pool->upstream = upstream_find(worker, pool->address->budget);
 	list_init(&pool->restless);
 	list_init(&pool->hungry);
@@ -59,7 +50,7 @@ static struct pool *create(struct worker *worker, const struct conf_cluster *clu
 	list_init(&pool->idle);
 	list_init(&pool->unsealed);
 	list_init(&pool->turns);
-	HASH_ADD(hh, worker->pools, cluster, sizeof pool->cluster, pool);
+	HASH_ADD(hh, worker->pools, address, sizeof pool->address, pool);
 	if (!pool->hh.tbl) {
 		free(pool);
 		return NULL;
@@ -75,11 +66,12 @@ static void attend(struct pool *pool)
 
 struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster)
 {
+	const struct worker_address *address = &worker->addresses[cluster - worker->conf->clusters];
 	struct pool *pool;
 
-	HASH_FIND(hh, worker->pools, &cluster, sizeof cluster, pool);
+	HASH_FIND(hh, worker->pools, &address, sizeof address, pool);
 	if (!pool)
-		pool = create(worker, cluster);
+		pool = create(worker, cluster, address);
 	if (!pool)
 		return NULL;
 	pool->client_count++;
@@ -351,6 +343,12 @@ void pool_server_opened(struct server *server)
 	pool_server_ready(server);
 }
 
+/* Only after a reload. */
+static bool is_too_large(const struct pool *pool)
+{
+	return pool->server_count > (size_t)pool->worker->conf->default_pool_size;
+}
+
 /* Why a backend that has become free is closed all the same, or NULL. */
 static const char *why_not_kept(const struct server *server)
 {
@@ -358,6 +356,10 @@ static const char *why_not_kept(const struct server *server)
 		return "Bulkhead is shutting down";
 	if (server->too_old)
 		return "it is older than server_lifetime";
+	if (is_too_large(server->pool))
+		return "there are more than default_pool_size";
+	if (upstream_is_over(server->pool->upstream))
+		return "there are more than max_server_connections";
 	if (upstream_is_wanted(server) &&
 		(list_empty(&server->pool->turns) ||
 		 server->idle_since_us - server->turn_began_us >= STAY_US))
@@ -470,6 +472,49 @@ void pool_expire(struct worker *worker, int64_t now_us)
 {
 	expire_idle(worker, now_us);
 	expire_old(worker, now_us);
+}
+
+struct server *pool_next_too_old(struct pool *pool)
+{
+	list_each (node, next, &pool->idle) {
+		struct server *server = list_entry(node, struct server, idle_node);
+
+		if (server->too_old)
+			return server;
+	}
+	return NULL;
+}
+
+/* ---- other settings ---- */
+
+static bool is_same_password(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* Logins that are under way go on with the password that they began with, and leave no keys of
+ * it here. */
+static void forget_password(struct pool *pool)
+{
+	secret_wipe(&pool->scram, sizeof pool->scram);
+	list_each (node, next, &pool->servers)
+		backend_keep_no_keys(list_entry(node, struct server, node));
+}
+
+void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
+{
+	struct server *server;
+
+	if (!is_same_password(pool->cluster->password, cluster->password))
+		forget_password(pool);
+	pool->cluster = cluster;
+	pool->retry_at_us = 0;
+	pool->failures = 0;
+	queue_take_settings(pool);
+	while (is_too_large(pool) &&
+		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL)
+		server_close(server, "there are more than default_pool_size");
+	attend(pool);
 }
 
 /* ---- the log ---- */

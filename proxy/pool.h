@@ -41,8 +41,8 @@ struct pool_stats {
 
 struct pool {
 	struct worker *worker;
-	const struct conf_cluster *cluster; /* the route, and the key in worker->pools */
-	const struct worker_address *address;
+	const struct conf_cluster *cluster;   /* the route, as the settings in force have it */
+	const struct worker_address *address; /* its server, and the key in worker->pools */
 	struct upstream *upstream;
 	UT_hash_handle hh;
 	struct list restless; /* worker->restless */
@@ -101,8 +101,18 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why);
  */
 void pool_tick(struct pool *pool);
 
+/*
+ * The worker has other settings; `cluster` is the pool's section of them. Backends that are too
+ * many now are closed as far as they are idle, the others when they are free; the next attempt
+ * to connect waits for no earlier failure. The rest is the next tick's.
+ */
+void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster);
+
 /* Closes backends that were idle or old for too long, over all pools of the worker. */
 void pool_expire(struct worker *worker, int64_t now_us);
+
+/* An idle backend that is to be replaced, or NULL. */
+struct server *pool_next_too_old(struct pool *pool);
 
 /* Writes a line with counts and waiting times, when something was asked of it since the last
  * one. */

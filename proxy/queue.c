@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/worker.h"
 
@@ -18,6 +19,7 @@ static struct pool_tenant *create(struct pool *pool, const struct uuid *id)
 		return NULL;
 	tenant->pool = pool;
 	tenant->id = *id;
+	tenant->paused = operate_is_paused(pool->worker, id);
 	list_init(&tenant->idle);
 	list_init(&tenant->waiting);
 	list_init(&tenant->turn);
@@ -58,7 +60,7 @@ bool pool_tenant_has_room(const struct pool_tenant *tenant)
 {
 	int limit = tenant->pool->worker->conf->max_tenant_connections;
 
-	return !limit || tenant->busy < (unsigned)limit;
+	return !tenant->paused && (!limit || tenant->busy < (unsigned)limit);
 }
 
 /* A tenant is on the list of turns exactly while it has a client that may be served. */
@@ -74,6 +76,12 @@ static void update_turn(struct pool_tenant *tenant)
 	}
 }
 
+void pool_tenant_pause(struct pool_tenant *tenant, bool paused)
+{
+	tenant->paused = paused;
+	update_turn(tenant);
+}
+
 void pool_tenant_took(struct pool_tenant *tenant)
 {
 	tenant->busy++;
@@ -84,6 +92,14 @@ void pool_tenant_gave(struct pool_tenant *tenant)
 {
 	tenant->busy--;
 	update_turn(tenant);
+}
+
+void queue_take_settings(struct pool *pool)
+{
+	struct pool_tenant *tenant, *next;
+
+	HASH_ITER (hh, pool->tenants, tenant, next)
+		update_turn(tenant);
 }
 
 /* ---- waiting ---- */
@@ -147,11 +163,11 @@ size_t queue_wanted(const struct pool *pool, size_t enough)
 	int limit = pool->worker->conf->max_tenant_connections;
 	size_t wanted = 0;
 
-	if (!limit)
+	if (!limit && !pool->worker->paused && !pool->worker->all_paused)
 		return pool->waiting;
 	list_each (node, next, &pool->turns) {
 		struct pool_tenant *tenant = list_entry(node, struct pool_tenant, turn);
-		size_t room = (size_t)limit - tenant->busy;
+		size_t room = limit ? (size_t)limit - tenant->busy : SIZE_MAX;
 
 		wanted += tenant->waiting_count < room ? tenant->waiting_count : room;
 		if (wanted > enough)

@@ -32,6 +32,7 @@ struct pool_tenant {
 	unsigned weight;  /* clients served per turn */
 	unsigned served;  /* of the present turn */
 	unsigned busy;    /* backends that its clients hold or are being given */
+	bool paused;      /* its clients get no backend */
 	size_t waiting_count;
 	struct list idle;    /* backends, most recently used first */
 	struct list waiting; /* clients, first come first */
@@ -56,6 +57,8 @@ void pool_tenant_drop(struct pool_tenant *tenant);
 /* May the tenant's clients hold one more backend? */
 bool pool_tenant_has_room(const struct pool_tenant *tenant);
 
+void pool_tenant_pause(struct pool_tenant *tenant, bool paused);
+
 /* Its clients hold one backend more, or one less. */
 void pool_tenant_took(struct pool_tenant *tenant);
 void pool_tenant_gave(struct pool_tenant *tenant);
@@ -65,6 +68,9 @@ void queue_enter(struct client *client, bool first);
 
 /* The client waits no longer, if it did. */
 void queue_leave(struct client *client);
+
+/* max_tenant_connections may be another than before: who takes turns is found out anew. */
+void queue_take_settings(struct pool *pool);
 
 /* The client whose turn it is, taken off its queue; NULL when nobody may be served. */
 struct client *queue_next(struct pool *pool);

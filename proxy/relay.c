@@ -228,6 +228,22 @@ static void say_instead(struct walk *walk, const uint8_t *message, size_t total,
 	buf_fini(&out);
 }
 
+static bool keeps_backend(const struct client *client)
+{
+	return client->pinned || client->unnamed_held || client->body_left;
+}
+
+/* Last words of a backend that its client is done with, behind the ReadyForQuery in one read:
+ * they are nobody's. */
+static void end_unnoticed(struct walk *walk, const uint8_t *message)
+{
+	flush(walk, message);
+	server_unlink(walk->server);
+	client_is_idle(walk->client);
+	server_close(walk->server, "the server ended the connection");
+	client_resume(walk->client);
+}
+
 static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 {
 	struct server *server = walk->server;
@@ -235,10 +251,15 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 	const char *code = wire_error_field(body, total - WIRE_HEADER, 'C');
 	const char *severity = wire_error_field(body, total - WIRE_HEADER, 'V');
 
-	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0)) {
+		if (!walk->owed && server->status == 'I' && !keeps_backend(walk->client)) {
+			end_unnoticed(walk, message);
+			return;
+		}
 		server->told = true;
-	else if (!walk->owed)
+	} else if (!walk->owed) {
 		walk->disagreed = true;
+	}
 	if (walk->failing == REPLY_PARSE && server->replies.count <= 1)
 		names_forget_unnamed(
 			walk->client); /* the server has none either; none was parsed behind */
@@ -366,7 +387,7 @@ void relay_settle(struct server *server)
 
 	if (server->state != SERVER_LINKED || client->body_left || !server_is_settled(server))
 		return;
-	if (!client->pinned && !client->unnamed_held)
+	if (!keeps_backend(client))
 		server_release(server);
 	else if (server->seal_lost)
 		handover_restore(server);

@@ -310,6 +310,7 @@ void server_release(struct server *server)
 	server_unlink(server);
 	client_is_idle(client);
 	server_give_back(server);
+	client_resume(client); /* it was not read while a cancel request was under way */
 }
 
 /* What becomes of the client whose backend is gone. */

@@ -171,6 +171,9 @@ size_t backend_consume(struct server *server, const uint8_t *data, size_t len);
 void backend_connected(struct server *server);
 void backend_login_free(struct server *server);
 const char *backend_failure(const struct server *server);
+
+/* The password has changed: what the login under way derives from the old one is not kept. */
+void backend_keep_no_keys(struct server *server);
 enum reason backend_failure_reason(const struct server *server);
 
 /* ---- handover.c ---- */

@@ -177,3 +177,15 @@ void timeouts_tick(struct worker *worker, int64_t now_us)
 	expire_servers(worker, now_us);
 	check_all_linked(worker, now_us);
 }
+
+void timeouts_begin_idle(struct worker *worker, int64_t now_us)
+{
+	list_each (node, next, &worker->clients) {
+		struct client *client = list_entry(node, struct client, node);
+
+		if (client->state != CLIENT_IDLE || !list_empty(&client->queue))
+			continue;
+		client->queue_since_us = now_us;
+		list_append(&worker->idle_clients, &client->queue);
+	}
+}

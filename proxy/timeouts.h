@@ -17,4 +17,8 @@ struct worker;
 /* Ends logins, waits, statements, transactions and idle clients that are over their limits. */
 void timeouts_tick(struct worker *worker, int64_t now_us);
 
+/* Where there was no client_idle_timeout and is one now: counts those who are idle from now on.
+ */
+void timeouts_begin_idle(struct worker *worker, int64_t now_us);
+
 #endif

@@ -172,6 +172,33 @@ void upstream_feed(struct upstream *upstream)
 	}
 }
 
+/* Those that say good-bye give their places back by themselves. */
+bool upstream_is_over(const struct upstream *upstream)
+{
+	return budget_excess(upstream->budget) > (int)upstream->farewell_count;
+}
+
+/* The longest idle backend of a server that has too many. */
+static struct server *find_surplus(const struct worker *worker)
+{
+	list_each (node, next, &worker->idle) {
+		struct server *server = list_entry(node, struct server, age_node);
+
+		if (upstream_is_over(server->pool->upstream))
+			return server;
+	}
+	return NULL;
+}
+
+void upstreams_take_settings(struct worker *worker)
+{
+	struct server *server;
+
+	while ((server = find_surplus(worker)) != NULL)
+		server_close(server, "there are more than max_server_connections");
+	worker_feed_later(worker);
+}
+
 bool upstream_is_wanted(const struct server *server)
 {
 	const struct upstream *upstream = server->pool->upstream;

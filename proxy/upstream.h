@@ -53,6 +53,14 @@ void upstream_forget(struct pool *pool);
  * first. */
 void upstream_feed(struct upstream *upstream);
 
+/* Are there more connections than max_server_connections allows, but for those on their way
+ * out? Only after a reload. */
+bool upstream_is_over(const struct upstream *upstream);
+
+/* Limits may be others than before: closes idle backends that are too many, the longest idle
+ * first, and lets pools in line have what is free. */
+void upstreams_take_settings(struct worker *worker);
+
 /* The backend has just become free: do pools that deserve it more than its own stand in line
  * for more places than are about to be given back? */
 bool upstream_is_wanted(const struct server *server);

@@ -16,11 +16,13 @@
 #include "proxy/client.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
+#include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/timeouts.h"
 #include "proxy/upstream.h"
+#include "router/live.h"
 
 /* ---- addresses ---- */
 
@@ -49,7 +51,6 @@ bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *o
 	char port[16];
 
 	memset(out, 0, sizeof *out);
-	out->cluster = cluster;
 	if (cluster->host[0] == '/')
 		return resolve_unix(cluster, out, why);
 	snprintf(port, sizeof port, "%d", cluster->port);
@@ -209,6 +210,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->conf = setup->conf;
 	worker->keyring = setup->keyring;
 	worker->directory = setup->directory;
+	worker->live = setup->live;
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
 	init_lists(worker);
@@ -218,10 +220,12 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->scratch = malloc(WORKER_SCRATCH);
 	worker->settings = settings_table_create();
 	worker->reported_us = clock_monotonic_us();
+	const struct live_ops ops = operate_ops(worker);
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
 			  upstreams_create(worker) && start_events(worker) &&
 			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
-			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker);
+			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker) &&
+			  live_join(worker->live, worker->mailbox, &ops);
 	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
@@ -272,10 +276,12 @@ void worker_destroy(struct worker *worker)
 	list_each (node, next, &worker->clients)
 		client_close(list_entry(node, struct client, node));
 	destroy_pools(worker);
+	operate_fini(worker);
 	cancel_stop(worker);
 	farewell_stop(worker);
 	if (worker->mailbox) {
 		directory_unwatch(worker->directory, worker->mailbox);
+		live_leave(worker->live, worker->mailbox);
 		mailbox_drain(worker->mailbox);
 	}
 	on_reap(-1, 0, worker);

@@ -3,7 +3,7 @@
  *
  * Clients, backends, pools and settings belong to exactly one worker and are touched by its
  * thread alone. What workers share (configuration, key ring, directory) is read-only or does
- * its own locking.
+ * its own locking; a reload gives them another configuration and key ring (reload.h).
  *
  * Clients and backends are never freed while one of their callbacks may still be on the stack:
  * closing takes them out of everything at once and leaves the memory to the end of the loop's
@@ -29,6 +29,8 @@
 
 struct budget;
 struct client;
+struct live;
+struct paused;
 struct pool;
 struct settings_table;
 struct upstream;
@@ -39,9 +41,9 @@ struct upstream;
 
 #define WORKER_ENDPOINTS_MAX 8
 
-/* A cluster's addresses, resolved before the workers start. */
+/* A cluster's addresses, resolved before the workers start; they stand in the order of the
+ * conf's clusters. */
 struct worker_address {
-	const struct conf_cluster *cluster;
 	struct worker_endpoint {
 		struct sockaddr_storage address;
 		socklen_t len;
@@ -50,11 +52,13 @@ struct worker_address {
 	struct budget *budget; /* shared by all addresses that are the same server */
 };
 
-/* What a worker is given. All of it outlives the worker. */
+/* What a worker is given. All of it outlives the worker, but for conf and key ring where
+ * reload.h replaces them. */
 struct worker_setup {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
 	struct directory *directory;
+	struct live *live;
 	const struct worker_address *addresses; /* one per cluster of conf */
 	size_t address_count;
 };
@@ -68,6 +72,7 @@ struct worker {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
 	struct directory *directory;
+	struct live *live;
 	const struct worker_address *addresses;
 	size_t address_count;
 
@@ -82,7 +87,7 @@ struct worker {
 	struct upstream *upstreams;
 	size_t upstream_count;
 
-	struct pool *pools;     /* uthash by cluster */
+	struct pool *pools;     /* uthash by address */
 	struct list restless;   /* pools that need a look at the next tick */
 	struct list idle;       /* backends of all pools, longest idle first */
 	struct list opened;     /* backends of all pools that are not too old, oldest first */
@@ -100,6 +105,8 @@ struct worker {
 	struct client *by_pid; /* uthash over the pids of our cancel keys */
 	size_t client_count;
 	struct limits limits;
+	struct paused *paused; /* uthash by tenant */
+	bool all_paused;
 	int64_t reported_us; /* when the pools last wrote their lines */
 	int64_t expired_us; /* when it was last looked whose login has expired */
 	bool stopping;

@@ -134,9 +134,9 @@ static bool may_go(const struct token *token)
 
 /* The one used least recently of those that may go. Those in use are put in front, so that they
  * are not looked at again with the next. */
-static void evict(struct cache *cache, struct ranking *ranking)
+static void evict(struct cache *cache, struct ranking *ranking, int search_max)
 {
-	for (int i = 0; i < EVICTION_SEARCH_MAX && ranking->count > ranking->limit; i++) {
+	for (int i = 0; i < search_max && ranking->count > ranking->limit; i++) {
 		struct token *last = list_entry(ranking->tokens.prev, struct token, recent);
 
 		if (may_go(last))
@@ -206,7 +206,7 @@ void cache_name(struct cache *cache, const char *text, struct holding *holding,
 	struct ranking *ranking = ranking_of(cache, token);
 	list_prepend(&ranking->tokens, &token->recent);
 	ranking->count++;
-	evict(cache, ranking);
+	evict(cache, ranking, EVICTION_SEARCH_MAX);
 }
 
 void cache_forget_unknown(struct cache *cache, const char *text)
@@ -305,6 +305,13 @@ void cache_init(struct cache *cache, int limit)
 	cache->by_key = NULL;
 	ranking_init(&cache->known, limit);
 	ranking_init(&cache->unknown, limit);
+}
+
+void cache_limit(struct cache *cache, int limit)
+{
+	cache->known.limit = cache->unknown.limit = limit;
+	evict(cache, &cache->known, cache->known.count);
+	evict(cache, &cache->unknown, cache->unknown.count);
 }
 
 void cache_fini(struct cache *cache)

@@ -76,6 +76,9 @@ struct cache {
 void cache_init(struct cache *cache, int limit);
 void cache_fini(struct cache *cache);
 
+/* Another limit; drops the least recently used tokens that are too many. */
+void cache_limit(struct cache *cache, int limit);
+
 struct token *cache_find(struct cache *cache, const char *text);
 struct holding *cache_holding(struct cache *cache, const char *key);
 

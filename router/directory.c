@@ -407,3 +407,22 @@ void directory_destroy(struct directory *directory)
 	pthread_mutex_destroy(&directory->lock);
 	free(directory);
 }
+
+void directory_limit(struct directory *directory, const struct directory_limits *limits)
+{
+	struct holding *holding, *next;
+
+	pthread_mutex_lock(&directory->lock);
+	int64_t latest_us = clock_monotonic_us() + limits->ttl_ms * 1000;
+	directory->limits = *limits;
+	for (int kind = 0; kind < KINDS; kind++) {
+		struct cache *cache = &directory->caches[kind];
+
+		cache_limit(cache, limits->cache_size);
+		HASH_ITER (hh, cache->by_key, holding, next) {
+			if (holding->ask_at_us > latest_us)
+				holding->ask_at_us = latest_us;
+		}
+	}
+	pthread_mutex_unlock(&directory->lock);
+}

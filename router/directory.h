@@ -140,6 +140,9 @@ struct directory *directory_create(struct mailbox *control,
 								   const struct directory_source *source,
 								   const struct directory_limits *limits);
 
+/* Other limits from now on, from any thread: also for what is remembered already. */
+void directory_limit(struct directory *directory, const struct directory_limits *limits);
+
 /* Only when no look-up is under way. */
 void directory_destroy(struct directory *directory);
 

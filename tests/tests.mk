@@ -34,6 +34,18 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
+# A part of them with the program under valgrind, some minutes; only leaks for certain count. What is in a test's name or
+# file's may be chosen: make valgrind VALGRIND_TESTS='handover faults'.
+VALGRIND_TESTS ?= soak faults handover hostile limits principals protocol timeouts
+VALGRIND       := valgrind -q --error-exitcode=99 --num-callers=30 --leak-check=full --show-leak-kinds=definite \
+	--errors-for-leak-kinds=definite
+
+.PHONY: valgrind
+valgrind: build
+	@deploy/install-packages test valgrind
+	PROGRAM=$(abspath $(PROGRAM)) PROGRAM_WRAPPER="$(VALGRIND)" $(PYTHON) -m pytest -q -p no:cacheprovider \
+		$(VALGRIND_TESTS:%=tests/integration/test_%.py) $(PYTEST_ARGS)
+
 # Fuzz targets: tests/fuzz/fuzz_NAME.c, seeded from tests/fuzz/corpus/NAME, with the product and what
 # the targets share (the other .c files of that folder) in a library instrumented for them.
 # `make test-fuzz FUZZ_ARGS=-max_total_time=600` looks for longer; what it finds stays in the build folder.

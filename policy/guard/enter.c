@@ -38,11 +38,21 @@ static bool hmac_sha256(const unsigned char key[GUARD_KEY_SIZE], const void *dat
 	return HMAC(EVP_sha256(), key, GUARD_KEY_SIZE, data, len, mac, &size) && size == MAC_SIZE;
 }
 
-/* A tenant's own key, from which no other tenant's can be had. */
-static bool derive_tenant_key(const struct guard_key *signer, const char *tenant,
-							  unsigned char key[MAC_SIZE])
+bool guard_derive_key(const struct guard_keyring *keyring, size_t place,
+					  const struct uuid *tenant, unsigned char out[GUARD_KEY_SIZE])
 {
-	return hmac_sha256(signer->bytes, tenant, strlen(tenant), key);
+	const struct guard_key *key = &keyring->keys[place];
+	char id[UUID_HEX_SIZE];
+
+	_Static_assert(MAC_SIZE == GUARD_KEY_SIZE, "a mac serves as a key");
+	if (!guard_keyring_signs_for(keyring, tenant))
+		return false;
+	if (keyring->bound) {
+		memcpy(out, key->bytes, GUARD_KEY_SIZE);
+		return true;
+	}
+	uuid_hex(tenant, id);
+	return hmac_sha256(key->bytes, id, strlen(id), out);
 }
 
 bool guard_mock_secret(const struct guard_keyring *keyring, uint8_t secret[GUARD_KEY_SIZE])
@@ -98,12 +108,13 @@ static bool write_message(struct buf *message, char *const values[],
 	return written;
 }
 
-static char *sign(const struct guard_key *signer, const char *tenant, struct buf *message)
+static char *sign(const struct guard_keyring *keyring, const struct uuid *tenant,
+				  struct buf *message)
 {
-	unsigned char key[MAC_SIZE], mac[MAC_SIZE];
+	unsigned char key[GUARD_KEY_SIZE], mac[MAC_SIZE];
 	char *hex = NULL;
 
-	if (derive_tenant_key(signer, tenant, key) &&
+	if (guard_derive_key(keyring, 0, tenant, key) &&
 		hmac_sha256(key, buf_data(message), buf_len(message), mac))
 		hex = hex_text(mac, sizeof mac);
 	secret_wipe(key, sizeof key);
@@ -129,7 +140,7 @@ bool guard_enter_init(struct guard_enter *enter, const struct guard_keyring *key
 	buf_init(&message);
 	if (values[VALUE_KID] && values[VALUE_TENANT] && values[VALUE_KEY] &&
 		values[VALUE_EXPIRES] && write_message(&message, values, server, database, backend_pid))
-		values[VALUE_MAC] = sign(&keyring->keys[0], id, &message);
+		values[VALUE_MAC] = sign(keyring, tenant, &message);
 	buf_fini(&message);
 
 	if (!values[VALUE_MAC]) {

@@ -25,12 +25,38 @@ struct guard_keyring;
 
 /*
  * Reads a key file (mode 0600; lines `kid base64(32 bytes)`; blank lines and lines starting with # are
- * skipped; the first key signs). NULL with a reason that names the line but no content.
+ * skipped; the first key signs). Where a tenant's id stands behind each key, they are that tenant's derived
+ * keys, and the ring signs for nobody else. NULL with a reason that names the line but no content. A ring does
+ * not change: one that is to follow on it is another.
  */
 struct guard_keyring *guard_keyring_load(const char *path, const char **why);
 
-/* Wipes and frees. */
+/* Wipes and frees. NULL is fine. */
 void guard_keyring_destroy(struct guard_keyring *keyring);
+
+/* The name of the key that signs, and of the one at a place behind it; NULL behind the last. */
+const char *guard_keyring_kid(const struct guard_keyring *keyring, size_t place);
+
+/* The key at that place, GUARD_KEY_SIZE bytes. */
+const unsigned char *guard_keyring_key(const struct guard_keyring *keyring, size_t place);
+
+/* The one tenant that the ring signs for, or NULL when it signs for all. */
+const struct uuid *guard_keyring_tenant(const struct guard_keyring *keyring);
+
+/* Does the ring sign for this tenant? */
+bool guard_keyring_signs_for(const struct guard_keyring *keyring, const struct uuid *tenant);
+
+/* Do both hold the same keys, for the same tenants, in the same order? */
+bool guard_keyring_equal(const struct guard_keyring *a, const struct guard_keyring *b);
+
+/*
+ * The ring of one tenant: from each key of an installation's ring the one derived for it, from which no other
+ * tenant's can be had. NULL when memory is out or OpenSSL fails.
+ */
+struct guard_keyring *guard_keyring_derive(const struct guard_keyring *keyring, const struct uuid *tenant);
+
+/* Appends the ring as a key file holds it. False when memory is out; to be wiped either way. */
+bool guard_keyring_write(const struct guard_keyring *keyring, struct buf *out);
 
 /*
  * What the salts of principals that do not exist are made from (scram_verifier_mock): the same in every
@@ -97,7 +123,8 @@ struct guard_enter {
 
 /*
  * Computes the parameters for one backend and tenant. `key` is the tenant's external key or NULL.
- * `expires_ms` is in the server's clock. False when memory is out or OpenSSL fails.
+ * `expires_ms` is in the server's clock. False when memory is out, OpenSSL fails, or the ring does not sign for
+ * this tenant.
  */
 bool guard_enter_init(struct guard_enter *enter, const struct guard_keyring *keyring,
 		      const struct guard_server *server, const char *database, int backend_pid,

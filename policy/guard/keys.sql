@@ -37,6 +37,25 @@ BEGIN
 END
 $register_key$;
 
+-- Takes a signing key away: from here on nothing that it signed is accepted. True when there was such a key. The
+-- last one stays, since without any nobody could enter. Two at once wait for each other, or they would take the
+-- last two; enter, which only reads, waits for nobody.
+CREATE OR REPLACE FUNCTION bulkhead.retire_key(kid text) RETURNS boolean
+	LANGUAGE plpgsql
+	SET search_path = pg_catalog, pg_temp
+AS $retire_key$
+#variable_conflict error
+BEGIN
+	LOCK TABLE bulkhead.signing_key IN SHARE ROW EXCLUSIVE MODE;
+	IF NOT EXISTS (SELECT FROM bulkhead.signing_key AS k WHERE k.kid <> retire_key.kid) THEN
+		RAISE EXCEPTION 'signing key "%" is the last one here', retire_key.kid
+			USING HINT = 'Make another first: bulkhead key rotate guard.';
+	END IF;
+	DELETE FROM bulkhead.signing_key AS k WHERE k.kid = retire_key.kid;
+	RETURN FOUND;
+END
+$retire_key$;
+
 CREATE OR REPLACE FUNCTION bulkhead.revoke_tenant(tenant uuid) RETURNS void
 	LANGUAGE sql
 	BEGIN ATOMIC

@@ -36,7 +36,7 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults(pool name, owner name) RE
 		SELECT format('%s may call %s', w.grantee, p.oid::regprocedure)
 		  FROM pg_proc AS p, LATERAL (VALUES ('public'), ('bulkhead_app')) AS w (grantee)
 		 WHERE p.pronamespace = 'bulkhead'::regnamespace
-		   AND p.proname IN ('enter', 'self_check', 'register_key', 'revoke_tenant', 'readmit_tenant', 'login_faults')
+		   AND p.proname IN ('enter', 'self_check', 'register_key', 'retire_key', 'revoke_tenant', 'readmit_tenant', 'login_faults')
 		   AND has_function_privilege(w.grantee, p.oid, 'EXECUTE')
 		UNION ALL
 		SELECT format('%I may not call bulkhead.self_check()', installation_faults.pool)

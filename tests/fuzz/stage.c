@@ -17,6 +17,7 @@
 #include "proxy/upstream.h"
 #include "proxy/wire.h"
 #include "router/directory.h"
+#include "router/live.h"
 
 #define DATABASE "app"
 
@@ -152,7 +153,6 @@ static void listen_somewhere(struct stage *stage)
 			listen(stage->listener, STAGE_SERVERS) == 0 &&
 			getsockname(stage->listener, (struct sockaddr *)address, len) == 0);
 	stage->address.endpoint_count = 1;
-	stage->address.cluster = &stage->conf->clusters[0];
 	stage->address.budget = &stage->budget;
 }
 
@@ -198,6 +198,9 @@ static void make(struct stage *stage)
 	setup.conf = stage->conf;
 	setup.keyring = &stage->keyring;
 	setup.directory = stage->directory;
+	stage->live = live_create();
+	setup.live = stage->live;
+	require(stage->live != NULL);
 	stage->worker = worker_create(&setup);
 	require(stage->worker != NULL);
 	event_del(&stage->worker->tick); /* time passes when the input says so */

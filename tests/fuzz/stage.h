@@ -45,6 +45,7 @@ struct stage {
 	struct guard_key key;
 	struct mailbox *control;
 	struct directory *directory;
+	struct live *live;
 	const struct tenant *tenants[STAGE_TENANTS];
 	const struct principal *principal;
 	struct worker_address address;

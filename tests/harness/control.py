@@ -9,7 +9,13 @@
 `control.admin` is a connection that is a member of bulkhead_admin and of nothing else.
 """
 
+import base64
+import hashlib
+import hmac
+import threading
 import uuid
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -19,6 +25,7 @@ from harness.stand import run
 ADMIN = "test_admin"  # a login that manages tenants
 SIDECAR = "bulkhead_sidecar"
 CHANNEL = "bulkhead_directory"
+VERIFIER = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$" + "A" * 43 + "=:" + "B" * 43 + "="  # no password fits
 
 # One statement, so that it sees one moment of the tree. A line for everything that is wrong.
 VIOLATIONS = """
@@ -67,10 +74,14 @@ class Control:
     def create(self, slug, parent=None, on=None, **columns):
         """`on` is a connection other than `admin`."""
         columns = {"id": uuid.uuid4(), "parent_id": parent, "slug": slug, "name": slug, **columns}
-        (on or self.admin).execute(
-            f"INSERT INTO bulkhead_control.tenant ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})",
-            list(columns.values()))
+        self._insert(on or self.admin, "tenant", columns)
         return columns["id"]
+
+    @staticmethod
+    def _insert(connection, table, columns):
+        connection.execute(
+            f"INSERT INTO bulkhead_control.{table} ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})",
+            list(columns.values()))
 
     def chain(self, prefix, length, parent=None):
         """Tenants one below the other; the topmost comes first."""
@@ -78,6 +89,10 @@ class Control:
         for n in range(length):
             made.append(self.create(f"{prefix}-{n}", made[-1] if made else parent))
         return made
+
+    def principal(self, name, home, **columns):
+        columns = {"name": name, "verifier": VERIFIER, "home_id": home, "reach": "self", **columns}
+        self._insert(self.admin, "principal", columns)
 
     def move(self, tenant, parent, on=None):
         (on or self.admin).execute("UPDATE bulkhead_control.tenant SET parent_id = %s WHERE id = %s", (parent, tenant))
@@ -105,6 +120,49 @@ class Control:
 
     def violations(self, on=None):
         return [line for (line,) in (on or self.admin).execute(VIOLATIONS).fetchall()]
+
+    def fits(self, name, password):
+        """Does the password belong to the principal's verifier? (RFC 5803)"""
+        verifier = self.value("SELECT verifier FROM bulkhead_control.principal WHERE name = %s", name)
+        scheme, parameters, keys = verifier.split("$")
+        iterations, salt = parameters.split(":")
+        stored, server = keys.split(":")
+        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
+        client_key = hmac.digest(salted, b"Client Key", "sha256")
+        return (scheme == "SCRAM-SHA-256" and hashlib.sha256(client_key).digest() == base64.b64decode(stored) and
+                hmac.digest(salted, b"Server Key", "sha256") == base64.b64decode(server))
+
+    def assert_announced(self, payloads):
+        """Each version of each tenant was told of, in order, up to the one that it has."""
+        told = defaultdict(list)
+        for payload in payloads:
+            tenant, version = payload.rsplit(":", 1)
+            told[tenant].append(int(version))
+        for tenant, versions in told.items():
+            if versions[-2:-1] == versions[-1:]:
+                versions.pop()  # the deletion repeats the last
+            assert versions == list(range(versions[0], versions[0] + len(versions))), tenant
+        for tenant, version in self.admin.execute("SELECT id, version FROM bulkhead_control.tenant").fetchall():
+            assert told.get(str(tenant), [1])[-1] == version
+
+    @contextmanager
+    def watched(self):
+        """Looks for violations all the while, and fails with those that it saw."""
+        over, seen = threading.Event(), []
+
+        def watch():
+            with self.connect() as reader:
+                while not over.is_set():
+                    seen.extend(self.violations(on=reader))
+
+        with ThreadPoolExecutor(1) as executor:
+            watcher = executor.submit(watch)
+            try:
+                yield
+            finally:
+                over.set()
+            watcher.result()
+        assert seen == [] and self.violations() == []
 
     @contextmanager
     def heard(self):

@@ -63,6 +63,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def is_running(pid):
+    """Is there a process of that id that has not ended?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Template:
     """One initdb, copied for every cluster of the session."""
 
@@ -140,6 +148,17 @@ class Postgres:
                 self.process.send_signal(signal.SIGQUIT)
                 self.process.wait(20)
         self.process = None
+
+    def kill(self):
+        """Ends all of the server's processes by SIGKILL; what they had not yet told the kernel is lost."""
+        os.kill(self.process.pid, signal.SIGSTOP)  # lest it start another one meanwhile
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        for pid in (self.process.pid, *map(int, children)):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+        while any(is_running(pid) for pid in children):
+            time.sleep(0.002)
 
     def remove(self):
         """Stops the server and deletes its folder."""

@@ -13,6 +13,7 @@ keyed by the tenants' bigint keys. The control schema and the data share one dat
 import json
 import os
 import secrets
+import signal
 import subprocess
 import tempfile
 import time
@@ -23,6 +24,7 @@ import psycopg
 
 from harness.postgres import HOST, PG_BIN, Postgres, free_port
 from harness.program import PROGRAM
+from harness.wait import wait_for
 from harness.wire import Wire
 
 DATABASE = "shop"
@@ -139,11 +141,22 @@ class Stand:
 
     @contextmanager
     def proxy(self, **sections):
-        proxy = Proxy(self, sections)
+        proxy = self._started(sections)
         try:
-            yield proxy.start()
+            yield proxy
         finally:
             proxy.stop()
+
+    def _started(self, sections):
+        """A proxy that runs. Somebody else may take the port that it has drawn before it does: then with another."""
+        attempts = 3
+        while True:
+            try:
+                return Proxy(self, sections).start()
+            except RuntimeError as failed:
+                attempts -= 1
+                if not attempts or "Address already in use" not in str(failed):
+                    raise
 
 
 class Proxy:
@@ -159,7 +172,7 @@ class Proxy:
         self.process = None
         self.log = stand.folder / f"bulkhead-{self.port}.log"
         self.config = stand.folder / f"bulkhead-{self.port}.ini"
-        self.wrapper = os.environ.get("BULKHEAD_WRAPPER", "").split()
+        self.wrapper = os.environ.get("PROGRAM_WRAPPER", "").split()
         postgres = stand.postgres
         settings = {
             "listen:default": {"listen_addr": HOST, "listen_port": self.port,
@@ -177,11 +190,23 @@ class Proxy:
             self.trusted_port = free_port()
             settings["listen:trusted"] = {"listen_addr": "", "listen_port": self.trusted_port,
                                           "unix_socket_dir": self.socket_dir, "auth": "trust"}
+        self.settings = settings
+        self.configure(**sections)
+
+    def configure(self, **sections):
+        """Writes the settings file, with these over those that it had; None takes a setting out."""
         for name, values in sections.items():
-            settings.setdefault(name.replace("__", ":"), {}).update(values)
+            self.settings.setdefault(name.replace("__", ":"), {}).update(values)
         self.config.write_text("".join(
-            f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
-            for name, values in settings.items()))
+            f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items() if value is not None)
+            for name, values in self.settings.items()))
+
+    def reload(self, event="serve.reloaded", **sections):
+        """Changes settings, sends SIGHUP, and waits for this event; returns its line."""
+        before = len(self.events(event))
+        self.configure(**sections)
+        self.process.send_signal(signal.SIGHUP)
+        return wait_for(lambda: self.events(event)[before:], event)[0]
 
     def start(self):
         with open(self.log, "ab") as log:
@@ -190,6 +215,7 @@ class Proxy:
         deadline = time.monotonic() + 30
         while '"serve.ready"' not in self.log_text():
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
                 raise RuntimeError(f"bulkhead did not start:\n{self.log_text()}")
             time.sleep(0.02)
         return self

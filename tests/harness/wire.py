@@ -335,8 +335,9 @@ class Wire:
 
     def read(self):
         """The next message, whatever it is. EOFError at the end of the connection."""
-        kind, size = struct.unpack("!cI", self.read_bytes(5))
-        found = Message(kind.decode("latin-1"), self.read_bytes(size - 4))
+        self._fill(5)
+        kind, size = struct.unpack_from("!cI", self.unread)
+        found = Message(kind.decode("latin-1"), self.read_bytes(1 + size)[5:])
         if found.type == "S":
             name, value, _ = found.body.split(b"\0")
             self.parameters[name.decode()] = value.decode()

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.control import Control  # noqa: E402
+from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
 from harness.postgres import Postgres, Template  # noqa: E402
@@ -149,3 +149,9 @@ def control(control_database):
     """The control schema without tenants."""
     control_database.clear()
     return control_database
+
+
+@pytest.fixture
+def dsn(control):
+    """The environment of somebody who manages tenants and is no superuser."""
+    return {"CONTROL_DSN": control.database.conninfo(ADMIN)}

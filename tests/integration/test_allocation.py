@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import signal
 import socket
 import struct
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import pytest
 from harness.postgres import HOST
 from harness.program import PROGRAM
 from harness.stand import DATABASE, PRINCIPAL, ROWS, Proxy
+from harness.wait import wait_for
 from harness.wire import Wire, WireError, bind, describe, errors, execute, parse, query, rows, sync, terminate
 
 LIBRARY = Path(os.environ.get("FAILMALLOC_SO", PROGRAM.parent / "tests" / "failmalloc.so"))
@@ -124,3 +126,32 @@ def test_every_allocation_of_a_session_may_fail(stand):
         assert allocations.failed >= longest * 0.5
         assert refused and survived
         print(f"{longest} allocations, {allocations.failed} failed, {refused} sessions refused, {survived} carried out")
+
+
+def test_every_allocation_of_a_reload_may_fail(stand):
+    """Each time all of it is taken, or nothing; and it is said which."""
+    with counted_proxy(stand, bulkhead={"file_check_period": 0}, listen__trusted={}) as (proxy, allocations):
+        def outcomes():
+            return proxy.events("serve.reloaded") + proxy.events("serve.reload_failed")
+
+        assert_served(proxy, "acme")
+        before = allocations.made
+        proxy.reload(pool={"default_pool_size": 1})
+        longest = allocations.made - before
+        assert 50 < longest < 2000
+        in_force, failed = 1, 0
+        for nth in range(1, longest + 1):
+            known = len(outcomes())
+            proxy.configure(pool={"default_pool_size": in_force + 1})
+            allocations.fail(nth)
+            proxy.process.send_signal(signal.SIGHUP)
+            wait_for(lambda: len(outcomes()) > known, f"an outcome when allocation {nth} failed")  # noqa: B023
+            allocations.fail(0)
+            if proxy.events("serve.reload_failed")[failed:]:
+                failed = len(proxy.events("serve.reload_failed"))
+                proxy.configure(pool={"default_pool_size": in_force})
+            else:
+                in_force += 1
+            assert proxy.reload()["changed"] == "", f"allocation {nth}"
+        assert failed > longest * 0.5
+        assert_served(proxy, "globex")

@@ -10,7 +10,7 @@ from harness.program import DONE, FAILED, PROGRAM, ROOT, USAGE, bulkhead, write_
 
 PLANTED = "hunter2-never-to-be-seen"
 KEY = "k1 " + "QUFB" * 10 + "QUE="  # 32 bytes
-COMMANDS = ["serve", "init", "check", "sandbox", "tenant", "principal"]
+COMMANDS = ["serve", "init", "check", "sandbox", "tenant", "principal", "key"]
 
 SOUND = """[cluster:default]
 database = app
@@ -88,6 +88,15 @@ def test_what_cannot_be_written_is_not_done(sound, arguments):
         done = subprocess.run([PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == FAILED
     assert "No space left" in done.stderr
+
+
+@pytest.mark.parametrize("noun", ["tenant", "principal"])
+def test_each_verb_has_its_example_in_the_documentation(noun):
+    lines = re.findall(rf"bulkhead {noun} (\S+)", bulkhead(noun, "--help").stdout)
+    verbs = {verb for line in lines for verb in line.split("|")}
+    examples = re.findall(rf"bulkhead {noun} ([a-z]+) [^`]*` \||bulkhead {noun} ([a-z]+)` \|",
+                          (ROOT / "docs" / "commands.md").read_text())
+    assert len(verbs) > 7 and sorted(map("".join, examples)) == sorted(verbs)
 
 
 @pytest.mark.parametrize("option, file", [("--sample", "conf/bulkhead.ini"), ("--docs", "docs/configuration.md")])

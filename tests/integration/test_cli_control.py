@@ -1,8 +1,5 @@
 """The subcommands that work on a database: init, tenant and principal."""
 
-import base64
-import hashlib
-import hmac
 import json
 import re
 import stat
@@ -12,7 +9,7 @@ import uuid
 import pytest
 from harness.control import ADMIN
 from harness.postgres import PG_BIN
-from harness.program import DONE, FAILED, bulkhead, write_secret
+from harness.program import DONE, FAILED, bulkhead, refusal, succeed, write_secret
 
 PLANTED = "hunter2-never-to-be-seen"
 KEY_FILES = ["guard.key", "pool.password", "sidecar.password"]
@@ -33,19 +30,6 @@ def installed(stand):
     done = init(stand, database)
     yield database, done
     database.drop()
-
-
-def succeed(*arguments, **environment):
-    done = bulkhead(*arguments, **environment)
-    assert done.returncode == DONE, done.stderr
-    return done.stdout
-
-
-def refusal(*arguments, **environment):
-    """What it says on failing; nothing may stand on standard output."""
-    done = bulkhead(*arguments, **environment)
-    assert (done.returncode, done.stdout) == (FAILED, ""), done.stderr
-    return done.stderr
 
 
 # ---- init ----
@@ -177,12 +161,6 @@ def test_the_printed_script_does_what_init_does(stand, database, installed):
 
 # ---- tenants ----
 
-@pytest.fixture
-def dsn(control):
-    """The environment of somebody who manages tenants and is no superuser."""
-    return {"CONTROL_DSN": control.database.conninfo(ADMIN)}
-
-
 def test_a_tenant_is_made_and_listed(control, dsn):
     printed = succeed("tenant", "create", "acme", "--key", "1042", "--name", "Acme Corporation", **dsn)
     heads, row = printed.splitlines()
@@ -282,28 +260,13 @@ def test_the_option_goes_over_the_environment(control, dsn):
 
 # ---- principals ----
 
-def fits(verifier, password):
-    """Does the password belong to the verifier? (RFC 5803)"""
-    scheme, parameters, keys = verifier.split("$")
-    iterations, salt = parameters.split(":")
-    stored, server = keys.split(":")
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    return (scheme == "SCRAM-SHA-256" and hashlib.sha256(client_key).digest() == base64.b64decode(stored) and
-            hmac.digest(salted, b"Server Key", "sha256") == base64.b64decode(server))
-
-
-def verifier_of(control, name):
-    return control.value("SELECT verifier FROM bulkhead_control.principal WHERE name = %s", name)
-
-
 def test_a_password_is_drawn_and_shown_once(control, dsn):
     acme = control.create("acme", external_key="1042")
     done = bulkhead("principal", "create", "shop", "--home", "1042", "--reach", "subtree", "--json", **dsn)
     assert done.returncode == DONE
     assert json.loads(done.stdout) == [{"name": "shop", "home": "acme", "reach": "subtree"}]
     password = re.fullmatch(r"password \(shown once\): (\S{24})\n", done.stderr).group(1)
-    assert fits(verifier_of(control, "shop"), password)
+    assert control.fits("shop", password)
     assert control.value("SELECT home_id FROM bulkhead_control.principal") == acme
 
 
@@ -313,7 +276,7 @@ def test_a_given_password_is_not_shown(control, dsn, tmp_path):
     done = bulkhead("principal", "create", "shop", "--home", "acme", "--reach", "all", "--password-file", file, **dsn)
     assert (done.returncode, done.stderr) == (DONE, "")
     assert done.stdout.split() == ["name", "home", "reach", "shop", "acme", "all"]
-    assert fits(verifier_of(control, "shop"), PLANTED)
+    assert control.fits("shop", PLANTED)
 
 
 def test_a_password_is_changed(control, dsn, tmp_path):
@@ -322,9 +285,9 @@ def test_a_password_is_changed(control, dsn, tmp_path):
     file = write_secret(tmp_path / "password", PLANTED)
     done = bulkhead("principal", "password", "shop", "--password-file", file, **dsn)
     assert (done.returncode, done.stderr) == (DONE, "") and PLANTED not in done.stdout
-    assert fits(verifier_of(control, "shop"), PLANTED)
+    assert control.fits("shop", PLANTED)
     done = bulkhead("principal", "password", "shop", **dsn)
-    assert fits(verifier_of(control, "shop"), done.stderr.split()[-1])
+    assert control.fits("shop", done.stderr.split()[-1])
     assert refusal("principal", "password", "nobody", **dsn) == "bulkhead: there is no such principal\n"
 
 

@@ -12,13 +12,6 @@ MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
 
-def add_principal(control, name, home, **columns):
-    columns = {"name": name, "verifier": VERIFIER, "home_id": home, "reach": "self", **columns}
-    control.admin.execute(
-        f"INSERT INTO bulkhead_control.principal ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})",
-        list(columns.values()))
-
-
 @pytest.fixture
 def sidecar(control):
     with control.connect(SIDECAR) as connection:
@@ -92,7 +85,7 @@ def test_no_catalogue_shows_a_sidecar_what_is_in_the_tables(control, sidecar):
     """Statistics hold samples of every column, and most logins may read their view."""
     acme = control.create("acme")
     for n in range(3):
-        add_principal(control, f"{MARK}-{n}", acme)
+        control.principal(f"{MARK}-{n}", acme, verifier=VERIFIER)
     with control.database.connect() as root:
         root.execute("ANALYZE bulkhead_control.principal")
         assert "pg_stats" in relations_that_show(root, MARK)
@@ -198,7 +191,7 @@ def test_a_tenant_is_found_by_each_of_its_words(control, sidecar):
 def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
     acme = control.create("acme", external_key="1042", status="suspended")
     labs = control.create("labs", acme, status="archived", strategy="SCHEMA_PER_TENANT", pool_weight=7)
-    add_principal(control, "shop", acme, reach="subtree", valid_until="2030-01-02 03:04:05.678Z")
+    control.principal("shop", acme, verifier=VERIFIER, reach="subtree", valid_until="2030-01-02 03:04:05.678Z")
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_tenant('labs')").fetchall() == [
         (labs, [acme, labs], "labs", None, "default", "SCHEMA_PER_TENANT", "archived", 1, 7)]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal('shop')").fetchall() == [
@@ -229,7 +222,7 @@ def test_hostile_words_are_words(control, sidecar, word):
     acme = control.create("acme", external_key=word)
     assert look_up(sidecar, word) == acme
     if len(word) < 64:
-        add_principal(control, word, acme)
+        control.principal(word, acme)
         assert sidecar.execute("SELECT name FROM bulkhead_control.lookup_principal(%s)", (word,)).fetchall() == [(word,)]
 
 
@@ -275,7 +268,7 @@ CREATE {kind} TABLE {schema}.principal (name text, verifier text);
 def test_planted_objects_are_not_found(control, user, schema, kind):
     acme = control.create("acme")
     labs = control.create("labs", acme)
-    add_principal(control, "shop", acme, valid_until="2030-01-01Z")
+    control.principal("shop", acme, verifier=VERIFIER, valid_until="2030-01-01Z")
     with control.database.connect() as root:
         root.execute("CREATE SCHEMA trap; GRANT USAGE ON SCHEMA trap TO PUBLIC")
         root.execute(TRAP.format(schema="trap", kind=""))
@@ -297,8 +290,13 @@ def test_planted_objects_are_not_found(control, user, schema, kind):
                 connection.execute("UPDATE bulkhead_control.tenant SET parent_id = %s, slug = 'labs-2' "
                                    "WHERE slug OPERATOR(pg_catalog.=) 'labs'", (globex,))
                 connection.execute("UPDATE bulkhead_control.principal SET disabled = true")
+                for verb in ("suspend", "archive", "restore", "resume"):
+                    connection.execute("SELECT * FROM bulkhead_control.change_tenant_status(%s, %s, true)",
+                                       (globex, verb))
+                assert connection.execute("SELECT path FROM bulkhead_control.move_tenant(%s, %s)",
+                                          (globex, acme)).fetchall() == [("acme/globex",), ("acme/globex/labs-2",)]
         if user == ADMIN:
-            assert control.path(labs)[0] == globex and control.version(labs) == 2
+            assert control.path(labs) == [acme, globex, labs] and control.version(labs) == 7
         assert control.violations() == []
     finally:
         with control.database.connect() as root:

@@ -4,9 +4,7 @@ import uuid
 
 import psycopg
 import pytest
-from harness.control import constraint
-
-VERIFIER = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$" + "A" * 43 + "=:" + "B" * 43 + "="
+from harness.control import VERIFIER, constraint
 
 
 def refused(statement, *arguments, **columns):
@@ -14,13 +12,6 @@ def refused(statement, *arguments, **columns):
     with pytest.raises(psycopg.Error) as error:
         statement(*arguments, **columns)
     return constraint(error.value)
-
-
-def principal(control, name, home, **columns):
-    columns = {"name": name, "verifier": VERIFIER, "home_id": home, "reach": "self", **columns}
-    control.admin.execute(
-        f"INSERT INTO bulkhead_control.principal ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})",
-        list(columns.values()))
 
 
 # ---- paths ----
@@ -351,7 +342,7 @@ def test_changes_of_principals_are_announced(control):
     acme = control.create("acme")
     name = "o'neill:\\ $1"
     with control.heard() as payloads:
-        principal(control, name, acme)
+        control.principal(name, acme)
         control.admin.execute("UPDATE bulkhead_control.principal SET disabled = true")
         control.admin.execute("UPDATE bulkhead_control.principal SET disabled = true")  # nothing new
         control.admin.execute("UPDATE bulkhead_control.principal SET reach = 'all', verifier = NULL")
@@ -380,11 +371,11 @@ def test_changes_of_principals_are_announced(control):
 ])
 def test_principals_have_a_form(control, columns, why):
     acme = control.create("acme")
-    principal(control, "known", acme)
-    assert refused(principal, control, columns.pop("name", "new"), columns.pop("home_id", acme), **columns) == why
+    control.principal("known", acme)
+    assert refused(control.principal, columns.pop("name", "new"), columns.pop("home_id", acme), **columns) == why
 
 
 def test_a_home_cannot_be_deleted(control):
     acme = control.create("acme")
-    principal(control, "shop", acme)
+    control.principal("shop", acme)
     assert refused(control.delete, acme) == "principal_home"

@@ -222,6 +222,19 @@ def test_a_cancel_that_comes_late_hits_nothing(short_queries, pinned):
         assert rows(wire.until_ready()) == [["", "unharmed"]]
 
 
+def test_a_statement_that_comes_while_a_cancel_is_under_way(short_queries):
+    """It is kept until the statement before it has ended, and then runs, on that backend or another."""
+    postmaster = short_queries.stand.postgres.process.pid
+    with short_queries.wire("acme") as wire:
+        assert_usable(wire)
+        with stopped(postmaster):
+            wire.send(query(f"SELECT pg_sleep({LIMIT + 0.6})"))
+            time.sleep(LIMIT + 0.3)
+            wire.send(query("SELECT 'kept'"))
+            assert errors(wire.until_ready()) == []
+        assert rows(wire.until_ready()) == [["kept"]]
+
+
 def test_statements_behind_a_cancelled_one(short_queries):
     """They are on their way to the server when it is cancelled, and run."""
     with short_queries.wire("acme") as wire:

@@ -402,3 +402,39 @@ Test(directory, threads_ask_and_abandon_at_once)
 	pthread_join(control, NULL);
 	source_end(&source);
 }
+
+Test(directory, a_shorter_ttl_holds_for_what_is_remembered)
+{
+	struct source source;
+
+	source_start(&source, 60000, 10);
+	ask_and_wait(&source, "t1");
+	directory_limit(source.directory, &(struct directory_limits){60000, 0, 10});
+	ask_and_wait(&source, "t1");
+	cr_expect_eq(source.asked, 1);
+	directory_limit(source.directory, &(struct directory_limits){0, 0, 10});
+	ask_and_wait(&source, "t1");
+	cr_expect_eq(source.asked, 2);
+	source_end(&source);
+}
+
+Test(directory, a_smaller_cache_forgets_what_was_used_longest_ago)
+{
+	struct source source;
+
+	source_start(&source, 60000, 10);
+	for (int i = 0; i < 3; i++) {
+		ask_and_wait(&source, (const char *[]){"t1", "t2", "t3"}[i]);
+		ask_and_wait(&source, (const char *[]){"x1", "x2", "x3"}[i]);
+	}
+	cr_assert_eq(source.asked, 6);
+	directory_limit(source.directory, &(struct directory_limits){60000, 0, 2});
+	ask_and_wait(&source, "t2");
+	ask_and_wait(&source, "t3");
+	ask_and_wait(&source, "x2");
+	ask_and_wait(&source, "x3");
+	cr_expect_eq(source.asked, 6);
+	ask_and_wait(&source, "t1");
+	cr_expect_eq(source.asked, 7);
+	source_end(&source);
+}

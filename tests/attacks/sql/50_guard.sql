@@ -41,6 +41,7 @@ SELECT 1;                                                                       
 -- case: guard-functions
 -- hope: a function for administrators that forgot to ask who calls
 SELECT bulkhead.register_key('mine', encode(repeat('x', 32)::bytea, 'base64'));             -- 42501
+SELECT bulkhead.retire_key('k1');                                                           -- 42501
 SELECT bulkhead.revoke_tenant('{globex}');                                                  -- 42501
 SELECT bulkhead.readmit_tenant('{globex}');                                                 -- 42501
 SELECT bulkhead.login_faults('postgres');                                                   -- 42501

@@ -1,0 +1,48 @@
+/* bulkhead principal list and show. */
+#include "cli/control_db.h"
+#include "cli/principal.h"
+
+/* Why it cannot log in, or active. The tenant's status is another matter. */
+#define STATE_SQL                                                                              \
+	"CASE WHEN p.disabled THEN 'disabled' WHEN p.valid_until <= now() THEN 'expired'"          \
+	" WHEN p.verifier IS NULL THEN 'no password' ELSE 'active' END AS state"
+
+enum cli_exit principal_list(PGconn *control, const struct arguments *arguments)
+{
+	static const char sql[] =
+		"SELECT p.name, t.slug AS home, p.reach, " STATE_SQL ", " CONTROL_DB_TIME(
+			"p.valid_until") " AS valid_until "
+							 "FROM bulkhead_control.principal p JOIN bulkhead_control.tenant t "
+							 "ON t.id = p.home_id "
+							 "WHERE $1::uuid IS NULL OR p.home_id = $1::uuid ORDER BY p.name";
+	const char *home = arguments->value[ARG_HOME];
+	struct named_tenant tenant;
+
+	if (home && !control_db_find_tenant(control, home, &tenant))
+		return CLI_FAILED;
+
+	const char *const values[] = {home ? tenant.id : NULL};
+	return verbs_end(control_db_query(control, sql, 1, values), arguments);
+}
+
+enum cli_exit principal_show(PGconn *control, const struct arguments *arguments)
+{
+	static const char sql[] =
+		"SELECT p.name, t.slug AS home, p.home_id, t.status AS home_status, p.reach, " STATE_SQL
+		", p.disabled, " CONTROL_DB_TIME(
+			"p.valid_until") " AS valid_until,"
+							 " p.verifier IS NOT NULL AS has_password, p.version,"
+							 " " CONTROL_DB_TIME(
+								 "p.created_at") " AS created_at,"
+												 " " CONTROL_DB_TIME(
+													 "p.updated_at") " AS updated_at "
+																	 "FROM "
+																	 "bulkhead_control."
+																	 "principal p JOIN "
+																	 "bulkhead_control.tenant "
+																	 "t ON t.id = p.home_id "
+																	 "WHERE p.name = $1";
+	PGresult *result = control_db_query(control, sql, 1, &arguments->word);
+
+	return verbs_end_show(result, arguments, "there is no such principal");
+}

@@ -1,0 +1,88 @@
+/*
+ * verbs.h: `bulkhead NOUN VERB [WORD] [OPTIONS]`, for the nouns of the control schema.
+ *
+ * A noun is a list of verbs; each says whether it takes a word and which options belong to it.
+ * Whatever does not fit is wrong usage and never ignored. All verbs take --control-dsn and
+ * --json.
+ */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "cli/cli.h"
+
+enum argument {
+	/* with a value */
+	ARG_CONTROL_DSN,
+	ARG_PARENT,
+	ARG_ID,
+	ARG_KEY,
+	ARG_NAME,
+	ARG_SLUG,
+	ARG_CLUSTER,
+	ARG_STRATEGY,
+	ARG_WEIGHT,
+	ARG_UNDER,
+	ARG_HOME,
+	ARG_REACH,
+	ARG_PASSWORD_FILE,
+	ARG_VALID_UNTIL,
+	/* without one */
+	ARG_NO_KEY,
+	ARG_TO_ROOT,
+	ARG_SUBTREE,
+	ARG_DRY_RUN,
+	ARG_JSON,
+	ARG_COUNT,
+};
+
+#define ARG(name) (UINT32_C(1) << ARG_##name)
+
+struct arguments {
+	const char *verb;             /* for verbs that share a function */
+	const char *word;             /* NULL for verbs that take none */
+	const char *value[ARG_COUNT]; /* borrowed from argv; NULL where an option was not given, ""
+								   * for a given one that has no value */
+};
+
+struct verb {
+	const char *name;
+	bool takes_word;
+	uint32_t takes; /* the options that belong to it, as ARG(…) */
+	/* What is wrong with the arguments beyond that, or NULL; itself NULL where nothing can be.
+	 */
+	const char *(*check)(const struct arguments *arguments);
+	/* The connection stays the caller's. */
+	enum cli_exit (*run)(PGconn *control, const struct arguments *arguments);
+};
+
+struct noun {
+	const char *name, *usage;
+	const struct verb *verbs;
+	size_t verb_count;
+};
+
+/* Parses, connects to the control database and runs; prints what is wrong, or the usage text
+ * for --help. */
+enum cli_exit verbs_run(const struct noun *noun, int argc, char **argv);
+
+/* What a verb ends with: shows the rows as --json or its absence asks, and clears them. NULL
+ * has failed already. */
+enum cli_exit verbs_end(PGresult *rows, const struct arguments *arguments);
+
+/* The same for the one row that a word names, in lines; where there is none, `unknown` is why.
+ */
+enum cli_exit verbs_end_show(PGresult *row, const struct arguments *arguments,
+							 const char *unknown);
+
+/* The same for a change, whose rows are those that it changed. Where there are none, people
+ * read "NAME is STATE already"; programs see the empty array. */
+enum cli_exit verbs_end_change(PGresult *rows, const struct arguments *arguments,
+							   const char *name, const char *state);
+
+#endif

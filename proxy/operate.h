@@ -1,0 +1,32 @@
+/*
+ * operate.h: a worker's answers to router/live: what it is doing, and the orders it can carry
+ * out.
+ */
+#ifndef PROXY_OPERATE_H
+#define PROXY_OPERATE_H
+
+#include <stdbool.h>
+
+#include "base/hash.h"
+#include "base/uuid.h"
+
+#include <uthash.h>
+
+struct live_ops;
+struct worker;
+
+/* A tenant that is paused. */
+struct paused {
+	UT_hash_handle hh;
+	struct uuid id;
+};
+
+/* The worker as live_join wants it; borrowed. */
+struct live_ops operate_ops(struct worker *worker);
+
+/* Does nobody of this tenant get a backend now? */
+bool operate_is_paused(const struct worker *worker, const struct uuid *tenant);
+
+void operate_fini(struct worker *worker);
+
+#endif

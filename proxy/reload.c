@@ -1,0 +1,97 @@
+#include "proxy/reload.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/secret.h"
+#include "proxy/client.h"
+#include "proxy/listener.h"
+#include "proxy/pool.h"
+#include "proxy/timeouts.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+struct reload_letter {
+	struct letter letter;
+	struct worker *worker;
+	const struct conf *conf;
+	const struct guard_keyring *keyring;
+	sem_t taken;
+};
+
+/* Everything that points into the old conf points to the same place of the new one. */
+static void move_over(struct worker *worker, const struct conf *old)
+{
+	const struct conf *conf = worker->conf;
+	struct pool *pool, *next;
+
+	listener_take_settings(worker, old->listens, conf->listens);
+	list_each (node, after, &worker->clients) {
+		struct client *client = list_entry(node, struct client, node);
+
+		client->listen = &conf->listens[client->listen - old->listens];
+	}
+	HASH_ITER (hh, worker->pools, pool, next)
+		pool_take_settings(pool, &conf->clusters[pool->address - worker->addresses]);
+}
+
+static struct client *find_stranger(const struct worker *worker)
+{
+	list_each (node, next, &worker->clients) {
+		struct client *client = list_entry(node, struct client, node);
+
+		if (client->admitted && !guard_keyring_signs_for(worker->keyring, &client->tenant->id))
+			return client;
+	}
+	return NULL;
+}
+
+/* Ending one client can end others too: each search begins anew. */
+static void end_strangers(struct worker *worker)
+{
+	struct client *client;
+
+	while (guard_keyring_tenant(worker->keyring) && (client = find_stranger(worker)) != NULL)
+		client_fatal(client, REASON_KEY, NULL);
+}
+
+static void take(struct worker *worker, const struct conf *conf,
+				 const struct guard_keyring *keyring)
+{
+	const struct conf *old = worker->conf;
+	uint8_t mock_secret[GUARD_KEY_SIZE];
+
+	worker->conf = conf;
+	worker->keyring = keyring;
+	/* When OpenSSL fails the earlier one is as good. */
+	if (guard_mock_secret(keyring, mock_secret))
+		memcpy(worker->mock_secret, mock_secret, sizeof worker->mock_secret);
+	secret_wipe(mock_secret, sizeof mock_secret);
+	move_over(worker, old);
+	upstreams_take_settings(worker);
+	if (conf->client_idle_timeout_ms && !old->client_idle_timeout_ms)
+		timeouts_begin_idle(worker, clock_monotonic_us());
+	end_strangers(worker);
+}
+
+static void deliver(struct letter *letter)
+{
+	struct reload_letter *reload = (struct reload_letter *)(void *)letter;
+
+	take(reload->worker, reload->conf, reload->keyring);
+	sem_post(&reload->taken);
+}
+
+void worker_reload(struct worker *worker, const struct conf *conf,
+				   const struct guard_keyring *keyring)
+{
+	struct reload_letter letter = {{NULL, deliver}, worker, conf, keyring, {{0}}};
+
+	sem_init(&letter.taken, 0, 0);
+	mailbox_post(worker->mailbox, &letter.letter);
+	while (sem_wait(&letter.taken) != 0 && errno == EINTR)
+		continue;
+	sem_destroy(&letter.taken);
+}
