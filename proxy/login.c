@@ -309,7 +309,8 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 	case SCRAM_DONE:
 		if (!may_log_in(client->principal)) /* it has expired since it was asked */
 			refuse(client, REASON_PASSWORD, NULL);
-		else if (!wire_authentication(&out, AUTH_SASL_FINAL, buf_data(&answer), buf_len(&answer)))
+		else if (!wire_authentication(&out, AUTH_SASL_FINAL, buf_data(&answer),
+									  buf_len(&answer)))
 			refuse(client, REASON_MEMORY, NULL);
 		else
 			authenticated(client, &out);

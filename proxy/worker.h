@@ -108,7 +108,7 @@ struct worker {
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
 	int64_t reported_us; /* when the pools last wrote their lines */
-	int64_t expired_us; /* when it was last looked whose login has expired */
+	int64_t expired_us;  /* when it was last looked whose login has expired */
 	bool stopping;
 	struct worker_counters counters;
 };

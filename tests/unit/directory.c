@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "router/directory.h"
 #include "directory_case.h"
+#include "router/directory.h"
 
 /*
  * A source on this thread or on one of its own. What it answers depends on the token: `t…` is a
