@@ -191,11 +191,12 @@ def test_a_tenant_is_found_by_each_of_its_words(control, sidecar):
 def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
     acme = control.create("acme", external_key="1042", status="suspended")
     labs = control.create("labs", acme, status="archived", strategy="SCHEMA_PER_TENANT", pool_weight=7)
-    control.principal("shop", acme, verifier=VERIFIER, reach="subtree", valid_until="2030-01-02 03:04:05.678Z")
+    name = f"shop-{uuid.uuid4().hex}"  # its first version is 1: nobody had the name before
+    control.principal(name, acme, verifier=VERIFIER, reach="subtree", valid_until="2030-01-02 03:04:05.678Z")
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_tenant('labs')").fetchall() == [
         (labs, [acme, labs], "labs", None, "default", "SCHEMA_PER_TENANT", "archived", 1, 7)]
-    assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal('shop')").fetchall() == [
-        ("shop", VERIFIER, acme, "subtree", False, 1893553445678, 1)]
+    assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
+        (name, VERIFIER, acme, "subtree", False, 1893553445678, 1)]
 
 
 def test_a_look_up_follows_changes(control, sidecar):

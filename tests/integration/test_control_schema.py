@@ -353,6 +353,28 @@ def test_changes_of_principals_are_announced(control):
                         "principal:4:new", f"principal:3:{name}", "principal:5:new", "principal:5:new"]
 
 
+def test_no_version_is_given_twice(control):
+    """Who is made again under its id or name goes on from the versions of the one that is gone, also in one transaction."""
+    acme, name = control.create("acme"), f"again-{uuid.uuid4().hex}"
+    seen = []
+    for _ in range(3):
+        control.principal(name, acme)
+        seen.append(control.value("SELECT version FROM bulkhead_control.principal WHERE name = %s", name))
+        control.admin.execute("UPDATE bulkhead_control.principal SET disabled = true WHERE name = %s", (name,))
+        with control.admin.transaction():
+            control.admin.execute("DELETE FROM bulkhead_control.principal WHERE name = %s", (name,))
+            control.principal(name, acme)
+        seen.append(control.value("SELECT version FROM bulkhead_control.principal WHERE name = %s", name))
+        control.admin.execute("UPDATE bulkhead_control.principal SET name = name || '-old' WHERE name = %s", (name,))
+        control.admin.execute("DELETE FROM bulkhead_control.principal WHERE name = %s || '-old'", (name,))
+    assert seen == sorted(set(seen)), seen
+    labs = control.create("labs")
+    control.set(labs, slug="labs-2")
+    control.delete(labs)
+    control.create("labs", id=labs)
+    assert control.version(labs) == 3
+
+
 # ---- principals ----
 
 @pytest.mark.parametrize("columns, why", [

@@ -64,13 +64,14 @@ def test_a_change_holds_at_once_without_a_memory(stand, tenant):
         assert outcome(proxy, tenant) == "BH-ID-UNKNOWN-TENANT"
 
 
-def test_a_change_is_seen_at_once_however_long_answers_last(stand, tenant):
-    with stand.proxy(control={"directory_ttl": "1h"}) as proxy:
-        assert outcome(proxy, tenant) == "served"
-        set_tenant(stand, tenant, status="suspended")
-        wait_for("BH-ID-INACTIVE", proxy, tenant, seconds=1)
-        set_tenant(stand, tenant, status="active")
-        wait_for("served", proxy, tenant, seconds=1)
+def test_a_change_is_seen_at_once_whatever_the_ttl(stand, tenant):
+    with stand.proxy(control={"directory_ttl": "1d"}) as proxy:
+        for _ in range(5):
+            assert outcome(proxy, tenant) == "served"
+            set_tenant(stand, tenant, status="suspended")
+            wait_for("BH-ID-INACTIVE", proxy, tenant, seconds=1)
+            set_tenant(stand, tenant, status="active")
+            wait_for("served", proxy, tenant, seconds=1)
         execute(stand, "DELETE FROM bulkhead_control.tenant WHERE slug = %s", tenant)
         wait_for("BH-ID-UNKNOWN-TENANT", proxy, tenant, seconds=1)
 
