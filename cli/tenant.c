@@ -4,7 +4,7 @@
 static const char usage[] =
 	"Usage: bulkhead tenant create SLUG [--parent TENANT] [--id UUID] [--key KEY] [--name "
 	"TEXT]\n"
-	"                [--cluster NAME] [--strategy shared_rls] [--weight N]\n"
+	"                [--cluster NAME] [--strategy S] [--weight N]\n"
 	"       bulkhead tenant list\n"
 	"       bulkhead tenant show TENANT\n"
 	"       bulkhead tenant suspend|resume TENANT [--subtree] [--dry-run]\n"
@@ -18,6 +18,8 @@ static const char usage[] =
 	"  --parent, --under  the tenant above; without --parent the new one is a root\n"
 	"  --id               its uuid; drawn when not given\n"
 	"  --key              the application's own name for it (bulkhead.tenant_key())\n"
+	"  --strategy         shared_rls (the default), or database_per_tenant: the section of its\n"
+	"                     cluster names this tenant, and the database is its own\n"
 	"  --weight           its share when tenants wait for backends, 1 to 100; default 1\n"
 	"  --subtree          the tenants below as well; resume and restore take back what went\n"
 	"                     along, and leave what was suspended or archived on its own\n"

@@ -26,16 +26,17 @@ enum cli_exit tenant_create(PGconn *control, const struct arguments *arguments)
 {
 	static const char sql[] =
 		"INSERT INTO bulkhead_control.tenant (id, parent_id, slug, external_key, name, cluster,"
-		" pool_weight) "
+		" pool_weight, strategy) "
 		"VALUES ($1::uuid, $2::uuid, $3, $4, coalesce($5, $3), coalesce($6, 'default'),"
-		" coalesce($7::smallint, 1::smallint)) "
+		" coalesce($7::smallint, 1::smallint), upper(coalesce($8, 'shared_rls'))) "
 		"RETURNING id, slug, external_key AS key, name, status";
 	const char *const *value = arguments->value;
 	char drawn[UUID_TEXT_SIZE];
 	struct named_tenant parent;
 
-	if (value[ARG_STRATEGY] && strcasecmp(value[ARG_STRATEGY], "shared_rls") != 0) {
-		print_complaint("the only strategy of this version is shared_rls");
+	if (value[ARG_STRATEGY] && strcasecmp(value[ARG_STRATEGY], "shared_rls") != 0 &&
+		strcasecmp(value[ARG_STRATEGY], "database_per_tenant") != 0) {
+		print_complaint("the strategies of this version are shared_rls and database_per_tenant");
 		return CLI_FAILED;
 	}
 	if (value[ARG_PARENT] && !control_db_find_tenant(control, value[ARG_PARENT], &parent))
@@ -47,6 +48,7 @@ enum cli_exit tenant_create(PGconn *control, const struct arguments *arguments)
 								  value[ARG_KEY],
 								  value[ARG_NAME],
 								  value[ARG_CLUSTER],
-								  value[ARG_WEIGHT]};
-	return verbs_end(control_db_change(control, sql, 7, values, false), arguments);
+								  value[ARG_WEIGHT],
+								  value[ARG_STRATEGY]};
+	return verbs_end(control_db_change(control, sql, 8, values, false), arguments);
 }

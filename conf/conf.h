@@ -45,13 +45,15 @@ struct conf_listen {
 	struct conf_origin *origins; /* private to conf/: where each value came from */
 };
 
-/* [cluster:NAME]: a PostgreSQL server and the login that all shared tenants' backends use. */
+/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use: of
+ * all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
 	char *host; /* name, address, or a directory (leading '/') for a unix socket */
 	int port;
 	char *database;
 	char *login;
+	char *tenant;                /* whose database it is: id, slug or key; "": shared tables */
 	char *password_file;         /* "" when not set */
 	char *password;              /* secret; NULL when none is set */
 	bool allow_cleartext;        /* may the server ask for the password in clear */
@@ -79,6 +81,8 @@ struct conf {
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
 	bool discard_plans;
+	int max_prepared_statements;  /* Bulkhead's on one backend */
+	int64_t statement_cache_size; /* bytes of verdicts on texts, of one worker */
 	int default_pool_size;          /* backends per route */
 	int min_pool_size;              /* kept open while the route has clients */
 	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */

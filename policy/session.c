@@ -154,78 +154,6 @@ const char *session_begin_tag(enum session_begin kind)
 	return "";
 }
 
-/* ---- command tags ---- */
-
-/*
- * Tags of commands that leave nothing in the session. A row count may follow. CREATE TABLE is
- * not here: the tag of CREATE TEMP TABLE is the same.
- */
-static const char *const harmless_tags[] = {
-	"SELECT",
-	"INSERT",
-	"UPDATE",
-	"DELETE",
-	"MERGE",
-	"COPY",
-	"FETCH",
-	"MOVE",
-	"SHOW",
-	"EXPLAIN",
-	"BEGIN",
-	"START TRANSACTION",
-	"COMMIT",
-	"ROLLBACK",
-	"SAVEPOINT",
-	"RELEASE",
-	"SET CONSTRAINTS",
-	"LOCK TABLE",
-	"TRUNCATE TABLE",
-	"VACUUM",
-	"ANALYZE",
-	"CLUSTER",
-	"REINDEX",
-	"CHECKPOINT",
-	"CLOSE CURSOR",
-	"CLOSE CURSOR ALL",
-	"NOTIFY",
-	"REFRESH MATERIALIZED VIEW",
-	"COMMENT",
-	"GRANT",
-	"REVOKE",
-};
-
-/* What may follow a command in its tag: row counts, each behind a blank; INSERT carries two. */
-static bool is_counts(const char *at)
-{
-	while (*at == ' ' && isdigit((unsigned char)at[1])) {
-		at++;
-		while (isdigit((unsigned char)*at))
-			at++;
-	}
-	return !*at;
-}
-
-bool session_tag_stays(const char *tag)
-{
-	if (strncmp(tag, "SELECT", 6) == 0) /* comes with nearly every statement */
-		return !is_counts(tag + 6);
-	for (size_t i = 0; i < sizeof harmless_tags / sizeof *harmless_tags; i++) {
-		size_t len = 0;
-
-		while (harmless_tags[i][len] && tag[len] == harmless_tags[i][len])
-			len++;
-		if (!harmless_tags[i][len] && is_counts(tag + len))
-			return false;
-	}
-	return true;
-}
-
-bool session_tag_forgets_statements(const char *tag)
-{
-	return *tag == 'D' &&
-		   (strcmp(tag, "DEALLOCATE ALL") == 0 || strcmp(tag, "DISCARD ALL") == 0);
-}
-
 /* ---- settings as SQL ---- */
 
 /*
@@ -332,9 +260,9 @@ static bool append_identifiers(struct buf *sql, const char *value)
 	}
 }
 
-bool session_append_set(struct buf *sql, const char *name, const char *value)
+bool session_append_set(struct buf *sql, const char *name, const char *value, bool is_local)
 {
-	if (!buf_append(sql, "SET ", 4) || !append_name(sql, name) || !buf_append(sql, " = ", 3))
+	if (!buf_appendf(sql, is_local ? "SET LOCAL " : "SET ") || !append_name(sql, name) || !buf_append(sql, " = ", 3))
 		return false;
 	if (is_identifier_list(name) ? !append_identifiers(sql, value)
 								 : !append_literal(sql, value, strlen(value)))
@@ -346,6 +274,116 @@ bool session_append_reset(struct buf *sql, const char *name)
 {
 	return buf_append(sql, "RESET ", 6) && append_name(sql, name) && buf_append_byte(sql, ';');
 }
+
+/* ---- questions ---- */
+
+enum session_setting session_setting_kind(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum session_setting kind;
+	} others[] = {
+		{"datestyle", SETTING_PARTIAL},
+		{"role", SETTING_ROLE},
+		{"session_authorization", SETTING_ROLE},
+		{"transaction_isolation", SETTING_MOMENTARY},
+		{"transaction_read_only", SETTING_MOMENTARY},
+		{"transaction_deferrable", SETTING_MOMENTARY},
+		/* Reported, but nobody's to set. */
+		{"in_hot_standby", SETTING_MOMENTARY},
+		{"integer_datetimes", SETTING_MOMENTARY},
+		{"is_superuser", SETTING_MOMENTARY},
+		{"server_encoding", SETTING_MOMENTARY},
+		{"server_version", SETTING_MOMENTARY},
+		{"seed", SETTING_ROUNDED},
+		{"seq_page_cost", SETTING_ROUNDED},
+		{"random_page_cost", SETTING_ROUNDED},
+		{"cpu_tuple_cost", SETTING_ROUNDED},
+		{"cpu_index_tuple_cost", SETTING_ROUNDED},
+		{"cpu_operator_cost", SETTING_ROUNDED},
+		{"parallel_tuple_cost", SETTING_ROUNDED},
+		{"parallel_setup_cost", SETTING_ROUNDED},
+		{"jit_above_cost", SETTING_ROUNDED},
+		{"jit_optimize_above_cost", SETTING_ROUNDED},
+		{"jit_inline_above_cost", SETTING_ROUNDED},
+		{"cursor_tuple_fraction", SETTING_ROUNDED},
+		{"recursive_worktable_factor", SETTING_ROUNDED},
+		{"geqo_selection_bias", SETTING_ROUNDED},
+		{"geqo_seed", SETTING_ROUNDED},
+		{"hash_mem_multiplier", SETTING_ROUNDED},
+		{"vacuum_cost_delay", SETTING_ROUNDED},
+		{"log_statement_sample_rate", SETTING_ROUNDED},
+		{"log_transaction_sample_rate", SETTING_ROUNDED},
+	};
+
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		if (strcmp(name, others[i].name) == 0)
+			return others[i].kind;
+	}
+	return SETTING_FOLLOWS;
+}
+
+/*
+ * What bulkhead.session_state looks at (policy/guard/session.sql), for databases without the
+ * guard. The order is that of its bits.
+ */
+static const char *const looks[] = {
+	"EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.refclassid OPERATOR(pg_catalog.=) 2615"
+	" AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())",
+	"EXISTS (SELECT FROM pg_catalog.pg_listening_channels())",
+	"EXISTS (SELECT FROM pg_catalog.pg_cursor())",
+	"EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() AS p WHERE p.from_sql)",
+	"EXISTS (SELECT FROM pg_catalog.pg_lock_status() AS l WHERE l.locktype OPERATOR(pg_catalog.=)"
+	" 'advisory' AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())",
+	"pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'",
+};
+
+static bool append_looks(struct buf *sql, unsigned asked)
+{
+	bool ok = buf_appendf(sql, "SELECT 0");
+
+	for (unsigned i = 0; ok && i < sizeof looks / sizeof *looks; i++) {
+		if (asked & 1u << i)
+			ok = buf_appendf(
+				sql, " OPERATOR(pg_catalog.+) CASE WHEN %s THEN %u ELSE 0 END", looks[i],
+				1u << i);
+	}
+	return ok;
+}
+
+bool session_append_question(struct buf *sql, unsigned asked, bool guarded, const char *names,
+							 size_t len)
+{
+	bool ok = guarded && asked ? buf_appendf(sql, "SELECT bulkhead.session_state(%u)", asked)
+							   : append_looks(sql, asked);
+
+	for (size_t at = 0; ok && at < len; at += strlen(names + at) + 1)
+		ok = buf_appendf(sql, ", pg_catalog.current_setting(") &&
+			 append_literal(sql, names + at, strlen(names + at)) && buf_appendf(sql, ", true)");
+	return ok;
+}
+
+bool session_append_reset_all(struct buf *sql, bool guarded, const char *pairs, size_t len)
+{
+	bool ok = buf_appendf(sql, guarded ? "CALL bulkhead.reset_all(ARRAY["
+									   : "DO $bulkhead$BEGIN RESET ALL;");
+
+	for (size_t at = 0; ok && at < len;) {
+		const char *name = pairs + at, *value = name + strlen(name) + 1;
+
+		if (guarded)
+			ok = buf_appendf(sql, at ? ", " : "") && append_literal(sql, name, strlen(name)) &&
+				 buf_appendf(sql, ", ") && append_literal(sql, value, strlen(value));
+		else
+			ok = buf_appendf(sql, "PERFORM pg_catalog.set_config(") &&
+				 append_literal(sql, name, strlen(name)) && buf_appendf(sql, ", ") &&
+				 append_literal(sql, value, strlen(value)) && buf_appendf(sql, ", false);");
+		at = (size_t)(value - pairs) + strlen(value) + 1;
+	}
+	return ok && buf_appendf(sql, guarded ? "]::pg_catalog.text[])" : "END$bulkhead$");
+}
+
+const char session_no_effect_sql[] = "UNLISTEN \"bulkhead: nothing\"";
 
 bool session_value_is_plain(const char *value)
 {

@@ -31,23 +31,45 @@ enum session_begin session_begin(const char *text, size_t len);
 const char *session_begin_tag(enum session_begin kind);
 
 /*
- * May the command that ended with this tag (NUL-terminated, as CommandComplete carries it) have
- * left something behind in the session that outlives its transaction? Unknown tags may.
- */
-bool session_tag_stays(const char *tag);
-
-/* Does the tag say that all prepared statements are gone (DEALLOCATE ALL, DISCARD ALL)? */
-bool session_tag_forgets_statements(const char *tag);
-
-/*
- * Appends `SET name = value;` with the effect that the startup packet gives the same pair:
+ * Appends `SET [LOCAL] name = value;` with the effect that the startup packet gives the same pair:
  * byte-exact, whatever the backend's standard_conforming_strings. Names and values hold no NUL;
  * the name has been checked by startup_parse. False when memory is out.
  */
-bool session_append_set(struct buf *sql, const char *name, const char *value);
+bool session_append_set(struct buf *sql, const char *name, const char *value, bool is_local);
 
 /* Appends `RESET name;`. */
 bool session_append_reset(struct buf *sql, const char *name);
+
+/* What else a SET of it means, which is why its value alone cannot be carried to another backend. */
+enum session_setting {
+	SETTING_FOLLOWS,  /* nothing: SET to what it shows sets it so */
+	SETTING_PARTIAL,  /* SET changes it in part, so only what the server shows is its value */
+	SETTING_ROLE,     /* who acts */
+	SETTING_MOMENTARY, /* of the transaction, or not set at all */
+	SETTING_ROUNDED,  /* the server shows it rounded, or not at all */
+};
+
+enum session_setting session_setting_kind(const char *name);
+
+/*
+ * Appends the query, without its NUL, that asks what of the kinds in `asked` (bits as in
+ * bulkhead.session_state, which see) is there, and which values these settings have. Its row
+ * is the sum of the bits, then a value for each name, NULL for a setting that does not exist.
+ * `names` holds `len` bytes, each name ended by a NUL. With `guarded` the function is asked,
+ * else the catalogues. False when memory is out.
+ */
+bool session_append_question(struct buf *sql, unsigned asked, bool guarded, const char *names,
+							 size_t len);
+
+/*
+ * Appends the one statement to be put where a client wrote RESET ALL: it resets, keeps the seal
+ * (`guarded`), and sets what the client's startup packet had. `pairs` holds `len` bytes of
+ * names and values in turn, each ended by a NUL.
+ */
+bool session_append_reset_all(struct buf *sql, bool guarded, const char *pairs, size_t len);
+
+/* The statement to be put where a client wrote one that is to have no effect; its tag differs. */
+extern const char session_no_effect_sql[];
 
 /* Has the value only bytes that no encoding and no quoting rule can read in two ways? */
 bool session_value_is_plain(const char *value);

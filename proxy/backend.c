@@ -287,6 +287,11 @@ static void begin_check(struct server *server)
 
 	server->state = SERVER_CHECK;
 	buf_init(&out);
+	if (!pool_is_guarded(server->pool)) {
+		server->login->probe_done = true;
+		send_buf(server, &out, wire_query(&out, guard_own_check_sql));
+		return;
+	}
 	send_buf(server, &out,
 			 wire_query(&out, guard_probe_sql) && wire_query(&out, guard_check_sql));
 }
@@ -331,7 +336,9 @@ static void judge(struct server *server, const struct server_message *message)
 	buf_init(&why);
 	if (!copy || server->login->judged || !read_row(message, copy, fields, &count)) {
 		fail(server, REASON_BACKEND_UNSAFE, "the self-check's answer cannot be read");
-	} else if (!guard_check_judge(fields, count, clock_wall_ms(), &server->guard, &why)) {
+	} else if (!(pool_is_guarded(server->pool)
+					 ? guard_check_judge(fields, count, clock_wall_ms(), &server->guard, &why)
+					 : guard_own_check_judge(fields, count, &why))) {
 		buf_append_byte(&why, 0);
 		fail(server, REASON_BACKEND_UNSAFE,
 			 buf_len(&why) > 1 ? (const char *)buf_data(&why) : "the self-check failed");

@@ -52,7 +52,7 @@ static void finish(struct cancel *cancel)
 		return;
 	server->cancels--;
 	/* Behind a client that keeps it all is discarded anyway, and before that nothing may be. */
-	if (!server->client || !server->client->pinned)
+	if (!server->client || !client_is_pinned(server->client))
 		server->needs_discard = true;
 	if (server->cancels)
 		return;

@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "proxy/limits.h"
 #include "proxy/names.h"
+#include "proxy/pins.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
 #include "proxy/server.h"
@@ -68,7 +69,7 @@ static bool may_read(const struct client *client)
 	case CLIENT_IDLE:
 		return !stream_is_full(&client->stream);
 	case CLIENT_LINKED:
-		return !client->stalled && !client->server->hold &&
+		return !client->stalled && !client->barrier && !client->server->hold &&
 			   !stream_is_full(&client->server->stream) && !stream_is_full(&client->stream);
 	case CLIENT_LEAVING:
 		return true;
@@ -98,14 +99,38 @@ bool client_is_gone(const struct client *client)
 		   stream_has_ended(&client->stream);
 }
 
-/* Keeps what was not used. `data` may lie in the worker's scratch or be the kept bytes
- * themselves. */
+/* ---- collecting ---- */
+
+/* Bytes that all clients of a worker together may have in texts that are not complete yet; beyond
+ * it a long text passes unread. */
+#define GATHERED_MAX ((size_t)64 << 20)
+
+bool client_may_gather(struct client *client, uint64_t total)
+{
+	struct worker *worker = client->worker;
+
+	if (total <= WORKER_READ_SIZE || client->gathering)
+		return true;
+	if (total > SQL_TEXT_MAX + WORKER_READ_SIZE || worker->gathered + total > GATHERED_MAX)
+		return false;
+	client->gathering = (size_t)total;
+	worker->gathered += client->gathering;
+	return true;
+}
+
+static void gathered(struct client *client)
+{
+	client->worker->gathered -= client->gathering;
+	client->gathering = 0;
+}
+
+/* Keeps what was not used of bytes that lie in the worker's scratch. */
 static void keep_rest(struct client *client, const uint8_t *rest, size_t len)
 {
 	struct buf kept;
 
 	buf_init(&kept);
-	if (len && client->state != CLIENT_CLOSED && !buf_append(&kept, rest, len)) {
+	if (len && !buf_append(&kept, rest, len)) {
 		client_close(client);
 		return;
 	}
@@ -113,11 +138,66 @@ static void keep_rest(struct client *client, const uint8_t *rest, size_t len)
 	client->in = kept;
 }
 
+/* Uses bytes that were kept, `in`, which is taken over. */
+static void use_kept(struct client *client, struct buf *in)
+{
+	size_t used = consume(client, buf_data(in), buf_len(in));
+
+	buf_consume(in, used);
+	if (client->state == CLIENT_CLOSED || client->state == CLIENT_LEAVING) {
+		buf_fini(in);
+		return;
+	}
+	if (!buf_len(in))
+		gathered(client);
+	buf_fini(&client->in);
+	client->in = *in;
+}
+
+/* Bytes were kept: more is added to them. Nearly always they are the first part of a message. */
+static void read_behind(struct client *client)
+{
+	if (buf_len(&client->in) > SQL_TEXT_MAX + (size_t)2 * WORKER_READ_SIZE) {
+		client_violation(client, "incomplete message");
+		return;
+	}
+	if (!buf_reserve(&client->in, WORKER_READ_SIZE)) {
+		client_close(client);
+		return;
+	}
+	ssize_t n = stream_read(&client->stream, client->in.memory + client->in.end,
+							WORKER_READ_SIZE);
+	if (n < 0)
+		client_close(client);
+	if (n <= 0)
+		return;
+	client->in.end += (size_t)n;
+
+	/* Taken out of the client: what runs below may put new bytes there. */
+	struct buf in = client->in;
+	buf_init(&client->in);
+	use_kept(client, &in);
+}
+
+static void read_fresh(struct client *client)
+{
+	uint8_t *scratch = client->worker->scratch;
+	ssize_t n = stream_read(&client->stream, scratch, WORKER_READ_SIZE);
+
+	if (n < 0)
+		client_close(client);
+	if (n <= 0)
+		return;
+	size_t used = consume(client, scratch, (size_t)n);
+	if (client->state == CLIENT_CLOSED)
+		return;
+	if (used < (size_t)n)
+		keep_rest(client, scratch + used, (size_t)n - used);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct client *client = arg;
-	uint8_t *scratch = client->worker->scratch;
-	size_t held = buf_len(&client->in);
 
 	(void)fd, (void)what;
 	if (client->state == CLIENT_CLOSED)
@@ -129,31 +209,12 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 			stream_read_off(&client->stream);
 		return;
 	}
-	if (held > WORKER_READ_SIZE) {
-		/* Only a message that must be seen whole is kept this long, and those are shorter. */
-		client_violation(client, "incomplete message");
-		return;
-	}
-	ssize_t n = stream_read(&client->stream, scratch + held, WORKER_READ_SIZE);
-	if (n == 0)
-		return;
-	if (n < 0) {
-		client_close(client);
-		return;
-	}
-	if (held)
-		memcpy(scratch, buf_data(&client->in), held);
-	/* They are used from here: what runs below may resume the client, which must not find them
-	 * again. */
-	buf_fini(&client->in);
-
-	size_t len = held + (size_t)n;
-	size_t used = consume(client, scratch, len);
-	if (client->state == CLIENT_CLOSED)
-		return;
-	if (used < len)
-		keep_rest(client, scratch + used, len - used);
-	adjust_reading(client);
+	if (buf_len(&client->in))
+		read_behind(client);
+	else
+		read_fresh(client);
+	if (client->state != CLIENT_CLOSED)
+		adjust_reading(client);
 }
 
 void client_resume(struct client *client)
@@ -166,10 +227,7 @@ void client_resume(struct client *client)
 		struct buf in = client->in;
 
 		buf_init(&client->in);
-		size_t used = consume(client, buf_data(&in), buf_len(&in));
-		if (client->state != CLIENT_CLOSED && used < buf_len(&in))
-			keep_rest(client, buf_data(&in) + used, buf_len(&in) - used);
-		buf_fini(&in);
+		use_kept(client, &in);
 	}
 	if (client->state != CLIENT_CLOSED)
 		adjust_reading(client);
@@ -236,7 +294,6 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 	list_init(&client->tenant_node);
 	list_init(&client->in_tenant);
 	list_init(&client->in_principal);
-	list_init(&client->held_names);
 	draw_cancel_key(client);
 	if (!client->hh.tbl) {
 		free(client);
@@ -269,7 +326,8 @@ static void leave_server(struct client *client)
 		server->state == SERVER_LINKED && client->body_left == 0 && server_is_settled(server);
 	bool busy = server->state == SERVER_LINKED && !replies_is_empty(&server->replies);
 
-	if (settled && !client->pinned && !server->seal_lost) {
+	if (settled && !client_is_pinned(client) && !pins_are_in_doubt(&client->pins) &&
+		!server->seal_lost) {
 		server_unlink(server);
 		server_give_back(server);
 		return;
@@ -304,8 +362,8 @@ static void depart(struct client *client)
 	limits_departed(client);
 	leave_pool(client);
 	local_clear_held(client);
-	local_forget_all(client);
-	names_forget_unnamed(client);
+	names_forget_all(client);
+	pins_fini(&client->pins);
 	buf_fini(&client->reply);
 }
 
@@ -324,6 +382,7 @@ void client_close(struct client *client)
 	HASH_DEL(client->worker->by_pid, client);
 	client->worker->client_count--;
 	buf_fini(&client->in);
+	gathered(client);
 	list_append(&client->worker->dead_clients, &client->node);
 	worker_reap_later(client->worker);
 }
@@ -355,6 +414,7 @@ void client_free(struct client *client)
 	principal_unref(client->principal);
 	tenant_unref(client->tenant);
 	settings_unref(client->settings);
+	settings_unref(client->startup_settings);
 	secret_wipe(client->secret, sizeof client->secret);
 	free(client);
 }
@@ -455,14 +515,4 @@ void client_is_idle(struct client *client)
 void client_violation(struct client *client, const char *what)
 {
 	client_fatal(client, REASON_PROTOCOL, what);
-}
-
-void client_pin(struct client *client, const char *cause)
-{
-	if (client->pinned)
-		return;
-	client->pinned = true;
-	snprintf(client->pin, sizeof client->pin, "%s", cause);
-	log_event(LOG_DEBUG, "client.pinned", "cause", cause, "tenant",
-			  client->tenant ? client->tenant->slug : NULL, NULL);
 }

@@ -20,6 +20,8 @@
 #include "policy/reason.h"
 #include "policy/session.h"
 #include "proxy/params.h"
+#include "proxy/pins.h"
+#include "proxy/statements.h"
 #include "proxy/stream.h"
 #include "router/directory.h"
 
@@ -46,16 +48,16 @@ enum client_state {
 	CLIENT_CLOSED,
 };
 
-/* A statement that only begins a transaction, prepared by the client under a name, known to
- * Bulkhead alone. */
-struct held_name {
-	struct list node;
-	enum session_begin kind;
-	char *name, *text;
+/* A portal of a statement that is not plain. */
+struct portal {
+	char *name;
+	const struct verdict *verdict;
+	bool rewritten;
 };
 
-#define CLIENT_HELD_MAX       4  /* statements held back before a backend is taken */
-#define CLIENT_HELD_NAMES_MAX 16 /* named statements of that kind per client */
+#define NAMES_PORTALS_MAX 64 /* of them, per client */
+
+#define CLIENT_HELD_MAX 4 /* statements held back before a backend is taken */
 
 struct client {
 	struct worker *worker;
@@ -76,7 +78,7 @@ struct client {
 	bool logging_in, admitted; /* how limits.c counts it */
 	struct tally *of_tenant, *of_principal;
 	struct list in_tenant, in_principal; /* their members */
-	const struct settings *settings;
+	const struct settings *startup_settings, *settings; /* as it began, and as they are now */
 	struct pool *pool;
 	struct pool_tenant *pool_tenant;
 	uint32_t pid; /* of our own cancel key */
@@ -89,9 +91,10 @@ struct client {
 	int attempts; /* backends that failed while being prepared */
 
 	struct server *server; /* while LINKED, and while it is prepared for us */
-	bool pinned;           /* keeps its backend until it leaves */
-	char pin[24];          /* and why, cut short */
+	struct pins pins;      /* why it keeps that */
 	bool stalled;          /* not read until the backend has answered more */
+	bool barrier;          /* the outcome of a statement is waited for */
+	size_t gathering;      /* bytes of a text that is collected, as worker->gathered counts */
 
 	enum {
 		SKIP_NOTHING,
@@ -103,12 +106,17 @@ struct client {
 	/* Transaction begun towards the client, not yet towards a backend. */
 	char *held[CLIENT_HELD_MAX];
 	size_t held_count;
-	struct list held_names;
-	size_t held_name_count;
-	struct held_name held_unnamed;       /* text NULL: the unnamed statement is no such one */
-	const struct held_name *held_portal; /* what the unnamed portal would execute */
-	struct buf unnamed;                  /* a Parse without a name that was not bound yet */
-	bool unnamed_held;                   /* the same, too long to be kept: the backend is */
+	enum session_begin bound; /* what the unnamed portal would execute, of that kind */
+	char *bound_text;
+
+	struct statements statements;   /* with names */
+	struct buf unnamed;             /* a Parse without a name that was not bound yet */
+	bool unnamed_held;              /* the same, too long to be kept: the backend is */
+	enum session_begin unnamed_begin;      /* the unnamed statement only begins a transaction */
+	const struct verdict *unnamed_verdict; /* of it, when it is not plain */
+	bool unnamed_rewritten;
+	struct portal *portals; /* of statements that are not plain */
+	size_t portal_count;
 	struct buf reply;                    /* local answers of a batch, up to its Sync */
 };
 
@@ -149,8 +157,21 @@ void client_is_idle(struct client *client);
 /* A message broke the protocol. */
 void client_violation(struct client *client, const char *what);
 
-/* Keeps the backend with this client from now on. */
-void client_pin(struct client *client, const char *cause);
+/* Does it keep its backend when a transaction is over? */
+static inline bool client_is_pinned(const struct client *client)
+{
+	return client->pins.held != 0;
+}
+
+/* Are its prepared statements on its backend under the names that it gave them? */
+static inline bool client_is_native(const struct client *client)
+{
+	return client->pins.held & PIN_NATIVE;
+}
+
+/* May a message of this length be collected, to be read as a whole? It is counted then, until
+ * the client's bytes are used up. */
+bool client_may_gather(struct client *client, uint64_t total);
 
 /*
  * Visits the clients of a list that are linked by the member at `offset`. The visit may end the
@@ -186,10 +207,7 @@ size_t local_consume(struct client *client, const uint8_t *data, size_t len);
  */
 void local_give_up(struct client *client, enum reason reason);
 
-/* The named begin-statement that this Bind, Describe or Close body refers to, or NULL. */
-struct held_name *local_held_name(struct client *client, const char *name);
-void local_forget_name(struct client *client, struct held_name *name);
-void local_forget_all(struct client *client);
+/* Forgets the transaction that was begun towards the client alone. */
 void local_clear_held(struct client *client);
 
 /* ---- relay.c ---- */

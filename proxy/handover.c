@@ -21,6 +21,7 @@
 #include "conf/conf.h"
 #include "policy/session.h"
 #include "proxy/client.h"
+#include "proxy/pins.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
@@ -31,6 +32,8 @@
 
 static bool needs_enter(const struct server *server)
 {
+	if (!pool_is_guarded(server->pool))
+		return false; /* its tenant's is the only context there is */
 	return !server_is_sealed_to(server, server->client->tenant);
 }
 
@@ -137,6 +140,11 @@ static void finish(struct server *server)
 
 	server_on_time(server);
 	server->state = SERVER_LINKED;
+	if (!pool_is_guarded(server->pool)) {
+		server->seal_lost = false;
+		if (!server->tenant)
+			server_set_tenant(server, client);
+	}
 	if (client->state == CLIENT_WELCOME) {
 		welcomes_add(&server->pool->welcomes, client->settings, &server->params);
 		login_welcome(client, &server->params);
@@ -149,7 +157,7 @@ static void finish(struct server *server)
 	list_append(&server->worker->linked, &server->linked_node);
 	client->state = CLIENT_LINKED;
 	if (server->worker->conf->pool_mode == POOL_SESSION)
-		client_pin(client, "pool_mode");
+		pins_add(client, PIN_MODE);
 	client_resume(client);
 }
 
@@ -227,6 +235,41 @@ void handover_restore(struct server *server)
 	advance(server);
 }
 
+void handover_ask(struct server *server)
+{
+	struct client *client = server->client;
+	struct buf out;
+
+	list_remove(&server->linked_node);
+	stream_read_on(&server->stream);
+	server->state = SERVER_PREPARING;
+	client->state = CLIENT_WAITING;
+	server->step_count = server->step_at = 0;
+	server->step_ok = false;
+	server->unnamed_of = 0;
+	add_step(server, STEP_STATE);
+	buf_init(&out);
+	if (!pins_append_question(client, &out)) {
+		server_close(server, "out of memory");
+		return;
+	}
+	server_hurry(server);
+	server_send(server, buf_data(&out), buf_len(&out));
+	buf_fini(&out);
+}
+
+/* What the client has left is known: the backend is released, or stays. */
+static void state_known(struct server *server)
+{
+	server_on_time(server);
+	server->state = SERVER_LINKED;
+	server->client->state = CLIENT_LINKED;
+	list_append(&server->worker->linked, &server->linked_node);
+	relay_settle(server);
+	if (server->state == SERVER_LINKED)
+		client_resume(server->client);
+}
+
 void handover_clean(struct server *server)
 {
 	struct buf out;
@@ -279,6 +322,7 @@ static void step_discarded(struct server *server)
 	server_set_tenant(server, NULL);
 	settings_unref(server->settings);
 	server->settings = NULL;
+	backend_statements_clear(&server->statements);
 	server->needs_discard = server->seal_lost = server->settings_lost = false;
 }
 
@@ -307,7 +351,7 @@ static void refuse_settings(struct server *server)
 
 	server_on_time(server);
 	server_unlink(server);
-	if (client->pinned || client->unnamed_held)
+	if (client_is_pinned(client) || client->unnamed_held)
 		server->needs_discard = true; /* it had a session here, which was to be restored */
 	client_fatal_text(client, code ? code : "22023", text ? text : "a setting was refused",
 					  detail);
@@ -345,6 +389,13 @@ static void step_done(struct server *server, char status)
 	enum handover_step step = server->steps[server->step_at];
 	bool failed = buf_len(&server->step_error) > 0;
 
+	if (step == STEP_STATE && status == 'I') {
+		if (failed || !server->step_ok)
+			pins_not_known(server->client);
+		buf_fini(&server->step_error);
+		state_known(server);
+		return;
+	}
 	if (failed && step == STEP_SETTINGS && status == 'I') {
 		refuse_settings(server);
 		return;
@@ -371,6 +422,8 @@ static void step_done(struct server *server, char status)
 	case STEP_BEGIN:
 		server->begun++;
 		break;
+	case STEP_STATE:
+		break;
 	}
 	server->step_ok = false;
 	if (++server->step_at < server->step_count)
@@ -383,10 +436,15 @@ static void step_done(struct server *server, char status)
 	}
 }
 
+static bool step_has_row(enum handover_step step)
+{
+	return step == STEP_ENTER || step == STEP_STATE;
+}
+
 /* Is this the CommandComplete that the step is waiting for? Discarding has several. */
 static bool completes(enum handover_step step, const struct server_message *message)
 {
-	if (step == STEP_ENTER)
+	if (step_has_row(step))
 		return false; /* its row counts */
 	if (step != STEP_DISCARD)
 		return true;
@@ -400,15 +458,20 @@ static void on_answer(struct server *server, const struct server_message *messag
 
 	switch (message->type) {
 	case 'C':
-		server->step_ok = completes(step, message) || (step == STEP_ENTER && server->step_ok);
+		server->step_ok =
+			completes(step, message) || (step_has_row(step) && server->step_ok);
 		break;
 	case 'T':
-		if (step != STEP_DISCARD)
+		if (step != STEP_DISCARD && step != STEP_STATE)
 			surprise(server, "an unexpected message");
 		break;
 	case 'D':
 		if (step == STEP_DISCARD && is_void(message))
 			break;
+		if (step == STEP_STATE) {
+			server->step_ok = pins_take_answer(server->client, message->body, message->len);
+			break;
+		}
 		server->step_ok = step == STEP_ENTER && is_seal(server, message);
 		if (!server->step_ok)
 			surprise(server, step == STEP_ENTER ? "enter answered something else"

@@ -14,50 +14,15 @@
 #include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
+#include "proxy/statements.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
-/* ---- statements known by name ---- */
-
-static void held_fini(struct held_name *held)
+static void unbind(struct client *client)
 {
-	free(held->name);
-	free(held->text);
-	held->name = held->text = NULL;
-}
-
-struct held_name *local_held_name(struct client *client, const char *name)
-{
-	if (!*name)
-		return client->held_unnamed.text ? &client->held_unnamed : NULL;
-	list_each (node, next, &client->held_names) {
-		struct held_name *held = list_entry(node, struct held_name, node);
-
-		if (strcmp(held->name, name) == 0)
-			return held;
-	}
-	return NULL;
-}
-
-void local_forget_name(struct client *client, struct held_name *held)
-{
-	if (client->held_portal == held)
-		client->held_portal = NULL;
-	if (held == &client->held_unnamed) {
-		held_fini(held);
-		return;
-	}
-	list_remove(&held->node);
-	client->held_name_count--;
-	held_fini(held);
-	free(held);
-}
-
-void local_forget_all(struct client *client)
-{
-	list_each (node, next, &client->held_names)
-		local_forget_name(client, list_entry(node, struct held_name, node));
-	local_forget_name(client, &client->held_unnamed);
+	free(client->bound_text);
+	client->bound_text = NULL;
+	client->bound = NOT_BEGIN;
 }
 
 void local_clear_held(struct client *client)
@@ -65,35 +30,7 @@ void local_clear_held(struct client *client)
 	for (size_t i = 0; i < client->held_count; i++)
 		free(client->held[i]);
 	client->held_count = 0;
-}
-
-/* Remembers the statement; false when memory is out or there are too many of them. */
-static bool remember(struct client *client, const char *name, const char *text,
-					 enum session_begin kind)
-{
-	struct held_name *held = local_held_name(client, name);
-
-	if (held)
-		local_forget_name(client, held);
-	if (!*name) {
-		held = &client->held_unnamed;
-	} else {
-		if (client->held_name_count == CLIENT_HELD_NAMES_MAX)
-			return false;
-		held = calloc(1, sizeof *held);
-		if (!held)
-			return false;
-		held->name = strdup(name);
-		list_append(&client->held_names, &held->node);
-		client->held_name_count++;
-	}
-	held->kind = kind;
-	held->text = strdup(text);
-	if (!held->text || (*name && !held->name)) {
-		local_forget_name(client, held);
-		return false;
-	}
-	return true;
+	unbind(client);
 }
 
 /* ---- holding ---- */
@@ -134,7 +71,7 @@ static size_t need_backend(struct client *client)
 {
 	flush_reply(client);
 	list_remove(&client->queue);
-	client->held_portal = NULL;
+	unbind(client);
 	client->state = CLIENT_WAITING;
 	pool_request(client);
 	return 0;
@@ -156,8 +93,7 @@ static bool local_query(struct client *client, const uint8_t *body, size_t len)
 	kind = session_begin(text, len - 1);
 	if (!may_hold(client, kind) || memchr(body, 0, len - 1) || !hold(client, text))
 		return false;
-	local_forget_name(client, &client->held_unnamed); /* as the server forgets its own */
-	names_forget_unnamed(client);
+	names_forget_unnamed(client); /* as the server forgets its own */
 
 	if (!wire_command_complete(&client->reply, session_begin_tag(kind)) ||
 		!wire_ready_for_query(&client->reply, local_status(client))) {
@@ -168,20 +104,54 @@ static bool local_query(struct client *client, const uint8_t *body, size_t len)
 	return true;
 }
 
+/* The unnamed statement is kept as it came: a backend may have to be given it later. */
+static bool keep_unnamed(struct client *client, const uint8_t *body, size_t len,
+						 enum session_begin kind)
+{
+	names_forget_unnamed(client);
+	if (!wire_message(&client->unnamed, 'P', body, len)) {
+		buf_fini(&client->unnamed);
+		return false;
+	}
+	client->unnamed_begin = kind;
+	return true;
+}
+
 static bool local_parse(struct client *client, const uint8_t *body, size_t len)
 {
 	size_t at = 0;
 	const char *name = wire_cstr(body, len, &at);
+	size_t after = at;
 	const char *text = name ? wire_cstr(body, len, &at) : NULL;
 
 	if (!text || len - at != 2 || wire_u16(body + at) != 0)
 		return false;
 	enum session_begin kind = session_begin(text, strlen(text));
-	if (kind == NOT_BEGIN || (*name && local_held_name(client, name)))
+	if (kind == NOT_BEGIN || (*name && statements_find(&client->statements, name)))
 		return false;
 	if (!*name)
-		names_forget_unnamed(client);
-	return remember(client, name, text, kind) && wire_message(&client->reply, '1', "", 0);
+		return keep_unnamed(client, body, len, kind) &&
+			   wire_message(&client->reply, '1', "", 0);
+	const struct verdict *verdict =
+		verdict_cache_read(client->worker->verdicts, text, strlen(text));
+	return verdict && names_define(client, name, body + after, len - after, verdict) &&
+		   wire_message(&client->reply, '1', "", 0);
+}
+
+/* The statement of that name, if it is one that only begins a transaction, and its text. */
+static enum session_begin find_begin(struct client *client, const char *name, const char **text)
+{
+	const struct statement *statement;
+
+	if (!*name) {
+		*text = (const char *)buf_data(&client->unnamed) + WIRE_HEADER + 1;
+		return client->unnamed_begin;
+	}
+	statement = statements_find(&client->statements, name);
+	if (!statement)
+		return NOT_BEGIN;
+	*text = (const char *)statement->prepared->key + statement->prepared->path_len;
+	return statement->begin;
 }
 
 /* A BEGIN within a transaction is bound on a backend: the relay parses it there first. */
@@ -190,28 +160,32 @@ static bool local_bind(struct client *client, const uint8_t *body, size_t len)
 	size_t at = 0;
 	const char *portal = wire_cstr(body, len, &at);
 	const char *name = portal ? wire_cstr(body, len, &at) : NULL;
-	const struct held_name *held = name ? local_held_name(client, name) : NULL;
+	const char *text;
 
 	/* No parameter formats, no parameters; result formats say nothing where there is no result.
 	 */
-	if (!held || *portal || !may_hold(client, held->kind) || len - at < 6 ||
-		wire_u16(body + at) || wire_u16(body + at + 2) ||
+	if (!name || *portal || len - at < 6 || wire_u16(body + at) || wire_u16(body + at + 2) ||
 		len - at != 6 + 2 * (size_t)wire_u16(body + at + 4))
 		return false;
-	client->held_portal = held;
-	return wire_message(&client->reply, '2', "", 0);
+	enum session_begin kind = find_begin(client, name, &text);
+	if (!may_hold(client, kind))
+		return false;
+	unbind(client);
+	client->bound_text = strdup(text);
+	client->bound = kind;
+	return client->bound_text && wire_message(&client->reply, '2', "", 0);
 }
 
 static bool local_describe(struct client *client, const uint8_t *body, size_t len)
 {
 	size_t at = 1;
-	const char *name = wire_cstr(body, len, &at);
+	const char *name = wire_cstr(body, len, &at), *text;
 
 	if (!name || at != len)
 		return false;
-	if (body[0] == 'P' && !*name && client->held_portal)
+	if (body[0] == 'P' && !*name && client->bound)
 		return wire_message(&client->reply, 'n', "", 0);
-	if (body[0] == 'S' && local_held_name(client, name))
+	if (body[0] == 'S' && find_begin(client, name, &text))
 		return wire_message(&client->reply, 't', "\0", 2) &&
 			   wire_message(&client->reply, 'n', "", 0);
 	return false;
@@ -219,32 +193,38 @@ static bool local_describe(struct client *client, const uint8_t *body, size_t le
 
 static bool local_execute(struct client *client, const uint8_t *body, size_t len)
 {
-	const struct held_name *held = client->held_portal;
+	enum session_begin kind = client->bound;
 
 	/* Only the unnamed portal, whatever the row limit. */
-	if (!held || len != 5 || body[0] || !may_hold(client, held->kind) ||
-		!hold(client, held->text))
+	if (!kind || len != 5 || body[0] || !may_hold(client, kind) ||
+		!hold(client, client->bound_text))
 		return false;
-	client->held_portal = NULL;
-	return wire_command_complete(&client->reply, session_begin_tag(held->kind));
+	unbind(client);
+	return wire_command_complete(&client->reply, session_begin_tag(kind));
 }
 
+/* A statement is closed where it is known, which is here. (Closing what does not exist is no
+ * error, but may mean a statement of SQL's PREPARE on a backend.) */
 static bool local_close(struct client *client, const uint8_t *body, size_t len)
 {
 	size_t at = 1;
 	const char *name = wire_cstr(body, len, &at);
-	struct held_name *held =
-		name && at == len && body[0] == 'S' ? local_held_name(client, name) : NULL;
 
-	if (!held)
+	if (!name || at != len || body[0] != 'S')
 		return false;
-	local_forget_name(client, held);
+	struct statement *statement = *name ? statements_find(&client->statements, name) : NULL;
+	if (statement)
+		statements_remove(&client->statements, statement);
+	else if (!*name && client->unnamed_begin)
+		names_forget_unnamed(client);
+	else
+		return false;
 	return wire_message(&client->reply, '3', "", 0);
 }
 
 static bool local_sync(struct client *client)
 {
-	client->held_portal = NULL;
+	unbind(client);
 	if (!wire_ready_for_query(&client->reply, local_status(client)))
 		return false;
 	flush_reply(client);

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -75,6 +76,7 @@ static void ask_for_welcome(struct client *client)
 		refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
+	client->startup_settings = settings_ref(client->settings);
 	const struct params *known = welcomes_find(&client->pool->welcomes, client->settings);
 	if (known) {
 		login_welcome(client, known);
@@ -82,6 +84,32 @@ static void ask_for_welcome(struct client *client)
 	}
 	client->state = CLIENT_WELCOME;
 	pool_request(client);
+}
+
+/* Is this what the tenant is called? */
+static bool is_called(const struct tenant *tenant, const char *name)
+{
+	char id[UUID_TEXT_SIZE], hex[UUID_HEX_SIZE];
+
+	uuid_text(&tenant->id, id);
+	uuid_hex(&tenant->id, hex);
+	return strcmp(name, tenant->slug) == 0 || strcasecmp(name, id) == 0 ||
+		   strcasecmp(name, hex) == 0 || (tenant->key && strcmp(name, tenant->key) == 0);
+}
+
+/* A tenant of shared tables goes where those are, one with a database of its own to none but
+ * that. */
+static bool may_live_there(const struct tenant *tenant, const struct conf_cluster *cluster)
+{
+	switch (tenant->strategy) {
+	case SHARED_RLS:
+		return !*cluster->tenant;
+	case DATABASE_PER_TENANT:
+		return *cluster->tenant && is_called(tenant, cluster->tenant);
+	case SCHEMA_PER_TENANT:
+		break;
+	}
+	return false;
 }
 
 static void find_route(struct client *client)
@@ -100,14 +128,19 @@ static void find_route(struct client *client)
 		refuse(client, REASON_INACTIVE, NULL);
 		return;
 	}
-	if (tenant->strategy != SHARED_RLS) {
-		refuse(client, REASON_STRATEGY, NULL);
-		return;
-	}
 	if (!cluster) {
 		log_event(LOG_ERROR, "client.no_cluster", "tenant", tenant->slug, "cluster",
 				  tenant->cluster, NULL);
 		refuse(client, REASON_BACKEND_DOWN, NULL);
+		return;
+	}
+	if (!may_live_there(tenant, cluster)) {
+		log_event(LOG_ERROR, "client.no_route", "tenant", tenant->slug, "cluster",
+				  tenant->cluster, "why",
+				  *cluster->tenant ? "the cluster is another tenant's database"
+								   : "the cluster is not that tenant's own database",
+				  NULL);
+		refuse(client, REASON_STRATEGY, NULL);
 		return;
 	}
 	if (!login->choice.database_taken &&

@@ -1,14 +1,20 @@
 /*
  * names.h: what a linked client's messages mean for the statements they name.
  *
- * Two kinds of statements need a look before a message is passed on. One that only begins a
- * transaction may be known to Bulkhead alone (local.c); it is parsed on the backend before a
- * message that names it. And the unnamed statement: PostgreSQL keeps it until the next Parse
- * or Query of the session ("Extended Query" in the protocol's documentation), while a client
- * may come to a backend where another client's unnamed statement stands. Some drivers parse
- * and describe in one batch and bind in the next. So the text of an unnamed statement that was
- * parsed and not bound in the same go is kept, and parsed anew where the client binds it; where
- * no text is kept the backend's is closed first, and the server says that there is none.
+ * Clients share backends, and a backend's prepared statements are not a client's. So names in
+ * Parse, Bind, Describe and Close are replaced by Bulkhead's own (prepared.h); a statement that
+ * the backend lacks is prepared there first; and the unnamed statement, which PostgreSQL keeps
+ * until the next Parse or Query of the session ("Extended Query" in the protocol's
+ * documentation), is parsed anew where another client's stands in its place. Some drivers parse
+ * and describe in one batch and bind in the next: the text of an unnamed statement that was not
+ * bound in the same go is kept for that.
+ *
+ * Texts are read here (policy/statement.h): what may stay in the session is noted (pins.h), and
+ * a few statements that have to do with all of the session are replaced (rewrite.h).
+ *
+ * The order of messages is never changed, and errors are always the server's own: what was
+ * assumed when a message was sent is taken back when the server says that it failed or was
+ * skipped (names_noted).
  */
 #ifndef PROXY_NAMES_H
 #define PROXY_NAMES_H
@@ -16,38 +22,58 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/statement.h"
 #include "proxy/client.h"
+#include "proxy/replies.h"
 #include "proxy/server.h"
 #include "proxy/wire.h"
+#include "proxy/worker.h"
 
-/* Longest Parse that is kept; with a longer one the client keeps its backend until it binds. */
+/* Longest Parse of an unnamed statement that is kept; with a longer one the client keeps its
+ * backend until it binds. */
 #define NAMES_UNNAMED_MAX 16384
 
 /* One walk over bytes that came from the client. */
 struct names_walk {
 	struct client *client;
 	const uint8_t *run;    /* first byte not yet passed on */
+	struct buf *out;       /* what goes before it */
 	const uint8_t *parsed; /* the last Parse of the unnamed statement that nothing has bound */
 	size_t parsed_len;     /* 0: not all of it is in these bytes */
+	const struct verdict *verdict; /* of the message at hand, when it is read already */
 };
 
-enum names_verdict {
-	NAMES_PASS,
+enum names_result {
+	NAMES_PASS,     /* it goes on, as it is or as it was changed, and is owed its answer */
+	NAMES_ACCOUNTED, /* the same, and what it is owed has been noted */
 	NAMES_ANSWERED, /* the client has its answer: the message is not for the backend */
 	NAMES_NO_MEMORY,
 };
 
-/* Has the client statements that only Bulkhead knows, or an unnamed one that is kept? */
+/* Has the client anything that makes messages without names special? */
 static inline bool names_has_any(const struct client *client)
 {
-	return client->held_name_count || client->held_unnamed.text || client->unnamed.end ||
-		   client->unnamed_held;
+	return client->unnamed.end || client->unnamed_held || client->unnamed_verdict ||
+		   client->portal_count;
+}
+
+/* Is the text one of which nothing is to be noted? Remembers what was read. */
+static inline bool names_reads_plain(struct names_walk *walk, const uint8_t *text,
+									 const uint8_t *end)
+{
+	const uint8_t *nul = memchr(text, 0, (size_t)(end - text));
+
+	if (!nul)
+		return false;
+	walk->verdict = verdict_cache_read(walk->client->worker->verdicts, (const char *)text,
+									   (size_t)(nul - text));
+	return walk->verdict && walk->verdict->is_plain;
 }
 
 /*
  * Is there nothing to note about this message? So it is with nearly all: an unnamed statement
- * that is parsed and bound in one go. Does the little that is due then. `visible` bytes of it,
- * header and all, are there.
+ * that is parsed and bound in one go, and does nothing to the session. Does the little that is
+ * due then. `visible` bytes of it, header and all, are there.
  */
 static inline bool names_are_plain(struct names_walk *walk, const uint8_t *message,
 								   size_t visible, uint64_t total)
@@ -57,13 +83,15 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 	const uint8_t *body = message + WIRE_HEADER;
 	bool is_long_enough = visible >= WIRE_HEADER + 2;
 
+	walk->verdict = NULL;
 	switch (*message) {
 	case 'P':
-		if (!is_long_enough || body[0] || server->replies.skipping || names_has_any(client))
+		if (!is_long_enough || visible < total || body[0] || server->replies.skipping ||
+			names_has_any(client) || !names_reads_plain(walk, body + 1, message + total))
 			return false;
 		server->unnamed_of = client->pid;
 		walk->parsed = message;
-		walk->parsed_len = visible == total ? visible : 0;
+		walk->parsed_len = visible;
 		return true;
 	case 'B':
 		if (!is_long_enough || body[0] || body[1] || server->unnamed_of != client->pid ||
@@ -72,14 +100,18 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 		walk->parsed = NULL;
 		return true;
 	case 'Q':
-		if (server->replies.skipping || names_has_any(client))
+		if (visible < total || server->replies.skipping || names_has_any(client) ||
+			!names_reads_plain(walk, body, message + total))
 			return false;
 		server->unnamed_of = 0;
 		walk->parsed = NULL;
 		return true;
 	case 'D':
 		return is_long_enough && body[0] == 'P';
+	case 'E':
+		return !client->portal_count;
 	case 'C':
+	case 'F':
 		return false;
 	default:
 		return true;
@@ -88,24 +120,58 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 
 /* Bytes of a message, header and all, that must be there before names_note may be called.
  * `visible` are there. */
-size_t names_bytes_needed(const struct client *client, const uint8_t *message, size_t visible,
+size_t names_bytes_needed(struct client *client, const uint8_t *message, size_t visible,
 						  uint64_t total);
 
 /*
- * The message is next to go to the client's backend. Sends what must stand before it, and what
- * was not yet passed on before that.
+ * The message is next to go to the client's backend. Gathers in walk->out what must stand
+ * before it, and what stands for it where it is changed.
  */
-enum names_verdict names_note(struct names_walk *walk, const uint8_t *message, size_t visible,
-							  uint64_t total);
+enum names_result names_note(struct names_walk *walk, const uint8_t *message, size_t visible,
+							 uint64_t total);
+
+/* Sends what was gathered, and all bytes up to `to`. */
+void names_forward(struct names_walk *walk, const uint8_t *to);
 
 /* The walk is over: keeps the unnamed statement that may still be bound. */
 void names_end(struct names_walk *walk);
+
+/* ---- what comes back ---- */
+
+/* The replies_noted of all backends; `owner` is the struct server. */
+void names_noted(void *owner, struct reply_note *note, enum reply_fate fate);
+
+/*
+ * A command is complete for which this note was given. The tag to show instead of the server's,
+ * or NULL.
+ */
+const char *names_completed(struct server *server, struct reply_note *note);
+
+/*
+ * An error about a statement that the client knows under another name: appends the error with
+ * that name. False when it is not one, or memory is out.
+ */
+bool names_translate_error(struct server *server, const uint8_t *body, size_t len,
+						   struct buf *out);
 
 /* The server skips the Parse, or the Close before a Bind, that was to make the backend's
  * unnamed statement the client's: whose it is, is not known. */
 void names_skipped(struct client *client);
 
+/*
+ * Defines a statement of the client's from what follows its name in a Parse message; no backend
+ * has it yet. NULL when memory is out or the client has too many.
+ */
+struct statement *names_define(struct client *client, const char *name, const uint8_t *body,
+							   size_t len, const struct verdict *verdict);
+
 /* The client has no unnamed statement any more. */
 void names_forget_unnamed(struct client *client);
+
+/* The transaction is over: there are no portals any more. */
+void names_forget_portals(struct client *client);
+
+/* All statements, named or not: the client is gone, or said DISCARD ALL. */
+void names_forget_all(struct client *client);
 
 #endif

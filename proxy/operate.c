@@ -52,7 +52,8 @@ static void describe_session(const struct client *client, int64_t now_us,
 	out->slug = client->tenant ? copy(client->tenant->slug) : NULL;
 	out->principal = client->principal ? copy(client->principal->name) : NULL;
 	out->state = session_state(client);
-	memcpy(out->pin, client->pin, sizeof out->pin);
+	if (client_is_pinned(client))
+		snprintf(out->pin, sizeof out->pin, "%s", pin_name(client->pins.held));
 	out->backend = client->server ? client->server->pid : 0;
 	if (client->state == CLIENT_WAITING && !client->server)
 		out->waited_us = now_us - client->waiting_since_us;

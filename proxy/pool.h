@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/histogram.h"
 #include "base/list.h"
+#include "conf/conf.h"
 #include "policy/reason.h"
 #include "proxy/queue.h"
 #include "proxy/scram.h"
@@ -62,6 +63,12 @@ struct pool {
 	struct pool_stats stats;
 	uint64_t reported; /* stats.requests at the last line in the log */
 };
+
+/* Does the guard live in its database? */
+static inline bool pool_is_guarded(const struct pool *pool)
+{
+	return !*pool->cluster->tenant;
+}
 
 /* The worker's pool for a cluster, with one more client; NULL when memory is out. */
 struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster);

@@ -7,15 +7,19 @@
  * receive buffer. A message that is longer than what has been read passes through piece by
  * piece and is never collected.
  */
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
-#include "policy/session.h"
 #include "proxy/client.h"
 #include "proxy/names.h"
+#include "proxy/pins.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/startup.h"
+#include "proxy/welcome.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -49,13 +53,6 @@ bool relay_accepts(struct client *client, uint8_t type, uint64_t total)
 	return false;
 }
 
-static void forward(struct names_walk *walk, const uint8_t *to)
-{
-	if (to > walk->run)
-		server_send(walk->client->server, walk->run, (size_t)(to - walk->run));
-	walk->run = to;
-}
-
 /* One message goes on: what must stand before it, what will be owed for it. False when memory
  * is out. */
 static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible,
@@ -68,6 +65,8 @@ static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible
 		if (replies_asked(&client->server->replies, (char)*message))
 			return true;
 		break;
+	case NAMES_ACCOUNTED:
+		return true;
 	case NAMES_ANSWERED:
 		walk->run = message + visible;
 		return true;
@@ -86,7 +85,8 @@ static size_t out_of_memory(struct client *client, size_t len)
 
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
-	struct names_walk walk = {.client = client, .run = data};
+	struct names_walk walk = {
+		.client = client, .run = data, .out = &client->worker->assembly};
 	const uint8_t *at = data, *end = data + len;
 
 	if (client->server->hold)
@@ -103,7 +103,7 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		if (!relay_accepts(client, *at, total))
 			return len;
 		size_t visible = total < (uint64_t)(end - at) ? (size_t)total : (size_t)(end - at);
-		if (client->server->replies.count >= REPLIES_HIGH) {
+		if (client->barrier || client->server->replies.count >= REPLIES_HIGH) {
 			client->stalled = true;
 			break;
 		}
@@ -111,19 +111,22 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		if (!is_plain && visible < names_bytes_needed(client, at, visible, total))
 			break;
 		if (*at == 'X') {
-			forward(&walk, at);
+			names_forward(&walk, at);
 			client_close(client);
 			return len;
 		}
 		if (is_plain ? !replies_asked(&client->server->replies, (char)*at)
-					 : !pass(&walk, at, visible, total))
+					 : !pass(&walk, at, visible, total)) {
+			buf_truncate(walk.out, 0);
 			return out_of_memory(client, len);
+		}
 		client->body_left = total - visible;
 		at += visible;
 	}
-	forward(&walk, at);
+	names_forward(&walk, at);
+	if (client->state != CLIENT_LINKED)
+		return len;
 	names_end(&walk);
-
 	if (at > data)
 		relay_settle(client->server); /* it may have been the rest of a COPY that the server had
 										 given up */
@@ -140,6 +143,7 @@ struct walk {
 	const uint8_t *run; /* first byte not yet forwarded */
 	bool owed;          /* an answer was owed when the present error came, and which was next */
 	enum reply failing;
+	const char *tag; /* to show in place of the present one, or NULL */
 	bool disagreed;
 };
 
@@ -166,20 +170,76 @@ static bool part_at(struct walk *walk, const uint8_t *message, const char *why)
 	return false;
 }
 
-static void on_command_complete(struct walk *walk, const uint8_t *body, size_t len)
+/* A statement that was replaced is shown as the one that the client sent. */
+static void on_command_complete(struct walk *walk, const uint8_t *message, size_t total)
 {
-	struct client *client = walk->client;
-	const char *tag = (const char *)body;
+	struct buf out;
 
-	if (!len || body[len - 1])
+	if (!walk->tag)
 		return;
-	if (!client->pinned && session_tag_stays(tag))
-		client_pin(client, tag);
-	if (session_tag_forgets_statements(tag)) {
-		local_forget_all(client);
-		if (strcmp(tag, "DISCARD ALL") == 0)
-			walk->server->seal_lost = walk->server->settings_lost = true;
+	buf_init(&out);
+	if (wire_command_complete(&out, walk->tag)) {
+		swallow(walk, message, total);
+		client_send_buf(walk->client, &out);
 	}
+	buf_fini(&out);
+}
+
+/* The client is shown this value, or nothing where it is what it was shown last. */
+static void show_parameter(struct walk *walk, const uint8_t *message, size_t total,
+						   const char *name, const char *value)
+{
+	struct buf out;
+
+	swallow(walk, message, total);
+	buf_init(&out);
+	if (value && wire_parameter_status(&out, name, value))
+		client_send_buf(walk->client, &out);
+	buf_fini(&out);
+}
+
+/*
+ * All settings of the backend were reset, which for the client means that they are as its
+ * startup packet had them: that is what it is shown, and what they will be before its next
+ * statement.
+ */
+static void show_startup_value(struct walk *walk, const uint8_t *message, size_t total,
+							   const char *name, const char *last)
+{
+	const struct params *params =
+		welcomes_find(&walk->server->pool->welcomes, walk->client->startup_settings);
+	const char *value = params ? params_get(params, name) : NULL;
+
+	if (value)
+		show_parameter(walk, message, total, name,
+					   last && strcmp(last, value) == 0 ? NULL : value);
+}
+
+/* What Bulkhead relies on when it reads texts. False when the session is over for it. */
+static bool is_tolerable(struct walk *walk, const char *name, const char *value)
+{
+	if (strcmp(name, "client_encoding") == 0 && !startup_encoding_is_safe(value))
+		client_fatal_text(walk->client, "0A000",
+						  "this client_encoding is not supported by Bulkhead", NULL);
+	else if (strcmp(name, "standard_conforming_strings") == 0 && strcmp(value, "on") != 0)
+		client_fatal_text(walk->client, "0A000",
+						  "standard_conforming_strings is always \"on\" with Bulkhead", NULL);
+	else
+		return true;
+	return false;
+}
+
+/* A change that no statement said: the server is asked when the transaction is over. */
+static void note_change(struct walk *walk, const char *name)
+{
+	char folded[64];
+	size_t len = 0;
+
+	for (; name[len] && len < sizeof folded - 1; len++)
+		folded[len] = (char)tolower((unsigned char)name[len]);
+	folded[len] = '\0';
+	if (!name[len] && !pins_note_setting(walk->client, folded))
+		client_fatal(walk->client, REASON_MEMORY, NULL);
 }
 
 /*
@@ -192,25 +252,32 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 {
 	struct server *server = walk->server;
 	const char *name, *value;
-	struct buf out;
+	char *last = NULL;
 
+	if (server->settings_lost) {
+		const char *known = wire_parameter_name(message + WIRE_HEADER, total - WIRE_HEADER);
+
+		known = known ? params_get(&server->params, known) : NULL;
+		last = known ? strdup(known) : NULL;
+	}
 	if (!server_note_parameter(server, message + WIRE_HEADER, total - WIRE_HEADER, &name,
 							   &value)) {
 		part_at(walk, message, "malformed or oversized ParameterStatus");
-		return;
+	} else if (strcmp(name, "application_name") == 0 && strcmp(value, SETTINGS_MARKER) == 0) {
+		bool is_known = server->settings_lost;
+
+		server->seal_lost = server->settings_lost = true;
+		value = walk->client->startup_settings->application_name;
+		show_parameter(walk, message, total, name,
+					   is_known && last && strcmp(last, value) == 0 ? NULL : value);
+	} else if (!is_tolerable(walk, name, value)) {
+		/* It is over. */
+	} else if (server->settings_lost) {
+		show_startup_value(walk, message, total, name, last);
+	} else {
+		note_change(walk, name);
 	}
-	if (strcmp(name, "application_name") == 0) {
-		if (strcmp(value, SETTINGS_MARKER) == 0) {
-			server->seal_lost = server->settings_lost = true;
-			swallow(walk, message, total);
-			buf_init(&out);
-			if (wire_parameter_status(&out, name, walk->client->settings->application_name))
-				client_send_buf(walk->client, &out);
-			buf_fini(&out);
-			return;
-		}
-	}
-	client_pin(walk->client, name);
+	free(last);
 }
 
 /* The client gets Bulkhead's own words in place of the server's error. */
@@ -229,7 +296,7 @@ static void say_instead(struct walk *walk, const uint8_t *message, size_t total,
 
 static bool keeps_backend(const struct client *client)
 {
-	return client->pinned || client->unnamed_held || client->body_left;
+	return client_is_pinned(client) || client->unnamed_held || client->body_left;
 }
 
 /* Last words of a backend that its client is done with, behind the ReadyForQuery in one read:
@@ -249,9 +316,13 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 	const uint8_t *body = message + WIRE_HEADER;
 	const char *code = wire_error_field(body, total - WIRE_HEADER, 'C');
 	const char *severity = wire_error_field(body, total - WIRE_HEADER, 'V');
+	struct buf out;
+
+	buf_init(&out);
 
 	if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0)) {
-		if (!walk->owed && server->status == 'I' && !keeps_backend(walk->client)) {
+		if (!walk->owed && server->status == 'I' && !keeps_backend(walk->client) &&
+			!pins_are_in_doubt(&walk->client->pins)) {
 			end_unnoticed(walk, message);
 			return;
 		}
@@ -269,9 +340,13 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 		walk->client->worker->counters.contexts_lost++;
 		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
 		say_instead(walk, message, total, REASON_CONTEXT_LOST);
+	} else if (names_translate_error(server, body, total - WIRE_HEADER, &out)) {
+		swallow(walk, message, total);
+		client_send_buf(walk->client, &out);
 	} else if (server->watch.blamed && strcmp(code, "57014") == 0) {
 		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
 	}
+	buf_fini(&out);
 }
 
 static bool on_ready(struct server *server, char status)
@@ -295,7 +370,7 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 
 	switch ((char)*message) {
 	case 'C':
-		on_command_complete(walk, message + WIRE_HEADER, len);
+		on_command_complete(walk, message, total);
 		break;
 	case 'S':
 		on_parameter(walk, message, total);
@@ -329,6 +404,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	struct server *server = walk->server;
 
 	*ours = false;
+	walk->tag = NULL;
 	if (total < WIRE_HEADER || total > (uint64_t)INT32_MAX)
 		return part_at(walk, message, "message length out of range");
 	if (answers[*message] & UNASKED)
@@ -338,6 +414,11 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 		walk->failing = replies_next(&server->replies);
 		if (walk->failing != REPLY_QUERY && replies_skip_statement(&server->replies))
 			names_skipped(walk->client);
+	}
+	if (*message == 'C') {
+		struct reply_note *note = replies_next_note(&server->replies);
+
+		walk->tag = note ? names_completed(server, note) : NULL;
 	}
 	if (!replies_answered(&server->replies, (char)*message, ours))
 		return part_at(walk, message, "an answer that nothing was asked for");
@@ -377,8 +458,6 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 	flush(&walk, at);
 	if (stream_is_full(&walk.client->stream))
 		stream_read_off(&server->stream);
-	if (walk.client->stalled && server->replies.count < REPLIES_HIGH / 2)
-		client_resume(walk.client);
 	return (size_t)(at - data);
 }
 
@@ -388,8 +467,20 @@ void relay_settle(struct server *server)
 
 	if (server->state != SERVER_LINKED || client->body_left || !server_is_settled(server))
 		return;
-	if (!keeps_backend(client))
+	if (server->settings_lost)
+		pins_settings_reset(client);
+	if (pins_are_in_doubt(&client->pins))
+		handover_ask(server);
+	else if (!keeps_backend(client))
 		server_release(server);
 	else if (server->seal_lost)
 		handover_restore(server);
+}
+
+void relay_go_on(struct server *server)
+{
+	struct client *client = server->client;
+
+	if (client->stalled && !client->barrier && server->replies.count < REPLIES_HIGH / 2)
+		client_resume(client);
 }

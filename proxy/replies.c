@@ -3,8 +3,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-void replies_init(struct replies *replies)
+static struct reply_item *item(const struct replies *replies, uint32_t index)
 {
+	return &replies->items[(replies->first + index) & (replies->size - 1)];
+}
+
+static uint8_t at(const struct replies *replies, uint32_t index)
+{
+	return item(replies, index)->reply;
+}
+
+/* The kind of one entry, without flags. */
+static enum reply kind_at(const struct replies *replies, uint32_t index)
+{
+	return (enum reply)(at(replies, index) & (REPLY_OURS - 1));
+}
+
+static void settle(struct replies *replies, uint32_t index, enum reply_fate fate)
+{
+	struct reply_note *note = item(replies, index)->note;
+
+	if (!note)
+		return;
+	item(replies, index)->note = NULL;
+	replies->noted(replies->owner, note, fate);
+}
+
+void replies_init(struct replies *replies, replies_noted *noted, void *owner)
+{
+	replies->noted = noted;
+	replies->owner = owner;
 	replies->items = replies->inline_items;
 	replies->first = replies->count = 0;
 	replies->size = REPLIES_INLINE;
@@ -14,9 +42,11 @@ void replies_init(struct replies *replies)
 
 void replies_fini(struct replies *replies)
 {
+	for (uint32_t i = replies->count; i > 0; i--)
+		settle(replies, i - 1, REPLY_DROPPED);
 	if (replies->items != replies->inline_items)
 		free(replies->items);
-	replies_init(replies);
+	replies_init(replies, replies->noted, replies->owner);
 }
 
 void replies_clear(struct replies *replies)
@@ -24,19 +54,15 @@ void replies_clear(struct replies *replies)
 	replies_fini(replies);
 }
 
-static uint8_t *at(const struct replies *replies, uint32_t index)
-{
-	return &replies->items[(replies->first + index) & (replies->size - 1)];
-}
-
 /* Takes the first entry off, and marks of ended COPYs behind it: what stands first is always
  * owed. */
 static void pop(struct replies *replies)
 {
+	settle(replies, 0, REPLY_DONE);
 	do {
 		replies->first++;
 		replies->count--;
-	} while (replies->count && *at(replies, 0) == REPLY_COPY_END);
+	} while (replies->count && at(replies, 0) == REPLY_COPY_END);
 }
 
 bool replies_is_empty(const struct replies *replies)
@@ -51,7 +77,7 @@ bool replies_has_several(const struct replies *replies)
 	uint32_t ends = 0;
 
 	for (uint32_t i = 0; i < replies->count && ends < 2; i++) {
-		uint8_t reply = *at(replies, i);
+		uint8_t reply = at(replies, i);
 
 		ends += reply == REPLY_SYNC || reply == REPLY_QUERY;
 	}
@@ -63,11 +89,11 @@ bool replies_skip_statement(const struct replies *replies)
 	bool is_skipping = true, skipped = false;
 
 	for (uint32_t i = 0; i < replies->count; i++) {
-		uint8_t reply = *at(replies, i);
-		bool changes = (reply & ~REPLY_OURS) == REPLY_PARSE ||
+		uint8_t reply = at(replies, i);
+		bool changes = kind_at(replies, i) == REPLY_PARSE ||
 					   reply == ((uint8_t)REPLY_CLOSE | (uint8_t)REPLY_OURS);
 
-		if (reply == REPLY_SYNC)
+		if (kind_at(replies, i) == REPLY_SYNC)
 			is_skipping = false;
 		else if (changes && i)
 			skipped = is_skipping;
@@ -77,12 +103,12 @@ bool replies_skip_statement(const struct replies *replies)
 
 static bool grow(struct replies *replies)
 {
-	uint8_t *items = malloc((size_t)replies->size * 2);
+	struct reply_item *items = malloc((size_t)replies->size * 2 * sizeof *items);
 
 	if (!items)
 		return false;
 	for (uint32_t i = 0; i < replies->count; i++)
-		items[i] = *at(replies, i);
+		items[i] = *item(replies, i);
 	if (replies->items != replies->inline_items)
 		free(replies->items);
 	replies->items = items;
@@ -91,15 +117,20 @@ static bool grow(struct replies *replies)
 	return true;
 }
 
-bool replies_push(struct replies *replies, enum reply reply)
+bool replies_push_note(struct replies *replies, enum reply reply, struct reply_note *note)
 {
 	if (replies->count >= REPLIES_MAX)
 		return false;
 	if (replies->count == replies->size && !grow(replies))
 		return false;
-	*at(replies, replies->count) = (uint8_t)reply;
+	*item(replies, replies->count) = (struct reply_item){.note = note, .reply = (uint8_t)reply};
 	replies->count++;
 	return true;
+}
+
+bool replies_push(struct replies *replies, enum reply reply)
+{
+	return replies_push_note(replies, reply, NULL);
 }
 
 /* What is owed next, without REPLY_OURS, and whether it is ours; REPLY_NONE when nothing is. */
@@ -108,22 +139,32 @@ static inline enum reply next_owed(struct replies *replies, bool *ours)
 	*ours = false;
 	if (!replies->count)
 		return REPLY_NONE;
-	uint8_t head = *at(replies, 0);
-	*ours = head & REPLY_OURS;
-	return (enum reply)(head & ~REPLY_OURS);
+	*ours = at(replies, 0) & REPLY_OURS;
+	return kind_at(replies, 0);
 }
 
 enum reply replies_next(const struct replies *replies)
 {
-	return replies->count ? (enum reply)(*at(replies, 0) & ~REPLY_OURS) : REPLY_NONE;
+	return replies->count ? kind_at(replies, 0) : REPLY_NONE;
+}
+
+struct reply_note *replies_next_note(const struct replies *replies)
+{
+	return replies->count ? item(replies, 0)->note : NULL;
 }
 
 /* An extended statement failed: the server reads on only behind the next Sync, sent or still to
  * come. */
 static void skip_to_sync(struct replies *replies)
 {
-	while (replies->count && *at(replies, 0) != REPLY_SYNC)
-		pop(replies);
+	uint32_t skipped = 0;
+
+	while (skipped < replies->count && kind_at(replies, skipped) != REPLY_SYNC)
+		skipped++;
+	for (uint32_t i = skipped; i > 0; i--)
+		settle(replies, i - 1, REPLY_SKIPPED);
+	replies->first += skipped;
+	replies->count -= skipped;
 	replies->skipping = !replies->count;
 }
 
@@ -135,7 +176,7 @@ static uint32_t copy_region(const struct replies *replies)
 {
 	uint32_t i = 1;
 
-	while (i < replies->count && *at(replies, i) != REPLY_COPY_END)
+	while (i < replies->count && at(replies, i) != REPLY_COPY_END)
 		i++;
 	return i;
 }
@@ -143,7 +184,7 @@ static uint32_t copy_region(const struct replies *replies)
 static bool is_sent(const struct replies *replies, enum reply reply, uint32_t from, uint32_t to)
 {
 	for (uint32_t i = from; i < to; i++) {
-		if (*at(replies, i) == reply)
+		if (at(replies, i) == reply)
 			return true;
 	}
 	return false;
@@ -161,15 +202,15 @@ static bool end_copying(struct replies *replies)
 	if (end == replies->count)
 		return false; /* ended, and nobody said that it should */
 	for (uint32_t i = 1; i < end; i++) {
-		if (*at(replies, i) != REPLY_SYNC)
+		if (at(replies, i) != REPLY_SYNC)
 			return false;
 	}
-	uint8_t head = *at(replies, 0);
+	struct reply_item head = *item(replies, 0);
 	replies->first += end;
 	replies->count -= end;
-	*at(replies, 0) = head;
+	*item(replies, 0) = head;
 	replies->copying = false;
-	if (had_sync && head == REPLY_EXECUTE && !is_sent(replies, REPLY_SYNC, 1, replies->count))
+	if (had_sync && head.reply == REPLY_EXECUTE && !is_sent(replies, REPLY_SYNC, 1, replies->count))
 		replies->batch = true; /* the Sync that closed it did not count */
 	return true;
 }
@@ -245,7 +286,7 @@ bool replies_answered(struct replies *replies, char type, bool *ours)
 		return next == REPLY_QUERY && query_goes_on(replies, true);
 	case 'E':
 		replies->ended = true;
-		*ours = false; /* what failed may be ours, but the client is owed the error */
+		*ours = replies->count && at(replies, 0) & REPLY_QUIET; /* else the client is told */
 		if (replies->copying)
 			fail_copying(replies, next);
 		if (next != REPLY_QUERY && next != REPLY_NONE && !replies->lost)
@@ -271,15 +312,23 @@ static const uint8_t owed[256] = {
 
 bool replies_asked(struct replies *replies, char type)
 {
+	return replies_asked_note(replies, type, NULL);
+}
+
+bool replies_asked_note(struct replies *replies, char type, struct reply_note *note)
+{
 	enum reply reply = (enum reply)owed[(uint8_t)type];
 
-	if (reply == REPLY_NONE || replies->lost || (replies->skipping && reply != REPLY_SYNC))
+	if (reply == REPLY_NONE || replies->lost || (replies->skipping && reply != REPLY_SYNC)) {
+		if (note)
+			replies->noted(replies->owner, note, replies->lost ? REPLY_DROPPED : REPLY_SKIPPED);
 		return true;
+	}
 	if (reply == REPLY_SYNC)
 		replies->batch = replies->skipping = false;
 	else if (reply < REPLY_SYNC)
 		replies->batch = true;
 	else if (reply == REPLY_COPY_END && !replies->count)
 		return true; /* of a COPY that the server has given up */
-	return replies_push(replies, reply);
+	return replies_push_note(replies, reply, note);
 }

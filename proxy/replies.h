@@ -26,15 +26,39 @@ enum reply {
 	REPLY_SYNC,
 	REPLY_QUERY,     /* Query and FunctionCall: ended by ReadyForQuery */
 	REPLY_COPY_END,  /* CopyDone or CopyFail of the client; owes nothing itself */
-	REPLY_OURS = 16, /* flag: asked by Bulkhead, the answer is not the client's */
+	REPLY_OURS = 16,  /* flag: asked by Bulkhead, the answer is not the client's */
+	REPLY_QUIET = 32, /* flag, with REPLY_OURS: an error is not the client's either */
+};
+
+/* What became of something that was asked. */
+enum reply_fate {
+	REPLY_DONE,    /* it was answered */
+	REPLY_SKIPPED, /* it failed, or the server skips it after an error: it has had no effect */
+	REPLY_DROPPED, /* it will never be known: the backend or the client is gone */
+};
+
+/*
+ * What hangs on an answer, as names.c has it. Whoever gives one away with replies_push_note has
+ * it back through `noted` exactly once; those that an error skips come back last first, so that
+ * what they did can be undone step by step.
+ */
+struct reply_note;
+
+typedef void replies_noted(void *owner, struct reply_note *note, enum reply_fate fate);
+
+struct reply_item {
+	struct reply_note *note;
+	uint8_t reply;
 };
 
 #define REPLIES_INLINE 16
 #define REPLIES_MAX    65536 /* outstanding answers of one client; past that it is not read */
 
 struct replies {
-	uint8_t inline_items[REPLIES_INLINE];
-	uint8_t *items; /* a ring of `size`, a power of two */
+	replies_noted *noted;
+	void *owner;
+	struct reply_item inline_items[REPLIES_INLINE];
+	struct reply_item *items; /* a ring of `size`, a power of two */
 	uint32_t first, count, size;
 	bool ended;    /* the simple query at the head has had an answer that may end it */
 	bool copying;  /* the statement at the head is in copy-in mode */
@@ -44,10 +68,11 @@ struct replies {
 	bool lost;     /* it cannot be known what is owed; never empty again */
 };
 
-void replies_init(struct replies *replies);
+/* `noted` may be NULL where no notes are given. */
+void replies_init(struct replies *replies, replies_noted *noted, void *owner);
 void replies_fini(struct replies *replies);
 
-/* Nothing owed any more; memory is given back. */
+/* Nothing owed any more; memory is given back, and notes are dropped. */
 void replies_clear(struct replies *replies);
 
 /* True also means that no batch waits for its Sync, and that the account is sound. */
@@ -68,6 +93,12 @@ bool replies_skip_statement(const struct replies *replies);
 /* One more answer owed. False when memory is out or REPLIES_MAX are owed. */
 bool replies_push(struct replies *replies, enum reply reply);
 
+/* The same with a note, which is taken over unless it returns false. */
+bool replies_push_note(struct replies *replies, enum reply reply, struct reply_note *note);
+
+/* The note of what the backend's next answer is for, or NULL. */
+struct reply_note *replies_next_note(const struct replies *replies);
+
 /*
  * An answer of the backend arrived. Takes off what it answers and returns false when it answers
  * nothing that was asked: the backend and we disagree and must part. *ours says that the answer
@@ -79,5 +110,9 @@ bool replies_answered(struct replies *replies, char type, bool *ours);
 /* The client sends a message of this type to the backend: what will be owed for it, if
  * anything. */
 bool replies_asked(struct replies *replies, char type);
+
+/* The same for a message that owes something, with a note, which is taken over unless it
+ * returns false. */
+bool replies_asked_note(struct replies *replies, char type, struct reply_note *note);
 
 #endif

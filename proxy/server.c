@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "proxy/client.h"
 #include "proxy/farewell.h"
+#include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/settings.h"
 #include "proxy/upstream.h"
@@ -95,6 +96,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	/* Only now is it known that nothing is left unread. */
 	if (server->state == SERVER_LINKED)
 		relay_settle(server);
+	if (server->state == SERVER_LINKED)
+		relay_go_on(server);
 }
 
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
@@ -223,7 +226,8 @@ struct server *server_open(struct pool *pool, const char **why)
 		free(server);
 		return NULL;
 	}
-	replies_init(&server->replies);
+	replies_init(&server->replies, names_noted, server);
+	backend_statements_init(&server->statements);
 	list_init(&server->idle_node);
 	list_init(&server->tenant_node);
 	list_init(&server->deadline_node);
@@ -258,6 +262,8 @@ bool server_is_settled(const struct server *server)
 
 bool server_is_sealed_to(const struct server *server, const struct tenant *tenant)
 {
+	if (!pool_is_guarded(server->pool))
+		return !server->needs_discard;
 	if (!server->tenant || server->needs_discard || server->seal_lost)
 		return false;
 	return server->tenant == tenant || (uuid_equal(&server->tenant->id, &tenant->id) &&
@@ -316,7 +322,8 @@ void server_release(struct server *server)
 /* What becomes of the client whose backend is gone. */
 static void tell_client(struct server *server, struct client *client, enum server_state was)
 {
-	if (was == SERVER_PREPARING && !client->pinned)
+	if (was == SERVER_PREPARING && !client_is_pinned(client) &&
+		!pins_are_in_doubt(&client->pins))
 		pool_request_again(client);
 	else if (server->told || server->body_left)
 		client_fatal_told(client); /* in the middle of a message no other can be sent */
@@ -384,6 +391,7 @@ void server_free(struct server *server)
 	settings_unref(server->settings);
 	params_fini(&server->params);
 	replies_fini(&server->replies);
+	backend_statements_clear(&server->statements);
 	buf_fini(&server->carry);
 	buf_fini(&server->step_error);
 	secret_wipe(server->cancel_key, sizeof server->cancel_key);

@@ -21,6 +21,7 @@
 #include "policy/reason.h"
 #include "proxy/params.h"
 #include "proxy/replies.h"
+#include "proxy/statements.h"
 #include "proxy/stream.h"
 #include "router/directory.h"
 
@@ -52,7 +53,13 @@ enum server_state {
 };
 
 /* Exchanges that put a backend into a client's context, in this order. */
-enum handover_step { STEP_DISCARD, STEP_ENTER, STEP_SETTINGS, STEP_BEGIN };
+enum handover_step {
+	STEP_DISCARD,
+	STEP_ENTER,
+	STEP_SETTINGS,
+	STEP_BEGIN,
+	STEP_STATE, /* what its client has left in it; see handover_ask */
+};
 
 #define HANDOVER_STEPS_MAX 8
 #define CANCEL_KEY_MAX     256
@@ -105,6 +112,7 @@ struct server {
 	uint32_t idle_readies; /* said "idle": how timeouts.c knows that something ended */
 	struct server_watch watch;
 
+	struct backend_statements statements;
 	uint32_t unnamed_of; /* whose unnamed statement is in it, as client->pid; 0: nobody's */
 
 	struct params params;
@@ -185,6 +193,12 @@ size_t handover_consume(struct server *server, const uint8_t *data, size_t len);
 /* A linked backend lost its context: restores it under the client that keeps it. */
 void handover_restore(struct server *server);
 
+/*
+ * The client's transaction is over, and may have left something: the server is asked, and then
+ * the backend is released or stays with its client.
+ */
+void handover_ask(struct server *server);
+
 /* A client that kept the backend has left: DISCARD ALL, then back to the pool. */
 void handover_clean(struct server *server);
 
@@ -193,6 +207,9 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 
 /* The linked backend is settled: gives it back unless its client keeps it. */
 void relay_settle(struct server *server);
+
+/* Reads the client again that waited for answers, if enough of them have come. */
+void relay_go_on(struct server *server);
 
 /* A settled backend that has no client any more goes to the pool, at the latest when no cancel
  * request is on its way to it. */

@@ -149,6 +149,41 @@ void settings_unref(const struct settings *settings)
 	free(set);
 }
 
+const char *settings_get(const struct settings *settings, const char *name)
+{
+	const char *at = settings->bytes, *end = settings->bytes + settings->len;
+
+	for (; at < end; at = next_string(next_string(at))) {
+		if (strcmp(at, name) == 0)
+			return next_string(at);
+	}
+	return NULL;
+}
+
+const struct settings *settings_with(const struct settings *settings, const char *name,
+									 const char *value)
+{
+	const char *at = settings->bytes, *end = settings->bytes + settings->len;
+	struct startup_setting *list;
+	size_t count = 0;
+
+	if (settings->count >= SETTINGS_MAX || settings->len >= SETTINGS_BYTES_MAX)
+		return NULL;
+	list = calloc(settings->count + 1, sizeof *list);
+	if (!list)
+		return NULL;
+	for (; at < end; at = next_string(next_string(at))) {
+		if (strcmp(at, name) != 0)
+			list[count++] =
+				(struct startup_setting){(char *)at, (char *)next_string(at)};
+	}
+	if (value)
+		list[count++] = (struct startup_setting){(char *)name, (char *)value};
+	const struct settings *with = settings_intern(settings->table, list, count);
+	free(list);
+	return with;
+}
+
 /* Walks both sorted lists side by side; application_name is the last of each and handled by the
  * caller. */
 static bool append_differences(struct buf *sql, const struct settings *from,
@@ -165,7 +200,7 @@ static bool append_differences(struct buf *sql, const struct settings *from,
 			if (!session_append_reset(sql, old))
 				return false;
 		} else if (order > 0 || strcmp(next_string(old), next_string(new)) != 0) {
-			if (!session_append_set(sql, new, next_string(new)))
+			if (!session_append_set(sql, new, next_string(new), false))
 				return false;
 		}
 		if (order <= 0)
@@ -183,5 +218,5 @@ bool settings_append_change(struct buf *sql, const struct settings *from,
 		return false;
 	if (from && strcmp(from->application_name, to->application_name) == 0)
 		return true;
-	return session_append_set(sql, APPLICATION_NAME, to->application_name);
+	return session_append_set(sql, APPLICATION_NAME, to->application_name, false);
 }

@@ -1,6 +1,6 @@
 /*
- * settings.h: what a client asked for in its startup packet, kept once for all clients that
- * asked the same.
+ * settings.h: what a client asked for in its startup packet and has SET since, kept once for
+ * all clients that asked the same.
  *
  * A set is immutable and counted. Two sets are the same when their bytes are the same, so
  * comparing pointers compares sets. application_name is always part of a set (empty when the
@@ -26,6 +26,10 @@
  */
 #define SETTINGS_MARKER "bulkhead: no client"
 
+/* Bounds of what is followed: settings of one client, and bytes of their names and values. */
+#define SETTINGS_MAX       256
+#define SETTINGS_BYTES_MAX 65536
+
 struct settings_table; /* per worker */
 
 struct settings {
@@ -49,6 +53,16 @@ const struct settings *settings_intern(struct settings_table *table,
 									   const struct startup_setting *list, size_t count);
 const struct settings *settings_ref(const struct settings *settings);
 void settings_unref(const struct settings *settings); /* NULL is fine */
+
+/* The value of a setting in the set, or NULL. */
+const char *settings_get(const struct settings *settings, const char *name);
+
+/*
+ * The set that differs from this one in that setting alone: it has the value, or with NULL is
+ * not there. One reference; NULL when memory is out or there would be too many.
+ */
+const struct settings *settings_with(const struct settings *settings, const char *name,
+									 const char *value);
 
 /*
  * Appends the SQL that leads from one set to another (`from` NULL: nothing applied, the marker

@@ -144,7 +144,7 @@ static void clean_encoding(const char *name, char *out, size_t size)
  * server knows them by (PostgreSQL documentation, "Character Set Support"): a quote or a
  * backslash could then be one thing for the server and another for everybody else.
  */
-static bool is_unsafe_encoding(const char *name)
+bool startup_encoding_is_safe(const char *name)
 {
 	static const char *const unsafe[] = {
 		"sjis", "mskanji", "shiftjis",   "shiftjis2004", "win932",  "windows932",
@@ -156,8 +156,8 @@ static bool is_unsafe_encoding(const char *name)
 	clean_encoding(name, clean, sizeof clean);
 	for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++)
 		if (strcmp(clean, unsafe[i]) == 0)
-			return true;
-	return false;
+			return false;
+	return true;
 }
 
 /* What every backend runs under, so that a text means one thing to all who read it. */
@@ -222,7 +222,7 @@ static bool take_setting(struct startup *out, char *name, const char *value)
 		ok = same_name(value, pinned);
 		if (!ok)
 			refuse(out, "0A000", "parameter \"%s\" is always \"%s\" here", name, pinned);
-	} else if (strcmp(name, "client_encoding") == 0 && is_unsafe_encoding(value)) {
+	} else if (strcmp(name, "client_encoding") == 0 && !startup_encoding_is_safe(value)) {
 		refuse(out, "0A000",
 			   "client encodings that are not safe byte by byte are not supported");
 		ok = false;

@@ -78,7 +78,7 @@ static enum watch_phase phase_of(const struct server *server)
 {
 	if (!replies_is_empty(&server->replies))
 		return WATCH_QUERY;
-	if (server->status != 'I' || !server->client->pinned)
+	if (server->status != 'I' || !client_is_pinned(server->client))
 		return WATCH_IDLE_TRANSACTION;
 	return WATCH_NOTHING;
 }

@@ -151,3 +151,10 @@ const char *wire_error_field(const uint8_t *body, size_t len, char field)
 	}
 	return NULL;
 }
+
+const char *wire_parameter_name(const uint8_t *body, size_t len)
+{
+	size_t at = 0;
+
+	return wire_cstr(body, len, &at);
+}

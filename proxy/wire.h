@@ -76,6 +76,9 @@ bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate
  */
 const char *wire_error_field(const uint8_t *body, size_t len, char field);
 
+/* The name in a ParameterStatus body, or NULL when it does not end inside. */
+const char *wire_parameter_name(const uint8_t *body, size_t len);
+
 /* A NUL-terminated string that starts at body[*at] and ends inside the body; moves *at behind
  * it. */
 const char *wire_cstr(const uint8_t *body, size_t len, size_t *at);

@@ -12,12 +12,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "policy/statement.h"
 #include "proxy/changes.h"
 #include "proxy/client.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/operate.h"
 #include "proxy/pool.h"
+#include "proxy/prepared.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/timeouts.h"
@@ -219,9 +221,13 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
 	worker->settings = settings_table_create();
+	worker->prepared = prepared_table_create();
+	worker->verdicts = verdict_cache_create((size_t)worker->conf->statement_cache_size);
+	worker->unread = sql_read(NULL, SQL_TEXT_MAX + 1);
 	worker->reported_us = clock_monotonic_us();
 	const struct live_ops ops = operate_ops(worker);
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
+			  worker->prepared && worker->verdicts && worker->unread &&
 			  upstreams_create(worker) && start_events(worker) &&
 			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
 			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker) &&
@@ -296,6 +302,10 @@ void worker_destroy(struct worker *worker)
 		close(worker->tick_fd);
 	mailbox_destroy(worker->mailbox);
 	settings_table_destroy(worker->settings);
+	prepared_table_destroy(worker->prepared);
+	verdict_cache_destroy(worker->verdicts);
+	verdict_unref(worker->unread);
+	buf_fini(&worker->assembly);
 	free(worker->scratch);
 	free(worker->upstreams);
 	secret_wipe(worker->mock_secret, sizeof worker->mock_secret);

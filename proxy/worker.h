@@ -20,6 +20,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "conf/conf.h"
@@ -33,7 +34,10 @@ struct live;
 struct paused;
 struct pool;
 struct settings_table;
+struct prepared_table;
 struct upstream;
+struct verdict;
+struct verdict_cache;
 
 /* Bytes read from a socket at once, and room for what was left of the read before. */
 #define WORKER_READ_SIZE 65536
@@ -83,6 +87,12 @@ struct worker {
 	uint8_t *scratch;
 	uint8_t mock_secret[32];
 	struct settings_table *settings;
+	struct prepared_table *prepared;
+	struct verdict_cache *verdicts;
+	const struct verdict *unread; /* of texts that are too long to be read */
+	struct buf assembly;          /* names.c gathers here what goes to a backend */
+	size_t gathered;              /* bytes of messages that clients have sent in part, and are
+								   * collected */
 
 	struct upstream *upstreams;
 	size_t upstream_count;

@@ -31,7 +31,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $begin$
 DECLARE
-	this_version CONSTANT integer := 1;
+	this_version CONSTANT integer := 2;
 	found_version integer;
 	pool text := current_setting('bulkhead.pool_login');
 	owner text := current_setting('bulkhead.owner');

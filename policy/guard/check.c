@@ -8,7 +8,7 @@
 #include "base/encode.h"
 #include "policy/guard/guard.h"
 
-#define GUARD_VERSION   "1"    /* of begin.sql and schema.sql */
+#define GUARD_VERSION   "2"    /* of begin.sql and schema.sql */
 #define POSTGRES_OLDEST 150000 /* GRANT SET ON PARAMETER came with 15 */
 
 const char guard_probe_sql[] = "SET backtrace_functions = 'bulkhead_probe'";
@@ -116,4 +116,43 @@ bool guard_check_judge(const char *const fields[], size_t count, int64_t now_ms,
 	}
 	return judge_server(fields, why) && judge_login(fields, why) &&
 		   read_server(fields, now_ms, server, why);
+}
+
+/*
+ * A login that owns its database may do there what it likes, so what counts is what it could do
+ * elsewhere on the server.
+ */
+const char guard_own_check_sql[] =
+	"SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.concat_ws(', ',"
+	" CASE WHEN r.rolsuper THEN 'it is a superuser' END,"
+	" CASE WHEN r.rolreplication THEN 'it has REPLICATION' END,"
+	" CASE WHEN r.rolcreaterole THEN 'it has CREATEROLE' END,"
+	" (SELECT 'it is a member of ' OPERATOR(pg_catalog.||) pg_catalog.string_agg(g.rolname, ', ')"
+	" FROM pg_catalog.pg_roles AS g"
+	" WHERE g.oid OPERATOR(pg_catalog.<>) r.oid AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER')"
+	" AND g.rolname OPERATOR(pg_catalog.<>) 'pg_database_owner'"
+	" AND (g.rolsuper OR g.rolreplication OR g.rolcreaterole"
+	" OR pg_catalog.starts_with(g.rolname::pg_catalog.text, 'pg_')"
+	" OR pg_catalog.starts_with(g.rolname::pg_catalog.text, 'bulkhead_'))))"
+	" FROM pg_catalog.pg_roles AS r WHERE r.rolname OPERATOR(pg_catalog.=) session_user";
+
+bool guard_own_check_judge(const char *const fields[], size_t count, struct buf *why)
+{
+	int64_t version;
+
+	if (count != 2 || !fields[0] || !fields[1] || !read_number(fields[0], &version)) {
+		buf_appendf(why, "the self-check's answer cannot be read");
+		return false;
+	}
+	if (version < POSTGRES_OLDEST) {
+		buf_appendf(why, "server_version_num is %s; PostgreSQL 15 is the oldest supported",
+					fields[0]);
+		return false;
+	}
+	if (*fields[1]) {
+		buf_appendf(why, "the login of a tenant's own database has too many rights: %s",
+					fields[1]);
+		return false;
+	}
+	return true;
 }

@@ -89,16 +89,3 @@ BEGIN
 	RETURN set_config('backtrace_functions', enter.tenant || ',' || enter.key, false);
 END
 $enter$;
-
--- RESET ALL that keeps the seal; proxies put it where a client wrote RESET ALL. It has no search_path of its
--- own, which RESET ALL would change under its feet, so every name is qualified.
-CREATE OR REPLACE PROCEDURE bulkhead.reset_all()
-	LANGUAGE plpgsql SECURITY DEFINER
-AS $reset_all$
-DECLARE
-	seal CONSTANT pg_catalog.text := pg_catalog.current_setting('backtrace_functions');
-BEGIN
-	RESET ALL;
-	PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
-END
-$reset_all$;

@@ -85,6 +85,14 @@ extern const char guard_probe_sql[];
 extern const char guard_check_sql[];
 #define GUARD_CHECK_COLUMNS 8
 
+/*
+ * The query for a database that is one tenant's own, and has no guard: a row of the server's
+ * version and what is wrong with the login there, empty where nothing is. Judged likewise; both
+ * must be fields of one row.
+ */
+extern const char guard_own_check_sql[];
+bool guard_own_check_judge(const char *const fields[], size_t count, struct buf *why);
+
 /* What the proxy remembers of a server that passed. */
 struct guard_server {
 	char id[UUID_HEX_SIZE];  /* of this installation of the guard */

@@ -14,6 +14,7 @@ EMBED_TEXT(roles_sql, "policy/guard/roles.sql");
 EMBED_TEXT(schema_sql, "policy/guard/schema.sql");
 EMBED_TEXT(keys_sql, "policy/guard/keys.sql");
 EMBED_TEXT(enter_sql, "policy/guard/enter.sql");
+EMBED_TEXT(session_sql, "policy/guard/session.sql");
 EMBED_TEXT(context_sql, "policy/guard/context.sql");
 EMBED_TEXT(warnings_sql, "policy/guard/warnings.sql");
 EMBED_TEXT(protect_sql, "policy/guard/protect.sql");
@@ -60,7 +61,7 @@ static bool write_sql(struct buf *sql, const struct guard_install *what)
 {
 	bool strict = what->hardening == GUARD_STRICT;
 	const char *const before[] = {begin_sql,   roles_sql,    schema_sql,  keys_sql, enter_sql,
-								  context_sql, warnings_sql, protect_sql, check_sql};
+								  session_sql, context_sql, warnings_sql, protect_sql, check_sql};
 	const char *const after[] = {grants_sql, hardening_sql, "WITH", hardening_list_sql,
 								 hardening_apply_sql};
 

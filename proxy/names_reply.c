@@ -1,0 +1,180 @@
+/*
+ * What answers mean for the names that their messages had.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/names_internal.h"
+#include "proxy/pins.h"
+#include "proxy/rewrite.h"
+
+/* ---- fates ---- */
+
+/* A message had no effect: what was assumed when it was sent is taken back. */
+static void undo(struct server *server, struct reply_note *note)
+{
+	struct statements *statements = &server->client->statements;
+
+	switch (note->kind) {
+	case NOTE_PARSED:
+		statements_remove(statements, note->statement);
+		backend_statements_remove(&server->statements, note->prepared);
+		break;
+	case NOTE_PREPARED:
+		backend_statements_remove(&server->statements, note->prepared);
+		break;
+	case NOTE_CLOSED:
+		statements_restore(statements, note->statement);
+		break;
+	case NOTE_EVICTED:
+		/* Without memory for it, the name is closed again before it is used. */
+		if (!server->statements.doubtful &&
+			!backend_statements_add(&server->statements, note->prepared, note->number))
+			backend_statements_doubt(&server->statements);
+		break;
+	case NOTE_RUN:
+		break;
+	}
+}
+
+/* A transaction of one statement is over, and with it what its setting has become is known. */
+static void settle(struct server *server, const struct reply_note *note)
+{
+	if (note->is_query && note->completed == 1 && note->verdict->statement_count == 1 &&
+		server->status == 'I')
+		pins_settle(server->client, &note->verdict->statements[0]);
+}
+
+void names_noted(void *owner, struct reply_note *note, enum reply_fate fate)
+{
+	struct server *server = owner;
+
+	if (server->client && fate != REPLY_DROPPED) {
+		if (fate == REPLY_SKIPPED)
+			undo(server, note);
+		else if (note->kind == NOTE_RUN)
+			settle(server, note);
+		if (note->is_barrier)
+			server->client->barrier = false;
+	}
+	statement_unref(note->statement);
+	prepared_unref(note->prepared);
+	verdict_unref(note->verdict);
+	free(note);
+}
+
+/* ---- command tags ---- */
+
+static void forget(struct client *client, const char *name)
+{
+	struct statement *statement = statements_find(&client->statements, name);
+
+	if (statement)
+		statements_remove(&client->statements, statement);
+}
+
+const char *names_completed(struct server *server, struct reply_note *note)
+{
+	struct client *client = server->client;
+	uint32_t place = note->completed++;
+
+	if (note->kind != NOTE_RUN || place >= note->verdict->statement_count)
+		return NULL;
+	const struct sql_statement *statement = &note->verdict->statements[place];
+	switch (statement->action) {
+	case SQL_DEALLOCATE:
+		forget(client, statement->name);
+		break;
+	case SQL_DEALLOCATE_ALL:
+		names_forget_all(client);
+		backend_statements_clear(&server->statements);
+		client->pins.held &= ~(uint32_t)PIN_NATIVE;
+		break;
+	case SQL_DISCARD_ALL:
+		names_forget_all(client);
+		backend_statements_clear(&server->statements);
+		pins_discarded(client);
+		server->seal_lost = server->settings_lost = true;
+		break;
+	default:
+		break;
+	}
+	return place < REWRITE_MAX && note->rewritten & (uint64_t)1 << place
+			   ? rewrite_tag(statement)
+			   : NULL;
+}
+
+/* ---- errors ---- */
+
+static const struct statement *find_by_own_name(const struct client *client, const char *text,
+												const char **at, size_t *len)
+{
+	struct statement *statement, *next;
+	char own[PREPARED_NAME_MAX];
+
+	HASH_ITER (hh, client->statements.by_name, statement, next) {
+		prepared_name(statement->prepared, statement->prepared->number, own);
+		*at = strstr(text, own);
+		*len = strlen(own);
+		/* One name may be the beginning of another. */
+		if (*at && (*at)[*len] == '"')
+			return statement;
+	}
+	return NULL;
+}
+
+/* The error's fields, with another message. */
+static bool append_error(const uint8_t *body, size_t len, const char *message, size_t before,
+						 const char *name, const char *after, struct buf *out)
+{
+	size_t at = 0, mark;
+
+	if (!wire_begin(out, 'E', &mark))
+		return false;
+	while (at < len && body[at]) {
+		char field = (char)body[at++];
+		const char *value = wire_cstr(body, len, &at);
+		bool ok;
+
+		if (!value || !buf_append_byte(out, (uint8_t)field))
+			return false;
+		if (field == 'M')
+			ok = buf_append(out, message, before) && buf_append(out, name, strlen(name)) &&
+				 buf_append_cstr(out, after);
+		else
+			ok = buf_append_cstr(out, value);
+		if (!ok)
+			return false;
+	}
+	return buf_append_byte(out, 0) && wire_end(out, mark);
+}
+
+bool names_translate_error(struct server *server, const uint8_t *body, size_t len,
+						   struct buf *out)
+{
+	const char *code = wire_error_field(body, len, 'C');
+	const char *text = wire_error_field(body, len, 'M');
+	const char *routine = wire_error_field(body, len, 'R');
+	struct client *client = server->client;
+	struct statement *each, *next;
+	const char *at;
+	size_t own_len;
+
+	if (!code || !text)
+		return false;
+	if (strcmp(code, "0A000") == 0 && routine && strcmp(routine, "RevalidateCachedQuery") == 0) {
+		/* Its tables have changed: no backend's plan of it is of use to anybody. */
+		HASH_ITER (hh, client->statements.by_name, each, next)
+			prepared_renew(each->prepared);
+		return false;
+	}
+	if ((strcmp(code, "42P05") != 0 && strcmp(code, "26000") != 0) ||
+		!strstr(text, PREPARED_PREFIX))
+		return false;
+	const struct statement *statement = find_by_own_name(client, text, &at, &own_len);
+	if (code[0] == '2') /* something that was not seen has deallocated it */
+		backend_statements_doubt(&server->statements);
+	return statement && append_error(body, len, text, (size_t)(at - text), statement->name,
+									 at + own_len, out);
+}

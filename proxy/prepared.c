@@ -1,0 +1,118 @@
+#include "proxy/prepared.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "proxy/wire.h"
+
+struct prepared_table {
+	struct prepared *statements;
+	uint64_t nonce, last_number;
+};
+
+struct prepared_table *prepared_table_create(void)
+{
+	struct prepared_table *table = calloc(1, sizeof *table);
+
+	if (table)
+		secret_random(&table->nonce, sizeof table->nonce);
+	return table;
+}
+
+static void forget(struct prepared *prepared)
+{
+	HASH_DEL(prepared->table->statements, prepared);
+	free(prepared->key);
+	free(prepared);
+}
+
+void prepared_table_destroy(struct prepared_table *table)
+{
+	struct prepared *prepared, *next;
+
+	if (!table)
+		return;
+	HASH_ITER (hh, table->statements, prepared, next)
+		forget(prepared);
+	free(table);
+}
+
+static struct prepared *add(struct prepared_table *table, const uint8_t *key, size_t key_len,
+							size_t path_len)
+{
+	struct prepared *prepared = calloc(1, sizeof *prepared);
+
+	if (!prepared)
+		return NULL;
+	*prepared = (struct prepared){.table = table,
+								  .references = 1,
+								  .number = ++table->last_number,
+								  .path_len = path_len,
+								  .key_len = key_len,
+								  .key = malloc(key_len)};
+	if (prepared->key) {
+		memcpy(prepared->key, key, key_len);
+		HASH_ADD_KEYPTR(hh, table->statements, prepared->key, key_len, prepared);
+		if (prepared->hh.tbl)
+			return prepared;
+	}
+	free(prepared->key);
+	free(prepared);
+	return NULL;
+}
+
+struct prepared *prepared_intern(struct prepared_table *table, const char *search_path,
+								 const uint8_t *body, size_t len)
+{
+	struct prepared *prepared = NULL;
+	struct buf key;
+
+	buf_init(&key);
+	if (buf_append_cstr(&key, search_path) && buf_append(&key, body, len)) {
+		HASH_FIND(hh, table->statements, buf_data(&key), buf_len(&key), prepared);
+		if (prepared)
+			prepared->references++;
+		else
+			prepared =
+				add(table, buf_data(&key), buf_len(&key), strlen(search_path) + 1);
+	}
+	buf_fini(&key);
+	return prepared;
+}
+
+struct prepared *prepared_ref(struct prepared *prepared)
+{
+	prepared->references++;
+	return prepared;
+}
+
+void prepared_unref(struct prepared *prepared)
+{
+	if (prepared && --prepared->references == 0)
+		forget(prepared);
+}
+
+void prepared_name(const struct prepared *prepared, uint64_t number,
+				   char name[PREPARED_NAME_MAX])
+{
+	snprintf(name, PREPARED_NAME_MAX, PREPARED_PREFIX "%016" PRIx64 "_%" PRIx64,
+			 prepared->table->nonce, number);
+}
+
+void prepared_renew(struct prepared *prepared)
+{
+	prepared->number = ++prepared->table->last_number;
+}
+
+bool prepared_append_parse(const struct prepared *prepared, const char *name, struct buf *out)
+{
+	size_t mark;
+
+	return wire_begin(out, 'P', &mark) && buf_append_cstr(out, name) &&
+		   buf_append(out, prepared->key + prepared->path_len,
+					  prepared->key_len - prepared->path_len) &&
+		   wire_end(out, mark);
+}

@@ -1,0 +1,110 @@
+#include "proxy/rewrite.h"
+
+#include <string.h>
+
+#include "policy/session.h"
+#include "proxy/client.h"
+#include "proxy/pool.h"
+#include "proxy/settings.h"
+#include "proxy/statements.h"
+
+/* Does `SET name` give it back its default? (A value that is no constant has no text either.) */
+static bool sets_default(const struct verdict *verdict, uint32_t place)
+{
+	for (uint32_t i = 0; i < verdict->setting_count; i++) {
+		if (verdict->settings[i].statement == place)
+			return verdict->settings[i].how == SETTING_RESET;
+	}
+	return false;
+}
+
+/* What the client's startup packet gave the setting that this statement resets, or NULL. */
+static const char *startup_value(const struct client *client, const struct verdict *verdict,
+								 uint32_t place)
+{
+	const struct sql_statement *statement = &verdict->statements[place];
+	bool resets = statement->action == SQL_RESET ||
+				  (statement->action == SQL_SET && sets_default(verdict, place));
+
+	return resets && statement->name ? settings_get(client->startup_settings, statement->name)
+									 : NULL;
+}
+
+static bool wants(const struct client *client, const struct verdict *verdict, uint32_t place)
+{
+	const struct sql_statement *statement = &verdict->statements[place];
+
+	switch (statement->action) {
+	case SQL_RESET_ALL:
+		return true;
+	case SQL_RESET:
+	case SQL_SET:
+		return startup_value(client, verdict, place) != NULL;
+	case SQL_DEALLOCATE:
+		return !client_is_native(client) &&
+			   statements_find(&client->statements, statement->name);
+	default:
+		return false;
+	}
+}
+
+uint64_t rewrite_wanted(const struct client *client, const struct verdict *verdict)
+{
+	uint64_t wanted = 0;
+
+	for (uint32_t i = 0; i < verdict->statement_count && i < REWRITE_MAX; i++) {
+		if (wants(client, verdict, i))
+			wanted |= (uint64_t)1 << i;
+	}
+	return wanted;
+}
+
+static bool append_one(const struct client *client, const struct verdict *verdict,
+					   uint32_t place, struct buf *out)
+{
+	const struct sql_statement *statement = &verdict->statements[place];
+	const struct settings *startup = client->startup_settings;
+
+	switch (statement->action) {
+	case SQL_RESET_ALL:
+		return session_append_reset_all(out, pool_is_guarded(client->pool), startup->bytes,
+										startup->len);
+	case SQL_RESET:
+	case SQL_SET:
+		return session_append_set(out, statement->name,
+								  startup_value(client, verdict, place), statement->is_local);
+	default:
+		return buf_append(out, session_no_effect_sql, strlen(session_no_effect_sql));
+	}
+}
+
+bool rewrite_append(const struct client *client, const struct verdict *verdict,
+					uint64_t wanted, const char *text, size_t len, struct buf *out)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < verdict->statement_count && i < REWRITE_MAX; i++) {
+		const struct sql_statement *statement = &verdict->statements[i];
+
+		if (!(wanted & (uint64_t)1 << i))
+			continue;
+		if (!buf_append(out, text + at, statement->start - at) ||
+			!append_one(client, verdict, i, out))
+			return false;
+		at = (size_t)statement->start + statement->len;
+	}
+	return buf_append(out, text + at, len - at);
+}
+
+const char *rewrite_tag(const struct sql_statement *statement)
+{
+	switch (statement->action) {
+	case SQL_RESET_ALL:
+	case SQL_RESET:
+		return "RESET";
+	case SQL_SET:
+		return "SET";
+	default:
+		return "DEALLOCATE";
+	}
+}

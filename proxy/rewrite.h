@@ -1,0 +1,38 @@
+/*
+ * rewrite.h: statements that are replaced before a backend sees them.
+ *
+ * A client's settings are its own and not its backend's, and so are its prepared statements.
+ * RESET ALL would empty the tenant's seal, and give back what the backend's startup packet has
+ * in place of the client's; RESET of one setting likewise; DEALLOCATE would name a statement
+ * that has another name there. What replaces them has the same effect in the same transaction;
+ * only its command tag differs, and is put right when it comes back (names.c).
+ */
+#ifndef PROXY_REWRITE_H
+#define PROXY_REWRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "policy/statement.h"
+
+struct client;
+
+/* Statements of one text that can be replaced: the first so many. */
+#define REWRITE_MAX 64
+
+/*
+ * Which statements of the text are to be replaced for this client, a bit for each; their number
+ * is 0 for nearly every text.
+ */
+uint64_t rewrite_wanted(const struct client *client, const struct verdict *verdict);
+
+/* Appends the text with these replaced, without a NUL. False when memory is out. */
+bool rewrite_append(const struct client *client, const struct verdict *verdict,
+					uint64_t wanted, const char *text, size_t len, struct buf *out);
+
+/* The tag that PostgreSQL gives a statement that was replaced. */
+const char *rewrite_tag(const struct sql_statement *statement);
+
+#endif
