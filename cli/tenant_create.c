@@ -36,7 +36,8 @@ enum cli_exit tenant_create(PGconn *control, const struct arguments *arguments)
 
 	if (value[ARG_STRATEGY] && strcasecmp(value[ARG_STRATEGY], "shared_rls") != 0 &&
 		strcasecmp(value[ARG_STRATEGY], "database_per_tenant") != 0) {
-		print_complaint("the strategies of this version are shared_rls and database_per_tenant");
+		print_complaint(
+			"the strategies of this version are shared_rls and database_per_tenant");
 		return CLI_FAILED;
 	}
 	if (value[ARG_PARENT] && !control_db_find_tenant(control, value[ARG_PARENT], &parent))

@@ -262,7 +262,8 @@ static bool append_identifiers(struct buf *sql, const char *value)
 
 bool session_append_set(struct buf *sql, const char *name, const char *value, bool is_local)
 {
-	if (!buf_appendf(sql, is_local ? "SET LOCAL " : "SET ") || !append_name(sql, name) || !buf_append(sql, " = ", 3))
+	if (!buf_appendf(sql, is_local ? "SET LOCAL " : "SET ") || !append_name(sql, name) ||
+		!buf_append(sql, " = ", 3))
 		return false;
 	if (is_identifier_list(name) ? !append_identifiers(sql, value)
 								 : !append_literal(sql, value, strlen(value)))
@@ -328,12 +329,14 @@ enum session_setting session_setting_kind(const char *name)
  * guard. The order is that of its bits.
  */
 static const char *const looks[] = {
-	"EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.refclassid OPERATOR(pg_catalog.=) 2615"
+	"EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.refclassid OPERATOR(pg_catalog.=) "
+	"2615"
 	" AND d.refobjid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema())",
 	"EXISTS (SELECT FROM pg_catalog.pg_listening_channels())",
 	"EXISTS (SELECT FROM pg_catalog.pg_cursor())",
 	"EXISTS (SELECT FROM pg_catalog.pg_prepared_statement() AS p WHERE p.from_sql)",
-	"EXISTS (SELECT FROM pg_catalog.pg_lock_status() AS l WHERE l.locktype OPERATOR(pg_catalog.=)"
+	"EXISTS (SELECT FROM pg_catalog.pg_lock_status() AS l WHERE l.locktype "
+	"OPERATOR(pg_catalog.=)"
 	" 'advisory' AND l.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid())",
 	"pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'",
 };
@@ -344,9 +347,8 @@ static bool append_looks(struct buf *sql, unsigned asked)
 
 	for (unsigned i = 0; ok && i < sizeof looks / sizeof *looks; i++) {
 		if (asked & 1u << i)
-			ok = buf_appendf(
-				sql, " OPERATOR(pg_catalog.+) CASE WHEN %s THEN %u ELSE 0 END", looks[i],
-				1u << i);
+			ok = buf_appendf(sql, " OPERATOR(pg_catalog.+) CASE WHEN %s THEN %u ELSE 0 END",
+							 looks[i], 1u << i);
 	}
 	return ok;
 }

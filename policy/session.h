@@ -31,22 +31,23 @@ enum session_begin session_begin(const char *text, size_t len);
 const char *session_begin_tag(enum session_begin kind);
 
 /*
- * Appends `SET [LOCAL] name = value;` with the effect that the startup packet gives the same pair:
- * byte-exact, whatever the backend's standard_conforming_strings. Names and values hold no NUL;
- * the name has been checked by startup_parse. False when memory is out.
+ * Appends `SET [LOCAL] name = value;` with the effect that the startup packet gives the same
+ * pair: byte-exact, whatever the backend's standard_conforming_strings. Names and values hold
+ * no NUL; the name has been checked by startup_parse. False when memory is out.
  */
 bool session_append_set(struct buf *sql, const char *name, const char *value, bool is_local);
 
 /* Appends `RESET name;`. */
 bool session_append_reset(struct buf *sql, const char *name);
 
-/* What else a SET of it means, which is why its value alone cannot be carried to another backend. */
+/* What else a SET of it means, which is why its value alone cannot be carried to another
+ * backend. */
 enum session_setting {
-	SETTING_FOLLOWS,  /* nothing: SET to what it shows sets it so */
-	SETTING_PARTIAL,  /* SET changes it in part, so only what the server shows is its value */
-	SETTING_ROLE,     /* who acts */
+	SETTING_FOLLOWS,   /* nothing: SET to what it shows sets it so */
+	SETTING_PARTIAL,   /* SET changes it in part, so only what the server shows is its value */
+	SETTING_ROLE,      /* who acts */
 	SETTING_MOMENTARY, /* of the transaction, or not set at all */
-	SETTING_ROUNDED,  /* the server shows it rounded, or not at all */
+	SETTING_ROUNDED,   /* the server shows it rounded, or not at all */
 };
 
 enum session_setting session_setting_kind(const char *name);
@@ -68,7 +69,8 @@ bool session_append_question(struct buf *sql, unsigned asked, bool guarded, cons
  */
 bool session_append_reset_all(struct buf *sql, bool guarded, const char *pairs, size_t len);
 
-/* The statement to be put where a client wrote one that is to have no effect; its tag differs. */
+/* The statement to be put where a client wrote one that is to have no effect; its tag differs.
+ */
 extern const char session_no_effect_sql[];
 
 /* Has the value only bytes that no encoding and no quoting rule can read in two ways? */

@@ -101,8 +101,8 @@ bool client_is_gone(const struct client *client)
 
 /* ---- collecting ---- */
 
-/* Bytes that all clients of a worker together may have in texts that are not complete yet; beyond
- * it a long text passes unread. */
+/* Bytes that all clients of a worker together may have in texts that are not complete yet;
+ * beyond it a long text passes unread. */
 #define GATHERED_MAX ((size_t)64 << 20)
 
 bool client_may_gather(struct client *client, uint64_t total)
@@ -154,7 +154,8 @@ static void use_kept(struct client *client, struct buf *in)
 	client->in = *in;
 }
 
-/* Bytes were kept: more is added to them. Nearly always they are the first part of a message. */
+/* Bytes were kept: more is added to them. Nearly always they are the first part of a message.
+ */
 static void read_behind(struct client *client)
 {
 	if (buf_len(&client->in) > SQL_TEXT_MAX + (size_t)2 * WORKER_READ_SIZE) {
@@ -165,8 +166,8 @@ static void read_behind(struct client *client)
 		client_close(client);
 		return;
 	}
-	ssize_t n = stream_read(&client->stream, client->in.memory + client->in.end,
-							WORKER_READ_SIZE);
+	ssize_t n =
+		stream_read(&client->stream, client->in.memory + client->in.end, WORKER_READ_SIZE);
 	if (n < 0)
 		client_close(client);
 	if (n <= 0)

@@ -77,7 +77,7 @@ struct client {
 	const struct tenant *tenant;
 	bool logging_in, admitted; /* how limits.c counts it */
 	struct tally *of_tenant, *of_principal;
-	struct list in_tenant, in_principal; /* their members */
+	struct list in_tenant, in_principal;                /* their members */
 	const struct settings *startup_settings, *settings; /* as it began, and as they are now */
 	struct pool *pool;
 	struct pool_tenant *pool_tenant;
@@ -109,15 +109,15 @@ struct client {
 	enum session_begin bound; /* what the unnamed portal would execute, of that kind */
 	char *bound_text;
 
-	struct statements statements;   /* with names */
-	struct buf unnamed;             /* a Parse without a name that was not bound yet */
-	bool unnamed_held;              /* the same, too long to be kept: the backend is */
+	struct statements statements;          /* with names */
+	struct buf unnamed;                    /* a Parse without a name that was not bound yet */
+	bool unnamed_held;                     /* the same, too long to be kept: the backend is */
 	enum session_begin unnamed_begin;      /* the unnamed statement only begins a transaction */
 	const struct verdict *unnamed_verdict; /* of it, when it is not plain */
 	bool unnamed_rewritten;
 	struct portal *portals; /* of statements that are not plain */
 	size_t portal_count;
-	struct buf reply;                    /* local answers of a batch, up to its Sync */
+	struct buf reply; /* local answers of a batch, up to its Sync */
 };
 
 /* Takes over a connected descriptor. NULL when memory is out (the descriptor is closed). */

@@ -458,8 +458,7 @@ static void on_answer(struct server *server, const struct server_message *messag
 
 	switch (message->type) {
 	case 'C':
-		server->step_ok =
-			completes(step, message) || (step_has_row(step) && server->step_ok);
+		server->step_ok = completes(step, message) || (step_has_row(step) && server->step_ok);
 		break;
 	case 'T':
 		if (step != STEP_DISCARD && step != STEP_STATE)

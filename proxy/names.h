@@ -44,9 +44,9 @@ struct names_walk {
 };
 
 enum names_result {
-	NAMES_PASS,     /* it goes on, as it is or as it was changed, and is owed its answer */
+	NAMES_PASS,      /* it goes on, as it is or as it was changed, and is owed its answer */
 	NAMES_ACCOUNTED, /* the same, and what it is owed has been noted */
-	NAMES_ANSWERED, /* the client has its answer: the message is not for the backend */
+	NAMES_ANSWERED,  /* the client has its answer: the message is not for the backend */
 	NAMES_NO_MEMORY,
 };
 

@@ -1,5 +1,7 @@
 /*
- * names_internal.h: what names.c and names_reply.c share.
+ * names_internal.h: what the files of names.h share: names.c (the walk, and Query),
+ * names_named.c, names_unnamed.c, names_portal.c (what messages mean by what they name),
+ * names_reply.c (what answers mean). All that return bool say false when memory is out.
  */
 #ifndef PROXY_NAMES_INTERNAL_H
 #define PROXY_NAMES_INTERNAL_H
@@ -26,5 +28,71 @@ struct reply_note {
 	uint32_t completed;            /* how many have come to their end */
 	bool is_query, is_barrier;
 };
+
+/* ---- names.c ---- */
+
+/* Appends what was not passed on yet, up to `to`, to walk->out. */
+bool names_gather(struct names_walk *walk, const uint8_t *to);
+
+/* The same up to a message, and begins one of its type that stands for it. */
+bool names_replace(struct names_walk *walk, const uint8_t *message, size_t *mark);
+
+/* Ends the message begun at `mark` with the rest of the client's, from `at` on: as much as is
+ * there now, and what is to come. */
+bool names_continue_with(struct names_walk *walk, const uint8_t *message, size_t at,
+						 uint64_t total, size_t mark);
+
+/* The client's message is owed its answer, with a note, which is taken over (NULL: memory is
+ * out). */
+enum names_result names_ask(struct names_walk *walk, char type, struct reply_note *note);
+
+/* One of Bulkhead's own is; `like`, if any, is copied. */
+bool names_ask_ours(struct names_walk *walk, enum reply reply, const struct reply_note *like);
+
+struct reply_note *names_note_create(const struct reply_note *like);
+void names_note_free(struct reply_note *note);
+
+/* The note of a Query or Execute. */
+struct reply_note *names_run_note(struct client *client, const struct verdict *verdict,
+								  uint64_t rewritten, bool is_query);
+
+/* The text that starts at `at` in a whole message, or NULL when it does not end in it. */
+const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t *len);
+const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len);
+
+/* What is not read may have done anything. */
+enum names_result names_run_unread(struct names_walk *walk);
+
+/* ---- names_named.c ---- */
+
+bool names_append_close(struct buf *out, const char *name);
+bool names_wants_native(const struct client *client, const struct verdict *verdict);
+bool names_go_native(struct names_walk *walk, const uint8_t *message);
+enum names_result names_parse_named(struct names_walk *walk, const uint8_t *message,
+									size_t visible, uint64_t total, const char *name);
+enum names_result names_bind_named(struct names_walk *walk, const uint8_t *message,
+								   uint64_t total, const char *portal, const char *name);
+enum names_result names_describe_named(struct names_walk *walk, const uint8_t *message,
+									   uint64_t total, const char *name);
+enum names_result names_close_named(struct names_walk *walk, const uint8_t *message,
+									uint64_t total, const char *name);
+
+/* ---- names_unnamed.c ---- */
+
+/* Puts the client's unnamed statement on the backend, if another's may be there. */
+bool names_bring_unnamed(struct names_walk *walk, const uint8_t *message);
+enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *message,
+									  size_t visible, uint64_t total);
+enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *message,
+									 const char *portal);
+
+/* ---- names_portal.c ---- */
+
+/* The portal `name` is made of a statement with this verdict, or (NULL) of one that is plain.
+ */
+bool names_note_portal(struct client *client, const char *name, const struct verdict *verdict,
+					   bool rewritten);
+enum names_result names_note_execute(struct names_walk *walk, const uint8_t *message,
+									 size_t visible, uint64_t total);
 
 #endif

@@ -163,7 +163,8 @@ bool names_translate_error(struct server *server, const uint8_t *body, size_t le
 
 	if (!code || !text)
 		return false;
-	if (strcmp(code, "0A000") == 0 && routine && strcmp(routine, "RevalidateCachedQuery") == 0) {
+	if (strcmp(code, "0A000") == 0 && routine &&
+		strcmp(routine, "RevalidateCachedQuery") == 0) {
 		/* Its tables have changed: no backend's plan of it is of use to anybody. */
 		HASH_ITER (hh, client->statements.by_name, each, next)
 			prepared_renew(each->prepared);

@@ -150,8 +150,9 @@ static bool note_settings(struct client *client, const struct verdict *verdict)
 static uint32_t pins_of(uint32_t effects)
 {
 	static const uint32_t map[][2] = {
-		{EFFECT_TEMP, PIN_TEMP},         {EFFECT_LISTEN, PIN_LISTEN}, {EFFECT_CURSOR, PIN_CURSOR},
-		{EFFECT_PREPARED, PIN_PREPARED}, {EFFECT_LOCK, PIN_LOCK},     {EFFECT_ROLE, PIN_ROLE},
+		{EFFECT_TEMP, PIN_TEMP},      {EFFECT_LISTEN, PIN_LISTEN},
+		{EFFECT_CURSOR, PIN_CURSOR},  {EFFECT_PREPARED, PIN_PREPARED},
+		{EFFECT_LOCK, PIN_LOCK},      {EFFECT_ROLE, PIN_ROLE},
 		{EFFECT_UNKNOWN, PINS_ASKED},
 	};
 	uint32_t pins = 0;
@@ -270,7 +271,8 @@ bool pins_append_question(const struct client *client, struct buf *out)
 	return ok;
 }
 
-/* A field of a DataRow: false when it does not end within the row; NULL values have no bytes. */
+/* A field of a DataRow: false when it does not end within the row; NULL values have no bytes.
+ */
 static bool take_field(const uint8_t *body, size_t len, size_t *at, char **value)
 {
 	*value = NULL;

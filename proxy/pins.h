@@ -73,7 +73,8 @@ void pins_settings_reset(struct client *client);
 /* DISCARD ALL took effect: nothing is held but by pool_mode. */
 void pins_discarded(struct client *client);
 
-/* Appends the query that asks what is held, and the touched settings. False when memory is out. */
+/* Appends the query that asks what is held, and the touched settings. False when memory is out.
+ */
 bool pins_append_question(const struct client *client, struct buf *out);
 
 /*

@@ -76,8 +76,7 @@ struct prepared *prepared_intern(struct prepared_table *table, const char *searc
 		if (prepared)
 			prepared->references++;
 		else
-			prepared =
-				add(table, buf_data(&key), buf_len(&key), strlen(search_path) + 1);
+			prepared = add(table, buf_data(&key), buf_len(&key), strlen(search_path) + 1);
 	}
 	buf_fini(&key);
 	return prepared;

@@ -85,8 +85,7 @@ static size_t out_of_memory(struct client *client, size_t len)
 
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
-	struct names_walk walk = {
-		.client = client, .run = data, .out = &client->worker->assembly};
+	struct names_walk walk = {.client = client, .run = data, .out = &client->worker->assembly};
 	const uint8_t *at = data, *end = data + len;
 
 	if (client->server->hold)

@@ -210,7 +210,8 @@ static bool end_copying(struct replies *replies)
 	replies->count -= end;
 	*item(replies, 0) = head;
 	replies->copying = false;
-	if (had_sync && head.reply == REPLY_EXECUTE && !is_sent(replies, REPLY_SYNC, 1, replies->count))
+	if (had_sync && head.reply == REPLY_EXECUTE &&
+		!is_sent(replies, REPLY_SYNC, 1, replies->count))
 		replies->batch = true; /* the Sync that closed it did not count */
 	return true;
 }

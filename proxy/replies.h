@@ -24,8 +24,8 @@ enum reply {
 	REPLY_DESCRIBE,
 	REPLY_EXECUTE,
 	REPLY_SYNC,
-	REPLY_QUERY,     /* Query and FunctionCall: ended by ReadyForQuery */
-	REPLY_COPY_END,  /* CopyDone or CopyFail of the client; owes nothing itself */
+	REPLY_QUERY,      /* Query and FunctionCall: ended by ReadyForQuery */
+	REPLY_COPY_END,   /* CopyDone or CopyFail of the client; owes nothing itself */
 	REPLY_OURS = 16,  /* flag: asked by Bulkhead, the answer is not the client's */
 	REPLY_QUIET = 32, /* flag, with REPLY_OURS: an error is not the client's either */
 };

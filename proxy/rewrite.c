@@ -8,7 +8,8 @@
 #include "proxy/settings.h"
 #include "proxy/statements.h"
 
-/* Does `SET name` give it back its default? (A value that is no constant has no text either.) */
+/* Does `SET name` give it back its default? (A value that is no constant has no text either.)
+ */
 static bool sets_default(const struct verdict *verdict, uint32_t place)
 {
 	for (uint32_t i = 0; i < verdict->setting_count; i++) {
@@ -71,15 +72,15 @@ static bool append_one(const struct client *client, const struct verdict *verdic
 										startup->len);
 	case SQL_RESET:
 	case SQL_SET:
-		return session_append_set(out, statement->name,
-								  startup_value(client, verdict, place), statement->is_local);
+		return session_append_set(out, statement->name, startup_value(client, verdict, place),
+								  statement->is_local);
 	default:
 		return buf_append(out, session_no_effect_sql, strlen(session_no_effect_sql));
 	}
 }
 
-bool rewrite_append(const struct client *client, const struct verdict *verdict,
-					uint64_t wanted, const char *text, size_t len, struct buf *out)
+bool rewrite_append(const struct client *client, const struct verdict *verdict, uint64_t wanted,
+					const char *text, size_t len, struct buf *out)
 {
 	size_t at = 0;
 

@@ -29,8 +29,8 @@ struct client;
 uint64_t rewrite_wanted(const struct client *client, const struct verdict *verdict);
 
 /* Appends the text with these replaced, without a NUL. False when memory is out. */
-bool rewrite_append(const struct client *client, const struct verdict *verdict,
-					uint64_t wanted, const char *text, size_t len, struct buf *out);
+bool rewrite_append(const struct client *client, const struct verdict *verdict, uint64_t wanted,
+					const char *text, size_t len, struct buf *out);
 
 /* The tag that PostgreSQL gives a statement that was replaced. */
 const char *rewrite_tag(const struct sql_statement *statement);

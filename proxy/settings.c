@@ -174,8 +174,7 @@ const struct settings *settings_with(const struct settings *settings, const char
 		return NULL;
 	for (; at < end; at = next_string(next_string(at))) {
 		if (strcmp(at, name) != 0)
-			list[count++] =
-				(struct startup_setting){(char *)at, (char *)next_string(at)};
+			list[count++] = (struct startup_setting){(char *)at, (char *)next_string(at)};
 	}
 	if (value)
 		list[count++] = (struct startup_setting){(char *)name, (char *)value};

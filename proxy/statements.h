@@ -22,7 +22,7 @@
 
 /* ---- of a client ---- */
 
-#define STATEMENTS_CLIENT_MAX       10000                /* of one client */
+#define STATEMENTS_CLIENT_MAX       10000              /* of one client */
 #define STATEMENTS_CLIENT_BYTES_MAX ((size_t)64 << 20) /* of their texts, shared or not */
 
 struct statement {

@@ -186,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct world world = {.dice = {data, data + size}};
 	const struct loop_host host = {&world, run, fails, flip, flip, answer};
 
-	replies_init(&world.replies);
+	replies_init(&world.replies, NULL, NULL);
 	loop_init(&world.server, &host);
 	buf_init(&world.sent);
 	buf_init(&world.answered);

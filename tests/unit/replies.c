@@ -21,7 +21,7 @@ Test(replies, simple_query)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	cr_assert(replies_is_empty(&replies));
 	ask(&replies, "Q");
 	cr_assert(!replies_is_empty(&replies));
@@ -36,7 +36,7 @@ Test(replies, extended_batches_in_flight_with_an_error_between)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBDESPBESBES");
 	answer(&replies, "12TDCZ");
 	answer(&replies, "1E"); /* the second batch fails at its Bind */
@@ -51,7 +51,7 @@ Test(replies, an_error_skips_a_query_before_the_sync)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBEQS");
 	answer(&replies, "EZ");
 	cr_assert(replies_is_empty(&replies));
@@ -62,7 +62,7 @@ Test(replies, an_open_batch_is_never_settled)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PDH");
 	answer(&replies, "1tT");
 	cr_assert(!replies_is_empty(&replies));
@@ -76,7 +76,7 @@ Test(replies, statement_describe_has_two_answers)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PDS");
 	answer(&replies, "1tnZ");
 	cr_assert(replies_is_empty(&replies));
@@ -89,7 +89,7 @@ Test(replies, copy_in_swallows_the_early_sync)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBES");
 	answer(&replies, "12G");
 	ask(&replies, "ddcS");
@@ -102,7 +102,7 @@ Test(replies, copy_in_all_sent_at_once)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBESdcS");
 	answer(&replies, "12GC");
 	cr_assert(!replies_is_empty(&replies));
@@ -115,7 +115,7 @@ Test(replies, copy_in_that_fails_waits_for_the_next_sync)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBE");
 	answer(&replies, "12G");
 	ask(&replies, "d");
@@ -138,7 +138,7 @@ Test(replies, a_sync_inside_a_copy_that_fails_makes_the_account_worthless)
 	for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
 		bool extended = sent[i][0][0] == 'P';
 
-		replies_init(&replies);
+		replies_init(&replies, NULL, NULL);
 		ask(&replies, sent[i][0]);
 		answer(&replies, extended ? "12G" : "G");
 		ask(&replies, sent[i][1]);
@@ -156,7 +156,7 @@ Test(replies, a_copy_sent_at_once_keeps_the_syncs_behind_it)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBEdcSSQQ");
 	answer(&replies, "12GCZ");
 	cr_assert(!replies_is_empty(&replies));
@@ -172,12 +172,12 @@ Test(replies, a_copy_that_nobody_ended_cannot_end_well)
 	struct replies replies;
 	bool ours;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "Q");
 	answer(&replies, "G");
 	cr_assert(!replies_answered(&replies, 'C', &ours));
 	replies_fini(&replies);
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBESQc");
 	answer(&replies, "12G");
 	cr_assert(!replies_answered(&replies, 'C', &ours), "a Query fails a COPY");
@@ -188,7 +188,7 @@ Test(replies, two_copies_in_one_query)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "QdcdcQ");
 	answer(&replies, "GCGCZ");
 	cr_assert(!replies_is_empty(&replies));
@@ -203,7 +203,7 @@ Test(replies, after_an_error_nothing_counts_until_the_sync)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PH");
 	answer(&replies, "E");
 	ask(&replies, "BEQdc");
@@ -218,7 +218,7 @@ Test(replies, an_error_of_sync_itself_is_followed_by_its_ready)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PBES");
 	answer(&replies, "12CEZ"); /* a deferred constraint fails at the commit */
 	cr_assert(replies_is_empty(&replies));
@@ -232,12 +232,12 @@ Test(replies, disagreement_is_noticed)
 	bool ours;
 
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-		replies_init(&replies);
+		replies_init(&replies, NULL, NULL);
 		cr_assert(!replies_answered(&replies, *wrong[i], &ours), "took '%s' for nothing",
 				  wrong[i]);
 		replies_fini(&replies);
 	}
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	ask(&replies, "PS");
 	cr_assert(!replies_answered(&replies, 'Z', &ours));
 	cr_assert(!replies_answered(&replies, '2', &ours));
@@ -249,7 +249,7 @@ Test(replies, our_own_are_told_apart)
 	struct replies replies;
 	bool ours;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	cr_assert(replies_push(&replies, REPLY_PARSE | REPLY_OURS));
 	ask(&replies, "BES");
 	cr_assert(replies_answered(&replies, '1', &ours));
@@ -258,7 +258,7 @@ Test(replies, our_own_are_told_apart)
 	cr_assert(!ours);
 	replies_fini(&replies);
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	cr_assert(replies_push(&replies, REPLY_PARSE | REPLY_OURS));
 	ask(&replies, "BES");
 	cr_assert(replies_answered(&replies, 'E', &ours));
@@ -270,7 +270,7 @@ Test(replies, grows_keeps_order_and_has_a_bound)
 {
 	struct replies replies;
 
-	replies_init(&replies);
+	replies_init(&replies, NULL, NULL);
 	for (int i = 0; i < 100; i++) {
 		ask(&replies, "PBES");
 		if (i % 3 == 0)

@@ -1,0 +1,315 @@
+/*
+ * Statements with names: on backends they have Bulkhead's.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/session.h"
+#include "proxy/names_internal.h"
+#include "proxy/pins.h"
+#include "proxy/rewrite.h"
+#include "proxy/settings.h"
+
+/* ---- the backend's statements ---- */
+
+bool names_append_close(struct buf *out, const char *name)
+{
+	size_t mark;
+
+	return wire_begin(out, 'C', &mark) && buf_append_byte(out, 'S') &&
+		   buf_append_cstr(out, name) && wire_end(out, mark);
+}
+
+static bool evict(struct names_walk *walk, struct prepared *prepared, uint64_t number)
+{
+	struct reply_note note = {.kind = NOTE_EVICTED, .prepared = prepared, .number = number};
+	char name[PREPARED_NAME_MAX];
+
+	prepared_name(prepared, number, name);
+	if (!names_append_close(walk->out, name) || !names_ask_ours(walk, REPLY_CLOSE, &note))
+		return false;
+	backend_statements_remove(&walk->client->server->statements, prepared);
+	return true;
+}
+
+/* Makes the name free on the backend for a Parse that follows, and room for it. */
+static bool make_room(struct names_walk *walk, struct prepared *prepared)
+{
+	struct server *server = walk->client->server;
+	struct backend_statements *statements = &server->statements;
+	struct backend_statement *there = backend_statements_find(statements, prepared);
+	size_t max = (size_t)server->worker->conf->max_prepared_statements;
+
+	if (there)
+		return evict(walk, prepared, there->number);
+	if (statements->doubtful && !evict(walk, prepared, prepared->number))
+		return false;
+	struct backend_statement *oldest = backend_statements_oldest(statements, max);
+	return !oldest || evict(walk, oldest->prepared, oldest->number);
+}
+
+/* Prepares the statement on the backend when it lacks it; gather has been called. */
+static bool ensure(struct names_walk *walk, struct prepared *prepared)
+{
+	struct backend_statements *statements = &walk->client->server->statements;
+	struct backend_statement *there = backend_statements_find(statements, prepared);
+	struct reply_note note = {
+		.kind = NOTE_PREPARED, .prepared = prepared, .number = prepared->number};
+	char name[PREPARED_NAME_MAX];
+
+	if (there && there->number == prepared->number)
+		return true;
+	prepared_name(prepared, prepared->number, name);
+	return make_room(walk, prepared) && prepared_append_parse(prepared, name, walk->out) &&
+		   names_ask_ours(walk, REPLY_PARSE, &note) &&
+		   backend_statements_add(statements, prepared, prepared->number);
+}
+
+/* ---- names of the client's own on the backend ---- */
+
+/*
+ * SQL that names prepared statements, or lists them, means those of the client, under the names
+ * that it gave them. Then they are prepared so, Bulkhead's own are closed, and the client keeps
+ * its backend.
+ */
+bool names_wants_native(const struct client *client, const struct verdict *verdict)
+{
+	if (client_is_native(client) || client->server->status == 'E')
+		return false;
+	if (verdict->reading == SQL_READ && verdict->effects & EFFECT_SEES_PREPARED)
+		return true;
+	for (uint32_t i = 0; i < verdict->statement_count; i++) {
+		if (verdict->statements[i].action == SQL_PREPARE)
+			return true;
+	}
+	return false;
+}
+
+static bool prepare_natively(struct names_walk *walk, enum reply reply)
+{
+	struct statement *statement, *next;
+
+	HASH_ITER (hh, walk->client->statements.by_name, statement, next) {
+		if (!prepared_append_parse(statement->prepared, statement->name, walk->out) ||
+			!names_ask_ours(walk, reply, NULL))
+			return false;
+	}
+	return true;
+}
+
+/* To stand before a Query, it has to be a batch of its own; an error in it is not the client's.
+ */
+bool names_go_native(struct names_walk *walk, const uint8_t *message)
+{
+	struct backend_statements *statements = &walk->client->server->statements;
+	bool is_query = *message == 'Q';
+	struct backend_statement *each;
+
+	pins_add(walk->client, PIN_NATIVE);
+	if (!names_gather(walk, message))
+		return false;
+	while ((each = list_first(&statements->used, struct backend_statement, used)) != NULL) {
+		if (!evict(walk, each->prepared, each->number))
+			return false;
+	}
+	if (!prepare_natively(walk, is_query ? REPLY_PARSE | REPLY_QUIET : REPLY_PARSE))
+		return false;
+	return !is_query ||
+		   (wire_message(walk->out, 'S', "", 0) && names_ask_ours(walk, REPLY_SYNC, NULL));
+}
+
+/* ---- named statements ---- */
+
+/* The name is in use: so it is on the backend, which says so, unless the text is wrong. */
+static enum names_result parse_again(struct names_walk *walk, const uint8_t *message,
+									 const struct statement *statement, uint64_t total)
+{
+	size_t after = WIRE_HEADER + strlen(statement->name) + 1, mark;
+	struct prepared *prepared = statement->prepared;
+	char name[PREPARED_NAME_MAX];
+
+	prepared_name(prepared, prepared->number, name);
+	if (!names_gather(walk, message) || !ensure(walk, prepared) ||
+		!names_replace(walk, message, &mark) || !buf_append_cstr(walk->out, name) ||
+		!names_continue_with(walk, message, after, total, mark))
+		return NAMES_NO_MEMORY;
+	return NAMES_PASS;
+}
+
+/* The body behind the name, with the text replaced where that is wanted. */
+static bool append_body(const struct client *client, const struct verdict *verdict,
+						uint64_t wanted, const uint8_t *body, size_t len, struct buf *out)
+{
+	size_t text_len = strlen((const char *)body);
+
+	if (!wanted)
+		return buf_append(out, body, len);
+	return rewrite_append(client, verdict, wanted, (const char *)body, text_len, out) &&
+		   buf_append(out, body + text_len, len - text_len);
+}
+
+struct statement *names_define(struct client *client, const char *name, const uint8_t *body,
+							   size_t len, const struct verdict *verdict)
+{
+	const char *path = settings_get(client->settings, "search_path");
+	uint64_t wanted = verdict->statement_count == 1 ? rewrite_wanted(client, verdict) : 0;
+	struct statement *statement = NULL;
+	struct buf own;
+
+	buf_init(&own);
+	if (append_body(client, verdict, wanted, body, len, &own)) {
+		struct prepared *prepared = prepared_intern(client->worker->prepared, path ? path : "",
+													buf_data(&own), buf_len(&own));
+
+		statement = statements_define(&client->statements, name, prepared,
+									  verdict->is_plain ? NULL : verdict_ref(verdict));
+	}
+	if (statement) {
+		statement->rewritten = wanted != 0;
+		statement->begin = session_begin((const char *)body, strlen((const char *)body));
+	}
+	buf_fini(&own);
+	return statement;
+}
+
+enum names_result names_parse_named(struct names_walk *walk, const uint8_t *message,
+									size_t visible, uint64_t total, const char *name)
+{
+	struct client *client = walk->client;
+	size_t after = WIRE_HEADER + strlen(name) + 1, len;
+	const char *text = visible == total ? names_text(message, after, total, &len) : NULL;
+	struct statement *statement = statements_find(&client->statements, name);
+
+	if (!text) {
+		pins_add(client, PIN_STATEMENT);
+		return names_run_unread(walk);
+	}
+	const struct verdict *verdict = names_read(walk, text, len);
+	if (!verdict || (names_wants_native(client, verdict) && !names_go_native(walk, message)))
+		return NAMES_NO_MEMORY;
+	if (statement)
+		return client_is_native(client) ? NAMES_PASS
+										: parse_again(walk, message, statement, total);
+	statement =
+		verdict ? names_define(client, name, message + after, (size_t)total - after, verdict)
+				: NULL;
+	if (!statement || !names_gather(walk, message))
+		return NAMES_NO_MEMORY;
+
+	struct prepared *prepared = statement->prepared;
+	struct reply_note note = {.kind = NOTE_PARSED,
+							  .statement = statement_ref(statement),
+							  .prepared = prepared_ref(prepared),
+							  .number = prepared->number};
+	struct reply_note *copy = names_note_create(&note);
+	char own[PREPARED_NAME_MAX];
+
+	prepared_name(prepared, prepared->number, own);
+	if (!copy ||
+		!(client_is_native(client)
+			  ? prepared_append_parse(prepared, name, walk->out)
+			  : make_room(walk, prepared) && prepared_append_parse(prepared, own, walk->out) &&
+					backend_statements_add(&client->server->statements, prepared,
+										   prepared->number))) {
+		if (copy)
+			names_note_free(copy);
+		return NAMES_NO_MEMORY;
+	}
+	walk->run = message + total;
+	return names_ask(walk, 'P', copy);
+}
+
+enum names_result names_bind_named(struct names_walk *walk, const uint8_t *message,
+								   uint64_t total, const char *portal, const char *name)
+{
+	struct client *client = walk->client;
+	struct statement *statement = statements_find(&client->statements, name);
+	size_t after = WIRE_HEADER + strlen(portal) + 1 + strlen(name) + 1, mark;
+	char own[PREPARED_NAME_MAX];
+
+	if (!statement) /* of SQL's PREPARE, or the server says that there is none */
+		return names_note_portal(client, portal, NULL, false) ? names_run_unread(walk)
+															  : NAMES_NO_MEMORY;
+	if (client_is_native(client))
+		return names_note_portal(client, portal, statement->verdict, statement->rewritten)
+				   ? NAMES_PASS
+				   : NAMES_NO_MEMORY;
+	if (!names_gather(walk, message) || !ensure(walk, statement->prepared) ||
+		!names_note_portal(client, portal, statement->verdict, statement->rewritten))
+		return NAMES_NO_MEMORY;
+	prepared_name(statement->prepared, statement->prepared->number, own);
+	if (!wire_begin(walk->out, 'B', &mark) || !buf_append_cstr(walk->out, portal) ||
+		!buf_append_cstr(walk->out, own) ||
+		!names_continue_with(walk, message, after, total, mark))
+		return NAMES_NO_MEMORY;
+	return NAMES_PASS;
+}
+
+/* Where the transaction has failed nothing can be parsed, but a statement that only begins one
+ * can be described: it takes nothing and returns nothing. */
+static bool describe_begin(struct names_walk *walk, const uint8_t *message)
+{
+	struct client *client = walk->client;
+	struct buf out;
+
+	if (client->server->status != 'E' || !replies_is_empty(&client->server->replies))
+		return false;
+	buf_init(&out);
+	if (wire_message(&out, 't', "\0", 2) && wire_message(&out, 'n', "", 0)) {
+		names_forward(walk, message);
+		client_send_buf(client, &out);
+		return true;
+	}
+	buf_fini(&out);
+	return false;
+}
+
+enum names_result names_describe_named(struct names_walk *walk, const uint8_t *message,
+									   uint64_t total, const char *name)
+{
+	struct statement *statement = statements_find(&walk->client->statements, name);
+	char own[PREPARED_NAME_MAX];
+	size_t mark;
+
+	if (!statement)
+		return NAMES_PASS;
+	if (statement->begin && describe_begin(walk, message))
+		return NAMES_ANSWERED;
+	if (client_is_native(walk->client))
+		return NAMES_PASS;
+	if (!names_gather(walk, message) || !ensure(walk, statement->prepared))
+		return NAMES_NO_MEMORY;
+	prepared_name(statement->prepared, statement->prepared->number, own);
+	if (!wire_begin(walk->out, 'D', &mark) || !buf_append_byte(walk->out, 'S') ||
+		!buf_append_cstr(walk->out, own) || !wire_end(walk->out, mark))
+		return NAMES_NO_MEMORY;
+	walk->run = message + total;
+	return NAMES_PASS;
+}
+
+/* The backend keeps the statement for the next who prepares the same: what is closed there is
+ * one that does not exist. */
+enum names_result names_close_named(struct names_walk *walk, const uint8_t *message,
+									uint64_t total, const char *name)
+{
+	struct client *client = walk->client;
+	struct statement *statement = statements_find(&client->statements, name);
+
+	if (!statement)
+		return NAMES_PASS;
+	struct reply_note note = {.kind = NOTE_CLOSED, .statement = statement_ref(statement)};
+	struct reply_note *copy = names_note_create(&note);
+	if (!copy) {
+		statement_unref(statement);
+		return NAMES_NO_MEMORY;
+	}
+	statements_remove(&client->statements, statement);
+	if (!names_gather(walk, message) ||
+		!names_append_close(walk->out,
+							client_is_native(client) ? name : PREPARED_PREFIX "none")) {
+		names_note_free(copy);
+		return NAMES_NO_MEMORY;
+	}
+	walk->run = message + total;
+	return names_ask(walk, 'C', copy);
+}

@@ -1,0 +1,90 @@
+/*
+ * Portals of statements that are not plain, and what is executed in them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/names_internal.h"
+#include "proxy/pins.h"
+
+static struct portal *find_portal(struct client *client, const char *name)
+{
+	for (size_t i = 0; i < client->portal_count; i++) {
+		if (strcmp(client->portals[i].name, name) == 0)
+			return &client->portals[i];
+	}
+	return NULL;
+}
+
+static void forget_portal(struct client *client, struct portal *portal)
+{
+	free(portal->name);
+	verdict_unref(portal->verdict);
+	*portal = client->portals[--client->portal_count];
+	if (!client->portal_count) {
+		free(client->portals);
+		client->portals = NULL;
+	}
+}
+
+void names_forget_portals(struct client *client)
+{
+	while (client->portal_count)
+		forget_portal(client, &client->portals[0]);
+}
+
+/* The portal `name` is made of a statement with this verdict, or (NULL) of one that is plain.
+ */
+bool names_note_portal(struct client *client, const char *name, const struct verdict *verdict,
+					   bool rewritten)
+{
+	struct portal *portal = find_portal(client, name);
+
+	if (portal)
+		forget_portal(client, portal);
+	if (!verdict)
+		return true;
+	if (client->portal_count == NAMES_PORTALS_MAX) {
+		pins_add(client, PIN_STATEMENT);
+		return pins_note(client, verdict);
+	}
+	struct portal *more =
+		realloc(client->portals, (client->portal_count + 1) * sizeof *client->portals);
+	char *copy = strdup(name);
+	if (more)
+		client->portals = more;
+	if (!more || !copy) {
+		free(copy);
+		return false;
+	}
+	client->portals[client->portal_count++] =
+		(struct portal){.name = copy, .verdict = verdict_ref(verdict), .rewritten = rewritten};
+	return true;
+}
+
+/* ---- Execute ---- */
+
+enum names_result names_note_execute(struct names_walk *walk, const uint8_t *message,
+									 size_t visible, uint64_t total)
+{
+	static const uint8_t flush[] = {'H', 0, 0, 0, 4};
+	struct client *client = walk->client;
+	size_t at = WIRE_HEADER;
+	const char *name = wire_cstr(message, visible, &at);
+	struct portal *portal = name ? find_portal(client, name) : NULL;
+
+	if (!portal)
+		return NAMES_PASS;
+	if (!pins_note(client, portal->verdict))
+		return NAMES_NO_MEMORY;
+	struct reply_note *note =
+		names_run_note(client, portal->verdict, portal->rewritten ? 1 : 0, false);
+	bool is_barrier = note && note->is_barrier;
+	enum names_result result = names_ask(walk, 'E', note);
+
+	/* Without a Flush the answer that is waited for would not come before the Sync. */
+	if (is_barrier && visible == total &&
+		(!names_gather(walk, message + total) || !buf_append(walk->out, flush, sizeof flush)))
+		return NAMES_NO_MEMORY;
+	return result;
+}
