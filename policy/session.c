@@ -177,18 +177,28 @@ static bool is_identifier_list(const char *name)
 	return false;
 }
 
-/* E'…' reads the same whether or not standard_conforming_strings is on. */
-static bool append_literal(struct buf *sql, const char *value, size_t len)
+/* E'…' reads the same whether or not standard_conforming_strings is on. Without dollars it can
+ * stand inside of dollar quotes. */
+static bool append_quoted(struct buf *sql, const char *value, size_t len, bool with_dollars)
 {
 	if (!buf_append(sql, "E'", 2))
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		if ((value[i] == '\'' || value[i] == '\\') && !buf_append_byte(sql, (uint8_t)value[i]))
-			return false;
-		if (!buf_append_byte(sql, (uint8_t)value[i]))
+		bool doubles = value[i] == '\'' || value[i] == '\\';
+		bool ok = value[i] == '$' && !with_dollars
+					  ? buf_append(sql, "\\044", 4)
+					  : (!doubles || buf_append_byte(sql, (uint8_t)value[i])) &&
+							buf_append_byte(sql, (uint8_t)value[i]);
+
+		if (!ok)
 			return false;
 	}
 	return buf_append_byte(sql, '\'');
+}
+
+static bool append_literal(struct buf *sql, const char *value, size_t len)
+{
+	return append_quoted(sql, value, len, true);
 }
 
 /* A custom setting's name has dots between identifiers: each part is quoted by itself. */
@@ -321,7 +331,8 @@ enum session_setting session_setting_kind(const char *name)
 		if (strcmp(name, others[i].name) == 0)
 			return others[i].kind;
 	}
-	return SETTING_FOLLOWS;
+	/* SET to one literal makes that a single element, quoted where it must be. */
+	return is_identifier_list(name) ? SETTING_PARTIAL : SETTING_FOLLOWS;
 }
 
 /*
@@ -378,8 +389,9 @@ bool session_append_reset_all(struct buf *sql, bool guarded, const char *pairs, 
 				 buf_appendf(sql, ", ") && append_literal(sql, value, strlen(value));
 		else
 			ok = buf_appendf(sql, "PERFORM pg_catalog.set_config(") &&
-				 append_literal(sql, name, strlen(name)) && buf_appendf(sql, ", ") &&
-				 append_literal(sql, value, strlen(value)) && buf_appendf(sql, ", false);");
+				 append_quoted(sql, name, strlen(name), false) && buf_appendf(sql, ", ") &&
+				 append_quoted(sql, value, strlen(value), false) &&
+				 buf_appendf(sql, ", false);");
 		at = (size_t)(value - pairs) + strlen(value) + 1;
 	}
 	return ok && buf_appendf(sql, guarded ? "]::pg_catalog.text[])" : "END$bulkhead$");
