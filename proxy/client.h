@@ -57,6 +57,10 @@ struct portal {
 
 #define NAMES_PORTALS_MAX 64 /* of them, per client */
 
+/* Bytes of a cancel key's secret part: of protocol 3.0, and of 3.2. */
+#define CLIENT_SECRET_3_0 4
+#define CLIENT_SECRET_MAX 32
+
 #define CLIENT_HELD_MAX 4 /* statements held back before a backend is taken */
 
 struct client {
@@ -82,8 +86,9 @@ struct client {
 	struct pool *pool;
 	struct pool_tenant *pool_tenant;
 	uint32_t pid; /* of our own cancel key */
-	uint8_t secret[4];
-	UT_hash_handle hh; /* worker->by_pid */
+	uint8_t secret[CLIENT_SECRET_MAX];
+	uint8_t secret_len; /* by the version of the protocol */
+	UT_hash_handle hh;  /* worker->by_pid */
 
 	struct list wait_node;   /* worker->waiting */
 	struct list tenant_node; /* its pool_tenant's queue */

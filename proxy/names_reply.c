@@ -89,7 +89,7 @@ const char *names_completed(struct server *server, struct reply_note *note)
 	case SQL_DEALLOCATE_ALL:
 		names_forget_all(client);
 		backend_statements_clear(&server->statements);
-		client->pins.held &= ~(uint32_t)PIN_NATIVE;
+		pins_drop(client, PIN_NATIVE);
 		break;
 	case SQL_DISCARD_ALL:
 		names_forget_all(client);

@@ -46,11 +46,23 @@ const char *pin_name(uint32_t pins)
 	return NULL;
 }
 
+/* Counted are those that keep a backend for what they did, and not for pool_mode. */
+static void count(struct client *client, uint32_t before, uint32_t pins)
+{
+	bool was = before & ~(uint32_t)PIN_MODE, is = pins & ~(uint32_t)PIN_MODE;
+
+	if (client->pool_tenant && is && !was)
+		client->pool_tenant->pinned++;
+	else if (client->pool_tenant && was && !is)
+		client->pool_tenant->pinned--;
+}
+
 static void hold(struct client *client, uint32_t pins)
 {
 	uint32_t before = client->pins.held;
 
 	client->pins.held = pins;
+	count(client, before, pins);
 	if (pins != before)
 		log_event(LOG_DEBUG, pins ? "client.pinned" : "client.unpinned", "cause",
 				  pin_name(pins ? pins : before), "tenant",
@@ -62,16 +74,29 @@ void pins_add(struct client *client, enum pin pin)
 	hold(client, client->pins.held | pin);
 }
 
+void pins_drop(struct client *client, enum pin pin)
+{
+	hold(client, client->pins.held & ~(uint32_t)pin);
+}
+
 static void forget_doubts(struct pins *pins)
 {
 	pins->doubts = 0;
 	buf_fini(&pins->touched);
 }
 
-void pins_fini(struct pins *pins)
+void pins_fini(struct client *client)
 {
-	forget_doubts(pins);
-	pins->held = 0;
+	forget_doubts(&client->pins);
+	hold(client, 0);
+}
+
+bool pins_are_too_many(const struct client *client)
+{
+	int limit = client->worker->conf->max_tenant_pinned;
+
+	return limit && client->pins.held & ~(uint32_t)PIN_MODE &&
+		   client->pool_tenant->pinned > (unsigned)limit;
 }
 
 /* ---- what may have changed ---- */

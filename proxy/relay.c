@@ -468,7 +468,9 @@ void relay_settle(struct server *server)
 		return;
 	if (server->settings_lost)
 		pins_settings_reset(client);
-	if (pins_are_in_doubt(&client->pins))
+	if (pins_are_too_many(client))
+		client_fatal(client, REASON_TENANT_PINS, NULL);
+	else if (pins_are_in_doubt(&client->pins))
 		handover_ask(server);
 	else if (!keeps_backend(client))
 		server_release(server);
