@@ -116,6 +116,7 @@ struct client {
 
 	struct statements statements;          /* with names */
 	struct buf unnamed;                    /* a Parse without a name that was not bound yet */
+	uint64_t unnamed_id;                   /* of the unnamed statement; 0: there is none */
 	bool unnamed_held;                     /* the same, too long to be kept: the backend is */
 	enum session_begin unnamed_begin;      /* the unnamed statement only begins a transaction */
 	const struct verdict *unnamed_verdict; /* of it, when it is not plain */

@@ -235,11 +235,19 @@ static bool set(struct client *client, const char *name, const char *value)
 	return take_settings(client, settings_with(client->settings, name, value));
 }
 
+/* Is this all that is in doubt? */
+static bool is_only_doubt(struct pins *pins, const char *name)
+{
+	return !pins->doubts && buf_len(&pins->touched) == strlen(name) + 1 &&
+		   is_touched(pins, name);
+}
+
 bool pins_settle(struct client *client, const struct sql_statement *statement)
 {
 	const char *value = statement->value;
 
-	if (client->pins.held & PINS_LASTING || statement->effects != EFFECT_SETTING)
+	if (client->pins.held & PINS_LASTING || statement->effects != EFFECT_SETTING ||
+		(statement->action != SQL_RESET_ALL && !is_only_doubt(&client->pins, statement->name)))
 		return false;
 	switch (statement->action) {
 	case SQL_SET:
@@ -251,6 +259,8 @@ bool pins_settle(struct client *client, const struct sql_statement *statement)
 		value = settings_get(client->startup_settings, statement->name);
 		break;
 	case SQL_RESET_ALL:
+		if (client->pins.doubts)
+			return false;
 		forget_doubts(&client->pins);
 		return take_settings(client, settings_ref(client->startup_settings));
 	default:
