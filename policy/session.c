@@ -233,7 +233,7 @@ bool session_tag_forgets_statements(const char *tag)
  * literal (GUC_LIST_QUOTE in its guc tables). SET with one literal would make the whole list a
  * single name.
  */
-static bool is_identifier_list(const char *name)
+bool session_is_identifier_list(const char *name)
 {
 	static const char *const lists[] = {"search_path",
 										"temp_tablespaces",
@@ -336,8 +336,8 @@ bool session_append_set(struct buf *sql, const char *name, const char *value)
 {
 	if (!buf_append(sql, "SET ", 4) || !append_name(sql, name) || !buf_append(sql, " = ", 3))
 		return false;
-	if (is_identifier_list(name) ? !append_identifiers(sql, value)
-								 : !append_literal(sql, value, strlen(value)))
+	if (session_is_identifier_list(name) ? !append_identifiers(sql, value)
+										 : !append_literal(sql, value, strlen(value)))
 		return false;
 	return buf_append_byte(sql, ';');
 }

@@ -49,6 +49,12 @@ bool session_append_set(struct buf *sql, const char *name, const char *value);
 /* Appends `RESET name;`. */
 bool session_append_reset(struct buf *sql, const char *name);
 
+/*
+ * Is the setting's value a list of identifiers, which the server keeps in a form where those
+ * that need it are quoted?
+ */
+bool session_is_identifier_list(const char *name);
+
 /* Has the value only bytes that no encoding and no quoting rule can read in two ways? */
 bool session_value_is_plain(const char *value);
 
