@@ -86,6 +86,7 @@ struct conf {
 	int default_pool_size;          /* backends per route */
 	int min_pool_size;              /* kept open while the route has clients */
 	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */
+	int max_tenant_pinned;          /* its clients that may keep theirs; 0: no limit */
 	int64_t query_wait_timeout_ms;  /* 0: wait for ever */
 	int64_t query_timeout_ms;       /* 0: no limit */
 	int64_t transaction_timeout_ms; /* 0: no limit */

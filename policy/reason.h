@@ -28,7 +28,7 @@
 	  "this connection is bound to another tenant")                                            \
 	X(REASON_DATABASE, "BH-ID-DATABASE", "3D000", "there is no such database")                 \
 	X(REASON_STRATEGY, "BH-ID-STRATEGY", "0A000",                                              \
-	  "the tenant's isolation strategy is not supported by this version")                      \
+	  "the tenant's isolation strategy does not fit its cluster, or is not supported yet")     \
 	X(REASON_CONTROL_DOWN, "BH-ID-CONTROL-DOWN", "57P03",                                      \
 	  "the tenant directory cannot be reached and does not know this name")                    \
 	X(REASON_KEY, "BH-ID-KEY", "28000", "this Bulkhead holds the key of another tenant only")  \
@@ -45,6 +45,8 @@
 	  "no more connections of this tenant are allowed (max_tenant_client_connections)")        \
 	X(REASON_USER_CLIENTS, "BH-LIM-USER-CLIENTS", "53300",                                     \
 	  "no more connections of this login are allowed (max_user_client_connections)")           \
+	X(REASON_TENANT_PINS, "BH-LIM-TENANT-PINS", "53300",                                       \
+	  "no more sessions of this tenant may keep their backends (max_tenant_pinned)")           \
 	X(REASON_WAIT_TIMEOUT, "BH-LIM-WAIT-TIMEOUT", "57014",                                     \
 	  "no backend became free within query_wait_timeout")                                      \
 	X(REASON_QUERY_TIMEOUT, "BH-LIM-QUERY-TIMEOUT", "57014",                                   \

@@ -161,7 +161,7 @@ const char *session_begin_tag(enum session_begin kind)
  * literal (GUC_LIST_QUOTE in its guc tables). SET with one literal would make the whole list a
  * single name.
  */
-static bool is_identifier_list(const char *name)
+bool session_is_identifier_list(const char *name)
 {
 	static const char *const lists[] = {"search_path",
 										"temp_tablespaces",
@@ -275,8 +275,8 @@ bool session_append_set(struct buf *sql, const char *name, const char *value, bo
 	if (!buf_appendf(sql, is_local ? "SET LOCAL " : "SET ") || !append_name(sql, name) ||
 		!buf_append(sql, " = ", 3))
 		return false;
-	if (is_identifier_list(name) ? !append_identifiers(sql, value)
-								 : !append_literal(sql, value, strlen(value)))
+	if (session_is_identifier_list(name) ? !append_identifiers(sql, value)
+										 : !append_literal(sql, value, strlen(value)))
 		return false;
 	return buf_append_byte(sql, ';');
 }

@@ -72,6 +72,11 @@ bool session_append_reset_all(struct buf *sql, bool guarded, const char *pairs, 
 /* The statement to be put where a client wrote one that is to have no effect; its tag differs.
  */
 extern const char session_no_effect_sql[];
+/*
+ * Is the setting's value a list of identifiers, which the server keeps in a form where those
+ * that need it are quoted?
+ */
+bool session_is_identifier_list(const char *name);
 
 /* Has the value only bytes that no encoding and no quoting rule can read in two ways? */
 bool session_value_is_plain(const char *value);

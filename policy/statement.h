@@ -7,10 +7,10 @@
  * equal texts share one.
  *
  * Reading is PostgreSQL 15's own grammar (libpg_query's raw parse), behind bounds on what is
- * quadratic in it, and a walk of our own over the tree that knows what it allows: a node it does
- * not know, a text it cannot read, and one that is over the bounds all become the verdict that
- * fears everything (EFFECTS_ALL). Functions are known by their names in pg_catalog; what views,
- * triggers, operators and casts do is not to be seen in a text.
+ * quadratic or recursive in it, and a walk of our own over the tree that knows what it allows:
+ * a node it does not know, a text it cannot read, and one that is over the bounds all become
+ * the verdict that fears everything (EFFECTS_ALL). Functions are known by their names in
+ * pg_catalog; what views, triggers, operators and casts do is not to be seen in a text.
  *
  * The text must be in an encoding whose bytes below 0x80 are ASCII wherever they stand, and is
  * read as with standard_conforming_strings on; both are seen to by the proxy.
@@ -29,7 +29,7 @@ enum sql_reading {
 	SQL_READ,       /* every statement of it */
 	SQL_UNREADABLE, /* no statement of PostgreSQL 15's, or one with parts unknown here */
 	SQL_TOO_LONG,   /* over SQL_TEXT_MAX */
-	SQL_TOO_DEEP,   /* operator runs, nested comments or nested expressions over the bounds */
+	SQL_TOO_DEEP, /* over the bounds of policy/bounds.h: runs of operators, nested comments … */
 };
 
 enum sql_class {
@@ -42,7 +42,8 @@ enum sql_class {
 	SQL_CLASS_TRANSACTION = 1 << 6, /* BEGIN, COMMIT, SAVEPOINT, LOCK … */
 	SQL_CLASS_LISTEN = 1 << 7,      /* LISTEN, UNLISTEN, NOTIFY */
 	SQL_CLASS_MAINTENANCE = 1 << 8, /* VACUUM, ANALYZE, REINDEX, CLUSTER, CHECKPOINT … */
-	SQL_CLASS_OTHER = 1 << 9,
+	SQL_CLASS_OTHER = 1 << 9,       /* LOAD, ALTER SYSTEM */
+	SQL_CLASSES_ALL = 0x3ff,        /* of a text that was not read */
 };
 
 /*
@@ -51,31 +52,33 @@ enum sql_class {
  * effect on what ends with the transaction, as of SET LOCAL, is none.)
  */
 enum sql_effect {
-	EFFECT_TEMP = 1 << 0,     /* temporary tables, views, sequences, types; also DROP of anything */
+	EFFECT_TEMP = 1 << 0, /* temporary tables, views, sequences, types; also DROP of anything */
 	EFFECT_LISTEN = 1 << 1,   /* LISTEN, UNLISTEN */
 	EFFECT_CURSOR = 1 << 2,   /* DECLARE … WITH HOLD, CLOSE */
 	EFFECT_PREPARED = 1 << 3, /* PREPARE */
 	EFFECT_LOCK = 1 << 4,     /* advisory locks of the session, taken or released */
 	EFFECT_SETTING = 1 << 5,  /* settings that are named in the verdict */
-	EFFECT_SETTINGS = 1 << 6, /* settings that are not: set_config with a name that is no literal,
-							   * UPDATE pg_settings */
+	EFFECT_SETTINGS = 1 << 6, /* settings that are not: set_config with a name that is no
+							   * literal, UPDATE pg_settings */
 	EFFECT_ROLE = 1 << 7,     /* SET ROLE, SET SESSION AUTHORIZATION, and their RESETs */
 	EFFECT_SEED = 1 << 8,     /* setseed(), SET SEED: cannot be asked for, or put back */
-	EFFECT_UNKNOWN = 1 << 9,  /* DO, CALL, LOAD, a function that is not built in: any of the above */
+	EFFECT_UNKNOWN =
+		1 << 9, /* DO, CALL, LOAD, a function that is not built in: any of the above */
 
 	/* These do not leave anything, but depend on what the session has. */
 	EFFECT_SEES_SEQUENCE = 1 << 16, /* lastval(), currval() */
-	EFFECT_SEES_PREPARED = 1 << 17, /* EXECUTE (in EXPLAIN and CREATE TABLE AS too), and the view
-									 * pg_prepared_statements */
+	EFFECT_SEES_PREPARED = 1 << 17, /* EXECUTE (in EXPLAIN and CREATE TABLE AS too), and the
+									 * view pg_prepared_statements */
 	EFFECTS_ALL = 0x303ff,
 };
 
 /* What a single statement does that the proxy has a part in; everything else is SQL_PLAIN. */
 enum sql_action {
 	SQL_PLAIN,
-	SQL_BEGIN, /* also START TRANSACTION */
-	SQL_SET_TRANSACTION,
-	SQL_COMMIT, /* also END */
+	SQL_BEGIN,           /* also START TRANSACTION */
+	SQL_SET_TRANSACTION, /* also SET transaction_isolation and its like; SNAPSHOT is SQL_PLAIN
+						  */
+	SQL_COMMIT,          /* also END */
 	SQL_ROLLBACK,
 	SQL_SAVEPOINT,   /* name */
 	SQL_RELEASE,     /* name */
@@ -99,21 +102,27 @@ struct sql_statement {
 	uint32_t classes, effects; /* of enum sql_class and enum sql_effect */
 	uint32_t start, len;       /* in the text: without blanks, comments and semicolons around */
 	/*
-	 * The action's name, as the server reads it: folded to lower case where it is not quoted, not
-	 * cut to 63 bytes. A setting's name is folded always, and SET TIME ZONE is "timezone", SET
-	 * NAMES "client_encoding", SESSION CHARACTERISTICS "default_transaction_…" (one statement may
-	 * set several of these: the others are in the verdict's settings). NULL without one.
+	 * The action's name, as the server reads it: folded to lower case where it is not quoted,
+	 * not cut to 63 bytes. A setting's name is folded always, and SET TIME ZONE is "timezone",
+	 * SET NAMES "client_encoding", SESSION CHARACTERISTICS "default_transaction_…" (one
+	 * statement may set several of these: the others are in the verdict's settings). NULL
+	 * without one.
 	 */
 	const char *name;
-	/* SQL_SET of one or several constants: their texts, joined by ", " where there are several,
-	 * each that is not a number quoted as an identifier in that case; else NULL. */
+	/*
+	 * SQL_SET of constants: what the server would make of them, and set_config and the startup
+	 * packet would have to say: joined by ", ", and where the setting is a list of identifiers
+	 * (session_is_identifier_list), each quoted if need be. NULL for anything else: DEFAULT,
+	 * FROM CURRENT, an interval.
+	 */
 	const char *value;
 	bool is_local; /* SET LOCAL */
 };
 
 enum sql_setting_how { SETTING_SET, SETTING_SET_LOCAL, SETTING_RESET };
 
-/* A setting that a statement names: in SET and RESET, or as the first argument of set_config. */
+/* A setting that a statement names: in SET and RESET, or as the first argument of set_config.
+ */
 struct sql_setting {
 	const char *name; /* folded to lower case */
 	enum sql_setting_how how;
@@ -123,11 +132,14 @@ struct sql_setting {
 	int32_t param;     /* $n in place of the value: n; else 0 */
 };
 
+/* What a query or command names as a relation, but for the names of WITH. */
 struct sql_relation {
 	const char *schema, *name; /* schema NULL when it is not said */
 	bool is_written;           /* INSERT, UPDATE, DELETE, MERGE, TRUNCATE, COPY FROM; DDL */
 };
 
+/* What is called, be it now or by what is stored. `x.f` counts where f is known to do
+ * something. */
 struct sql_function {
 	const char *schema, *name;
 	bool is_known; /* of pg_catalog by its name, and of no schema or that one */
@@ -144,13 +156,13 @@ struct verdict {
 	const struct sql_relation *relations; /* each once */
 	const struct sql_function *functions; /* each once */
 	size_t size;                          /* bytes of memory, all in all */
-	bool is_plain; /* every statement is SQL_PLAIN and without effects: nothing is to be done */
+	bool is_plain; /* no statement has effects, or an action that concerns more than its transaction */
 };
 
 /*
- * Reads a text of `len` bytes; it need not end in NUL, and a NUL inside makes it unreadable. One
- * reference; NULL when memory is out. Never fails otherwise, and takes time linear in `len` but
- * for what the bounds allow. Of any thread that has a stack of 8 MiB or more.
+ * Reads a text of `len` bytes; it need not end in NUL, and a NUL inside makes it unreadable.
+ * One reference; NULL when memory is out. Never fails otherwise, and takes time linear in `len`
+ * but for what the bounds allow. Of any thread that has a stack of 8 MiB or more.
  */
 const struct verdict *sql_read(const char *text, size_t len);
 
@@ -174,8 +186,8 @@ struct verdict_cache *verdict_cache_create(size_t bytes_max);
 void verdict_cache_destroy(struct verdict_cache *cache);
 
 /*
- * The verdict for a text, borrowed until the next call (take a reference to keep it); texts over
- * a sixteenth of the cache are read and not kept. NULL when memory is out.
+ * The verdict for a text, borrowed until the next call (take a reference to keep it); texts
+ * over a sixteenth of the cache are read and not kept. NULL when memory is out.
  */
 const struct verdict *verdict_cache_read(struct verdict_cache *cache, const char *text,
 										 size_t len);

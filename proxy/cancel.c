@@ -1,7 +1,7 @@
 /*
  * Cancel requests.
  *
- * Clients hold keys of Bulkhead's own: 31 random bits of pid and 32 of secret. A request that
+ * Clients hold keys of Bulkhead's own: 31 random bits of pid and at least 32 of secret. A request that
  * fits a client whose backend is at work is passed on with that backend's own key, over a
  * connection made for it (PostgreSQL documentation, "Canceling Requests in Progress"). The
  * server closes that connection when it has signalled the backend; until then the backend is
@@ -148,8 +148,7 @@ static struct client *find_client(struct worker *worker, uint32_t pid, const uin
 	struct client *client;
 
 	HASH_FIND(hh, worker->by_pid, &pid, sizeof pid, client);
-	if (!client || key_len != sizeof client->secret ||
-		!secret_equal(client->secret, key, key_len))
+	if (!client || key_len != client->secret_len || !secret_equal(client->secret, key, key_len))
 		return NULL;
 	return client;
 }

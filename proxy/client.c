@@ -270,6 +270,7 @@ static void draw_cancel_key(struct client *client)
 	struct client *other;
 
 	secret_random(client->secret, sizeof client->secret);
+	client->secret_len = CLIENT_SECRET_3_0;
 	do {
 		secret_random(&client->pid, sizeof client->pid);
 		client->pid &= 0x7fffffff;
@@ -360,11 +361,11 @@ static void depart(struct client *client)
 	queue_leave(client);
 	login_free(client);
 	leave_server(client);
+	pins_fini(client);
 	limits_departed(client);
 	leave_pool(client);
 	local_clear_held(client);
 	names_forget_all(client);
-	pins_fini(&client->pins);
 	buf_fini(&client->reply);
 }
 

@@ -57,6 +57,10 @@ struct portal {
 
 #define NAMES_PORTALS_MAX 64 /* of them, per client */
 
+/* Bytes of a cancel key's secret part: of protocol 3.0, and of 3.2. */
+#define CLIENT_SECRET_3_0 4
+#define CLIENT_SECRET_MAX 32
+
 #define CLIENT_HELD_MAX 4 /* statements held back before a backend is taken */
 
 struct client {
@@ -82,8 +86,9 @@ struct client {
 	struct pool *pool;
 	struct pool_tenant *pool_tenant;
 	uint32_t pid; /* of our own cancel key */
-	uint8_t secret[4];
-	UT_hash_handle hh; /* worker->by_pid */
+	uint8_t secret[CLIENT_SECRET_MAX];
+	uint8_t secret_len; /* by the version of the protocol */
+	UT_hash_handle hh;  /* worker->by_pid */
 
 	struct list wait_node;   /* worker->waiting */
 	struct list tenant_node; /* its pool_tenant's queue */
@@ -111,6 +116,7 @@ struct client {
 
 	struct statements statements;          /* with names */
 	struct buf unnamed;                    /* a Parse without a name that was not bound yet */
+	uint64_t unnamed_id;                   /* of the unnamed statement; 0: there is none */
 	bool unnamed_held;                     /* the same, too long to be kept: the backend is */
 	enum session_begin unnamed_begin;      /* the unnamed statement only begins a transaction */
 	const struct verdict *unnamed_verdict; /* of it, when it is not plain */

@@ -180,7 +180,7 @@ static void advance(struct server *server)
 		return;
 	}
 	if (server->step_count) {
-		server->unnamed_of = 0;
+		server->unnamed_id = 0;
 		server_hurry(server);
 		server_send(server, buf_data(&out), buf_len(&out));
 		buf_wipe(&out);
@@ -246,7 +246,7 @@ void handover_ask(struct server *server)
 	client->state = CLIENT_WAITING;
 	server->step_count = server->step_at = 0;
 	server->step_ok = false;
-	server->unnamed_of = 0;
+	server->unnamed_id = 0;
 	add_step(server, STEP_STATE);
 	buf_init(&out);
 	if (!pins_append_question(client, &out)) {
@@ -278,7 +278,7 @@ void handover_clean(struct server *server)
 	server->needs_discard = true;
 	server->step_count = server->step_at = 0;
 	server->step_ok = false;
-	server->unnamed_of = 0;
+	server->unnamed_id = 0;
 	add_step(server, STEP_DISCARD);
 	replies_clear(&server->replies);
 	buf_init(&out);

@@ -114,6 +114,7 @@ static bool keep_unnamed(struct client *client, const uint8_t *body, size_t len,
 		return false;
 	}
 	client->unnamed_begin = kind;
+	names_new_unnamed(client);
 	return true;
 }
 

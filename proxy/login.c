@@ -445,16 +445,21 @@ static void find_principal(struct client *client)
 /* ---- the startup packet ---- */
 
 /*
- * We speak 3.0. A client that asks for a later minor version or for protocol options is told so
- * and goes on with what there is.
+ * We speak 3.0 and 3.2, which differ in the length of cancel keys. A client that asks for
+ * another minor version or for protocol options is told so and goes on with what there is. (3.1
+ * is no version; PostgreSQL 18 answers it with 3.0.)
  */
-static bool append_negotiation(const struct startup *startup, struct buf *out)
+static bool append_negotiation(struct client *client, struct buf *out)
 {
+	const struct startup *startup = &client->login->startup;
+	uint32_t version =
+		startup->version < WIRE_VERSION_3_2 ? WIRE_VERSION_3_0 : WIRE_VERSION_3_2;
 	size_t mark;
 
-	if ((startup->version & 0xffff) == 0 && !startup->extension_count)
+	client->secret_len = version == WIRE_VERSION_3_2 ? CLIENT_SECRET_MAX : CLIENT_SECRET_3_0;
+	if (startup->version == version && !startup->extension_count)
 		return true;
-	if (!wire_begin(out, 'v', &mark) || !buf_append_u32(out, WIRE_VERSION_3_0) ||
+	if (!wire_begin(out, 'v', &mark) || !buf_append_u32(out, version) ||
 		!buf_append_u32(out, (uint32_t)startup->extension_count))
 		return false;
 	for (size_t i = 0; i < startup->extension_count; i++) {
@@ -469,7 +474,7 @@ static void begin_session(struct client *client)
 	struct buf out;
 
 	buf_init(&out);
-	if (!append_negotiation(&client->login->startup, &out)) {
+	if (!append_negotiation(client, &out)) {
 		buf_fini(&out);
 		refuse(client, REASON_MEMORY, NULL);
 		return;
@@ -566,7 +571,7 @@ static bool append_backend_key(const struct client *client, struct buf *out)
 	size_t mark;
 
 	return wire_begin(out, 'K', &mark) && buf_append_u32(out, client->pid) &&
-		   buf_append(out, client->secret, sizeof client->secret) && wire_end(out, mark);
+		   buf_append(out, client->secret, client->secret_len) && wire_end(out, mark);
 }
 
 void login_welcome(struct client *client, const struct params *params)

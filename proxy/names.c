@@ -36,15 +36,27 @@ static size_t names_length(const uint8_t *message, size_t visible)
 	return at;
 }
 
+/* Bytes to be there before the names of the message are: all of it, but for a Bind, whose values
+ * may be long. */
+static size_t bytes_of_names(const uint8_t *message, size_t visible, uint64_t total)
+{
+	bool has_more = *message == 'B' || *message == 'P';
+
+	if (total <= NAMES_MAX && !has_more)
+		return (size_t)total;
+	if (visible >= total || visible >= NAMES_MAX || names_length(message, visible))
+		return WIRE_HEADER;
+	return visible + 1;
+}
+
 size_t names_bytes_needed(struct client *client, const uint8_t *message, size_t visible,
 						  uint64_t total)
 {
-	if (*message == 'Q' || *message == 'P')
-		return client_may_gather(client, total) ? (size_t)total : WIRE_HEADER;
-	if (!names_something(*message) || visible >= total || names_length(message, visible) ||
-		visible >= NAMES_MAX)
-		return WIRE_HEADER;
-	return total < NAMES_MAX ? (size_t)total : visible + 1;
+	bool has_text = *message == 'Q' || *message == 'P';
+
+	if (has_text && client_may_gather(client, total))
+		return (size_t)total;
+	return names_something(*message) ? bytes_of_names(message, visible, total) : WIRE_HEADER;
 }
 
 /* ---- gathering ---- */
@@ -182,7 +194,7 @@ struct reply_note *names_run_note(struct client *client, const struct verdict *v
 	if (!copy)
 		verdict_unref(verdict);
 	else if (note.is_barrier)
-		client->barrier = true;
+		client->barrier = client->stalled = true;
 	return copy;
 }
 
@@ -229,7 +241,7 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 
 	names_forget_unnamed(client); /* the server forgets its own then */
 	walk->parsed = NULL;
-	client->server->unnamed_of = 0;
+	client->server->unnamed_id = 0;
 	const char *text = visible == total ? names_text(message, WIRE_HEADER, total, &len) : NULL;
 	if (!text)
 		return names_run_unread(walk);
@@ -288,14 +300,21 @@ enum names_result names_note(struct names_walk *walk, const uint8_t *message, si
 	case 'Q':
 		return note_query(walk, message, visible, total);
 	case 'E':
-		return names_note_execute(walk, message, visible, total);
+		if (visible < total)
+			return NAMES_TOO_LONG;
+		return names_note_execute(walk, message, total);
 	case 'F':
 		return names_run_unread(walk);
-	case 'P':
-	case 'B':
 	case 'D':
 	case 'C':
-		/* Names that do not end are the server's to complain of. */
+		/* What is behind the name, or a name that does not end, is the server's to complain of. */
+		if (visible < total)
+			return NAMES_TOO_LONG;
+		return names_length(message, visible) == total
+				   ? note_named(walk, message, visible, total)
+				   : NAMES_PASS;
+	case 'P':
+	case 'B':
 		return names_length(message, visible) ? note_named(walk, message, visible, total)
 											  : names_run_unread(walk);
 	default:

@@ -47,6 +47,7 @@ enum names_result {
 	NAMES_PASS,      /* it goes on, as it is or as it was changed, and is owed its answer */
 	NAMES_ACCOUNTED, /* the same, and what it is owed has been noted */
 	NAMES_ANSWERED,  /* the client has its answer: the message is not for the backend */
+	NAMES_TOO_LONG, /* no such message is */
 	NAMES_NO_MEMORY,
 };
 
@@ -55,6 +56,14 @@ static inline bool names_has_any(const struct client *client)
 {
 	return client->unnamed.end || client->unnamed_held || client->unnamed_verdict ||
 		   client->portal_count;
+}
+
+/* The client's unnamed statement is another from now on, and so is that of its backend. */
+static inline void names_new_unnamed(struct client *client)
+{
+	client->unnamed_id = ++client->worker->last_unnamed_id;
+	if (client->server)
+		client->server->unnamed_id = client->unnamed_id;
 }
 
 /* Is the text one of which nothing is to be noted? Remembers what was read. */
@@ -89,12 +98,13 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 		if (!is_long_enough || visible < total || body[0] || server->replies.skipping ||
 			names_has_any(client) || !names_reads_plain(walk, body + 1, message + total))
 			return false;
-		server->unnamed_of = client->pid;
+		names_new_unnamed(client);
 		walk->parsed = message;
 		walk->parsed_len = visible;
 		return true;
 	case 'B':
-		if (!is_long_enough || body[0] || body[1] || server->unnamed_of != client->pid ||
+		if (!is_long_enough || body[0] || body[1] || !client->unnamed_id ||
+			server->unnamed_id != client->unnamed_id ||
 			names_has_any(client))
 			return false;
 		walk->parsed = NULL;
@@ -103,7 +113,7 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 		if (visible < total || server->replies.skipping || names_has_any(client) ||
 			!names_reads_plain(walk, body, message + total))
 			return false;
-		server->unnamed_of = 0;
+		server->unnamed_id = client->unnamed_id = 0;
 		walk->parsed = NULL;
 		return true;
 	case 'D':

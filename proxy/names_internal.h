@@ -93,6 +93,6 @@ enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *mes
 bool names_note_portal(struct client *client, const char *name, const struct verdict *verdict,
 					   bool rewritten);
 enum names_result names_note_execute(struct names_walk *walk, const uint8_t *message,
-									 size_t visible, uint64_t total);
+									 uint64_t total);
 
 #endif

@@ -65,12 +65,12 @@ bool names_note_portal(struct client *client, const char *name, const struct ver
 /* ---- Execute ---- */
 
 enum names_result names_note_execute(struct names_walk *walk, const uint8_t *message,
-									 size_t visible, uint64_t total)
+									 uint64_t total)
 {
 	static const uint8_t flush[] = {'H', 0, 0, 0, 4};
 	struct client *client = walk->client;
 	size_t at = WIRE_HEADER;
-	const char *name = wire_cstr(message, visible, &at);
+	const char *name = wire_cstr(message, (size_t)total, &at);
 	struct portal *portal = name ? find_portal(client, name) : NULL;
 
 	if (!portal)
@@ -83,7 +83,7 @@ enum names_result names_note_execute(struct names_walk *walk, const uint8_t *mes
 	enum names_result result = names_ask(walk, 'E', note);
 
 	/* Without a Flush the answer that is waited for would not come before the Sync. */
-	if (is_barrier && visible == total &&
+	if (is_barrier &&
 		(!names_gather(walk, message + total) || !buf_append(walk->out, flush, sizeof flush)))
 		return NAMES_NO_MEMORY;
 	return result;

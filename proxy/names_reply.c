@@ -42,7 +42,7 @@ static void undo(struct server *server, struct reply_note *note)
 static void settle(struct server *server, const struct reply_note *note)
 {
 	if (note->is_query && note->completed == 1 && note->verdict->statement_count == 1 &&
-		server->status == 'I')
+		server->status == 'I' && server->replies.count == 1)
 		pins_settle(server->client, &note->verdict->statements[0]);
 }
 
@@ -55,7 +55,7 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate)
 			undo(server, note);
 		else if (note->kind == NOTE_RUN)
 			settle(server, note);
-		if (note->is_barrier)
+		if (note->is_barrier) /* relay_go_on reads on */
 			server->client->barrier = false;
 	}
 	statement_unref(note->statement);
@@ -89,7 +89,7 @@ const char *names_completed(struct server *server, struct reply_note *note)
 	case SQL_DEALLOCATE_ALL:
 		names_forget_all(client);
 		backend_statements_clear(&server->statements);
-		client->pins.held &= ~(uint32_t)PIN_NATIVE;
+		pins_drop(client, PIN_NATIVE);
 		break;
 	case SQL_DISCARD_ALL:
 		names_forget_all(client);

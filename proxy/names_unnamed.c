@@ -15,12 +15,13 @@ void names_forget_unnamed(struct client *client)
 	client->unnamed_verdict = NULL;
 	client->unnamed_begin = NOT_BEGIN;
 	client->unnamed_held = client->unnamed_rewritten = false;
+	client->unnamed_id = 0;
 }
 
 void names_skipped(struct client *client)
 {
 	names_forget_unnamed(client);
-	client->server->unnamed_of = 0;
+	client->server->unnamed_id = 0;
 }
 
 void names_forget_all(struct client *client)
@@ -35,9 +36,9 @@ bool names_bring_unnamed(struct names_walk *walk, const uint8_t *message)
 {
 	struct client *client = walk->client;
 
-	if (client->server->unnamed_of == client->pid)
+	if (client->unnamed_id && client->server->unnamed_id == client->unnamed_id)
 		return true;
-	client->server->unnamed_of = client->pid;
+	client->server->unnamed_id = client->unnamed_id;
 	if (!names_gather(walk, message))
 		return false;
 	if (!buf_len(&client->unnamed))
@@ -76,7 +77,7 @@ enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *me
 	size_t len;
 
 	names_forget_unnamed(client);
-	client->server->unnamed_of = client->pid;
+	names_new_unnamed(client);
 	walk->parsed = message;
 	walk->parsed_len = visible == total ? visible : 0;
 	const char *text =

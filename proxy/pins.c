@@ -46,11 +46,23 @@ const char *pin_name(uint32_t pins)
 	return NULL;
 }
 
+/* Counted are those that keep a backend for what they did, and not for pool_mode. */
+static void count(struct client *client, uint32_t before, uint32_t pins)
+{
+	bool was = before & ~(uint32_t)PIN_MODE, is = pins & ~(uint32_t)PIN_MODE;
+
+	if (client->pool_tenant && is && !was)
+		client->pool_tenant->pinned++;
+	else if (client->pool_tenant && was && !is)
+		client->pool_tenant->pinned--;
+}
+
 static void hold(struct client *client, uint32_t pins)
 {
 	uint32_t before = client->pins.held;
 
 	client->pins.held = pins;
+	count(client, before, pins);
 	if (pins != before)
 		log_event(LOG_DEBUG, pins ? "client.pinned" : "client.unpinned", "cause",
 				  pin_name(pins ? pins : before), "tenant",
@@ -62,16 +74,29 @@ void pins_add(struct client *client, enum pin pin)
 	hold(client, client->pins.held | pin);
 }
 
+void pins_drop(struct client *client, enum pin pin)
+{
+	hold(client, client->pins.held & ~(uint32_t)pin);
+}
+
 static void forget_doubts(struct pins *pins)
 {
 	pins->doubts = 0;
 	buf_fini(&pins->touched);
 }
 
-void pins_fini(struct pins *pins)
+void pins_fini(struct client *client)
 {
-	forget_doubts(pins);
-	pins->held = 0;
+	forget_doubts(&client->pins);
+	hold(client, 0);
+}
+
+bool pins_are_too_many(const struct client *client)
+{
+	int limit = client->worker->conf->max_tenant_pinned;
+
+	return limit && client->pins.held & ~(uint32_t)PIN_MODE &&
+		   client->pool_tenant->pinned > (unsigned)limit;
 }
 
 /* ---- what may have changed ---- */
@@ -210,11 +235,19 @@ static bool set(struct client *client, const char *name, const char *value)
 	return take_settings(client, settings_with(client->settings, name, value));
 }
 
+/* Is this all that is in doubt? */
+static bool is_only_doubt(struct pins *pins, const char *name)
+{
+	return !pins->doubts && buf_len(&pins->touched) == strlen(name) + 1 &&
+		   is_touched(pins, name);
+}
+
 bool pins_settle(struct client *client, const struct sql_statement *statement)
 {
 	const char *value = statement->value;
 
-	if (client->pins.held & PINS_LASTING || statement->effects != EFFECT_SETTING)
+	if (client->pins.held & PINS_LASTING || statement->effects != EFFECT_SETTING ||
+		(statement->action != SQL_RESET_ALL && !is_only_doubt(&client->pins, statement->name)))
 		return false;
 	switch (statement->action) {
 	case SQL_SET:
@@ -226,6 +259,8 @@ bool pins_settle(struct client *client, const struct sql_statement *statement)
 		value = settings_get(client->startup_settings, statement->name);
 		break;
 	case SQL_RESET_ALL:
+		if (client->pins.doubts)
+			return false;
 		forget_doubts(&client->pins);
 		return take_settings(client, settings_ref(client->startup_settings));
 	default:

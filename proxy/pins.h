@@ -55,6 +55,8 @@ static inline bool pins_are_in_doubt(const struct pins *pins)
 /* The client keeps its backend for this, until it leaves or says DISCARD ALL. */
 void pins_add(struct client *client, enum pin pin);
 
+void pins_drop(struct client *client, enum pin pin);
+
 /* A statement with this verdict goes to the client's backend. False when memory is out. */
 bool pins_note(struct client *client, const struct verdict *verdict);
 
@@ -85,6 +87,10 @@ bool pins_take_answer(struct client *client, const uint8_t *body, size_t len);
 /* There was no answer: the backend is kept. */
 void pins_not_known(struct client *client);
 
-void pins_fini(struct pins *pins);
+/* Does it keep its backend while more clients of its tenant do so than max_tenant_pinned? */
+bool pins_are_too_many(const struct client *client);
+
+/* The client is leaving. */
+void pins_fini(struct client *client);
 
 #endif

@@ -32,6 +32,7 @@ struct pool_tenant {
 	unsigned weight;  /* clients served per turn */
 	unsigned served;  /* of the present turn */
 	unsigned busy;    /* backends that its clients hold or are being given */
+	unsigned pinned;  /* of its clients, those that keep their backends */
 	bool paused;      /* its clients get no backend */
 	size_t waiting_count;
 	struct list idle;    /* backends, most recently used first */

@@ -53,8 +53,8 @@ bool relay_accepts(struct client *client, uint8_t type, uint64_t total)
 	return false;
 }
 
-/* One message goes on: what must stand before it, what will be owed for it. False when memory
- * is out. */
+/* One message goes on: what must stand before it, what will be owed for it. False when the client
+ * has been told that it is over. */
 static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible,
 				 uint64_t total)
 {
@@ -70,23 +70,41 @@ static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible
 	case NAMES_ANSWERED:
 		walk->run = message + visible;
 		return true;
+	case NAMES_TOO_LONG:
+		client_violation(client, "a name that is too long");
+		return false;
 	case NAMES_NO_MEMORY:
 		break;
 	}
+	client_fatal(client, REASON_MEMORY, NULL);
 	return false;
 }
 
-/* All that came is used up. */
-static size_t out_of_memory(struct client *client, size_t len)
+/* The next message is there as far as it has to be: passes it on. False when the client is gone or
+ * told that it is over. */
+static bool take(struct names_walk *walk, const uint8_t *message, size_t visible,
+				 uint64_t total, bool is_plain)
 {
+	struct client *client = walk->client;
+
+	if (*message == 'X') {
+		names_forward(walk, message);
+		client_close(client);
+		return false;
+	}
+	if (!is_plain)
+		return pass(walk, message, visible, total);
+	if (replies_asked(&client->server->replies, (char)*message))
+		return true;
 	client_fatal(client, REASON_MEMORY, NULL);
-	return len;
+	return false;
 }
 
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
 	struct names_walk walk = {.client = client, .run = data, .out = &client->worker->assembly};
 	const uint8_t *at = data, *end = data + len;
+	bool is_fine = true;
 
 	if (client->server->hold)
 		return 0; /* a cancel that is under way must not hit the next statement */
@@ -96,12 +114,13 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		client->body_left -= part;
 		at += part;
 	}
-	while (end - at >= WIRE_HEADER) {
+	while (is_fine && end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
-
-		if (!relay_accepts(client, *at, total))
-			return len;
 		size_t visible = total < (uint64_t)(end - at) ? (size_t)total : (size_t)(end - at);
+
+		is_fine = relay_accepts(client, *at, total);
+		if (!is_fine)
+			break;
 		if (client->barrier || client->server->replies.count >= REPLIES_HIGH) {
 			client->stalled = true;
 			break;
@@ -109,22 +128,16 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		bool is_plain = names_are_plain(&walk, at, visible, total);
 		if (!is_plain && visible < names_bytes_needed(client, at, visible, total))
 			break;
-		if (*at == 'X') {
-			names_forward(&walk, at);
-			client_close(client);
-			return len;
-		}
-		if (is_plain ? !replies_asked(&client->server->replies, (char)*at)
-					 : !pass(&walk, at, visible, total)) {
-			buf_truncate(walk.out, 0);
-			return out_of_memory(client, len);
-		}
+		is_fine = take(&walk, at, visible, total, is_plain);
 		client->body_left = total - visible;
 		at += visible;
 	}
-	names_forward(&walk, at);
-	if (client->state != CLIENT_LINKED)
+	if (is_fine)
+		names_forward(&walk, at);
+	if (client->state != CLIENT_LINKED) {
+		buf_truncate(walk.out, 0);
 		return len;
+	}
 	names_end(&walk);
 	if (at > data)
 		relay_settle(client->server); /* it may have been the rest of a COPY that the server had
@@ -443,8 +456,13 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 			break; /* more of it comes with the next read */
 		if (!account(&walk, at, total, &ours))
 			return len;
-		if (ours)
+		if (ours) {
 			swallow(&walk, at, (size_t)total);
+			if (*at == 'Z' && !on_ready(server, (char)at[WIRE_HEADER])) {
+				part_at(&walk, at + total, "malformed ReadyForQuery");
+				return len;
+			}
+		}
 		else if (whole && (answers[*at] & LOOKED_AT) && !look_at(&walk, at, (size_t)total))
 			return len;
 		if (!whole) {
@@ -466,9 +484,12 @@ void relay_settle(struct server *server)
 
 	if (server->state != SERVER_LINKED || client->body_left || !server_is_settled(server))
 		return;
+	names_forget_portals(client);
 	if (server->settings_lost)
 		pins_settings_reset(client);
-	if (pins_are_in_doubt(&client->pins))
+	if (pins_are_too_many(client))
+		client_fatal(client, REASON_TENANT_PINS, NULL);
+	else if (pins_are_in_doubt(&client->pins))
 		handover_ask(server);
 	else if (!keeps_backend(client))
 		server_release(server);

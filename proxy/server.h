@@ -113,7 +113,7 @@ struct server {
 	struct server_watch watch;
 
 	struct backend_statements statements;
-	uint32_t unnamed_of; /* whose unnamed statement is in it, as client->pid; 0: nobody's */
+	uint64_t unnamed_id; /* of the unnamed statement in it, as client->unnamed_id; 0: nobody's */
 
 	struct params params;
 	struct guard_server guard;

@@ -1,5 +1,5 @@
 /*
- * wire.h: messages of the PostgreSQL wire protocol, version 3.0.
+ * wire.h: messages of the PostgreSQL wire protocol, versions 3.0 and 3.2.
  *
  * Source: PostgreSQL documentation, chapter "Frontend/Backend Protocol", sections "Message
  * Formats" and "Error and Notice Message Fields". A message is a type byte, a length word that
@@ -19,6 +19,7 @@
 #define WIRE_HEADER      5     /* type byte and length word */
 #define WIRE_INSPECT_MAX 32768 /* bytes of a message whose body must be seen whole */
 #define WIRE_VERSION_3_0 0x30000u
+#define WIRE_VERSION_3_2 0x30002u
 
 /* Authentication requests. */
 enum {

@@ -91,7 +91,8 @@ struct worker {
 	struct verdict_cache *verdicts;
 	const struct verdict *unread; /* of texts that are too long to be read */
 	struct buf assembly;          /* names.c gathers here what goes to a backend */
-	size_t gathered;              /* bytes of messages that clients have sent in part, and are
+	uint64_t last_unnamed_id;
+	size_t gathered; /* bytes of messages that clients have sent in part, and are
 								   * collected */
 
 	struct upstream *upstreams;
