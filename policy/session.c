@@ -331,8 +331,7 @@ enum session_setting session_setting_kind(const char *name)
 		if (strcmp(name, others[i].name) == 0)
 			return others[i].kind;
 	}
-	/* SET to one literal makes that a single element, quoted where it must be. */
-	return is_identifier_list(name) ? SETTING_PARTIAL : SETTING_FOLLOWS;
+	return SETTING_FOLLOWS;
 }
 
 /*

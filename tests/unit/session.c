@@ -207,8 +207,6 @@ Test(session, kinds_of_settings)
 	cr_assert_eq(session_setting_kind("work_mem"), SETTING_FOLLOWS);
 	cr_assert_eq(session_setting_kind("app.tenant"), SETTING_FOLLOWS);
 	cr_assert_eq(session_setting_kind("datestyle"), SETTING_PARTIAL);
-	cr_assert_eq(session_setting_kind("search_path"), SETTING_PARTIAL,
-				 "SET search_path = 'a, b' makes it \"a, b\"");
 	cr_assert_eq(session_setting_kind("role"), SETTING_ROLE);
 	cr_assert_eq(session_setting_kind("session_authorization"), SETTING_ROLE);
 	cr_assert_eq(session_setting_kind("transaction_read_only"), SETTING_MOMENTARY);
