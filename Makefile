@@ -49,7 +49,7 @@ PARSER_OBJECTS := $(PARSER_SOURCES:%.c=$(BUILD)/obj/%.o)
 PG_INCLUDE      = $(shell $(PG_BIN)/pg_config --includedir-server)
 LIBPG_QUERY     = $(shell $(CC) -print-file-name=libpg_query.a)
 PARSER_CFLAGS   = -std=gnu11 -isystem $(PG_INCLUDE)
-make_parser     = ld -r -o $@ $(1) $(LIBPG_QUERY) && objcopy --keep-global-symbol=parse_text $@
+make_parser     = ld -r --wrap=malloc -o $@ $(1) $(LIBPG_QUERY) && objcopy --keep-global-symbol=parse_text $@
 
 # Say what is done, not how; V=1 shows the commands.
 Q := $(if $(V),,@)
