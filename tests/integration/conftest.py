@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
-from harness.postgres import Postgres, Template  # noqa: E402
+from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
 
@@ -27,6 +27,18 @@ def cluster(template):
     cluster = Postgres(template).start()
     yield cluster
     cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def stand_18():
+    """As `stand`, on PostgreSQL 18; skipped when `make pg18` has not brought it."""
+    if not (PG18_BIN / "postgres").exists():
+        pytest.skip(f"no PostgreSQL 18 in {PG18_BIN.parent}: make pg18")
+    template = Template(PG18_BIN)
+    stand = Stand(template).start()
+    yield stand
+    stand.remove()
+    template.remove()
 
 
 @pytest.fixture
