@@ -66,7 +66,7 @@ def free_port():
 
 def with_libraries(bin_folder):
     """The environment in which a PostgreSQL that was unpacked somewhere finds the libraries it came with."""
-    return {**os.environ, "LD_LIBRARY_PATH": str(bin_folder.parent / "lib")}
+    return {**os.environ, "LD_LIBRARY_PATH": str((bin_folder / "postgres").resolve().parent.parent / "lib")}
 
 
 def is_running(pid):
