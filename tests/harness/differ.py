@@ -18,10 +18,9 @@ import re
 import struct
 from contextlib import ExitStack
 
-from harness.postgres import HOST
-from harness.stand import DATABASE, PRINCIPAL, TENANTS
+from harness.stand import DATABASE, TENANTS
 from harness.steps import play
-from harness.wire import Message, Wire, WireError, bind, close, execute, parse, query, rows, sync, types
+from harness.wire import Message, Wire, WireError, bind, close, execute, parse, rows, sync, types
 
 PARTS = """
 CREATE TABLE inbox (id int, body text);
