@@ -5,6 +5,7 @@
 #   make test       unit, integration and attack tests
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
+#   make test-differential   the same bytes to PostgreSQL 15 and 18 and through Bulkhead, all of them
 #   make SAN=address,undefined …   the same with sanitizers, in a build folder of its own
 #
 # Every room is a folder of .c files; all of them but cli/main.c make one library, which the

@@ -281,6 +281,26 @@ bool session_append_set(struct buf *sql, const char *name, const char *value, bo
 	return buf_append_byte(sql, ';');
 }
 
+/* SET writes a list of identifiers in its own way, so those are set by function. */
+static bool append_list(struct buf *sql, const char *name, const char *value, bool guarded)
+{
+	return buf_appendf(sql, guarded ? "CALL bulkhead.set_all(ARRAY["
+									: "DO $bulkhead$BEGIN PERFORM pg_catalog.set_config(") &&
+		   append_literal(sql, name, strlen(name)) && buf_appendf(sql, ", ") &&
+		   append_literal(sql, value, strlen(value)) &&
+		   buf_appendf(sql, guarded ? "]);" : ", false);END$bulkhead$;");
+}
+
+bool session_append_follow(struct buf *sql, const char *name, const char *value, bool guarded)
+{
+	if (session_is_identifier_list(name))
+		return append_list(sql, name, value, guarded);
+	/* What the value does not say is the server's default, and not another client's choice. */
+	if (session_setting_kind(name) == SETTING_PARTIAL && !session_append_reset(sql, name))
+		return false;
+	return session_append_set(sql, name, value, false);
+}
+
 bool session_append_reset(struct buf *sql, const char *name)
 {
 	return buf_append(sql, "RESET ", 6) && append_name(sql, name) && buf_append_byte(sql, ';');

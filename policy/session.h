@@ -37,6 +37,13 @@ const char *session_begin_tag(enum session_begin kind);
  */
 bool session_append_set(struct buf *sql, const char *name, const char *value, bool is_local);
 
+/*
+ * Appends the statement that makes a backend's setting the one that the startup packet would have
+ * made with this pair: byte by byte also where SET would write the value in another way. `guarded`
+ * as for session_append_question.
+ */
+bool session_append_follow(struct buf *sql, const char *name, const char *value, bool guarded);
+
 /* Appends `RESET name;`. */
 bool session_append_reset(struct buf *sql, const char *name);
 

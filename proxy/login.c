@@ -453,7 +453,7 @@ static bool append_negotiation(struct client *client, struct buf *out)
 {
 	const struct startup *startup = &client->login->startup;
 	uint32_t version =
-		startup->version < WIRE_VERSION_3_2 ? WIRE_VERSION_3_0 : WIRE_VERSION_3_2;
+		startup->version < WIRE_VERSION_3_2 ? startup->version : WIRE_VERSION_3_2;
 	size_t mark;
 
 	client->secret_len = version == WIRE_VERSION_3_2 ? CLIENT_SECRET_MAX : CLIENT_SECRET_3_0;

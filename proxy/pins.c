@@ -235,19 +235,18 @@ static bool set(struct client *client, const char *name, const char *value)
 	return take_settings(client, settings_with(client->settings, name, value));
 }
 
-/* Is this all that is in doubt? */
+/* Is this the one setting that is in doubt? */
 static bool is_only_doubt(struct pins *pins, const char *name)
 {
-	return !pins->doubts && buf_len(&pins->touched) == strlen(name) + 1 &&
-		   is_touched(pins, name);
+	return buf_len(&pins->touched) == strlen(name) + 1 && is_touched(pins, name);
 }
 
 bool pins_settle(struct client *client, const struct sql_statement *statement)
 {
 	const char *value = statement->value;
 
-	if (client->pins.held & PINS_LASTING || statement->effects != EFFECT_SETTING ||
-		(statement->action != SQL_RESET_ALL && !is_only_doubt(&client->pins, statement->name)))
+	if (client->pins.held & PINS_LASTING || client->pins.doubts ||
+		statement->effects != EFFECT_SETTING)
 		return false;
 	switch (statement->action) {
 	case SQL_SET:
@@ -259,14 +258,13 @@ bool pins_settle(struct client *client, const struct sql_statement *statement)
 		value = settings_get(client->startup_settings, statement->name);
 		break;
 	case SQL_RESET_ALL:
-		if (client->pins.doubts)
-			return false;
 		forget_doubts(&client->pins);
 		return take_settings(client, settings_ref(client->startup_settings));
 	default:
 		return false;
 	}
-	if (!set(client, statement->name, value))
+	if (!is_only_doubt(&client->pins, statement->name) ||
+		!set(client, statement->name, value))
 		return false;
 	forget_doubts(&client->pins);
 	return true;

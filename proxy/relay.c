@@ -497,10 +497,27 @@ void relay_settle(struct server *server)
 		handover_restore(server);
 }
 
+/*
+ * Some drivers parse and describe with a Flush, and send the Sync with what they execute, much
+ * later. Such a batch is ended here, so that the backend is free in the meantime.
+ */
+static void end_batch(struct server *server)
+{
+	static const uint8_t sync[] = {'S', 0, 0, 0, 4};
+
+	if (server->status != 'I' || server->client->body_left || keeps_backend(server->client) ||
+		!replies_may_end_batch(&server->replies) ||
+		!replies_push(&server->replies, REPLY_SYNC | REPLY_OURS))
+		return;
+	server->replies.batch = false;
+	server_send(server, sync, sizeof sync);
+}
+
 void relay_go_on(struct server *server)
 {
 	struct client *client = server->client;
 
+	end_batch(server);
 	if (client->stalled && !client->barrier && server->replies.count < REPLIES_HIGH / 2)
 		client_resume(client);
 }

@@ -36,8 +36,8 @@ void replies_init(struct replies *replies, replies_noted *noted, void *owner)
 	replies->items = replies->inline_items;
 	replies->first = replies->count = 0;
 	replies->size = REPLIES_INLINE;
-	replies->ended = replies->copying = replies->batch = replies->skipping = replies->lost =
-		false;
+	replies->ended = replies->copying = replies->batch = replies->bound = false;
+	replies->skipping = replies->lost = false;
 }
 
 void replies_fini(struct replies *replies)
@@ -70,6 +70,12 @@ bool replies_is_empty(const struct replies *replies)
 	if (replies->batch || replies->skipping || replies->lost)
 		return false;
 	return !replies->count;
+}
+
+bool replies_may_end_batch(const struct replies *replies)
+{
+	return replies->batch && !replies->bound && !replies->skipping && !replies->lost &&
+		   !replies->count;
 }
 
 bool replies_has_several(const struct replies *replies)
@@ -326,9 +332,11 @@ bool replies_asked_note(struct replies *replies, char type, struct reply_note *n
 		return true;
 	}
 	if (reply == REPLY_SYNC)
-		replies->batch = replies->skipping = false;
-	else if (reply < REPLY_SYNC)
+		replies->batch = replies->bound = replies->skipping = false;
+	else if (reply < REPLY_SYNC) {
 		replies->batch = true;
+		replies->bound |= reply == REPLY_BIND || reply == REPLY_EXECUTE;
+	}
 	else if (reply == REPLY_COPY_END && !replies->count)
 		return true; /* of a COPY that the server has given up */
 	return replies_push_note(replies, reply, note);

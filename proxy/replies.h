@@ -63,6 +63,7 @@ struct replies {
 	bool ended;    /* the simple query at the head has had an answer that may end it */
 	bool copying;  /* the statement at the head is in copy-in mode */
 	bool batch;    /* extended messages were sent and no Sync behind them */
+	bool bound;    /* and some of them were more than Parse, Describe and Close */
 	bool skipping; /* after an error: the server ignores everything up to the next Sync to come
 					*/
 	bool lost;     /* it cannot be known what is owed; never empty again */
@@ -80,6 +81,12 @@ bool replies_is_empty(const struct replies *replies);
 
 /* Has more been asked of the server than one query, or one batch up to its Sync? */
 bool replies_has_several(const struct replies *replies);
+
+/*
+ * All has been answered of a batch without a Sync that has only parsed, described and closed: for
+ * the client it makes no difference when it ends.
+ */
+bool replies_may_end_batch(const struct replies *replies);
 
 /* What the backend's next answer is for; REPLY_NONE when nothing is owed. */
 enum reply replies_next(const struct replies *replies);

@@ -186,7 +186,7 @@ const struct settings *settings_with(const struct settings *settings, const char
 /* Walks both sorted lists side by side; application_name is the last of each and handled by the
  * caller. */
 static bool append_differences(struct buf *sql, const struct settings *from,
-							   const struct settings *to)
+							   const struct settings *to, bool guarded)
 {
 	const char *old = from ? from->bytes : NULL,
 			   *old_end = from ? from->bytes + from->base_len : NULL;
@@ -199,7 +199,7 @@ static bool append_differences(struct buf *sql, const struct settings *from,
 			if (!session_append_reset(sql, old))
 				return false;
 		} else if (order > 0 || strcmp(next_string(old), next_string(new)) != 0) {
-			if (!session_append_set(sql, new, next_string(new), false))
+			if (!session_append_follow(sql, new, next_string(new), guarded))
 				return false;
 		}
 		if (order <= 0)
@@ -211,11 +211,11 @@ static bool append_differences(struct buf *sql, const struct settings *from,
 }
 
 bool settings_append_change(struct buf *sql, const struct settings *from,
-							const struct settings *to)
+							const struct settings *to, bool guarded)
 {
-	if (!append_differences(sql, from, to))
+	if (!append_differences(sql, from, to, guarded))
 		return false;
 	if (from && strcmp(from->application_name, to->application_name) == 0)
 		return true;
-	return session_append_set(sql, APPLICATION_NAME, to->application_name, false);
+	return session_append_follow(sql, APPLICATION_NAME, to->application_name, guarded);
 }

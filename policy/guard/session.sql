@@ -22,6 +22,22 @@ BEGIN
 END
 $reset_all$;
 
+-- Settings by name and value in turn, byte by byte, for those that SET would write in another way (search_path).
+CREATE OR REPLACE PROCEDURE bulkhead.set_all(settings text[])
+	LANGUAGE plpgsql SECURITY DEFINER
+AS $set_all$
+DECLARE
+	seal CONSTANT pg_catalog.text := pg_catalog.current_setting('backtrace_functions');
+	place pg_catalog.int4 := 1;
+BEGIN
+	WHILE place OPERATOR(pg_catalog.<) pg_catalog.cardinality(set_all.settings) LOOP
+		PERFORM pg_catalog.set_config(set_all.settings[place], set_all.settings[place OPERATOR(pg_catalog.+) 1], false);
+		place := place OPERATOR(pg_catalog.+) 2;
+	END LOOP;
+	PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
+END
+$set_all$;
+
 -- Which of these the session has, as a sum of bits; only those in `asked` are looked for:
 -- 1 temporary tables, views, sequences, types or functions; 2 LISTEN; 4 a cursor WITH HOLD; 8 statements of PREPARE;
 -- 16 advisory locks; 32 another role. To be called outside of a transaction block, where every cursor is one WITH HOLD.

@@ -23,7 +23,8 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-PG_BIN = Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))
+PG_BIN = Path(os.environ.get("PG_BIN", "/usr/lib/postgresql/15/bin"))  # of the server, and of psql and its kin
+PG18_BIN = Path(os.environ.get("PG18_BIN") or Path(__file__).resolve().parents[2] / "build/pg18/bin")  # tests/postgres-18
 HOST = "127.0.0.1"
 
 # Fast, and safe for nothing but tests.
@@ -63,6 +64,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def with_libraries(bin_folder):
+    """The environment in which a PostgreSQL that was unpacked somewhere finds the libraries it came with."""
+    return {**os.environ, "LD_LIBRARY_PATH": str((bin_folder / "postgres").resolve().parent.parent / "lib")}
+
+
 def is_running(pid):
     """Is there a process of that id that has not ended?"""
     try:
@@ -71,18 +77,35 @@ def is_running(pid):
         return False
 
 
-class Template:
-    """One initdb, copied for every cluster of the session."""
+def reachable(bin_folder, folder):
+    """
+    The folder of the server's programs, or of a copy in `folder` when the server's account cannot get at them.
 
-    def __init__(self):
+    A clone in root's home is closed to that account, and so is a PostgreSQL that was unpacked there.
+    """
+    try:
+        subprocess.run([bin_folder / "postgres", "--version"], check=True, capture_output=True, cwd="/", **server_user())
+        return bin_folder
+    except PermissionError:
+        copy = folder / "postgresql"
+        shutil.copytree(bin_folder.parent, copy, symlinks=True)
+        copy.chmod(0o755)
+        return copy / bin_folder.name
+
+
+class Template:
+    """One initdb, copied for every cluster of the session; clusters run the same PostgreSQL's server."""
+
+    def __init__(self, bin_folder=PG_BIN):
         self.folder = private_folder("bulkhead-template-")
+        self.bin_folder = reachable(bin_folder, self.folder)
         self.password = secrets.token_hex(16)
         password_file = self.folder / "password"
         password_file.write_text(self.password + "\n")
         if account := server_user():
             os.chown(password_file, account["user"], account["group"])
         subprocess.run(
-            [PG_BIN / "initdb", "-D", self.folder / "data", "-U", "postgres", "--no-sync",
+            [self.bin_folder / "initdb", "-D", self.folder / "data", "-U", "postgres", "--no-sync",
              "--encoding=UTF8", "--locale=C.UTF-8", "--auth-local=trust", "--auth-host=scram-sha-256",
              f"--pwfile={password_file}"],
             check=True, capture_output=True, cwd="/", **server_user())
@@ -96,6 +119,7 @@ class Postgres:
         """`settings` are postgresql.conf settings over SETTINGS. Without a template it runs its own initdb."""
         self._own_template = None if template else Template()
         template = template or self._own_template
+        self.bin_folder = template.bin_folder
         self.password = template.password  # of the superuser `postgres`
         self.settings = {**SETTINGS, **(settings or {})}
         self.folder = private_folder("bulkhead-pg-")
@@ -106,8 +130,6 @@ class Postgres:
         self.port = None
         self.process = None
         subprocess.run(["cp", "-a", template.folder / "data", self.data], check=True)
-        if self._own_template:
-            self._own_template.remove()
 
     def start(self):
         """Starts the server and waits until it answers; the port is kept over a restart."""
@@ -119,13 +141,14 @@ class Postgres:
         raise RuntimeError(f"PostgreSQL did not start:\n{self.log_text()[-4000:]}")
 
     def _start_once(self):
-        command = [PG_BIN / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.socket_dir,
+        command = [self.bin_folder / "postgres", "-D", self.data, "-p", str(self.port), "-k", self.socket_dir,
                    "-c", f"listen_addresses={HOST}"]
         for name, value in self.settings.items():
             command += ["-c", f"{name}={value}"]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd="/", start_new_session=True, **server_user())
+                                            cwd="/", start_new_session=True, env=with_libraries(self.bin_folder),
+                                            **server_user())
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -164,6 +187,8 @@ class Postgres:
         """Stops the server and deletes its folder."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        if self._own_template:
+            self._own_template.remove()
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

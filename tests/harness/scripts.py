@@ -1,67 +1,14 @@
 """
-Scripts of the wire protocol, to be played to PostgreSQL itself and through Bulkhead.
-
-A script is a list of steps; a step is what is sent in one write, and what is awaited: a number of
-ReadyForQuery, or a message of one of some types. `play` returns every message that came. The scripts
-stay inside what acme may do with `orders` (three of its rows) and with `inbox`, a table without row
-security, which they leave empty.
+Scripts of the wire protocol, to be played to PostgreSQL itself and through Bulkhead (harness/steps.py): what every
+session does. Statements by name, settings and what else a session keeps have files of their own.
 """
 
-from dataclasses import dataclass
-
+from harness import scripts_prepared, scripts_protocol, scripts_session, scripts_settings, scripts_startup
+from harness.steps import ITEMS, ONE_ITEM, Script, run, simple, upto, z
 from harness.wire import (bind, close, copy_data, copy_done, copy_fail, describe, execute, flush, function_call,
                           parse, query, sync)
 
-PATIENCE = 10  # seconds until a step that is not answered is given up
-
 INT4PL = 177  # oid of int4pl(integer, integer)
-ITEMS = "SELECT id, item FROM orders WHERE id <= 3 ORDER BY id"
-ONE_ITEM = "SELECT item FROM orders WHERE id = $1"
-
-
-@dataclass
-class Step:
-    data: bytes
-    types: str = "Z"
-    count: int = 1       # of messages of these types
-
-
-def z(*parts, n=1):
-    """Sends all parts in one write and awaits n ReadyForQuery."""
-    return Step(b"".join(parts), count=n)
-
-
-def upto(types, *parts):
-    """Sends all parts and awaits a message of one of the types."""
-    return Step(b"".join(parts), types)
-
-
-def simple(*texts):
-    """Each text in a Query of its own, answered before the next."""
-    return [z(query(text)) for text in texts]
-
-
-def run(sql, values=(), **more):
-    """Parse, Bind, Describe and Execute of the unnamed statement, as drivers send it, without Sync."""
-    return parse(sql) + bind(values, **more) + describe(kind="P") + execute()
-
-
-def play(wire, steps, between=lambda: None):
-    """All answers; ends early, with None as the last, when the peer says nothing more or is gone."""
-    found = []
-    wire.socket.settimeout(PATIENCE)
-    try:
-        for step in steps:
-            wire.send(step.data)
-            left = step.count
-            while left:
-                found.append(wire.read())
-                left -= found[-1].type in step.types
-            between()
-    except (EOFError, OSError):
-        found.append(None)
-    return found
-
 
 # ---- the simple protocol ----
 
@@ -396,20 +343,30 @@ COPY = {
         *simple("SELECT 1"),
     ] + EMPTY,
     "in, extended, and more": [z(run(COPY_IN), lines(1, 2), copy_done(), run("SELECT 1"), sync())] + EMPTY,
-    "in, with a query in the middle": [
+    "in, with a query in the middle": Script([
         upto("G", query(COPY_IN)), z(lines(1, 2), query("SELECT 1")), *simple("SELECT 2"),
-    ] + EMPTY,
+    ], ends=True),
     "in, with flushes and syncs in the middle": [
         upto("G", query(COPY_IN)), z(lines(1, 2), flush(), sync(), lines(3, 2), copy_done()),
     ] + EMPTY,
-    "in, with a parse in the middle": [
+    "in, with a parse in the middle": Script([
         upto("G", run(COPY_IN), sync()), z(lines(1, 2), parse("SELECT 1"), sync()), *simple("SELECT 2"),
-    ] + EMPTY,
+    ], ends=True),
     "strays": [
         z(copy_data("stray"), copy_done(), copy_fail("stray"), query("SELECT 1")), z(copy_data("x" * 100000), sync()),
     ],
 }
 
-SCRIPTS = {f"{group}: {name}": steps for group, scripts in (
-    ("simple", SIMPLE), ("transaction", TRANSACTIONS), ("extended", EXTENDED), ("begin", BEGUN), ("copy", COPY))
-    for name, steps in scripts.items()}
+FAMILIES = {
+    "simple": SIMPLE, "transaction": TRANSACTIONS, "extended": EXTENDED, "begin": BEGUN, "copy": COPY,
+    **scripts_prepared.FAMILIES, **scripts_settings.FAMILIES, **scripts_session.FAMILIES,
+    **scripts_protocol.FAMILIES, **scripts_startup.FAMILIES,
+}
+
+
+def as_script(steps):
+    return steps if isinstance(steps, Script) else Script(steps)
+
+
+SCRIPTS = {f"{family}: {name}": as_script(steps) for family, scripts in FAMILIES.items()
+           for name, steps in scripts.items()}

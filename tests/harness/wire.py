@@ -340,7 +340,7 @@ class Wire:
         found = Message(kind.decode("latin-1"), self.read_bytes(1 + size)[5:])
         if found.type == "S":
             name, value, _ = found.body.split(b"\0")
-            self.parameters[name.decode()] = value.decode()
+            self.parameters[name.decode()] = value.decode(errors="replace")
         return found
 
     def until(self, kinds):

@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
-from harness.postgres import Postgres, Template  # noqa: E402
+from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
 
@@ -27,6 +27,16 @@ def cluster(template):
     cluster = Postgres(template).start()
     yield cluster
     cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def stand_18():
+    """As `stand`, on PostgreSQL 18, where `make pg18` has brought it."""
+    template = Template(PG18_BIN)
+    stand = Stand(template).start()
+    yield stand
+    stand.remove()
+    template.remove()
 
 
 @pytest.fixture

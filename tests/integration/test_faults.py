@@ -16,8 +16,9 @@ from harness.middle import CLIENT, Middle
 from harness.postgres import HOST
 from harness.program import INSTRUMENTED
 from harness.scene import served, statement, wait_for_backend, wait_until
-from harness.scripts import COPY_IN, lines, run
+from harness.scripts import COPY_IN, lines
 from harness.stand import DATABASE, PRINCIPAL, ROWS, TENANTS, Stand
+from harness.steps import run
 from harness.wire import (ScramClient, Wire, bind, copy_data, copy_done, execute, flush, message, parse,
                           query, rows, sasl_initial, startup, sync, types)
 

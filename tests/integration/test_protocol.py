@@ -1,9 +1,5 @@
 """
-The protocol through Bulkhead is PostgreSQL's own.
-
-Scripts are played twice, to PostgreSQL as a login that is in acme's context anyway, and through Bulkhead
-as acme, while other clients use the same backends between any two steps: message by message, the answers
-must be the same.
+What of the protocol no script can hold (test_differential.py): encryption asked for, cancels, and pgbench's load.
 """
 
 import os
@@ -13,107 +9,17 @@ import threading
 import pytest
 from harness.postgres import HOST, PG_BIN
 from harness.scene import wait_for_backend
-from harness.scripts import COPY_IN, ITEMS, SCRIPTS, lines, play, run
-from harness.stand import DATABASE, PRINCIPAL, TENANTS
-from harness.wire import (VERSION_3_0, Wire, bind, cancel_request, errors, execute, flush, gssenc_request, parse, query,
-                          rows, ssl_request, sync, types)
-
-# Where Bulkhead is known to differ; see "The protocol" in docs/architecture.md.
-DIFFERENT = {
-    "begin: executed twice": "the portal of a held BEGIN is not on the backend: 34000 in place of 55000",
-}
+from harness.scripts import COPY_IN, lines
+from harness.stand import DATABASE, PRINCIPAL
+from harness.steps import ITEMS, run
+from harness.wire import (Wire, bind, cancel_request, errors, execute, flush, gssenc_request, parse, query, rows,
+                          ssl_request, sync, types)
 
 
-def scripts(different):
-    return [pytest.param(name, marks=[pytest.mark.xfail(strict=True, reason=different[name])] if name in different else [])
-            for name in SCRIPTS]
-
-
-# These end with the server's FATAL: protocol synchronization was lost.
-ENDING = {"copy: in, with a query in the middle", "copy: in, with a parse in the middle"}
-
-
-# ---- PostgreSQL itself, and Bulkhead ----
+# ---- Bulkhead ----
 
 def login(proxy, tenant="acme", **more):
-    keys = {"user": f"{PRINCIPAL}.{tenant}", "database": DATABASE}
-    return Wire.connect(HOST, proxy.port).login(keys, proxy.stand.password, **more)
-
-
-class Direct:
-    """A login of PostgreSQL's that is in acme's context by a setting of its role, and the table `inbox`."""
-
-    def __init__(self, stand):
-        self.stand, self.admin, self.wire = stand, stand.admin(), None
-        seal = f"{stand.ids['acme'].replace('-', '')},{str(TENANTS['acme']).encode().hex()}"
-        self.admin.execute("CREATE TABLE inbox (id int, body text)")
-        self.admin.execute("GRANT ALL ON inbox TO bulkhead_app")
-        self.admin.execute("CREATE ROLE direct_acme LOGIN IN ROLE bulkhead_app")
-        self.admin.execute(f"ALTER ROLE direct_acme SET backtrace_functions = '{seal}'")
-
-    def login(self):
-        wire = Wire.connect(self.stand.postgres.socket_dir, self.stand.postgres.port)
-        return wire.login({"user": "direct_acme", "database": DATABASE})
-
-    def play(self, steps):
-        """Plays a script to PostgreSQL, on a connection on which nothing is left of the one before."""
-        if not self.wire:
-            self.wire = self.login()
-        found = play(self.wire, steps)
-        if found[-1]:
-            assert not {"ROLLBACK", "DISCARD ALL"} - {m.tag for sql in ("ROLLBACK", "DISCARD ALL")
-                                                      for m in self.wire.query(sql) if m.type == "C"}
-        else:
-            self.wire.close()
-            self.wire = None
-        return found
-
-    def remove(self):
-        if self.wire:
-            self.wire.close()
-        self.admin.execute("DROP TABLE inbox")
-        self.admin.execute("DROP ROLE direct_acme")
-        self.admin.close()
-
-
-def leave_a_statement(wire):
-    """Runs an unnamed statement, which stays parsed in the backend."""
-    wire.send(parse("SELECT 'neighbour' WHERE $1::int > 0"), bind(("1",)), execute(), sync())
-    assert rows(wire.until_ready()) == [["neighbour"]]
-
-
-class Neighbours:
-    """
-    Clients that use the backends for their own statements between two steps of a script.
-
-    Two of acme's take turns in holding the backend that was used last, so that a client that keeps none
-    goes on with another one.
-    """
-
-    def __init__(self, proxy):
-        self.globex, self.holds, self.holds_next = login(proxy, "globex"), login(proxy), login(proxy)
-        self.holds.query("BEGIN")
-
-    def change_hands(self):
-        assert len(rows(self.globex.query(ITEMS))) == 3
-
-    def use(self):
-        assert types(self.holds_next.query("BEGIN")) == "CZ"
-        leave_a_statement(self.holds_next)
-        assert types(self.holds.query("COMMIT")) == "CZ"
-        leave_a_statement(self.holds)
-        self.holds, self.holds_next = self.holds_next, self.holds
-
-    def leave(self):
-        for wire in (self.globex, self.holds, self.holds_next):
-            wire.close()
-
-
-@pytest.fixture(scope="module")
-def direct(stand):
-    direct = Direct(stand)
-    yield direct
-    direct.remove()
+    return proxy.wire(tenant, **more)
 
 
 @pytest.fixture(scope="module")
@@ -123,69 +29,15 @@ def proxy(stand):
 
 
 @pytest.fixture(scope="module")
-def neighbours(proxy):
-    neighbours = Neighbours(proxy)
-    yield neighbours
-    neighbours.leave()
-
-
-def comparable(message):
-    """Errors and notices without the place in the server's source that raised them."""
-    if message is None or message.type not in "EN":
-        return message
-    return message.type, {letter: text for letter, text in message.fields.items() if letter not in "FLR"}
-
-
-def assert_same(direct, proxy, steps, between=lambda: None, ends=False):
-    expected = direct.play(steps)
-    assert expected[-1] or ends, "a script that PostgreSQL does not answer"
-    direct.admin.execute("DELETE FROM inbox")
-    with login(proxy) as wire:
-        found = play(wire, steps, between)
-    direct.admin.execute("DELETE FROM inbox")
-    first = next((at for at, (a, b) in enumerate(zip(expected, found)) if comparable(a) != comparable(b)), None)
-    assert first is None, f"message {first}: {found[first]} instead of {expected[first]}"
-    assert len(found) == len(expected)
-
-
-@pytest.mark.parametrize("script", scripts(DIFFERENT))
-def test_the_same_answers(direct, proxy, neighbours, script):
-    neighbours.change_hands()
-    assert_same(direct, proxy, SCRIPTS[script], neighbours.use, ends=script in ENDING)
-
-
-def test_the_same_answers_in_one_long_session(direct, proxy):
-    """Several hundred exchanges on one connection, with all that they leave in the session."""
-    steps = [step for name, script in SCRIPTS.items() if name not in DIFFERENT and name not in ENDING for step in script]
-    assert len(steps) > 400
-    assert_same(direct, proxy, steps)
-
-
-def test_the_same_parameters(direct, proxy):
-    """A client is told at login what PostgreSQL tells, but for who it is there."""
-    with direct.login() as expected, login(proxy) as found:
-        assert list(found.parameters) == list(expected.parameters)
-        differ = {name for name, value in found.parameters.items() if value != expected.parameters[name]}
-        assert differ == {"session_authorization"}
-        assert types(found.greeting) == types(expected.greeting)
+def inbox(stand):
+    """A table that is not protected."""
+    with stand.admin() as admin:
+        admin.execute("CREATE TABLE inbox (id int, body text); GRANT ALL ON inbox TO bulkhead_app")
+        yield
+        admin.execute("DROP TABLE inbox")
 
 
 # ---- before the login ----
-
-@pytest.mark.parametrize("version, extensions", [
-    (VERSION_3_0, []), (0x30001, []), (0x30002, []), (0x30000 + 9999, ["_pq_.grease"]),
-    (VERSION_3_0, ["_pq_.a", "_pq_.b"])])
-def test_the_protocol_version_is_negotiated(stand, proxy, version, extensions):
-    """NegotiateProtocolVersion says what PostgreSQL 15 says, and the login goes on."""
-    said = []
-    for host, port, user in ((stand.postgres.socket_dir, stand.postgres.port, "postgres"),
-                             (HOST, proxy.port, "shop.acme")):
-        with Wire.connect(host, port) as wire:
-            wire.login({"user": user, "database": DATABASE, **dict.fromkeys(extensions, "on")}, stand.password, version)
-            said.append([m for m in wire.greeting if m.type == "v"])
-            assert rows(wire.query("SELECT 1")) == [["1"]]
-    assert said[0] == said[1]
-
 
 ENCRYPTION = [[], [ssl_request], [gssenc_request], [ssl_request, gssenc_request], [gssenc_request, ssl_request]]
 
@@ -230,7 +82,7 @@ RUNNING = {  # what runs, and the types of all that comes when it is cancelled
 
 
 @pytest.mark.parametrize("what", RUNNING)
-def test_cancel_ends_what_runs(stand, direct, proxy, what):
+def test_cancel_ends_what_runs(stand, inbox, proxy, what):
     """Nothing else: the session goes on where PostgreSQL's own would."""
     data, expected, status = RUNNING[what]
     with login(proxy) as wire:

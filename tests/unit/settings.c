@@ -21,7 +21,7 @@ static void expect_change(const struct settings *from, const struct settings *to
 	struct buf out;
 
 	buf_init(&out);
-	cr_assert(settings_append_change(&out, from, to));
+	cr_assert(settings_append_change(&out, from, to, true));
 	cr_assert(buf_append_byte(&out, 0));
 	cr_assert_str_eq((const char *)buf_data(&out), sql);
 	buf_fini(&out);

@@ -163,7 +163,7 @@ SELECT count(*) FROM pg_hba_file_rules;                                         
 UPDATE pg_class SET relrowsecurity = false WHERE relname = 'orders';                        -- 42501
 DELETE FROM pg_policy;                                                                      -- 42501
 UPDATE pg_authid SET rolsuper = true;                                                       -- 42501
-INSERT INTO pg_auth_members SELECT oid, oid, oid, true FROM pg_roles LIMIT 1;               -- 42501
+INSERT INTO pg_auth_members SELECT * FROM pg_auth_members LIMIT 1;                          -- 42501
 INSERT INTO pg_db_role_setting VALUES (0, 0, ARRAY['row_security=off']);                    -- 42501
 UPDATE pg_proc SET proleakproof = true;                                                     -- 42501
 UPDATE pg_index SET indisvalid = false;                                                     -- 42501
