@@ -116,8 +116,10 @@ clean:
 
 HEADERS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.h))
 fmt:
-	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c)
+	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*/*.c)
 
 lint:
-	clang-format --dry-run -Werror $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c)
-	clang-tidy --quiet $(SOURCES) -- -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"lint"' -std=c11 $(PKG_CFLAGS)
+	clang-format --dry-run -Werror $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*/*.c)
+	clang-tidy --quiet $(filter-out $(PARSER_SOURCES),$(SOURCES)) -- -I. -D_GNU_SOURCE \
+		-DBULKHEAD_VERSION='"lint"' -std=c11 $(PKG_CFLAGS)
+	clang-tidy --quiet $(PARSER_SOURCES) -- -I. -D_GNU_SOURCE $(PARSER_CFLAGS)

@@ -260,10 +260,15 @@ static bool is_true(const Node *node)
 		   constant->val.boolval.boolval;
 }
 
+/* 0 for what is no parameter, or none that a client can bind. */
 static int32_t param_of(const Node *node)
 {
+	int number = 0;
+
 	node = below_casts(node);
-	return node && IsA(node, ParamRef) ? ((const ParamRef *)(const void *)node)->number : 0;
+	if (node && IsA(node, ParamRef))
+		number = ((const ParamRef *)(const void *)node)->number;
+	return number > 0 && number <= UINT16_MAX ? number : 0;
 }
 
 struct arguments {
