@@ -50,7 +50,7 @@ PARSER_OBJECTS := $(PARSER_SOURCES:%.c=$(BUILD)/obj/%.o)
 PG_INCLUDE      = $(shell $(PG_BIN)/pg_config --includedir-server)
 LIBPG_QUERY     = $(shell $(CC) -print-file-name=libpg_query.a)
 PARSER_CFLAGS   = -std=gnu11 -isystem $(PG_INCLUDE)
-make_parser     = ld -r -o $@ $(1) $(LIBPG_QUERY) && objcopy --keep-global-symbol=parse_text $@
+make_parser     = ld -r --wrap=malloc -o $@ $(1) $(LIBPG_QUERY) && objcopy --keep-global-symbol=parse_text $@
 
 # Say what is done, not how; V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -116,8 +116,10 @@ clean:
 
 HEADERS := $(foreach room,$(ROOMS),$(wildcard $(room)/*.h))
 fmt:
-	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c)
+	clang-format -i $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*/*.c)
 
 lint:
-	clang-format --dry-run -Werror $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c)
-	clang-tidy --quiet $(SOURCES) -- -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"lint"' -std=c11 $(PKG_CFLAGS)
+	clang-format --dry-run -Werror $(SOURCES) $(HEADERS) $(wildcard tests/*/*.c tests/*/*/*.c)
+	clang-tidy --quiet $(filter-out $(PARSER_SOURCES),$(SOURCES)) -- -I. -D_GNU_SOURCE \
+		-DBULKHEAD_VERSION='"lint"' -std=c11 $(PKG_CFLAGS)
+	clang-tidy --quiet $(PARSER_SOURCES) -- -I. -D_GNU_SOURCE $(PARSER_CFLAGS)

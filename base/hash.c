@@ -1,5 +1,6 @@
 #include "base/hash.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -20,11 +21,10 @@ static inline uint64_t rotate(uint64_t x, int by)
 
 static inline uint64_t load64(const uint8_t *p)
 {
-	uint64_t value = 0;
+	uint64_t value;
 
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | p[i];
-	return value;
+	memcpy(&value, p, sizeof value);
+	return le64toh(value);
 }
 
 static inline void sip_round(uint64_t v[4])

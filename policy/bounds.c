@@ -254,6 +254,7 @@ static void note_token(struct look *look, char *end)
 	look->segment.is_empty = false;
 	look->segment.last = (uint32_t)(end - look->text);
 	look->at = end;
+	look->behind_string = look->comment_behind_string = false;
 }
 
 static enum sql_reading add_operators(struct look *look, size_t count)
@@ -341,7 +342,10 @@ static enum sql_reading take_string(struct look *look, char *start, bool has_esc
 	 * blanks in place of the comment might make one of them. */
 	if (look->behind_string && look->comment_behind_string)
 		return SQL_UNREADABLE;
-	return take_until(look, string_end(start + 1, has_escapes));
+	if (take_until(look, string_end(start + 1, has_escapes)) != SQL_READ)
+		return SQL_UNREADABLE;
+	look->behind_string = true;
+	return SQL_READ;
 }
 
 static bool begins_escape_string(const char *at)
@@ -415,6 +419,7 @@ static enum sql_reading take_token(struct look *look)
 	case SEMICOLON:
 		end_segment(look);
 		look->at++;
+		look->behind_string = false;
 		begin_operand(look);
 		return SQL_READ;
 	case BLANK:
@@ -464,8 +469,6 @@ static enum sql_reading look_at_next(struct look *look)
 		look->dots = 0;
 	reading = take_token(look);
 	look->behind_dot = kind == DOT;
-	look->behind_string = kind == QUOTE || (kind == LETTER && look->at[-1] == '\'');
-	look->comment_behind_string = false;
 	return reading;
 }
 

@@ -8,9 +8,11 @@
 #include "policy/parse_walk.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy/bounds.h"
 #include "policy/parse.h"
+#include "policy/parse_memory.h"
 
 #define AS(type) ((const type *)(const void *)node)
 
@@ -180,17 +182,56 @@ static void read_tree(struct reading *reading, const List *tree, const struct bu
 	buf_fini(&walk.scopes);
 }
 
+/* ---- the library ---- */
+
+struct parse {
+	struct reading *reading;
+	const char *text;
+	const struct buf *segments;
+	MemoryContext context;
+	PgQueryInternalParsetreeAndError parsed;
+};
+
+static void enter(void *data)
+{
+	((struct parse *)data)->context = pg_query_enter_memory_context();
+}
+
+static void parse(void *data)
+{
+	struct parse *parse = data;
+
+	parse->parsed = pg_query_raw_parse(parse->text);
+}
+
+static void read_parsed(struct parse *parse)
+{
+	const PgQueryError *error = parse->parsed.error;
+
+	if (!error)
+		read_tree(parse->reading, parse->parsed.tree, parse->segments);
+	else if (!error->message || strcmp(error->message, "out of memory") == 0)
+		parse->reading->memory_is_out = true;
+	else
+		reading_fail(parse->reading);
+}
+
 void parse_text(struct reading *reading, const char *text, const struct buf *segments)
 {
-	MemoryContext context = pg_query_enter_memory_context();
-	PgQueryInternalParsetreeAndError parsed = pg_query_raw_parse(text);
+	struct parse data = {.reading = reading, .text = text, .segments = segments};
 
-	if (parsed.error)
-		reading_fail(reading);
-	else
-		read_tree(reading, parsed.tree, segments);
-	free(parsed.stderr_buffer);
-	if (parsed.error)
-		pg_query_free_error(parsed.error);
-	pg_query_exit_memory_context(context);
+	if (!parse_or_recover(enter, &data)) {
+		reading->memory_is_out = true;
+		return;
+	}
+	if (parse_or_recover(parse, &data)) {
+		read_parsed(&data);
+	} else {
+		reading->memory_is_out = true;
+		FlushErrorState();
+	}
+	free(data.parsed.stderr_buffer);
+	if (data.parsed.error)
+		pg_query_free_error(data.parsed.error);
+	pg_query_exit_memory_context(data.context);
 }

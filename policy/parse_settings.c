@@ -11,9 +11,9 @@
 /* These are the current transaction's, however they are set. */
 static bool is_of_transaction(const char *name)
 {
-	return strcmp(name, "transaction_isolation") == 0 ||
-		   strcmp(name, "transaction_read_only") == 0 ||
-		   strcmp(name, "transaction_deferrable") == 0;
+	return strcasecmp(name, "transaction_isolation") == 0 ||
+		   strcasecmp(name, "transaction_read_only") == 0 ||
+		   strcasecmp(name, "transaction_deferrable") == 0;
 }
 
 static uint32_t effects_of(const char *name, bool is_local)
@@ -210,20 +210,26 @@ enum sql_action set_action(const VariableSetStmt *set)
 
 /* ---- set_config ---- */
 
-/* The constant that an expression is, perhaps with a cast that leaves it as it is; or NULL. */
-static const A_Const *constant_of(const Node *node)
+/* The expression below casts that leave a string or a truth value as it is. */
+static const Node *below_casts(const Node *node)
 {
 	while (node && IsA(node, TypeCast)) {
 		const TypeCast *cast = (const TypeCast *)(const void *)node;
 		const TypeName *type = cast->typeName;
-		const String *name = llast(type->names);
+		const char *name = type->names ? strVal(llast(type->names)) : "";
 
 		if (type->typmods || type->arrayBounds || type->setof ||
-			(strcmp(name->sval, "text") != 0 && strcmp(name->sval, "varchar") != 0 &&
-			 strcmp(name->sval, "bool") != 0))
-			return NULL;
+			(strcmp(name, "text") != 0 && strcmp(name, "varchar") != 0 &&
+			 strcmp(name, "bool") != 0))
+			return node;
 		node = cast->arg;
 	}
+	return node;
+}
+
+static const A_Const *constant_of(const Node *node)
+{
+	node = below_casts(node);
 	return node && IsA(node, A_Const) ? (const A_Const *)(const void *)node : NULL;
 }
 
@@ -254,11 +260,15 @@ static bool is_true(const Node *node)
 		   constant->val.boolval.boolval;
 }
 
+/* 0 for what is no parameter, or none that a client can bind. */
 static int32_t param_of(const Node *node)
 {
-	while (node && IsA(node, TypeCast))
-		node = ((const TypeCast *)(const void *)node)->arg;
-	return node && IsA(node, ParamRef) ? ((const ParamRef *)(const void *)node)->number : 0;
+	int number = 0;
+
+	node = below_casts(node);
+	if (node && IsA(node, ParamRef))
+		number = ((const ParamRef *)(const void *)node)->number;
+	return number > 0 && number <= UINT16_MAX ? number : 0;
 }
 
 struct arguments {

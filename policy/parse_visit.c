@@ -187,6 +187,14 @@ static void visit_select(struct walk *walk, const SelectStmt *select)
 	visit_with(walk, select->withClause);
 }
 
+/* What a change takes its rows from is read. */
+static void visit_change(struct walk *walk, const WithClause *with, const void *source)
+{
+	if (source)
+		walk_add_classes(walk, SQL_CLASS_READ);
+	visit_with(walk, with);
+}
+
 /* (a, b) = (SELECT …) is one assignment for each column, and all share the right side. */
 static void visit_multiple_assignment(struct walk *walk, const MultiAssignRef *assignment)
 {
@@ -279,13 +287,13 @@ void visit_node(struct walk *walk, const Node *node)
 		visit_with(walk, AS(InsertStmt)->withClause);
 		break;
 	case T_UpdateStmt:
-		visit_with(walk, AS(UpdateStmt)->withClause);
+		visit_change(walk, AS(UpdateStmt)->withClause, AS(UpdateStmt)->fromClause);
 		break;
 	case T_DeleteStmt:
-		visit_with(walk, AS(DeleteStmt)->withClause);
+		visit_change(walk, AS(DeleteStmt)->withClause, AS(DeleteStmt)->usingClause);
 		break;
 	case T_MergeStmt:
-		visit_with(walk, AS(MergeStmt)->withClause);
+		visit_change(walk, AS(MergeStmt)->withClause, AS(MergeStmt)->sourceRelation);
 		break;
 	case T_VariableSetStmt:
 		visit_set(walk, AS(VariableSetStmt));

@@ -52,21 +52,24 @@ enum sql_class {
  * effect on what ends with the transaction, as of SET LOCAL, is none.)
  */
 enum sql_effect {
-	EFFECT_TEMP = 1 << 0, /* temporary tables, views, sequences, types; also DROP of anything */
+	/* Temporary tables, views, sequences, types, functions. Also CREATE of anything without a
+	 * schema's name, since search_path may begin with pg_temp, and DROP of anything. */
+	EFFECT_TEMP = 1 << 0,
 	EFFECT_LISTEN = 1 << 1,   /* LISTEN, UNLISTEN */
 	EFFECT_CURSOR = 1 << 2,   /* DECLARE … WITH HOLD, CLOSE */
-	EFFECT_PREPARED = 1 << 3, /* PREPARE */
+	EFFECT_PREPARED = 1 << 3, /* PREPARE, DEALLOCATE */
 	EFFECT_LOCK = 1 << 4,     /* advisory locks of the session, taken or released */
 	EFFECT_SETTING = 1 << 5,  /* settings that are named in the verdict */
-	EFFECT_SETTINGS = 1 << 6, /* settings that are not: set_config with a name that is no
-							   * literal, UPDATE pg_settings */
+	EFFECT_SETTINGS = 1 << 6, /* settings that are not: RESET ALL, UPDATE pg_settings,
+							   * set_config with a name that is no literal */
 	EFFECT_ROLE = 1 << 7,     /* SET ROLE, SET SESSION AUTHORIZATION, and their RESETs */
-	EFFECT_SEED = 1 << 8,     /* setseed(), SET SEED: cannot be asked for, or put back */
-	EFFECT_UNKNOWN =
-		1 << 9, /* DO, CALL, LOAD, a function that is not built in: any of the above */
+	EFFECT_SEED = 1 << 8,     /* setseed(), SET [LOCAL] SEED: cannot be asked for or put back */
+	/* Any of the above: DO, CALL, LOAD, EXECUTE, CREATE EXTENSION, a function that is not built
+	 * in, or runs SQL text. */
+	EFFECT_UNKNOWN = 1 << 9,
 
 	/* These do not leave anything, but depend on what the session has. */
-	EFFECT_SEES_SEQUENCE = 1 << 16, /* lastval(), currval() */
+	EFFECT_SEES_SEQUENCE = 1 << 16, /* lastval(), currval(), DISCARD SEQUENCES */
 	EFFECT_SEES_PREPARED = 1 << 17, /* EXECUTE (in EXPLAIN and CREATE TABLE AS too), and the
 									 * view pg_prepared_statements */
 	EFFECTS_ALL = 0x303ff,
@@ -75,10 +78,10 @@ enum sql_effect {
 /* What a single statement does that the proxy has a part in; everything else is SQL_PLAIN. */
 enum sql_action {
 	SQL_PLAIN,
-	SQL_BEGIN,           /* also START TRANSACTION */
-	SQL_SET_TRANSACTION, /* also SET transaction_isolation and its like; SNAPSHOT is SQL_PLAIN
-						  */
-	SQL_COMMIT,          /* also END */
+	SQL_BEGIN, /* also START TRANSACTION */
+	/* Also SET transaction_isolation and its like; SET TRANSACTION SNAPSHOT is SQL_PLAIN. */
+	SQL_SET_TRANSACTION,
+	SQL_COMMIT, /* also END */
 	SQL_ROLLBACK,
 	SQL_SAVEPOINT,   /* name */
 	SQL_RELEASE,     /* name */
@@ -121,7 +124,14 @@ struct sql_statement {
 
 enum sql_setting_how { SETTING_SET, SETTING_SET_LOCAL, SETTING_RESET };
 
-/* A setting that a statement names: in SET and RESET, or as the first argument of set_config.
+/*
+ * A setting that a statement names: in SET and RESET, or as the first argument of set_config.
+ * (A call may be carried out once, never, or many times.) What is only stored, as in a view, is
+ * left out, and so is what is the transaction's, as transaction_isolation.
+ *
+ * SET x TO DEFAULT is a SETTING_RESET, and so is set_config of NULL; under LOCAL both are
+ * SETTING_SET_LOCAL without a value. A set_config whose third argument is no literal counts as
+ * SETTING_SET.
  */
 struct sql_setting {
 	const char *name; /* folded to lower case */

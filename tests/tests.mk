@@ -64,7 +64,7 @@ valgrind: build
 # FUZZ_TRACE=1 build/fuzz/NAME FILE tells what an input does; write_corpus.py makes the larger targets' seeds.
 FUZZ_CC    ?= clang
 FUZZ_ARGS  ?= -runs=10000
-FUZZ_NAMES := startup scram_server scram_client replies session backend login
+FUZZ_NAMES := startup scram_server scram_client replies session backend login statement
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 FUZZ_SHARED  := $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))
@@ -72,14 +72,21 @@ FUZZ_SOURCES := $(foreach room,base conf policy policy/guard router proxy,$(wild
 FUZZ_SOURCES := $(filter-out policy/guard/install.c,$(FUZZ_SOURCES))
 FUZZ_OBJECTS := $(FUZZ_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 FUZZ_LIBRARY := $(BUILD)/fuzz/libfuzzed.a
+FUZZ_PARSER  := $(PARSER_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 
 $(BUILD)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)$(FUZZ_CC) -I. -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
-		$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+		$(FILE_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
-$(FUZZ_LIBRARY): $(FUZZ_OBJECTS)
+$(FUZZ_PARSER): FILE_CFLAGS = $(PARSER_CFLAGS)
+
+$(BUILD)/fuzz/obj/parser.o: $(FUZZ_PARSER)
+	$(call say,LD,$@)
+	$(Q)$(call make_parser,$^)
+
+$(FUZZ_LIBRARY): $(filter-out $(FUZZ_PARSER),$(FUZZ_OBJECTS)) $(BUILD)/fuzz/obj/parser.o
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 

@@ -1,0 +1,130 @@
+/*
+ * Any bytes as a text of SQL: what the verdict says must be consistent, the same the second
+ * time, and the same of each statement when that is read alone.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/statement.h"
+#include "tests/fuzz/fuzz.h"
+
+static bool is_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Whole inside the verdict's memory, its NUL included. */
+static void check_string(const struct verdict *verdict, const char *string)
+{
+	const char *start = (const char *)verdict;
+
+	if (string)
+		require(string > start && string + strlen(string) < start + verdict->size);
+}
+
+static void check_names(const struct verdict *verdict)
+{
+	for (uint32_t i = 0; i < verdict->setting_count; i++) {
+		const struct sql_setting *setting = &verdict->settings[i];
+
+		require(setting->name && setting->statement < verdict->statement_count);
+		require(setting->param >= 0 && !(setting->param && setting->value));
+		check_string(verdict, setting->name);
+		check_string(verdict, setting->value);
+		require(!strpbrk(setting->name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+	}
+	for (uint32_t i = 0; i < verdict->relation_count; i++) {
+		require(verdict->relations[i].name);
+		check_string(verdict, verdict->relations[i].schema);
+		check_string(verdict, verdict->relations[i].name);
+	}
+	for (uint32_t i = 0; i < verdict->function_count; i++) {
+		const struct sql_function *function = &verdict->functions[i];
+
+		require(function->name);
+		check_string(verdict, function->schema);
+		check_string(verdict, function->name);
+		require(!function->is_known || is_equal(function->schema, "pg_catalog") ||
+				!function->schema);
+	}
+}
+
+static void check_statements(const struct verdict *verdict, const char *text, size_t size)
+{
+	uint32_t classes = 0, effects = 0, end = 0;
+	bool is_plain = true;
+
+	for (uint32_t i = 0; i < verdict->statement_count; i++) {
+		const struct sql_statement *statement = &verdict->statements[i];
+
+		require(statement->start >= end && statement->len > 0);
+		end = statement->start + statement->len;
+		require(end <= size);
+		require(!memchr(" \t\n\r\f;", text[statement->start], 6));
+		require(!memchr(" \t\n\r\f;", text[end - 1], 6));
+		require(statement->classes && !(statement->classes & ~(uint32_t)SQL_CLASSES_ALL));
+		require(!(statement->effects & ~(uint32_t)EFFECTS_ALL));
+		require((statement->action != SQL_SET && statement->action != SQL_RESET) ||
+				statement->name);
+		check_string(verdict, statement->name);
+		check_string(verdict, statement->value);
+		classes |= statement->classes;
+		effects |= statement->effects;
+		is_plain &= statement->action == SQL_PLAIN && !statement->effects;
+	}
+	require(verdict->classes == classes && verdict->effects == effects);
+	require(verdict->is_plain == is_plain);
+}
+
+static void check_equal(const struct sql_statement *a, const struct sql_statement *b)
+{
+	require(a->action == b->action && a->classes == b->classes && a->effects == b->effects);
+	require(a->len == b->len && a->is_local == b->is_local);
+	require(is_equal(a->name, b->name) && is_equal(a->value, b->value));
+}
+
+static void check_again(const struct verdict *verdict, const char *text, size_t size)
+{
+	const struct verdict *again = sql_read(text, size);
+
+	require(again && again->statement_count == verdict->statement_count);
+	require(again->setting_count == verdict->setting_count);
+	require(again->relation_count == verdict->relation_count);
+	require(again->function_count == verdict->function_count);
+	require(again->size == verdict->size);
+	for (uint32_t i = 0; i < verdict->statement_count; i++)
+		check_equal(&again->statements[i], &verdict->statements[i]);
+	verdict_unref(again);
+}
+
+static void check_alone(const struct verdict *verdict, const char *text)
+{
+	for (uint32_t i = 0; i < verdict->statement_count && i < 10; i++) {
+		const struct sql_statement *statement = &verdict->statements[i];
+		const struct verdict *alone = sql_read(text + statement->start, statement->len);
+
+		require(alone && alone->reading == SQL_READ && alone->statement_count == 1);
+		require(alone->statements->start == 0);
+		check_equal(alone->statements, statement);
+		verdict_unref(alone);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const char *text = (const char *)data;
+	const struct verdict *verdict = sql_read(text, size);
+
+	require(verdict && verdict->references == 1);
+	if (verdict->reading == SQL_READ) {
+		check_statements(verdict, text, size);
+		check_names(verdict);
+		check_again(verdict, text, size);
+		check_alone(verdict, text);
+	} else {
+		require(verdict->effects == EFFECTS_ALL && verdict->classes == SQL_CLASSES_ALL);
+		require(verdict->statement_count == 0 && !verdict->is_plain);
+	}
+	verdict_unref(verdict);
+	return 0;
+}
