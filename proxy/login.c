@@ -446,8 +446,8 @@ static void find_principal(struct client *client)
 
 /*
  * We speak 3.0 and 3.2, which differ in the length of cancel keys. (3.1 is no version, and is
- * taken as PostgreSQL 18 takes it.) A client that asks for a later one or for protocol options is
- * told so and goes on with what there is.
+ * taken as PostgreSQL 18 takes it.) A client that asks for a later one or for protocol options
+ * is told so and goes on with what there is.
  */
 static bool append_negotiation(struct client *client, struct buf *out)
 {

@@ -81,6 +81,7 @@ void pins_drop(struct client *client, enum pin pin)
 
 static void forget_doubts(struct pins *pins)
 {
+	pins->failed = false;
 	pins->doubts = 0;
 	buf_fini(&pins->touched);
 }
@@ -263,8 +264,7 @@ bool pins_settle(struct client *client, const struct sql_statement *statement)
 	default:
 		return false;
 	}
-	if (!is_only_doubt(&client->pins, statement->name) ||
-		!set(client, statement->name, value))
+	if (!is_only_doubt(&client->pins, statement->name) || !set(client, statement->name, value))
 		return false;
 	forget_doubts(&client->pins);
 	return true;
@@ -297,7 +297,8 @@ bool pins_append_question(const struct client *client, struct buf *out)
 	struct buf sql;
 
 	buf_init(&sql);
-	bool ok = session_append_question(&sql, client->pins.doubts, pool_is_guarded(client->pool),
+	bool ok = session_append_question(&sql, client->pins.doubts, client->pins.failed,
+									  pool_is_guarded(client->pool),
 									  (const char *)buf_data(touched), buf_len(touched)) &&
 			  buf_append_byte(&sql, 0) && wire_query(out, (const char *)buf_data(&sql));
 	buf_fini(&sql);

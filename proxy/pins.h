@@ -42,6 +42,7 @@ struct pins {
 	uint32_t held;      /* of enum pin */
 	uint32_t doubts;    /* pins that may have come or gone since the server was last asked */
 	struct buf touched; /* names of settings that may have changed, each with its NUL */
+	bool failed; /* a statement failed, so that a setting need not have been set at all */
 };
 
 /* Names of one of the pins, for people; NULL for none. */
