@@ -1,0 +1,43 @@
+"""The clients that there are scripts for, and the page that is written of a run."""
+
+from dataclasses import dataclass, field
+
+GROUPS = {
+    "connect": "login, refused logins, settings in the startup packet",
+    "transactions": "commit, rollback, an error in the middle, isolation levels",
+    "savepoints": "nested, rolled back and released",
+    "prepared": "prepared statements, kept while the backend serves others",
+    "batch": "many statements at once, pipelines, an error in the middle",
+    "cursor": "cursors, portals and streams",
+    "copy": "COPY in both directions and all formats, with errors on both sides",
+    "cancel": "cancel and timeouts",
+    "settings": "SET, SET LOCAL and what a rollback does to them, kept while others are served",
+    "session": "temporary tables, advisory locks",
+    "reset": "what pools send between two users of a connection",
+    "reconnect": "a lost connection, pools, many short connections",
+}
+
+
+@dataclass(frozen=True)
+class Client:
+    name: str  # of the script
+    title: str
+    command: list
+    prepare: list = field(default_factory=list)  # a command that builds it
+    quick: bool = False  # part of `make test`
+    remarks: tuple = ()  # for the page
+
+
+PYTHON = ["/usr/bin/python3", "-P"]  # a script has the name of its library
+
+CLIENTS = [
+    Client("psql", "psql, pg_dump", [*PYTHON, "psql.py"], quick=True),
+    Client("pgbench", "pgbench", [*PYTHON, "pgbench.py"], quick=True),
+    Client("psycopg3", "psycopg 3", [*PYTHON, "psycopg3.py"], quick=True),
+    Client("psycopg2", "psycopg2", [*PYTHON, "psycopg2.py"], quick=True),
+    Client("asyncpg", "asyncpg", [*PYTHON, "asyncpg.py"]),
+]
+
+
+def write_docs(path, reports, server):
+    pass
