@@ -36,6 +36,8 @@ CLIENTS = [
     Client("psycopg3", "psycopg 3", [*PYTHON, "psycopg3.py"], quick=True),
     Client("psycopg2", "psycopg2", [*PYTHON, "psycopg2.py"], quick=True),
     Client("asyncpg", "asyncpg", [*PYTHON, "asyncpg.py"]),
+    Client("node-pg", "node `pg`", ["node", "node-pg.js"]),
+    Client("postgres-js", "node `postgres`", ["node", "postgres-js.js"]),
 ]
 
 

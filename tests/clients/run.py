@@ -149,8 +149,9 @@ def read(output, errors, code, outcome):
             verdict, name, why = match.groups()
             outcome.steps[name] = (why or "no reason") if verdict == "FAIL" else ""
     if not outcome.trouble and code != bool(outcome.failed()) or not outcome.steps:
-        last = (errors.strip().splitlines() or ["nothing on standard error"])[-1]
-        outcome.trouble = outcome.trouble or f"exit code {code}: {last}"
+        said = errors.strip().splitlines() or ["nothing on standard error"]
+        why = next((line for line in said if re.search("error", line, re.I)), said[-1])
+        outcome.trouble = outcome.trouble or f"exit code {code}: {why.strip()}"
 
 
 def run_command(command):
