@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from harness.program import ROOT
+
 GROUPS = {
     "connect": "login, refused logins, settings in the startup packet",
     "transactions": "commit, rollback, an error in the middle, isolation levels",
@@ -29,6 +31,8 @@ class Client:
 
 
 PYTHON = ["/usr/bin/python3", "-P"]  # a script has the name of its library
+JDBC = "/usr/share/java/postgresql.jar"
+BUILD = str(ROOT / "build" / "clients")
 
 CLIENTS = [
     Client("psql", "psql, pg_dump", [*PYTHON, "psql.py"], quick=True),
@@ -37,6 +41,8 @@ CLIENTS = [
     Client("psycopg2", "psycopg2", [*PYTHON, "psycopg2.py"], quick=True),
     Client("asyncpg", "asyncpg", [*PYTHON, "asyncpg.py"]),
     Client("node-pg", "node `pg`", ["node", "node-pg.js"]),
+    Client("jdbc", "JDBC", ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", f"{JDBC}:{BUILD}", "Jdbc"],
+           ["javac", "-cp", JDBC, "-d", BUILD, "Jdbc.java"]),
     Client("postgres-js", "node `postgres`", ["node", "postgres-js.js"]),
 ]
 

@@ -308,7 +308,7 @@ step("reconnect/pool", async () => {
 
 step("reconnect/ended-by-server", async () => {
 	const client = new Client(parameters());
-	const ended = new Promise((done) => client.once("error", done));
+	const ended = new Promise((done) => client.on("error", done));
 	await client.connect();
 	await client.query("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 100");
 	const error = await ended;

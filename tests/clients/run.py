@@ -31,12 +31,10 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from clients_table import CLIENTS, GROUPS, write_docs  # noqa: E402
+from clients_table import BUILD, CLIENTS, GROUPS, write_docs  # noqa: E402
 from harness.postgres import HOST, PG_BIN, Template  # noqa: E402
-from harness.program import ROOT  # noqa: E402
 from harness.stand import DATABASE, PRINCIPAL, TENANTS, Stand  # noqa: E402
 
-BUILD = ROOT / "build" / "clients"
 BACKENDS = 2
 SECONDS = 100  # a script may take
 PAIR = ("acme", "globex")
@@ -95,7 +93,7 @@ class Ground:
         clean = {name: value for name, value in os.environ.items()
                  if not name.startswith(("BULKHEAD_", "PG", "CONTROL_", "CLIENT_"))}
         return {
-            **clean, "LC_ALL": "C.UTF-8", "NODE_PATH": str(BUILD / "node_modules"),
+            **clean, "LC_ALL": "C.UTF-8", "NODE_PATH": f"{BUILD}/node_modules",
             "PYTHONPATH": str(FOLDER / "shared"), "PYTHONDONTWRITEBYTECODE": "1",
             "CLIENT_HOST": HOST, "CLIENT_PORT": str(self.stand.postgres.port if direct else self.proxy.port),
             "CLIENT_DATABASE": DATABASE, "CLIENT_PASSWORD": self.stand.password, "CLIENT_RUN": run,
@@ -157,8 +155,8 @@ def read(output, errors, code, outcome):
 def run_command(command):
     """A build step of a script; its output shows when it fails."""
     if command:
-        BUILD.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(command, cwd=FOLDER, env={**os.environ, "CLIENTS_BUILD": str(BUILD)}, text=True,
+        Path(BUILD).mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(command, cwd=FOLDER, text=True,
                               capture_output=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{command}:\n{done.stdout}{done.stderr}")
