@@ -34,6 +34,13 @@ PYTHON = ["/usr/bin/python3", "-P"]  # a script has the name of its library
 JDBC = "/usr/share/java/postgresql.jar"
 BUILD = str(ROOT / "build" / "clients")
 
+
+def go(name, source):
+    """Builds from the packages' sources, without modules, so that nothing is downloaded."""
+    return ["env", "GO111MODULE=off", "GOPATH=/usr/share/gocode", f"GOCACHE={BUILD}/go-cache",
+            "go", "build", "-o", f"{BUILD}/{name}", f"go/{source}", "go/steps.go"]
+
+
 CLIENTS = [
     Client("psql", "psql, pg_dump", [*PYTHON, "psql.py"], quick=True),
     Client("pgbench", "pgbench", [*PYTHON, "pgbench.py"], quick=True),
@@ -43,6 +50,8 @@ CLIENTS = [
     Client("node-pg", "node `pg`", ["node", "node-pg.js"]),
     Client("jdbc", "JDBC", ["java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", f"{JDBC}:{BUILD}", "Jdbc"],
            ["javac", "-cp", JDBC, "-d", BUILD, "Jdbc.java"]),
+    Client("lib-pq", "Go lib/pq", [f"{BUILD}/lib-pq"], go("lib-pq", "lib_pq.go")),
+    Client("pgx", "Go pgx 4", [f"{BUILD}/pgx"], go("pgx", "pgx.go")),
     Client("postgres-js", "node `postgres`", ["node", "postgres-js.js"]),
 ]
 

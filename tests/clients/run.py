@@ -103,7 +103,8 @@ class Ground:
 
     def play(self, client, steps=()):
         """A client's script, directly and through Bulkhead."""
-        run_command(client.prepare)
+        if trouble := build(client.prepare):
+            return Report(client, Outcome(trouble=trouble))
         acme, globex = PAIR
         report = Report(client, self._process(client, acme, globex, True, 0, steps))
         with ThreadPoolExecutor(4) as pool:
@@ -152,14 +153,13 @@ def read(output, errors, code, outcome):
         outcome.trouble = outcome.trouble or f"exit code {code}: {why.strip()}"
 
 
-def run_command(command):
-    """A build step of a script; its output shows when it fails."""
-    if command:
-        Path(BUILD).mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(command, cwd=FOLDER, text=True,
-                              capture_output=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"{command}:\n{done.stdout}{done.stderr}")
+def build(command):
+    """A build step of a script, if it has one; returns what it says when it fails."""
+    if not command:
+        return ""
+    Path(BUILD).mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(command, cwd=FOLDER, text=True, capture_output=True, check=False)
+    return " ".join(f"{done.stdout}{done.stderr}".split()) if done.returncode else ""
 
 
 def furnish(stand):
