@@ -52,7 +52,15 @@ CLIENTS = [
            ["javac", "-cp", JDBC, "-d", BUILD, "Jdbc.java"]),
     Client("lib-pq", "Go lib/pq", [f"{BUILD}/lib-pq"], go("lib-pq", "lib_pq.go")),
     Client("pgx", "Go pgx 4", [f"{BUILD}/pgx"], go("pgx", "pgx.go")),
+    Client("pdo", "PHP PDO", ["php", "pdo.php"]),
+    Client("dbd-pg", "Perl DBD::Pg", ["perl", "dbd-pg.pl"]),
+    Client("ruby-pg", "ruby-pg", ["ruby", "ruby-pg.rb"]),
     Client("postgres-js", "node `postgres`", ["node", "postgres-js.js"]),
+    Client("drizzle", "node `drizzle`", ["node", "drizzle.js"]),
+    Client("knex", "node `knex`", ["node", "knex.js"]),
+    Client("sequelize", "node `sequelize`", ["node", "sequelize.js"]),
+    Client("typeorm", "node `typeorm`", ["node", "typeorm.js"]),
+    Client("kysely", "node `kysely`", ["node", "kysely.js"]),
 ]
 
 

@@ -32,6 +32,7 @@ SELECT bulkhead.protect('item', 'tenant_id');
 SELECT bulkhead.protect('note', 'tenant_id');
 GRANT SELECT ON item TO bulkhead_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON note TO bulkhead_app;
+GRANT USAGE ON SEQUENCE note_id_seq TO bulkhead_app;
 
 -- What `pgbench -i -s 1` makes, with a tenant's column.
 CREATE TABLE pgbench_branches (
