@@ -23,6 +23,7 @@ const DRIVERS = {
 	pg(tenant) {
 		const pool = new Pool(parameters(tenant));
 		pool.on("error", () => {});
+		pool.on("connect", (client) => client.on("error", () => {})); // also while one is lent
 		return { db: overPg(pool), end: () => pool.end() };
 	},
 	postgres(tenant) {

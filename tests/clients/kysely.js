@@ -10,6 +10,7 @@ const { DATABASE, HOST, ITEMS, OTHER, OWN, PASSWORD, PORT, RUN, own, raises, ran
 async function using(action, tenant = OWN, more = {}) {
 	const pool = new Pool({ host: HOST, port: PORT, database: DATABASE, user: tenant.user, password: PASSWORD, max: 4, ...more });
 	pool.on("error", () => {});
+	pool.on("connect", (client) => client.on("error", () => {})); // also while one is lent
 	const db = new Kysely({ dialect: new PostgresDialect({ pool, cursor: Cursor }) });
 	try {
 		return await action(db);
