@@ -75,7 +75,7 @@ ensure
 end
 
 step 'connect/login' do
-  same(own(Item.pluck(:tenant)).size, ITEMS)
+  same(own(Item.pluck(:tenant, :id)).size, ITEMS)
   same(connection.select_value('SHOW intervalstyle'), 'iso_8601')
   same(connection.select_value('SHOW client_min_messages'), 'warning')
   same(connection.active?, true)
@@ -105,9 +105,9 @@ step 'connect/schema' do
 end
 
 step 'transactions/commit' do
-  Note.transaction(isolation: :serializable) do
+  Note.transaction(isolation: :repeatable_read) do
     Note.create!(note(1, 'commit'))
-    same(connection.select_value('SHOW transaction_isolation'), 'serializable')
+    same(connection.select_value('SHOW transaction_isolation'), 'repeatable read')
   end
   same(notes('commit'), [1])
 end
@@ -171,7 +171,9 @@ step 'prepared/after-error' do
 end
 
 step 'batch/insert-all' do
-  same(Note.insert_all((100..399).map { |n| note(n, 'batch') }, returning: %w[tenant amount]).rows.size, 300)
+  added = Note.insert_all((100..399).map { |n| note(n, 'batch') }, returning: %w[tenant amount],
+                                                                   unique_by: %i[tenant_id run amount])
+  same(own(added.rows), (100..399).to_a)
   same(notes('batch'), (100..399).to_a)
   same(Note.where(run: RUN, body: 'batch').update_all(body: 'changed'), 300)
   same(Note.where(run: RUN, body: 'changed').delete_all, 300)

@@ -42,8 +42,8 @@ step("connect/after-create", () => using(async (db) => {
 step("transactions/commit", () => using(async (db) => {
 	await db.transaction(async (trx) => {
 		await trx("note").insert(note(1, "commit"));
-		same((await trx.raw("SHOW transaction_isolation")).rows[0].transaction_isolation, "serializable");
-	}, { isolationLevel: "serializable" });
+		same((await trx.raw("SHOW transaction_isolation")).rows[0].transaction_isolation, "repeatable read");
+	}, { isolationLevel: "repeatable read" });
 	same(await notes(db, "commit"), [1]);
 }));
 

@@ -42,7 +42,7 @@ def url(tenant=OWN, driver="psycopg2", password=PASSWORD):
 
 @contextmanager
 def engine(tenant=OWN, **more):
-    made = create_engine(url(tenant), **more)
+    made = create_engine(url(tenant), future=True, **more)
     try:
         yield made
     finally:
@@ -71,7 +71,7 @@ def _():
 
 @step("connect/wrong-password")
 def _():
-    made = create_engine(url(password="wrong"))
+    made = create_engine(url(password="wrong"), future=True)
     with raises(OperationalError, "password authentication failed"):
         made.connect()
 
@@ -95,11 +95,11 @@ def _():
 
 @step("transactions/commit")
 def _():
-    with engine(isolation_level="SERIALIZABLE") as made, Session(made) as session:
+    with engine(isolation_level="REPEATABLE READ") as made, Session(made) as session:
         added = note(1, "commit")
         session.add(added)
         session.flush()
-        same(session.scalar(text("SHOW transaction_isolation")), "serializable")
+        same(session.scalar(text("SHOW transaction_isolation")), "repeatable read")
         session.commit()
         same((added.tenant, added.amount), (OWN.name, 1))  # read again, in another transaction
         added.body = "changed"
@@ -242,14 +242,14 @@ def _():
             with made.connect() as connection:
                 same(connection.scalar(text("SHOW work_mem")), "4MB")
                 connection.execute(text("SET work_mem = '1MB'"))
-                connection.commit() if hasattr(connection, "commit") else None
+                connection.commit()
                 three(connection)
 
 
 @step("reconnect/pre-ping")
 def _():
     with engine(pool_pre_ping=True, pool_size=1) as made:
-        with raises(DBAPIError, "idle-in-transaction timeout"), made.begin() as connection:
+        with raises(DBAPIError), made.begin() as connection:
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 100"))
             time.sleep(0.5)
             connection.execute(text("SELECT 1"))
