@@ -123,7 +123,8 @@ async def _():
 @step("prepared/types")
 async def _():
     async with connect() as connection:
-        statement = await connection.prepare("SELECT tenant, price, made, tags, doc FROM item WHERE id = ANY ($1::int[])")
+        statement = await connection.prepare("SELECT tenant, price, made, tags, doc FROM item "
+                                             "WHERE id = ANY ($1::int[])")
         same([kind.name for kind in statement.get_parameters()], ["int4[]"])
         same([column.name for column in statement.get_attributes()], ["tenant", "price", "made", "tags", "doc"])
         rows = own(await statement.fetch([7]))
@@ -208,7 +209,8 @@ async def _():
     async with connect() as connection:
         for how in ("text", "csv", "binary"):
             output = io.BytesIO()
-            await connection.copy_from_query("SELECT tenant, id FROM item WHERE id <= $1", 600, output=output, format=how)
+            await connection.copy_from_query("SELECT tenant, id FROM item WHERE id <= $1", 600, output=output,
+                                             format=how)
             if how != "binary":
                 lines = output.getvalue().decode().splitlines()
                 same(len(own(line.replace(",", "\t").split("\t") for line in lines)), 600)
@@ -225,7 +227,8 @@ async def _():
         transaction = connection.transaction()
         await transaction.start()
         await connection.execute("CREATE TEMP TABLE incoming (amount int, body text) ON COMMIT DROP")
-        same(await connection.copy_records_to_table("incoming", records=[(n, "copy") for n in range(2000)]), "COPY 2000")
+        rows = [(n, "copy") for n in range(2000)]
+        same(await connection.copy_records_to_table("incoming", records=rows), "COPY 2000")
         same(await connection.copy_to_table("incoming", source=io.BytesIO(b"5000,copy\n"), format="csv"), "COPY 1")
         await connection.execute("INSERT INTO note (tenant, run, amount, body) SELECT $1, $2, 1000 + amount, body "
                                  "FROM incoming", OWN.name, RUN)

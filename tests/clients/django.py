@@ -6,14 +6,15 @@ import time
 
 import django
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, IntegrityError, connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, InterfaceError, OperationalError
+from django.db import connections, models, transaction
 
 from steps import DATABASE, HOST, ITEMS, OTHER, OWN, PASSWORD, PORT, RUN, own, raises, run, same, step
 
 
 def database(tenant, **more):
-    return {"ENGINE": "django.db.backends.postgresql", "HOST": HOST, "PORT": PORT, "NAME": DATABASE, "USER": tenant.user,
-            "PASSWORD": PASSWORD, **more}
+    return {"ENGINE": "django.db.backends.postgresql", "HOST": HOST, "PORT": PORT, "NAME": DATABASE,
+            "USER": tenant.user, "PASSWORD": PASSWORD, **more}
 
 
 settings.configure(USE_TZ=True, TIME_ZONE="Asia/Tokyo", DEFAULT_AUTO_FIELD="django.db.models.BigAutoField", DATABASES={
@@ -184,8 +185,8 @@ def _():
     with transaction.atomic(), connections[DEFAULT_DB_ALIAS].cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE incoming (amount int) ON COMMIT DROP")
         cursor.copy_from(io.StringIO("".join(f"{n}\n" for n in range(500))), "incoming")
-        cursor.execute("INSERT INTO note (tenant, run, amount, body) SELECT %s, %s, 1000 + amount, 'copy' FROM incoming",
-                       (OWN.name, RUN))
+        cursor.execute("INSERT INTO note (tenant, run, amount, body) SELECT %s, %s, 1000 + amount, 'copy' "
+                       "FROM incoming", (OWN.name, RUN))
         same(notes("copy"), list(range(1000, 1500)))
         transaction.set_rollback(True)
 

@@ -1,4 +1,4 @@
-// kysely over pg: unnamed statements, controlled transactions with savepoints, streams through pg-cursor, introspection.
+// kysely over pg: unnamed statements, transactions, streams through pg-cursor, introspection.
 
 "use strict";
 const { Kysely, PostgresDialect, sql } = require("kysely");
@@ -50,14 +50,15 @@ step("transactions/rollback", () => using(async (db) => {
 	same(await notes(db, "rollback"), []);
 }));
 
-step("savepoints/controlled", () => using(async (db) => {
-	const trx = await db.startTransaction().execute();
-	await trx.insertInto("note").values(value(10, "nested")).execute();
-	const point = await trx.savepoint("a").execute();
-	await raises(point.insertInto("note").values(value(10, "nested")).execute(), "23505");
-	await point.rollbackToSavepoint("a").execute();
-	await trx.insertInto("note").values(value(11, "nested")).execute();
-	await trx.commit().execute();
+step("savepoints/nested", () => using(async (db) => {
+	await db.transaction().execute(async (trx) => {
+		await trx.insertInto("note").values(value(10, "nested")).execute();
+		await sql`SAVEPOINT a`.execute(trx);
+		await raises(trx.insertInto("note").values(value(10, "nested")).execute(), "23505");
+		await sql`ROLLBACK TO a`.execute(trx);
+		await trx.insertInto("note").values(value(11, "nested")).execute();
+		await sql`RELEASE a`.execute(trx);
+	});
 	same(await notes(db, "nested"), [10, 11]);
 }));
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""pgbench: its own transactions and some of ours, simple, extended, prepared and pipelined, on more clients than backends."""
+"""pgbench: its own transactions and some of ours, in all modes and pipelines, on more clients than backends."""
 
 import os
 import re

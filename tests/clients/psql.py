@@ -169,8 +169,8 @@ ROLLBACK;
 
 @step("copy/in-error")
 def _():
-    found, complaint = psql("BEGIN;\nCREATE TEMP TABLE incoming (amount int) ON COMMIT DROP;\nCOPY incoming FROM STDIN;\n"
-                            "1\nno number\n2\n\\.\nROLLBACK;\nSELECT 1;\n")
+    found, complaint = psql("BEGIN;\nCREATE TEMP TABLE incoming (amount int) ON COMMIT DROP;\n"
+                            "COPY incoming FROM STDIN;\n1\nno number\n2\n\\.\nROLLBACK;\nSELECT 1;\n")
     same(found, [["1"]])
     same('invalid input syntax for type integer: "no number"' in complaint, True)
 
@@ -207,8 +207,8 @@ def _():
 
 @step("settings/encoding")
 def _():
-    same(rows("\\encoding LATIN1\n\\encoding\nSELECT pg_sleep(0.05);\nSELECT octet_length(chr(8364));\n\\encoding UTF8\n"
-              "SELECT chr(8364);"), [["LATIN1"], [""], ["3"], ["\u20ac"]])
+    same(rows("\\encoding LATIN1\n\\encoding\nSELECT pg_sleep(0.05);\nSELECT octet_length(chr(8364));\n"
+              "\\encoding UTF8\nSELECT chr(8364);"), [["LATIN1"], [""], ["3"], ["\u20ac"]])
 
 
 @step("session/temporary-table")
@@ -229,8 +229,8 @@ def _():
 
 @step("reset/discard-all")
 def _():
-    found = rows("SET work_mem = '1MB';\nDISCARD ALL;\nSHOW work_mem;\nSET work_mem = '1MB';\nRESET ALL;\nSHOW work_mem;\n"
-                 "SELECT count(*) FROM item;")
+    found = rows("SET work_mem = '1MB';\nDISCARD ALL;\nSHOW work_mem;\nSET work_mem = '1MB';\nRESET ALL;\n"
+                 "SHOW work_mem;\nSELECT count(*) FROM item;")
     same(found, [["4MB"], ["4MB"], [str(ITEMS)]])
 
 
@@ -244,7 +244,8 @@ def _():
 
 @step("reconnect/ended-by-server")
 def _():
-    _, complaint = psql("BEGIN;\nSET LOCAL idle_in_transaction_session_timeout = 100;\n\\! sleep 0.4\nSELECT 1;", code=2)
+    _, complaint = psql("BEGIN;\nSET LOCAL idle_in_transaction_session_timeout = 100;\n\\! sleep 0.4\nSELECT 1;",
+                        code=2)
     same("terminating connection due to idle-in-transaction timeout" in complaint, True)
     same(rows("SELECT DISTINCT tenant FROM item"), [[OWN.name]])
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""SQLAlchemy over psycopg2 and asyncpg: sessions, savepoints, its pool's resets and pings, insertmanyvalues, reflection."""
+"""SQLAlchemy over psycopg2 and asyncpg: sessions, savepoints, its pool's resets and pings, reflection."""
 
 import asyncio
 import time
@@ -54,8 +54,8 @@ def note(amount, body):
 
 
 def notes(session, body):
-    rows = session.execute(select(Note.tenant, Note.amount).where(Note.run == RUN, Note.body == body).order_by(Note.amount))
-    return [amount for amount, in own(rows)]
+    find = select(Note.tenant, Note.amount).where(Note.run == RUN, Note.body == body).order_by(Note.amount)
+    return [amount for amount, in own(session.execute(find))]
 
 
 def three(connection, tenant=OWN):
@@ -146,7 +146,8 @@ async def _():
 
     engines = [create_async_engine(url(tenant, "asyncpg"), pool_size=3) for tenant in (OWN, OTHER)]
     for _ in range(2):
-        await asyncio.gather(*(work(made, tenant, n) for n in range(1, 11) for made, tenant in zip(engines, (OWN, OTHER))))
+        await asyncio.gather(*(work(made, tenant, n) for n in range(1, 11)
+                               for made, tenant in zip(engines, (OWN, OTHER))))
     for made in engines:
         await made.dispose()
 
