@@ -27,7 +27,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from harness.client_table import CLIENTS, GROUPS, write_docs  # noqa: E402
-from harness.clients import BACKENDS, ground  # noqa: E402
+from harness.clients import BACKENDS, WAIT, ground  # noqa: E402
 from harness.postgres import Template  # noqa: E402
 
 
@@ -53,6 +53,7 @@ def main():
     options.add_argument("--docs", type=Path, help="write the table of results to this file")
     options.add_argument("--backends", type=int, default=BACKENDS,
                          help="with more of them, what fails is no matter of waiting")
+    options.add_argument("--wait", type=int, default=WAIT, help="seconds that a client may wait for a backend")
     options.add_argument("--verbose", action="store_true", help="every reason of a failure, not only the first")
     options = options.parse_args()
     unknown = set(options.clients) - {client.name for client in CLIENTS}
@@ -62,7 +63,7 @@ def main():
     reports = []
     template = Template()
     try:
-        with ground(template, options.backends) as place:
+        with ground(template, options.backends, options.wait) as place:
             for client in chosen:
                 reports.append(place.play(client, options.step))
                 tell(reports[-1], options.verbose)

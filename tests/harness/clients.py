@@ -167,12 +167,12 @@ def furnish(stand):
 
 
 @contextmanager
-def ground(template, backends=BACKENDS):
+def ground(template, backends=BACKENDS, wait=WAIT):
     """A furnished stand of its own, because the roles and tables of the scripts stay in it."""
     stand = Stand(template).start()
     try:
         furnish(stand)
-        with stand.proxy(pool={"default_pool_size": backends, "query_wait_timeout": WAIT}) as proxy:
+        with stand.proxy(pool={"default_pool_size": backends, "query_wait_timeout": wait}) as proxy:
             yield Ground(stand, proxy, backends)
     finally:
         stand.remove()

@@ -39,22 +39,26 @@ function version(...packages) {
 	return packages.map(one).join(", ");
 }
 
-async function run(versions, finish = () => {}) {
+async function run(versions) {
 	console.log(`version ${versions}`);
 	const only = process.argv.slice(2);
-	let failed = false;
+	let failed = false, stray; // an error that nobody waited for belongs to the step that runs
+	process.on("unhandledRejection", (error) => { stray = error; });
+	process.on("uncaughtException", (error) => { stray = error; });
 	for (const [name, action] of steps) {
 		if (only.length && !only.some((start) => name.startsWith(start)))
 			continue;
 		try {
+			stray = undefined;
 			await action();
+			if (stray)
+				throw stray;
 			console.log(`ok ${name}`);
 		} catch (error) {
 			failed = true;
 			console.log(`FAIL ${name}: ${`${error.code || ""} ${error.message}`.trim().replace(/\s+/g, " ")}`);
 		}
 	}
-	await finish();
 	process.exit(failed ? 1 : 0);
 }
 
