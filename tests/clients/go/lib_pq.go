@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lib/pq"
@@ -59,16 +58,7 @@ type querier interface {
 func collect(rows *sql.Rows, err error, who tenant) []int {
 	check(err)
 	defer rows.Close()
-	found := []int{}
-	for rows.Next() {
-		var name string
-		var n int
-		check(rows.Scan(&name, &n))
-		mine(name, who)
-		found = append(found, n)
-	}
-	check(rows.Err())
-	return found
+	return pairs(rows, who)
 }
 
 func ints(db querier, who tenant, text string, arguments ...interface{}) []int {
@@ -76,13 +66,11 @@ func ints(db querier, who tenant, text string, arguments ...interface{}) []int {
 	return collect(rows, err, who)
 }
 
-func value(db querier, text string, arguments ...interface{}) (found string) {
+func value(db querier, text string, arguments ...interface{}) string {
 	rows, err := db.QueryContext(ctx, text, arguments...)
 	check(err)
 	defer rows.Close()
-	same(rows.Next(), true)
-	check(rows.Scan(&found))
-	return found
+	return firstText(rows)
 }
 
 func exec(db querier, text string, arguments ...interface{}) {
@@ -371,30 +359,12 @@ func main() {
 
 	step("reconnect/pool", func() {
 		dbs := []*sql.DB{open(ownOne, ""), open(other, "")}
-		failures := make(chan interface{}, 80)
-		var all sync.WaitGroup
 		for _, db := range dbs {
 			db.SetMaxOpenConns(4)
 			db.SetMaxIdleConns(3)
 			db.SetConnMaxLifetime(50 * time.Millisecond)
 		}
-		for n := 1; n <= 80; n++ {
-			all.Add(1)
-			go func(n int) {
-				defer all.Done()
-				defer func() {
-					if trouble := recover(); trouble != nil {
-						failures <- trouble
-					}
-				}()
-				same(ints(dbs[n%2], four[n%2], find, n), []int{n})
-			}(n)
-		}
-		all.Wait()
-		close(failures)
-		for trouble := range failures {
-			panic(trouble)
-		}
+		atOnce(80, func(n int) { same(ints(dbs[n%2], four[n%2], find, n), []int{n}) })
 		for _, db := range dbs {
 			check(db.Close())
 		}

@@ -3,16 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
-
-	"bytes"
 
 	"github.com/jackc/pgconn"
 	"github.com/jackc/pgx/v4"
@@ -57,16 +55,7 @@ type querier interface {
 func collect(rows pgx.Rows, err error, who tenant) []int {
 	check(err)
 	defer rows.Close()
-	found := []int{}
-	for rows.Next() {
-		var name string
-		var n int
-		check(rows.Scan(&name, &n))
-		mine(name, who)
-		found = append(found, n)
-	}
-	check(rows.Err())
-	return found
+	return pairs(rows, who)
 }
 
 func ints(db querier, who tenant, text string, arguments ...interface{}) []int {
@@ -74,13 +63,11 @@ func ints(db querier, who tenant, text string, arguments ...interface{}) []int {
 	return collect(rows, err, who)
 }
 
-func value(db querier, text string, arguments ...interface{}) (found string) {
+func value(db querier, text string, arguments ...interface{}) string {
 	rows, err := db.Query(ctx, text, arguments...)
 	check(err)
 	defer rows.Close()
-	same(rows.Next(), true)
-	check(rows.Scan(&found))
-	return found
+	return firstText(rows)
 }
 
 func exec(db querier, text string, arguments ...interface{}) {
@@ -436,25 +423,7 @@ func main() {
 			defer pool.Close()
 			pools = append(pools, pool)
 		}
-		failures := make(chan interface{}, 80)
-		var all sync.WaitGroup
-		for n := 1; n <= 80; n++ {
-			all.Add(1)
-			go func(n int) {
-				defer all.Done()
-				defer func() {
-					if trouble := recover(); trouble != nil {
-						failures <- trouble
-					}
-				}()
-				same(ints(pools[n%2], four[n%2], find, n), []int{n})
-			}(n)
-		}
-		all.Wait()
-		close(failures)
-		for trouble := range failures {
-			panic(trouble)
-		}
+		atOnce(80, func(n int) { same(ints(pools[n%2], four[n%2], find, n), []int{n}) })
 	})
 	step("reconnect/ended-by-server", func() {
 		with(ownOne, "", func(conn *pgx.Conn) {

@@ -52,6 +52,50 @@ func mine(name string, who tenant) {
 	}
 }
 
+// What both drivers' rows can do.
+type rowSet interface {
+	Next() bool
+	Scan(...interface{}) error
+	Err() error
+}
+
+// The numbers of all rows, whose first column must name the tenant.
+func pairs(rows rowSet, who tenant) []int {
+	found := []int{}
+	for rows.Next() {
+		var name string
+		var n int
+		check(rows.Scan(&name, &n))
+		mine(name, who)
+		found = append(found, n)
+	}
+	check(rows.Err())
+	return found
+}
+
+func firstText(rows rowSet) (found string) {
+	same(rows.Next(), true)
+	check(rows.Scan(&found))
+	return found
+}
+
+// Does something so many times at once; the first failure is the step's.
+func atOnce(count int, action func(n int)) {
+	failures := make(chan string, count)
+	for n := 1; n <= count; n++ {
+		go func(n int) { failures <- attempt(namedStep{"", func() { action(n) }}) }(n)
+	}
+	why := ""
+	for n := 1; n <= count; n++ {
+		if failure := <-failures; why == "" {
+			why = failure
+		}
+	}
+	if why != "" {
+		panic(why)
+	}
+}
+
 func numbers(first, last int) []int {
 	list := []int{}
 	for n := first; n <= last; n++ {
