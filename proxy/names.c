@@ -286,7 +286,8 @@ bool names_sequence_is_lost(struct client *client, const struct verdict *verdict
 {
 	bool had_none = !(client->pins.held & PIN_SEQUENCE);
 
-	if (verdict->reading != SQL_READ || !(verdict->effects & EFFECT_SEES_SEQUENCE))
+	if (!(verdict->effects & EFFECT_SEES_SEQUENCE) ||
+		!(pins_effects(verdict) & EFFECT_SEES_SEQUENCE))
 		return false;
 	client->of_principal->sees_sequences = true;
 	pins_add(client, PIN_SEQUENCE);

@@ -58,6 +58,9 @@ void pins_add(struct client *client, enum pin pin);
 
 void pins_drop(struct client *client, enum pin pin);
 
+/* The verdict's effects without those of statements that reset the session. */
+uint32_t pins_effects(const struct verdict *verdict);
+
 /* A statement with this verdict goes to the client's backend. False when memory is out. */
 bool pins_note(struct client *client, const struct verdict *verdict);
 
