@@ -220,7 +220,7 @@ void parse_text(struct reading *reading, const char *text, const struct buf *seg
 {
 	struct parse data = {.reading = reading, .text = text, .segments = segments};
 
-	if (!parse_or_recover(enter, &data)) {
+	if (!parse_begin(pg_query_init) || !parse_or_recover(enter, &data)) {
 		reading->memory_is_out = true;
 		return;
 	}

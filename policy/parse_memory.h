@@ -11,6 +11,12 @@
 #include <stdbool.h>
 
 /*
+ * Calls `begin`, the library's, once in each thread, and so that it does not stop halfway.
+ * False when there is no memory for that yet.
+ */
+bool parse_begin(void (*begin)(void));
+
+/*
  * Calls work(data). False when memory ran out in it and it was left in the middle: then nothing
  * of the library's is to be used until its memory context has been left.
  */

@@ -70,6 +70,9 @@
 	X(REASON_CONTEXT_LOST, "BH-CTX-LOST", "25000",                                             \
 	  "the tenant context of this backend had been emptied; it is restored for the next "      \
 	  "statement")                                                                             \
+	X(REASON_SEQUENCE, "BH-CTX-SEQUENCE", "55000",                                             \
+	  "the last value of a sequence is not known here: others have used the backend since; "   \
+	  "from now on this session keeps its backend")                                            \
 	X(REASON_SHUTDOWN, "BH-NET-SHUTDOWN", "57P01",                                             \
 	  "terminating connection because Bulkhead is shutting down")                              \
 	X(REASON_KILLED, "BH-NET-KILLED", "57P01",                                                 \

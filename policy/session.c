@@ -383,15 +383,29 @@ static bool append_looks(struct buf *sql, unsigned asked)
 	return ok;
 }
 
-bool session_append_question(struct buf *sql, unsigned asked, bool guarded, const char *names,
-							 size_t len)
+static bool append_setting(struct buf *sql, bool only_set, bool guarded, const char *name)
+{
+	const char *before = !only_set ? ", pg_catalog.current_setting("
+						 : guarded
+							 ? ", bulkhead.session_setting("
+							 : ", (SELECT s.setting FROM pg_catalog.pg_show_all_settings()"
+							   " AS s WHERE s.source OPERATOR(pg_catalog.=) 'session' AND"
+							   " pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) ";
+	const char *behind = !only_set ? ", true)" : ")";
+
+	return buf_appendf(sql, "%s", before) && append_literal(sql, name, strlen(name)) &&
+		   buf_appendf(sql, "%s", behind);
+}
+
+bool session_append_question(struct buf *sql, unsigned asked, bool only_set, bool guarded,
+							 const char *names, size_t len)
 {
 	bool ok = guarded && asked ? buf_appendf(sql, "SELECT bulkhead.session_state(%u)", asked)
 							   : append_looks(sql, asked);
 
 	for (size_t at = 0; ok && at < len; at += strlen(names + at) + 1)
-		ok = buf_appendf(sql, ", pg_catalog.current_setting(") &&
-			 append_literal(sql, names + at, strlen(names + at)) && buf_appendf(sql, ", true)");
+		/* A custom setting is nobody's but who sets it, and has no source to be asked for. */
+		ok = append_setting(sql, only_set && !strchr(names + at, '.'), guarded, names + at);
 	return ok;
 }
 

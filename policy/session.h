@@ -38,9 +38,9 @@ const char *session_begin_tag(enum session_begin kind);
 bool session_append_set(struct buf *sql, const char *name, const char *value, bool is_local);
 
 /*
- * Appends the statement that makes a backend's setting the one that the startup packet would have
- * made with this pair: byte by byte also where SET would write the value in another way. `guarded`
- * as for session_append_question.
+ * Appends the statement that makes a backend's setting the one that the startup packet would
+ * have made with this pair: byte by byte also where SET would write the value in another way.
+ * `guarded` as for session_append_question.
  */
 bool session_append_follow(struct buf *sql, const char *name, const char *value, bool guarded);
 
@@ -62,12 +62,13 @@ enum session_setting session_setting_kind(const char *name);
 /*
  * Appends the query, without its NUL, that asks what of the kinds in `asked` (bits as in
  * bulkhead.session_state, which see) is there, and which values these settings have. Its row
- * is the sum of the bits, then a value for each name, NULL for a setting that does not exist.
- * `names` holds `len` bytes, each name ended by a NUL. With `guarded` the function is asked,
- * else the catalogues. False when memory is out.
+ * is the sum of the bits, then a value for each name, NULL for a setting that does not exist
+ * or, with `only_set`, has its default (which takes the server longer to say). `names` holds
+ * `len` bytes, each name ended by a NUL. With `guarded` the function is asked, else the
+ * catalogues. False when memory is out.
  */
-bool session_append_question(struct buf *sql, unsigned asked, bool guarded, const char *names,
-							 size_t len);
+bool session_append_question(struct buf *sql, unsigned asked, bool only_set, bool guarded,
+							 const char *names, size_t len);
 
 /*
  * Appends the one statement to be put where a client wrote RESET ALL: it resets, keeps the seal

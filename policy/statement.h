@@ -166,7 +166,8 @@ struct verdict {
 	const struct sql_relation *relations; /* each once */
 	const struct sql_function *functions; /* each once */
 	size_t size;                          /* bytes of memory, all in all */
-	bool is_plain; /* no statement has effects, or an action that concerns more than its transaction */
+	bool is_plain; /* no statement has effects, or an action that concerns more than its
+					  transaction */
 };
 
 /*

@@ -1,12 +1,12 @@
 /*
  * Cancel requests.
  *
- * Clients hold keys of Bulkhead's own: 31 random bits of pid and at least 32 of secret. A request that
- * fits a client whose backend is at work is passed on with that backend's own key, over a
- * connection made for it (PostgreSQL documentation, "Canceling Requests in Progress"). The
- * server closes that connection when it has signalled the backend; until then the backend is
- * held back from other clients, and afterwards it is discarded and entered anew before anyone
- * uses it, so that a signal that comes late hits nobody.
+ * Clients hold keys of Bulkhead's own: 31 random bits of pid and at least 32 of secret. A
+ * request that fits a client whose backend is at work is passed on with that backend's own key,
+ * over a connection made for it (PostgreSQL documentation, "Canceling Requests in Progress").
+ * The server closes that connection when it has signalled the backend; until then the backend
+ * is held back from other clients, and afterwards it is discarded and entered anew before
+ * anyone uses it, so that a signal that comes late hits nobody.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -97,6 +97,9 @@ struct client {
 
 	struct server *server; /* while LINKED, and while it is prepared for us */
 	struct pins pins;      /* why it keeps that */
+	uint32_t last_backend; /* pid of the one before, or of this one */
+	bool came_back;        /* it is the same, and nobody else has worked with it in between */
+	bool has_run;          /* something on it, since it was linked */
 	bool stalled;          /* not read until the backend has answered more */
 	bool barrier;          /* the outcome of a statement is waited for */
 	size_t gathering;      /* bytes of a text that is collected, as worker->gathered counts */

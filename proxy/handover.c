@@ -85,7 +85,7 @@ static bool append_settings(struct server *server, struct buf *out)
 
 	buf_init(&sql);
 	bool ok = settings_append_change(&sql, from, server->client->settings,
-									   pool_is_guarded(server->pool)) &&
+									 pool_is_guarded(server->pool)) &&
 			  buf_append_byte(&sql, 0) && wire_query(out, (const char *)buf_data(&sql));
 	buf_fini(&sql);
 	return ok;

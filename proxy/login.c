@@ -445,9 +445,9 @@ static void find_principal(struct client *client)
 /* ---- the startup packet ---- */
 
 /*
- * We speak 3.0 and 3.2, which differ in the length of cancel keys. A client that asks for
- * another minor version or for protocol options is told so and goes on with what there is. (3.1
- * is no version; PostgreSQL 18 answers it with 3.0.)
+ * We speak 3.0 and 3.2, which differ in the length of cancel keys. (3.1 is no version, and is
+ * taken as PostgreSQL 18 takes it.) A client that asks for a later one or for protocol options
+ * is told so and goes on with what there is.
  */
 static bool append_negotiation(struct client *client, struct buf *out)
 {

@@ -36,8 +36,8 @@ static size_t names_length(const uint8_t *message, size_t visible)
 	return at;
 }
 
-/* Bytes to be there before the names of the message are: all of it, but for a Bind, whose values
- * may be long. */
+/* Bytes to be there before the names of the message are: all of it, but for a Bind, whose
+ * values may be long. */
 static size_t bytes_of_names(const uint8_t *message, size_t visible, uint64_t total)
 {
 	bool has_more = *message == 'B' || *message == 'P';
@@ -57,6 +57,28 @@ size_t names_bytes_needed(struct client *client, const uint8_t *message, size_t 
 	if (has_text && client_may_gather(client, total))
 		return (size_t)total;
 	return names_something(*message) ? bytes_of_names(message, visible, total) : WIRE_HEADER;
+}
+
+bool names_must_wait(const struct client *client, const uint8_t *message)
+{
+	const struct server *server = client->server;
+	const char *body = (const char *)message + WIRE_HEADER;
+
+	if (!server->uncertain || server->uncertain_batch == server->replies.batches ||
+		server->replies.skipping)
+		return false;
+	switch (*message) {
+	case 'Q':
+	case 'P':
+		return true; /* that are not plain */
+	case 'B':
+		return body[strlen(body) + 1] != '\0';
+	case 'D':
+	case 'C':
+		return body[0] == 'S' && body[1];
+	default:
+		return false;
+	}
 }
 
 /* ---- gathering ---- */
@@ -119,6 +141,14 @@ bool names_continue_with(struct names_walk *walk, const uint8_t *message, size_t
 
 /* ---- notes ---- */
 
+static void count(struct server *server, const struct reply_note *note)
+{
+	if (note->kind == NOTE_RUN || note->kind == NOTE_REFUSED)
+		return;
+	server->uncertain++;
+	server->uncertain_batch = server->replies.batches;
+}
+
 struct reply_note *names_note_create(const struct reply_note *like)
 {
 	struct reply_note *note = malloc(sizeof *note);
@@ -133,13 +163,18 @@ void names_note_free(struct reply_note *note)
 	statement_unref(note->statement);
 	prepared_unref(note->prepared);
 	verdict_unref(note->verdict);
+	buf_fini(&note->error);
 	free(note);
 }
 
 /* One message of the client's is owed its answer, with a note. */
 enum names_result names_ask(struct names_walk *walk, char type, struct reply_note *note)
 {
-	if (note && replies_asked_note(&walk->client->server->replies, type, note))
+	struct server *server = walk->client->server;
+
+	if (note)
+		count(server, note); /* taken back by names_noted */
+	if (note && replies_asked_note(&server->replies, type, note))
 		return NAMES_ACCOUNTED;
 	if (note)
 		names_note_free(note);
@@ -155,6 +190,8 @@ bool names_ask_ours(struct names_walk *walk, enum reply reply, const struct repl
 		return false;
 	if (note && note->prepared)
 		prepared_ref(note->prepared);
+	if (note)
+		count(walk->client->server, note);
 	if (replies_push_note(replies, reply | REPLY_OURS, note))
 		return true;
 	if (note)
@@ -210,7 +247,51 @@ const struct verdict *names_read(struct names_walk *walk, const char *text, size
 {
 	if (!walk->verdict)
 		walk->verdict = verdict_cache_read(walk->client->worker->verdicts, text, len);
+	if (walk->verdict && names_writes_matter(walk))
+		pins_add(walk->client, PIN_SEQUENCE);
 	return walk->verdict;
+}
+
+enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
+							   struct buf *error)
+{
+	static const char nonsense[] = "bulkhead: refused"; /* no SQL, and no portal */
+	struct reply_note note = {.kind = NOTE_REFUSED, .error = *error};
+	struct reply_note *copy = buf_len(error) ? names_note_create(&note) : NULL;
+	size_t mark;
+
+	if (!copy || !names_replace(walk, message, &mark) ||
+		!buf_append_cstr(walk->out, nonsense) ||
+		(*message == 'E' && !buf_append_u32(walk->out, 0)) || !wire_end(walk->out, mark)) {
+		buf_fini(error);
+		free(copy);
+		return NAMES_NO_MEMORY;
+	}
+	walk->run = message + total;
+	return names_ask(walk, (char)*message, copy);
+}
+
+enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
+								   uint64_t total, enum reason reason)
+{
+	struct buf error;
+
+	buf_init(&error);
+	if (!wire_error(&error, "ERROR", reason, NULL))
+		buf_fini(&error);
+	return names_refuse(walk, message, total, &error);
+}
+
+bool names_sequence_is_lost(struct client *client, const struct verdict *verdict)
+{
+	bool had_none = !(client->pins.held & PIN_SEQUENCE);
+
+	if (!(verdict->effects & EFFECT_SEES_SEQUENCE) ||
+		!(pins_effects(verdict) & EFFECT_SEES_SEQUENCE))
+		return false;
+	client->of_principal->sees_sequences = true;
+	pins_add(client, PIN_SEQUENCE);
+	return had_none && !client->has_run && !client->came_back;
 }
 
 /* What is not read may have done anything. */
@@ -246,7 +327,11 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 	if (!text)
 		return names_run_unread(walk);
 	const struct verdict *verdict = names_read(walk, text, len);
-	if (!verdict || !pins_note(client, verdict))
+	if (!verdict)
+		return NAMES_NO_MEMORY;
+	if (names_sequence_is_lost(client, verdict))
+		return names_refuse_for(walk, message, total, REASON_SEQUENCE);
+	if (!pins_note(client, verdict))
 		return NAMES_NO_MEMORY;
 	if (verdict->is_plain)
 		return NAMES_PASS;
@@ -307,7 +392,8 @@ enum names_result names_note(struct names_walk *walk, const uint8_t *message, si
 		return names_run_unread(walk);
 	case 'D':
 	case 'C':
-		/* What is behind the name, or a name that does not end, is the server's to complain of. */
+		/* What is behind the name, or a name that does not end, is the server's to complain of.
+		 */
 		if (visible < total)
 			return NAMES_TOO_LONG;
 		return names_length(message, visible) == total

@@ -24,6 +24,7 @@
 
 #include "policy/statement.h"
 #include "proxy/client.h"
+#include "proxy/limits.h"
 #include "proxy/replies.h"
 #include "proxy/server.h"
 #include "proxy/wire.h"
@@ -47,7 +48,7 @@ enum names_result {
 	NAMES_PASS,      /* it goes on, as it is or as it was changed, and is owed its answer */
 	NAMES_ACCOUNTED, /* the same, and what it is owed has been noted */
 	NAMES_ANSWERED,  /* the client has its answer: the message is not for the backend */
-	NAMES_TOO_LONG, /* no such message is */
+	NAMES_TOO_LONG,  /* no such message is */
 	NAMES_NO_MEMORY,
 };
 
@@ -66,6 +67,15 @@ static inline void names_new_unnamed(struct client *client)
 		client->server->unnamed_id = client->unnamed_id;
 }
 
+/* Does the statement at hand write, and are values of sequences asked for later, so that the
+ * backend is to be kept? */
+static inline bool names_writes_matter(const struct names_walk *walk)
+{
+	return walk->client->of_principal->sees_sequences &&
+		   walk->verdict->classes & SQL_CLASS_WRITE &&
+		   !(walk->client->pins.held & PIN_SEQUENCE);
+}
+
 /* Is the text one of which nothing is to be noted? Remembers what was read. */
 static inline bool names_reads_plain(struct names_walk *walk, const uint8_t *text,
 									 const uint8_t *end)
@@ -76,7 +86,7 @@ static inline bool names_reads_plain(struct names_walk *walk, const uint8_t *tex
 		return false;
 	walk->verdict = verdict_cache_read(walk->client->worker->verdicts, (const char *)text,
 									   (size_t)(nul - text));
-	return walk->verdict && walk->verdict->is_plain;
+	return walk->verdict && walk->verdict->is_plain && !names_writes_matter(walk);
 }
 
 /*
@@ -104,8 +114,7 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 		return true;
 	case 'B':
 		if (!is_long_enough || body[0] || body[1] || !client->unnamed_id ||
-			server->unnamed_id != client->unnamed_id ||
-			names_has_any(client))
+			server->unnamed_id != client->unnamed_id || names_has_any(client))
 			return false;
 		walk->parsed = NULL;
 		return true;
@@ -134,6 +143,14 @@ size_t names_bytes_needed(struct client *client, const uint8_t *message, size_t 
 						  uint64_t total);
 
 /*
+ * Messages are sent before it is known what becomes of those before them. Within a batch that
+ * is no matter, since an error ends all of it. But what names mean that an earlier batch has
+ * defined, closed or prepared is not certain until that is answered: then the message has to
+ * wait.
+ */
+bool names_must_wait(const struct client *client, const uint8_t *message);
+
+/*
  * The message is next to go to the client's backend. Gathers in walk->out what must stand
  * before it, and what stands for it where it is changed.
  */
@@ -156,6 +173,9 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate);
  * or NULL.
  */
 const char *names_completed(struct server *server, struct reply_note *note);
+
+/* The error at hand is that of a message which was made to fail: what to show for it. */
+void names_take_refusal(struct server *server, struct buf *error);
 
 /*
  * An error about a statement that the client knows under another name: appends the error with

@@ -15,6 +15,7 @@ enum note_kind {
 	NOTE_PREPARED, /* Bulkhead's Parse of one that the backend lacked */
 	NOTE_EVICTED,  /* its Close of one on the backend */
 	NOTE_RUN,      /* a Query, or an Execute, of what is not plain */
+	NOTE_REFUSED,  /* a message that is made to fail, and the error to show for it */
 };
 
 struct reply_note {
@@ -27,6 +28,8 @@ struct reply_note {
 	uint64_t rewritten;            /* which of its statements were replaced */
 	uint32_t completed;            /* how many have come to their end */
 	bool is_query, is_barrier;
+
+	struct buf error; /* REFUSED: a whole ErrorResponse */
 };
 
 /* ---- names.c ---- */
@@ -59,6 +62,24 @@ struct reply_note *names_run_note(struct client *client, const struct verdict *v
 /* The text that starts at `at` in a whole message, or NULL when it does not end in it. */
 const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t *len);
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len);
+
+/*
+ * The Query or Execute is not carried out: one that fails goes in its place, so that all behind
+ * it is as PostgreSQL has it behind an error, and the client is shown `error`, which is taken
+ * over.
+ */
+enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
+							   struct buf *error);
+
+enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
+								   uint64_t total, enum reason reason);
+
+/*
+ * Does the statement ask for the last value of a sequence where somebody else may have taken
+ * the last one? From now on the client keeps its backend, and so do those of the same principal
+ * that write.
+ */
+bool names_sequence_is_lost(struct client *client, const struct verdict *verdict);
 
 /* What is not read may have done anything. */
 enum names_result names_run_unread(struct names_walk *walk);

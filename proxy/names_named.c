@@ -76,7 +76,7 @@ bool names_wants_native(const struct client *client, const struct verdict *verdi
 {
 	if (client_is_native(client) || client->server->status == 'E')
 		return false;
-	if (verdict->reading == SQL_READ && verdict->effects & EFFECT_SEES_PREPARED)
+	if (verdict->effects & EFFECT_SEES_PREPARED && pins_effects(verdict) & EFFECT_SEES_PREPARED)
 		return true;
 	for (uint32_t i = 0; i < verdict->statement_count; i++) {
 		if (verdict->statements[i].action == SQL_PREPARE)
@@ -122,9 +122,10 @@ bool names_go_native(struct names_walk *walk, const uint8_t *message)
 
 /* The name is in use: so it is on the backend, which says so, unless the text is wrong. */
 static enum names_result parse_again(struct names_walk *walk, const uint8_t *message,
-									 const struct statement *statement, uint64_t total)
+									 const struct statement *statement, size_t after,
+									 uint64_t total)
 {
-	size_t after = WIRE_HEADER + strlen(statement->name) + 1, mark;
+	size_t mark;
 	struct prepared *prepared = statement->prepared;
 	char name[PREPARED_NAME_MAX];
 
@@ -189,7 +190,7 @@ enum names_result names_parse_named(struct names_walk *walk, const uint8_t *mess
 		return NAMES_NO_MEMORY;
 	if (statement)
 		return client_is_native(client) ? NAMES_PASS
-										: parse_again(walk, message, statement, total);
+										: parse_again(walk, message, statement, after, total);
 	statement =
 		verdict ? names_define(client, name, message + after, (size_t)total - after, verdict)
 				: NULL;

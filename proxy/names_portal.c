@@ -64,6 +64,29 @@ bool names_note_portal(struct client *client, const char *name, const struct ver
 
 /* ---- Execute ---- */
 
+/* A DEALLOCATE that was replaced when it was parsed, of a statement that is gone by now. */
+static bool is_gone(const struct client *client, const struct portal *portal)
+{
+	const struct sql_statement *statement = portal->verdict->statements;
+
+	return portal->rewritten && statement->action == SQL_DEALLOCATE &&
+		   !statements_find(&client->statements, statement->name);
+}
+
+static enum names_result refuse_gone(struct names_walk *walk, const uint8_t *message,
+									 uint64_t total, const char *name)
+{
+	struct buf text, error;
+
+	buf_init(&text);
+	buf_init(&error);
+	if (buf_appendf(&text, "prepared statement \"%s\" does not exist", name) &&
+		buf_append_byte(&text, 0))
+		wire_error_text(&error, "ERROR", "26000", (const char *)buf_data(&text), NULL);
+	buf_fini(&text);
+	return names_refuse(walk, message, total, &error);
+}
+
 enum names_result names_note_execute(struct names_walk *walk, const uint8_t *message,
 									 uint64_t total)
 {
@@ -75,6 +98,10 @@ enum names_result names_note_execute(struct names_walk *walk, const uint8_t *mes
 
 	if (!portal)
 		return NAMES_PASS;
+	if (is_gone(client, portal))
+		return refuse_gone(walk, message, total, portal->verdict->statements[0].name);
+	if (names_sequence_is_lost(client, portal->verdict))
+		return names_refuse_for(walk, message, total, REASON_SEQUENCE);
 	if (!pins_note(client, portal->verdict))
 		return NAMES_NO_MEMORY;
 	struct reply_note *note =

@@ -34,6 +34,7 @@ static void undo(struct server *server, struct reply_note *note)
 			backend_statements_doubt(&server->statements);
 		break;
 	case NOTE_RUN:
+	case NOTE_REFUSED:
 		break;
 	}
 }
@@ -50,6 +51,7 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate)
 {
 	struct server *server = owner;
 
+	server->uncertain -= note->kind != NOTE_RUN && note->kind != NOTE_REFUSED;
 	if (server->client && fate != REPLY_DROPPED) {
 		if (fate == REPLY_SKIPPED)
 			undo(server, note);
@@ -58,10 +60,7 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate)
 		if (note->is_barrier) /* relay_go_on reads on */
 			server->client->barrier = false;
 	}
-	statement_unref(note->statement);
-	prepared_unref(note->prepared);
-	verdict_unref(note->verdict);
-	free(note);
+	names_note_free(note);
 }
 
 /* ---- command tags ---- */
@@ -106,6 +105,16 @@ const char *names_completed(struct server *server, struct reply_note *note)
 }
 
 /* ---- errors ---- */
+
+void names_take_refusal(struct server *server, struct buf *error)
+{
+	struct reply_note *note = replies_next_note(&server->replies);
+
+	if (!note || note->kind != NOTE_REFUSED)
+		return;
+	*error = note->error;
+	buf_init(&note->error);
+}
 
 static const struct statement *find_by_own_name(const struct client *client, const char *text,
 												const char **at, size_t *len)
@@ -170,11 +179,12 @@ bool names_translate_error(struct server *server, const uint8_t *body, size_t le
 			prepared_renew(each->prepared);
 		return false;
 	}
-	if ((strcmp(code, "42P05") != 0 && strcmp(code, "26000") != 0) ||
+	if ((strcmp(code, "42P05") != 0 && strcmp(code, "26000") != 0 &&
+		 strcmp(code, "08P01") != 0) ||
 		!strstr(text, PREPARED_PREFIX))
 		return false;
 	const struct statement *statement = find_by_own_name(client, text, &at, &own_len);
-	if (code[0] == '2') /* something that was not seen has deallocated it */
+	if (strcmp(code, "26000") == 0) /* something that was not seen has deallocated it */
 		backend_statements_doubt(&server->statements);
 	return statement && append_error(body, len, text, (size_t)(at - text), statement->name,
 									 at + own_len, out);

@@ -81,6 +81,7 @@ void pins_drop(struct client *client, enum pin pin)
 
 static void forget_doubts(struct pins *pins)
 {
+	pins->failed = false;
 	pins->doubts = 0;
 	buf_fini(&pins->touched);
 }
@@ -189,23 +190,51 @@ static uint32_t pins_of(uint32_t effects)
 	return pins;
 }
 
+/*
+ * What a statement may leave that is to be noted when it is sent. Of those that reset the session
+ * it is known what they do, once they are complete (names.c).
+ */
+static uint32_t effects_to_note(const struct sql_statement *statement)
+{
+	switch (statement->action) {
+	case SQL_RESET_ALL:
+		return statement->effects & ~(uint32_t)(EFFECT_SETTINGS | EFFECT_SEED);
+	case SQL_DISCARD_ALL:
+	case SQL_DISCARD:
+		return statement->effects &
+			   ~(uint32_t)(EFFECT_SETTINGS | EFFECT_SEED | EFFECT_SEES_SEQUENCE |
+						   EFFECT_SEES_PREPARED);
+	default:
+		return statement->effects;
+	}
+}
+
+uint32_t pins_effects(const struct verdict *verdict)
+{
+	uint32_t effects = 0;
+
+	/* A text that was not read has all effects, but most likely none of those that last. */
+	if (verdict->reading != SQL_READ)
+		return EFFECT_UNKNOWN;
+	for (uint32_t i = 0; i < verdict->statement_count; i++)
+		effects |= effects_to_note(&verdict->statements[i]);
+	return effects;
+}
+
 bool pins_note(struct client *client, const struct verdict *verdict)
 {
-	uint32_t effects = verdict->effects;
-
-	if (!effects || client->pins.held & PINS_LASTING)
+	if (!verdict->effects || client->pins.held & PINS_LASTING)
 		return true;
+	uint32_t effects = pins_effects(verdict);
+
 	client->pins.doubts |= pins_of(effects);
-	/* A text that was not read has all effects, but most likely not these. */
-	if (verdict->reading == SQL_READ) {
-		if (effects & EFFECT_SETTINGS)
-			pins_add(client, PIN_SETTING);
-		if (effects & EFFECT_SEED)
-			pins_add(client, PIN_SEED);
-		if (effects & EFFECT_SEES_SEQUENCE)
-			pins_add(client, PIN_SEQUENCE);
-	}
-	return !(effects & EFFECT_SETTING) || note_settings(client, verdict);
+	if (effects & EFFECT_SETTINGS)
+		pins_add(client, PIN_SETTING);
+	if (effects & EFFECT_SEED)
+		pins_add(client, PIN_SEED);
+	if (effects & EFFECT_SEES_SEQUENCE)
+		pins_add(client, PIN_SEQUENCE);
+	return note_settings(client, verdict);
 }
 
 /* ---- what has changed ---- */
@@ -245,12 +274,11 @@ bool pins_settle(struct client *client, const struct sql_statement *statement)
 {
 	const char *value = statement->value;
 
-	if (client->pins.held & PINS_LASTING || client->pins.doubts ||
-		statement->effects != EFFECT_SETTING)
+	if (client->pins.held & PINS_LASTING || client->pins.doubts)
 		return false;
 	switch (statement->action) {
 	case SQL_SET:
-		if (statement->is_local || !value ||
+		if (statement->effects != EFFECT_SETTING || statement->is_local || !value ||
 			session_setting_kind(statement->name) != SETTING_FOLLOWS)
 			return false;
 		break;
@@ -263,8 +291,7 @@ bool pins_settle(struct client *client, const struct sql_statement *statement)
 	default:
 		return false;
 	}
-	if (!is_only_doubt(&client->pins, statement->name) ||
-		!set(client, statement->name, value))
+	if (!is_only_doubt(&client->pins, statement->name) || !set(client, statement->name, value))
 		return false;
 	forget_doubts(&client->pins);
 	return true;
@@ -297,7 +324,8 @@ bool pins_append_question(const struct client *client, struct buf *out)
 	struct buf sql;
 
 	buf_init(&sql);
-	bool ok = session_append_question(&sql, client->pins.doubts, pool_is_guarded(client->pool),
+	bool ok = session_append_question(&sql, client->pins.doubts, client->pins.failed,
+									  pool_is_guarded(client->pool),
 									  (const char *)buf_data(touched), buf_len(touched)) &&
 			  buf_append_byte(&sql, 0) && wire_query(out, (const char *)buf_data(&sql));
 	buf_fini(&sql);

@@ -42,6 +42,7 @@ struct pins {
 	uint32_t held;      /* of enum pin */
 	uint32_t doubts;    /* pins that may have come or gone since the server was last asked */
 	struct buf touched; /* names of settings that may have changed, each with its NUL */
+	bool failed; /* a statement failed, so that a setting need not have been set at all */
 };
 
 /* Names of one of the pins, for people; NULL for none. */
@@ -56,6 +57,9 @@ static inline bool pins_are_in_doubt(const struct pins *pins)
 void pins_add(struct client *client, enum pin pin);
 
 void pins_drop(struct client *client, enum pin pin);
+
+/* The verdict's effects without those of statements that reset the session. */
+uint32_t pins_effects(const struct verdict *verdict);
 
 /* A statement with this verdict goes to the client's backend. False when memory is out. */
 bool pins_note(struct client *client, const struct verdict *verdict);

@@ -125,7 +125,15 @@ static void put_on_idle(struct server *server)
 	list_append(&pool->worker->idle, &server->age_node);
 }
 
-/* An idle backend of this client's tenant; one with its settings if that is quickly found. */
+/* Was this one the client's last, and nobody else's since? Its sequences' last values are
+ * there. */
+static bool is_its_last(const struct server *server, const struct client *client)
+{
+	return server->last_client == client->pid && server->pid == client->last_backend;
+}
+
+/* An idle backend of this client's tenant; its last one, or one with its settings, if that is
+ * quickly found. */
 static struct server *find_own(const struct client *client)
 {
 	struct server *first = NULL;
@@ -134,8 +142,12 @@ static struct server *find_own(const struct client *client)
 	list_each (node, next, &client->pool_tenant->idle) {
 		struct server *server = list_entry(node, struct server, tenant_node);
 
-		if (server->settings == client->settings && server_is_sealed_to(server, client->tenant))
+		if (is_its_last(server, client))
 			return server;
+		if (server->settings == client->settings &&
+			server_is_sealed_to(server, client->tenant) &&
+			(!first || first->settings != client->settings))
+			first = server;
 		if (!first)
 			first = server;
 		if (++seen == SETTINGS_SEARCH_MAX)

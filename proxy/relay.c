@@ -53,8 +53,8 @@ bool relay_accepts(struct client *client, uint8_t type, uint64_t total)
 	return false;
 }
 
-/* One message goes on: what must stand before it, what will be owed for it. False when the client
- * has been told that it is over. */
+/* One message goes on: what must stand before it, what will be owed for it. False when the
+ * client has been told that it is over. */
 static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible,
 				 uint64_t total)
 {
@@ -80,8 +80,8 @@ static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible
 	return false;
 }
 
-/* The next message is there as far as it has to be: passes it on. False when the client is gone or
- * told that it is over. */
+/* The next message is there as far as it has to be: passes it on. False when the client is gone
+ * or told that it is over. */
 static bool take(struct names_walk *walk, const uint8_t *message, size_t visible,
 				 uint64_t total, bool is_plain)
 {
@@ -128,7 +128,12 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		bool is_plain = names_are_plain(&walk, at, visible, total);
 		if (!is_plain && visible < names_bytes_needed(client, at, visible, total))
 			break;
+		if (!is_plain && names_must_wait(client, at)) {
+			client->stalled = true;
+			break;
+		}
 		is_fine = take(&walk, at, visible, total, is_plain);
+		client->has_run |= *at == 'Q' || *at == 'E' || *at == 'F';
 		client->body_left = total - visible;
 		at += visible;
 	}
@@ -155,7 +160,8 @@ struct walk {
 	const uint8_t *run; /* first byte not yet forwarded */
 	bool owed;          /* an answer was owed when the present error came, and which was next */
 	enum reply failing;
-	const char *tag; /* to show in place of the present one, or NULL */
+	const char *tag;    /* to show in place of the present one, or NULL */
+	struct buf refusal; /* the same of an error */
 	bool disagreed;
 };
 
@@ -342,6 +348,13 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 	} else if (!walk->owed) {
 		walk->disagreed = true;
 	}
+	if (buf_len(&walk->refusal)) {
+		swallow(walk, message, total);
+		client_send_buf(walk->client, &walk->refusal);
+		return;
+	}
+	if (!walk->disagreed && !server->told)
+		walk->client->pins.failed = true;
 	if (walk->failing == REPLY_PARSE && server->replies.count <= 1)
 		names_forget_unnamed(
 			walk->client); /* the server has none either; none was parsed behind */
@@ -417,11 +430,13 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 
 	*ours = false;
 	walk->tag = NULL;
+	buf_fini(&walk->refusal);
 	if (total < WIRE_HEADER || total > (uint64_t)INT32_MAX)
 		return part_at(walk, message, "message length out of range");
 	if (answers[*message] & UNASKED)
 		return true;
 	if (*message == 'E') {
+		names_take_refusal(server, &walk->refusal);
 		walk->owed = !replies_is_empty(&server->replies);
 		walk->failing = replies_next(&server->replies);
 		if (walk->failing != REPLY_QUERY && replies_skip_statement(&server->replies))
@@ -462,8 +477,7 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 				part_at(&walk, at + total, "malformed ReadyForQuery");
 				return len;
 			}
-		}
-		else if (whole && (answers[*at] & LOOKED_AT) && !look_at(&walk, at, (size_t)total))
+		} else if (whole && (answers[*at] & LOOKED_AT) && !look_at(&walk, at, (size_t)total))
 			return len;
 		if (!whole) {
 			server->body_left = total - (uint64_t)(end - at);

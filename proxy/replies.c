@@ -131,6 +131,7 @@ bool replies_push_note(struct replies *replies, enum reply reply, struct reply_n
 		return false;
 	*item(replies, replies->count) = (struct reply_item){.note = note, .reply = (uint8_t)reply};
 	replies->count++;
+	replies->batches += reply == REPLY_SYNC || reply == REPLY_QUERY;
 	return true;
 }
 
@@ -336,8 +337,7 @@ bool replies_asked_note(struct replies *replies, char type, struct reply_note *n
 	else if (reply < REPLY_SYNC) {
 		replies->batch = true;
 		replies->bound |= reply == REPLY_BIND || reply == REPLY_EXECUTE;
-	}
-	else if (reply == REPLY_COPY_END && !replies->count)
+	} else if (reply == REPLY_COPY_END && !replies->count)
 		return true; /* of a COPY that the server has given up */
 	return replies_push_note(replies, reply, note);
 }

@@ -60,10 +60,11 @@ struct replies {
 	struct reply_item inline_items[REPLIES_INLINE];
 	struct reply_item *items; /* a ring of `size`, a power of two */
 	uint32_t first, count, size;
-	bool ended;    /* the simple query at the head has had an answer that may end it */
-	bool copying;  /* the statement at the head is in copy-in mode */
-	bool batch;    /* extended messages were sent and no Sync behind them */
-	bool bound;    /* and some of them were more than Parse, Describe and Close */
+	uint64_t batches; /* Syncs and Queries of the client's so far: which batch is being sent */
+	bool ended;       /* the simple query at the head has had an answer that may end it */
+	bool copying;     /* the statement at the head is in copy-in mode */
+	bool batch;       /* extended messages were sent and no Sync behind them */
+	bool bound;       /* and some of them were more than Parse, Describe and Close */
 	bool skipping; /* after an error: the server ignores everything up to the next Sync to come
 					*/
 	bool lost;     /* it cannot be known what is owed; never empty again */
@@ -83,8 +84,8 @@ bool replies_is_empty(const struct replies *replies);
 bool replies_has_several(const struct replies *replies);
 
 /*
- * All has been answered of a batch without a Sync that has only parsed, described and closed: for
- * the client it makes no difference when it ends.
+ * All has been answered of a batch without a Sync that has only parsed, described and closed:
+ * for the client it makes no difference when it ends.
  */
 bool replies_may_end_batch(const struct replies *replies);
 

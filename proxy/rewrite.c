@@ -31,6 +31,20 @@ static const char *startup_value(const struct client *client, const struct verdi
 									 : NULL;
 }
 
+/* Has an earlier statement of the text deallocated what this one would? */
+static bool is_gone_by(const struct verdict *verdict, uint32_t place)
+{
+	for (uint32_t i = 0; i < place; i++) {
+		const struct sql_statement *earlier = &verdict->statements[i];
+
+		if (earlier->action == SQL_DEALLOCATE_ALL ||
+			(earlier->action == SQL_DEALLOCATE &&
+			 strcmp(earlier->name, verdict->statements[place].name) == 0))
+			return true;
+	}
+	return false;
+}
+
 static bool wants(const struct client *client, const struct verdict *verdict, uint32_t place)
 {
 	const struct sql_statement *statement = &verdict->statements[place];
@@ -42,7 +56,7 @@ static bool wants(const struct client *client, const struct verdict *verdict, ui
 	case SQL_SET:
 		return startup_value(client, verdict, place) != NULL;
 	case SQL_DEALLOCATE:
-		return !client_is_native(client) &&
+		return !client_is_native(client) && !is_gone_by(verdict, place) &&
 			   statements_find(&client->statements, statement->name);
 	default:
 		return false;

@@ -274,6 +274,9 @@ void server_link(struct server *server, struct client *client)
 {
 	server->client = client;
 	client->server = server;
+	client->came_back =
+		server->last_client == client->pid && client->last_backend == server->pid;
+	client->has_run = false;
 	pool_tenant_took(client->pool_tenant);
 }
 
@@ -286,6 +289,8 @@ void server_unlink(struct server *server)
 	list_remove(&server->linked_node);
 	stream_read_on(&server->stream); /* a client that did not read may have stopped it */
 	pool_tenant_gave(client->pool_tenant);
+	server->last_client = client->pid;
+	client->last_backend = server->pid;
 	client->server = NULL;
 	server->client = NULL;
 }

@@ -113,7 +113,12 @@ struct server {
 	struct server_watch watch;
 
 	struct backend_statements statements;
-	uint64_t unnamed_id; /* of the unnamed statement in it, as client->unnamed_id; 0: nobody's */
+	size_t uncertain; /* Parses and Closes by name that are not answered, and the batch of the
+						 last */
+	uint64_t uncertain_batch;
+	uint32_t last_client; /* who worked with it last, as client->pid */
+	uint64_t
+		unnamed_id; /* of the unnamed statement in it, as client->unnamed_id; 0: nobody's */
 
 	struct params params;
 	struct guard_server guard;

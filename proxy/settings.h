@@ -66,8 +66,8 @@ const struct settings *settings_with(const struct settings *settings, const char
 
 /*
  * Appends the SQL that leads from one set to another (`from` NULL: nothing applied, the marker
- * shows); `guarded`: in a database with the guard. What only `from` has is RESET, what differs is SET, byte-exactly. False when memory
- * is out.
+ * shows); `guarded`: in a database with the guard. What only `from` has is RESET, what differs
+ * is SET, byte-exactly. False when memory is out.
  */
 bool settings_append_change(struct buf *sql, const struct settings *from,
 							const struct settings *to, bool guarded);

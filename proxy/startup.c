@@ -12,7 +12,6 @@
 #define TLS_HANDSHAKE    0x16
 #define CANCEL_KEY_MIN   4
 #define NAME_MAX_BYTES   63 /* NAMEDATALEN - 1 */
-#define MINOR_MAX        9999
 #define TENANT_NAME      "bulkhead.tenant"
 #define OUR_PREFIX       "bulkhead."
 #define EXTENSION_PREFIX "_pq_."
@@ -390,7 +389,7 @@ static enum startup_kind read_session(const uint8_t *body, size_t len, struct st
 	unsigned major = out->version >> 16, minor = out->version & 0xffff;
 	struct fields fields = {.count = 0};
 
-	if (major != 3 || minor > MINOR_MAX) {
+	if (major != 3) {
 		refuse(out, "0A000", "unsupported frontend protocol %u.%u: server supports 3.0", major,
 			   minor);
 		return STARTUP_REFUSED;

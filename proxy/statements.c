@@ -5,11 +5,16 @@
 
 /* ---- of a client ---- */
 
+static size_t name_length(const char *name)
+{
+	return strnlen(name, STATEMENT_NAME_MAX);
+}
+
 struct statement *statements_find(const struct statements *statements, const char *name)
 {
 	struct statement *statement;
 
-	HASH_FIND_STR(statements->by_name, name, statement);
+	HASH_FIND(hh, statements->by_name, name, name_length(name), statement);
 	return statement;
 }
 
@@ -57,7 +62,7 @@ struct statement *statements_define(struct statements *statements, const char *n
 	statement->references = 1;
 	statement->prepared = prepared;
 	statement->verdict = verdict;
-	statement->name = strdup(name);
+	statement->name = strndup(name, STATEMENT_NAME_MAX);
 	if (!statement->name || !prepared ||
 		HASH_COUNT(statements->by_name) >= STATEMENTS_CLIENT_MAX ||
 		statements->bytes >= STATEMENTS_CLIENT_BYTES_MAX || !insert(statements, statement)) {

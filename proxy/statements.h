@@ -35,11 +35,14 @@ struct statement {
 	UT_hash_handle hh;
 };
 
-/* All zero is an empty one. */
+/* All zero is an empty one. Names are cut as PostgreSQL cuts them, at STATEMENT_NAME_MAX bytes.
+ */
 struct statements {
 	struct statement *by_name;
 	size_t bytes;
 };
+
+#define STATEMENT_NAME_MAX 63
 
 /* The statement of that name, or NULL. */
 struct statement *statements_find(const struct statements *statements, const char *name);

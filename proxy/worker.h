@@ -93,7 +93,7 @@ struct worker {
 	struct buf assembly;          /* names.c gathers here what goes to a backend */
 	uint64_t last_unnamed_id;
 	size_t gathered; /* bytes of messages that clients have sent in part, and are
-								   * collected */
+					  * collected */
 
 	struct upstream *upstreams;
 	size_t upstream_count;

@@ -25,7 +25,7 @@ GRANT EXECUTE ON FUNCTION bulkhead.guard_version(), bulkhead.no_context(), bulkh
 	bulkhead.canonical_number(text, text, bigint), bulkhead.canonical_uuid(text), bulkhead.tenant_key_smallint(),
 	bulkhead.tenant_key_integer(), bulkhead.tenant_key_bigint(), bulkhead.tenant_key_uuid() TO PUBLIC;
 GRANT EXECUTE ON PROCEDURE bulkhead.reset_all(text[]), bulkhead.set_all(text[]) TO PUBLIC;
-GRANT EXECUTE ON FUNCTION bulkhead.session_state(integer) TO PUBLIC;
+GRANT EXECUTE ON FUNCTION bulkhead.session_state(integer), bulkhead.session_setting(text) TO PUBLIC;
 
 -- protect and unprotect do what their caller may do to the table, and no more.
 GRANT EXECUTE ON FUNCTION bulkhead.protect(regclass, name, text), bulkhead.unprotect(regclass),

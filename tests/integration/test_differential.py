@@ -23,7 +23,7 @@ ABSENT = pytest.mark.skipif(not PG18_BIN.exists(), reason=f"no PostgreSQL 18 in 
 SERVERS = [15, pytest.param(18, marks=ABSENT)]
 SHORT = {"names", "names, wrong", "settings", "startup", "startup, kept", "portal"}  # families for `make test` on 18
 LONG = ("simple", "transaction", "extended", "begin", "copy", "in flight", "nothing", "portal", "error", "copies", "size")
-NEIGHBOURS_USE_NAMES = False  # for when statements with names and SET keep no backend any more
+NEIGHBOURS_USE_NAMES = True  # for when statements with names and SET keep no backend any more
 ALL_FAMILIES = os.environ.get("DIFFERENTIAL") == "all"
 
 

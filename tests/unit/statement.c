@@ -1,8 +1,5 @@
 /* What texts of SQL are read as: classes, effects, actions, names. */
-#include <criterion/criterion.h>
-#include <string.h>
-
-#include "policy/statement.h"
+#include "statement_case.h"
 
 enum {
 	READ = SQL_CLASS_READ,
@@ -29,14 +26,6 @@ enum {
 	SEES_SEQUENCE = EFFECT_SEES_SEQUENCE,
 	SEES_PREPARED = EFFECT_SEES_PREPARED,
 };
-
-static const struct verdict *read_text(const char *text)
-{
-	const struct verdict *verdict = sql_read(text, strlen(text));
-
-	cr_assert(verdict != NULL);
-	return verdict;
-}
 
 struct expected {
 	const char *text;
@@ -214,11 +203,6 @@ static const struct expected one_statement[] = {
 	 NULL},
 	{"SELECT t.name, (t).name, t.f FROM t", READ, 0, SQL_PLAIN, NULL},
 };
-
-static bool is_equal(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
 
 Test(statement, classes_effects_and_actions)
 {

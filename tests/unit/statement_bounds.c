@@ -303,3 +303,32 @@ Test(statement_bounds, without_memory_there_is_no_verdict_or_the_right_one)
 		verdict_unref(right);
 	}
 }
+
+static void *begin_without_memory(void *data)
+{
+	const int *n = data;
+
+	fail_at = *n;
+	verdict_unref(sql_read("SELECT 1", 8));
+	fail_at = 0;
+
+	const struct verdict *good = sql_read("SELECT 1", 8), *bad = sql_read("SELEC", 5);
+	cr_expect(good && good->reading == SQL_READ, "allocation %d", *n);
+	cr_expect(bad && bad->reading == SQL_UNREADABLE, "allocation %d", *n);
+	verdict_unref(good);
+	verdict_unref(bad);
+	return NULL;
+}
+
+/* The library makes itself ready in each thread, with the first text that is read there. */
+Test(statement_bounds, a_thread_may_begin_without_memory)
+{
+	if (!CAN_FAIL)
+		cr_skip_test("the sanitizer has its own malloc");
+	for (int n = 1; n <= 20; n++) {
+		pthread_t thread;
+
+		cr_assert_eq(pthread_create(&thread, NULL, begin_without_memory, &n), 0);
+		pthread_join(thread, NULL);
+	}
+}

@@ -1,21 +1,5 @@
 /* SET, RESET and set_config as they are read. */
-#include <criterion/criterion.h>
-#include <string.h>
-
-#include "policy/statement.h"
-
-static const struct verdict *read_text(const char *text)
-{
-	const struct verdict *verdict = sql_read(text, strlen(text));
-
-	cr_assert(verdict != NULL);
-	return verdict;
-}
-
-static bool is_equal(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
+#include "statement_case.h"
 
 struct expected {
 	const char *text;

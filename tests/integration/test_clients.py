@@ -1,0 +1,22 @@
+"""
+Client libraries live their lives through two backends as two tenants at once: the quick scripts of tests/clients.
+
+`make test-clients` runs them all.
+"""
+
+import pytest
+from harness.client_table import CLIENTS
+from harness.clients import ground
+
+
+@pytest.fixture(scope="module")
+def place(template):
+    with ground(template) as place:
+        yield place
+
+
+@pytest.mark.parametrize("client", [client for client in CLIENTS if client.quick], ids=lambda client: client.name)
+def test_a_client_library_sees_no_difference(place, client):
+    report = place.play(client)
+    assert not report.broken(), "a script fails on PostgreSQL itself"
+    assert not report.defects()
