@@ -287,7 +287,7 @@ static bool append_list(struct buf *sql, const char *name, const char *value, bo
 	return buf_appendf(sql, guarded ? "CALL bulkhead.set_all(ARRAY["
 									: "DO $bulkhead$BEGIN PERFORM pg_catalog.set_config(") &&
 		   append_literal(sql, name, strlen(name)) && buf_appendf(sql, ", ") &&
-		   append_literal(sql, value, strlen(value)) &&
+		   append_quoted(sql, value, strlen(value), guarded) &&
 		   buf_appendf(sql, guarded ? "]);" : ", false);END$bulkhead$;");
 }
 

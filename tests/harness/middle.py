@@ -40,8 +40,8 @@ NAMES = [
     (re.compile(r"SELECT .* FROM bulkhead\.self_check\(\)"), CHECK),
     (re.compile(r"DISCARD ALL|CLOSE ALL;.*;DISCARD SEQUENCES"), DISCARD),
     (re.compile(r"SELECT bulkhead\.enter\(\$1,\$2,\$3,\$4,\$5\)"), ENTER),
-    (re.compile(r'(RE)?SET ".*;', re.S), SETTINGS),
-    (re.compile(r"SELECT (bulkhead\.session_state\(\d+\)|0)(, pg_catalog\.current_setting\(E'[^']*', true\))*"), STATE),
+    (re.compile(r'((RE)?SET "|CALL bulkhead\.set_all\().*;', re.S), SETTINGS),
+    (re.compile(r"SELECT (bulkhead\.session_state\(\d+\)|0)(, (pg_catalog\.current|bulkhead\.session)_setting\(.*\))*"), STATE),
     (re.compile(r"\s*(BEGIN|START\s+TRANSACTION|SET\s+TRANSACTION)\b[^;]*;?\s*", re.I), BEGIN),
 ]
 

@@ -1,4 +1,4 @@
-"""What the guard tells of a session, and its RESET ALL: bulkhead.session_state and bulkhead.reset_all."""
+"""What the guard tells of a session and sets in it: bulkhead.session_state, session_setting, reset_all and set_all."""
 
 from contextlib import nullcontext
 
@@ -112,7 +112,37 @@ def test_what_it_looks_at_is_not_the_sessions_choice(stand, trap):
         assert state(connection) == LISTEN + TEMP
 
 
-# ---- reset_all ----
+# ---- session_setting ----
+
+def test_a_setting_shows_where_the_session_has_set_it(login):
+    login.execute("DISCARD ALL")
+
+    def shown(name):
+        return login.execute("SELECT bulkhead.session_setting(%s)", (name,)).fetchone()[0]
+
+    assert shown("work_mem") is None
+    login.execute("SET work_mem = '5MB'")
+    assert shown("work_mem") == "5120", "in its own unit"
+    with login.transaction(force_rollback=True):
+        login.execute("SET work_mem = '6MB'")
+    assert shown("work_mem") == "5120"
+    login.execute("RESET work_mem")
+    assert shown("work_mem") is None
+    login.execute("SET TimeZone = 'UTC'; SET search_path = \"A\", b")
+    assert shown("timezone") == "UTC" and shown("search_path") == '"A", b'
+    assert shown("nowhere") is None and shown("backtrace_functions") is None
+    login.execute("DISCARD ALL")
+
+
+# ---- reset_all and set_all ----
+
+PROCEDURES = ["bulkhead.reset_all", "bulkhead.set_all"]
+
+
+@pytest.fixture(name="procedure", params=PROCEDURES)
+def fixture_procedure(request):
+    return request.param
+
 
 def test_it_sets_what_it_is_told(shared_guard, pool):
     enter(pool, shared_guard.token(pool, ACME, "42"))
@@ -125,11 +155,11 @@ def test_it_sets_what_it_is_told(shared_guard, pool):
     assert seal(pool) == seal_of(ACME, "42")
 
 
-def test_its_search_path_does_not_bend_it(shared_guard, pool):
+def test_its_search_path_does_not_bend_it(shared_guard, pool, procedure):
     """Names that it uses are found where they belong, whatever it sets on its way."""
     enter(pool, shared_guard.token(pool, ACME))
     pool.execute("CREATE FUNCTION pg_temp.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT 'x' $$")
-    pool.execute("CALL bulkhead.reset_all(ARRAY['search_path', 'pg_temp, pg_catalog', 'work_mem', '78MB'])")
+    pool.execute(f"CALL {procedure}(ARRAY['search_path', 'pg_temp, pg_catalog', 'work_mem', '78MB'])")
     assert pool.execute("SELECT pg_catalog.current_setting('work_mem')").fetchone() == ("78MB",)
     assert seal(pool) == seal_of(ACME)
     pool.execute("DISCARD ALL")
@@ -138,12 +168,12 @@ def test_its_search_path_does_not_bend_it(shared_guard, pool):
 @pytest.mark.parametrize("transaction", [False, True])
 @pytest.mark.parametrize("entered", [False, True])
 @pytest.mark.parametrize("name", ["backtrace_functions", "BACKTRACE_FUNCTIONS", "Backtrace_Functions"])
-def test_it_forges_no_seal(shared_guard, pool, name, entered, transaction):
+def test_it_forges_no_seal(shared_guard, pool, procedure, name, entered, transaction):
     if entered:
         enter(pool, shared_guard.token(pool, ACME))
     before = seal(pool)
     with pool.transaction() if transaction else nullcontext():
-        pool.execute("CALL bulkhead.reset_all(ARRAY[%s, %s])", (name, seal_of(GLOBEX)))
+        pool.execute(f"CALL {procedure}(ARRAY[%s, %s])", (name, seal_of(GLOBEX)))
         assert seal(pool) == before
     assert seal(pool) == before
 
@@ -154,42 +184,55 @@ def test_it_forges_no_seal(shared_guard, pool, name, entered, transaction):
     ["backtrace_functions", seal_of(GLOBEX), None, "x"],
     ["backtrace_functions", seal_of(GLOBEX), "log_statement", "all"],
 ])
-def test_an_error_on_its_way_leaves_the_seal(shared_guard, pool, settings):
+def test_an_error_on_its_way_leaves_the_seal(shared_guard, pool, procedure, settings):
     """Nothing of it is left, also behind a savepoint, and where somebody's code catches the error."""
     enter(pool, shared_guard.token(pool, ACME))
     with pytest.raises(psycopg.Error):
-        pool.execute("CALL bulkhead.reset_all(%s::text[])", (settings,))
+        pool.execute(f"CALL {procedure}(%s::text[])", (settings,))
     assert seal(pool) == seal_of(ACME)
     with pool.transaction():
         with pytest.raises(psycopg.Error), pool.transaction():
-            pool.execute("CALL bulkhead.reset_all(%s::text[])", (settings,))
+            pool.execute(f"CALL {procedure}(%s::text[])", (settings,))
         assert seal(pool) == seal_of(ACME)
     array = ", ".join("NULL" if value is None else f"''{value}''" for value in settings)
-    pool.execute(f"DO $$ BEGIN EXECUTE 'CALL bulkhead.reset_all(ARRAY[{array}])'; "
+    pool.execute(f"DO $$ BEGIN EXECUTE 'CALL {procedure}(ARRAY[{array}])'; "
                  "EXCEPTION WHEN OTHERS THEN NULL; END $$")
     assert seal(pool) == seal_of(ACME)
 
 
 @pytest.mark.parametrize("name, value", [("role", "bulkhead_guard"), ("role", "bulkhead_app"), ("role", "none"),
                                          ("session_authorization", "postgres"), ("Role", "bulkhead_app")])
-def test_it_changes_nobodys_role(shared_guard, pool, name, value):
+def test_it_changes_nobodys_role(shared_guard, pool, procedure, name, value):
     """PostgreSQL refuses it within a function of another's rights."""
     enter(pool, shared_guard.token(pool, ACME))
     with refused("42501"):
-        pool.execute("CALL bulkhead.reset_all(ARRAY[%s, %s])", (name, value))
+        pool.execute(f"CALL {procedure}(ARRAY[%s, %s])", (name, value))
     assert pool.execute("SELECT current_user, session_user").fetchone() == ("bulkhead_pool", "bulkhead_pool")
 
 
 @pytest.mark.parametrize("name", ["log_statement", "session_replication_role", "lc_messages", "session_preload_libraries"])
-def test_it_lends_no_rights(shared_guard, pool, name):
+def test_it_lends_no_rights(shared_guard, pool, procedure, name):
     """What the login may not set it may not set through the guard."""
     with refused("42501", "permission denied to set parameter"):
-        pool.execute("CALL bulkhead.reset_all(ARRAY[%s, ''])", (name,))
+        pool.execute(f"CALL {procedure}(ARRAY[%s, ''])", (name,))
     assert_enters(shared_guard, pool)
 
 
-def test_an_odd_name_is_left_out(shared_guard, pool):
-    pool.execute("CALL bulkhead.reset_all(ARRAY['work_mem', '77MB', 'timezone'])")
+def test_an_odd_name_is_left_out(shared_guard, pool, procedure):
+    pool.execute("RESET work_mem")
+    pool.execute(f"CALL {procedure}(ARRAY['work_mem', '77MB', 'timezone'])")
     assert pool.execute("SHOW work_mem").fetchone() == ("77MB",)
-    pool.execute("CALL bulkhead.reset_all('{}')")
-    assert pool.execute("SHOW work_mem").fetchone() == ("4MB",)
+    pool.execute(f"CALL {procedure}('{{}}')")
+    assert pool.execute("SHOW work_mem").fetchone() == ("4MB" if procedure == "bulkhead.reset_all" else "77MB",)
+
+
+def test_set_all_leaves_the_rest(shared_guard, pool):
+    enter(pool, shared_guard.token(pool, ACME))
+    pool.execute("SET work_mem = '77MB'; SET app.x = 'kept'")
+    pool.execute("CALL bulkhead.set_all(%s::text[])", (["search_path", '"TENANTA", "it\'s"', "app.y", "y"],))
+    assert pool.execute("SELECT current_setting('work_mem'), current_setting('app.x'), current_setting('app.y'), "
+                        "current_setting('search_path')").fetchone() == ("77MB", "kept", "y", '"TENANTA", "it\'s"')
+    with pool.transaction(force_rollback=True):
+        pool.execute("CALL bulkhead.set_all(ARRAY['app.x', 'undone'])")
+    assert pool.execute("SELECT current_setting('app.x')").fetchone() == ("kept",)
+    assert seal(pool) == seal_of(ACME)

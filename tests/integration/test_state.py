@@ -244,6 +244,24 @@ def test_what_a_transaction_makes_of_a_setting(pair, kind, form):
         assert show(other, "app.x") == "the other's"
 
 
+@pytest.mark.parametrize("name, before, inside", [("search_path", '"A", public', "b"), ("work_mem", "5MB", "6MB"),
+                                                  ("timezone", "Asia/Tokyo", "UTC"), ("app.x", "x", "y"),
+                                                  ("datestyle", "German, DMY", "SQL, YMD")])
+@pytest.mark.parametrize("came_with", [False, True])
+@pytest.mark.parametrize("undo", ["SELECT 1/0", "BEGIN; SET {name} = {inside}; ROLLBACK", "SET {name} = {inside}; SELECT 1/0",
+                                  "BEGIN; SET {name} = {inside}; SELECT 1/0", "DISCARD ALL; SELECT 1"])
+def test_a_failure_leaves_a_setting_as_it_was(proxy, name, before, inside, came_with, undo):
+    with three(proxy, **({name: before} if came_with else {})) as (one, other, foreign):
+        if not came_with:
+            tell(one, "SET " + name + " = " + (before if name in ("search_path", "datestyle") else literal(before)))
+        untouched = show(other, name)
+        one.query(undo.format(name=name, inside=inside if name in ("search_path", "datestyle") else literal(inside)))
+        one.query("ROLLBACK")
+        for _ in range(2):
+            assert show(one, name) == before
+            assert show(other, name) == show(foreign, name) == untouched
+
+
 def test_a_set_behind_a_transaction_that_a_batch_began(pair):
     """A Query right behind extended messages without a Sync runs in the transaction that they began."""
     one, other = pair

@@ -120,7 +120,7 @@ static void expect_question(unsigned asked, bool guarded, const char *names, siz
 	struct buf out;
 
 	buf_init(&out);
-	cr_assert(session_append_question(&out, asked, guarded, names, len));
+	cr_assert(session_append_question(&out, asked, false, guarded, names, len));
 	cr_assert_str_eq(text_of(&out), sql);
 	buf_fini(&out);
 }
@@ -146,6 +146,50 @@ Test(session, what_is_asked)
 		" 0 END");
 }
 
+/* Where a setting may have its default again, only what was set is asked for; settings of the
+ * application have none. */
+Test(session, what_was_set_is_asked)
+{
+	static const char names[] = "work_mem\0app.x";
+	struct buf out;
+
+	buf_init(&out);
+	cr_assert(session_append_question(&out, 0, true, true, names, sizeof names));
+	cr_assert_str_eq(text_of(&out), "SELECT 0, bulkhead.session_setting(E'work_mem'),"
+									" pg_catalog.current_setting(E'app.x', true)");
+	buf_fini(&out);
+	cr_assert(session_append_question(&out, 0, true, false, names, 9));
+	cr_assert_str_eq(
+		text_of(&out),
+		"SELECT 0, (SELECT s.setting FROM pg_catalog.pg_show_all_settings() AS s WHERE"
+		" s.source OPERATOR(pg_catalog.=) 'session' AND pg_catalog.lower(s.name)"
+		" OPERATOR(pg_catalog.=) E'work_mem')");
+	buf_fini(&out);
+}
+
+static void expect_follow(const char *name, const char *value, bool guarded, const char *sql)
+{
+	struct buf out;
+
+	buf_init(&out);
+	cr_assert(session_append_follow(&out, name, value, guarded));
+	cr_assert_str_eq(text_of(&out), sql);
+	buf_fini(&out);
+}
+
+/* What is put on the next backend is the value that the last one showed. */
+Test(session, settings_that_follow)
+{
+	expect_follow("work_mem", "it's", true, "SET \"work_mem\" = E'it''s';");
+	expect_follow("datestyle", "ISO, MDY", true,
+				  "RESET \"datestyle\";SET \"datestyle\" = E'ISO, MDY';");
+	expect_follow("search_path", "\"TENANTA\", b", true,
+				  "CALL bulkhead.set_all(ARRAY[E'search_path', E'\"TENANTA\", b']);");
+	expect_follow("search_path", "\"$bulkhead$\"", false,
+				  "DO $bulkhead$BEGIN PERFORM pg_catalog.set_config(E'search_path',"
+				  " E'\"\\044bulkhead\\044\"', false);END$bulkhead$;");
+}
+
 /* One look for each bit, and none for a bit that is unknown. */
 Test(session, every_kind_is_looked_for)
 {
@@ -155,7 +199,7 @@ Test(session, every_kind_is_looked_for)
 
 		buf_init(&out);
 		snprintf(then, sizeof then, "THEN %u ELSE", 1u << bit);
-		cr_assert(session_append_question(&out, 1u << bit, false, NULL, 0));
+		cr_assert(session_append_question(&out, 1u << bit, false, false, NULL, 0));
 		cr_assert_eq(strstr(text_of(&out), then) != NULL, bit < 6, "bit %u", bit);
 		buf_fini(&out);
 	}

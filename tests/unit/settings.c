@@ -72,13 +72,12 @@ Test(settings, changes)
 						  *b = intern(table, two, 3);
 
 	expect_change(NULL, none, "SET \"application_name\" = E'';");
-	expect_change(
-		NULL, a,
-		"SET \"datestyle\" = E'ISO';SET \"timezone\" = E'UTC';SET \"application_name\" = E'';");
+	expect_change(NULL, a,
+				  "RESET \"datestyle\";SET \"datestyle\" = E'ISO';SET \"timezone\" = "
+				  "E'UTC';SET \"application_name\" = E'';");
 	expect_change(a, b,
-				  "RESET \"datestyle\";SET \"search_path\" = E'tenanta';SET \"timezone\" = "
-				  "E'Europe/Paris';"
-				  "SET \"application_name\" = E'psql';");
+				  "RESET \"datestyle\";CALL bulkhead.set_all(ARRAY[E'search_path', E'TenantA']);"
+				  "SET \"timezone\" = E'Europe/Paris';SET \"application_name\" = E'psql';");
 	expect_change(b, none,
 				  "RESET \"search_path\";RESET \"timezone\";SET \"application_name\" = E'';");
 	expect_change(a, a, "");
