@@ -34,7 +34,6 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
-<<<<<<< HEAD
 # PostgreSQL 18 beside 15, prebuilt from an npm package: `make test` then plays a part of the scripts of
 # tests/integration/test_differential.py on it too, `make test-differential` all of them on both.
 PG18 := $(abspath build/pg18)
@@ -46,7 +45,7 @@ pg18:
 test-differential: build test-deps pg18
 	DIFFERENTIAL=all PG18_BIN=$(PG18)/bin PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q \
 		-p no:cacheprovider tests/integration/test_differential.py $(PYTEST_ARGS)
-=======
+
 # The life of each client library as two tenants at once over two backends, and docs/clients.md of it; some minutes.
 # make test-clients CLIENTS='pgx jdbc' takes some and leaves the page alone.
 CLIENTS      ?=
@@ -64,7 +63,6 @@ $(NODE_MODULES): tests/clients/package.json tests/clients/package-lock.json
 	@cp $^ build/clients
 	@cd build/clients && npm ci --no-audit --no-fund --silent
 	@touch $@
->>>>>>> clients
 
 # A part of them with the program under valgrind, in some minutes; of leaks only those for certain count.
 # make valgrind VALGRIND_TESTS='handover faults' takes others.
