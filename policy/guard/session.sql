@@ -73,9 +73,9 @@ END
 $session_state$;
 
 -- A setting's value where the session has set it, else NULL; not for custom settings. The unit is the setting's own.
+-- It has no search_path of its own, which would be what it finds; its body was read when it was made.
 CREATE OR REPLACE FUNCTION bulkhead.session_setting(name text) RETURNS text
 	LANGUAGE sql STABLE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
 	BEGIN ATOMIC
 		SELECT s.setting FROM pg_show_all_settings() AS s
 		 WHERE s.source = 'session' AND lower(s.name) = session_setting.name AND s.name <> 'backtrace_functions';
