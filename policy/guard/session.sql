@@ -73,7 +73,7 @@ END
 $session_state$;
 
 -- A setting's value where the session has set it, else NULL; not for custom settings. The unit is the setting's own.
--- Without a search_path of its own, which it would show in place of the session's: its names are bound when it is made.
+-- It has no search_path of its own, which would be what it finds; its body was read when it was made.
 CREATE OR REPLACE FUNCTION bulkhead.session_setting(name text) RETURNS text
 	LANGUAGE sql STABLE SECURITY DEFINER
 	BEGIN ATOMIC
