@@ -81,7 +81,7 @@ struct postgres {
 	unsigned emptied_by;           /* the client that emptied the context itself; 0: nobody */
 	struct state state, committed; /* with the transaction that is open, and without */
 	const struct tenant *committed_seal;
-	bool emptied, set_since; /* in this transaction: RESET ALL out of sight, and then a SET */
+	bool emptied, set_since; /* RESET ALL out of sight, and then a SET; up to the next enter */
 	unsigned runs,
 		transaction_of; /* whose statement runs, whose the transaction is; 0: nobody's */
 	unsigned portal_owner;

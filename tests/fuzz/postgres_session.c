@@ -151,7 +151,8 @@ static void leave(struct postgres *postgres, unsigned what)
 {
 	postgres->state.left |= what;
 	postgres->committed.left |= what;
-	postgres->left_by = postgres->asked_by ? postgres->asked_by : ~0u;
+	/* A BEGIN under a name has no mark; it comes with others that have. */
+	postgres->left_by = postgres->asked_by ? postgres->asked_by : postgres->asked_last;
 }
 
 static bool ends_transaction(const char *text)
@@ -299,6 +300,7 @@ static bool enter(struct postgres *postgres)
 		check_statements_of(postgres, tenant);
 		postgres->sealed = tenant;
 		postgres->emptied_by = 0;
+		postgres->emptied = postgres->set_since = false;
 	}
 	return fits;
 }
@@ -347,7 +349,6 @@ static void commit(struct postgres *postgres)
 	} else {
 		world->clients[owner].now = world->clients[owner].startup;
 	}
-	postgres->emptied = postgres->set_since = false;
 }
 
 static void roll_back(struct postgres *postgres)
@@ -356,7 +357,8 @@ static void roll_back(struct postgres *postgres)
 	postgres->sealed = postgres->committed_seal;
 	if (postgres->sealed)
 		postgres->emptied_by = 0;
-	postgres->emptied = postgres->set_since = false;
+	postgres->emptied = !postgres->sealed && postgres->emptied;
+	postgres->set_since &= postgres->emptied;
 	if (!postgres->state.left)
 		postgres->left_by = 0;
 }
