@@ -220,6 +220,7 @@ UNDONE = {
     "commit and set": (["BEGIN; SET app.x = 'in'; COMMIT; SET app.x = 'out'"], "out"),
     "caught": (["DO $$ BEGIN PERFORM set_config('app.x', 'caught', false); PERFORM 1/0; "
                 "EXCEPTION WHEN OTHERS THEN NULL; END $$"], "before"),
+    "hidden reset rolled back": (["BEGIN", "DO 'BEGIN RESET ALL; END'", "ROLLBACK"], "before"),
     "set twice in a query": (["SET app.x = 'one'; SET app.x = 'two'"], "two"),
     "commit fails": (["BEGIN", "CREATE TEMP TABLE d (x int UNIQUE DEFERRABLE INITIALLY DEFERRED) ON COMMIT DROP",
                       "INSERT INTO d VALUES (1), (1)", "SET app.x = 'inside'", "COMMIT"], "before"),
