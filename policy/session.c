@@ -177,18 +177,28 @@ bool session_is_identifier_list(const char *name)
 	return false;
 }
 
-/* E'…' reads the same whether or not standard_conforming_strings is on. */
-static bool append_literal(struct buf *sql, const char *value, size_t len)
+/* E'…' reads the same whether or not standard_conforming_strings is on. Without dollars it can
+ * stand inside of dollar quotes. */
+static bool append_quoted(struct buf *sql, const char *value, size_t len, bool with_dollars)
 {
 	if (!buf_append(sql, "E'", 2))
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		if ((value[i] == '\'' || value[i] == '\\') && !buf_append_byte(sql, (uint8_t)value[i]))
-			return false;
-		if (!buf_append_byte(sql, (uint8_t)value[i]))
+		bool doubles = value[i] == '\'' || value[i] == '\\';
+		bool ok = value[i] == '$' && !with_dollars
+					  ? buf_append(sql, "\\044", 4)
+					  : (!doubles || buf_append_byte(sql, (uint8_t)value[i])) &&
+							buf_append_byte(sql, (uint8_t)value[i]);
+
+		if (!ok)
 			return false;
 	}
 	return buf_append_byte(sql, '\'');
+}
+
+static bool append_literal(struct buf *sql, const char *value, size_t len)
+{
+	return append_quoted(sql, value, len, true);
 }
 
 /* A custom setting's name has dots between identifiers: each part is quoted by itself. */
@@ -277,7 +287,7 @@ static bool append_list(struct buf *sql, const char *name, const char *value, bo
 	return buf_appendf(sql, guarded ? "CALL bulkhead.set_all(ARRAY["
 									: "DO $bulkhead$BEGIN PERFORM pg_catalog.set_config(") &&
 		   append_literal(sql, name, strlen(name)) && buf_appendf(sql, ", ") &&
-		   append_literal(sql, value, strlen(value)) &&
+		   append_quoted(sql, value, strlen(value), guarded) &&
 		   buf_appendf(sql, guarded ? "]);" : ", false);END$bulkhead$;");
 }
 
@@ -412,8 +422,9 @@ bool session_append_reset_all(struct buf *sql, bool guarded, const char *pairs, 
 				 buf_appendf(sql, ", ") && append_literal(sql, value, strlen(value));
 		else
 			ok = buf_appendf(sql, "PERFORM pg_catalog.set_config(") &&
-				 append_literal(sql, name, strlen(name)) && buf_appendf(sql, ", ") &&
-				 append_literal(sql, value, strlen(value)) && buf_appendf(sql, ", false);");
+				 append_quoted(sql, name, strlen(name), false) && buf_appendf(sql, ", ") &&
+				 append_quoted(sql, value, strlen(value), false) &&
+				 buf_appendf(sql, ", false);");
 		at = (size_t)(value - pairs) + strlen(value) + 1;
 	}
 	return ok && buf_appendf(sql, guarded ? "]::pg_catalog.text[])" : "END$bulkhead$");

@@ -38,9 +38,12 @@ hardening (level, kind, patterns, keepers) AS (
 	('strict', 'function', ARRAY['pg\_relation\_size(%', 'pg\_table\_size(%', 'pg\_indexes\_size(%',
 	                             'pg\_total\_relation\_size(%', 'pg\_database\_size(%', 'pg\_tablespace\_size(%',
 	                             'pg\_relation\_filepath(%', 'pg\_relation\_filenode(%', 'pg\_stat\_get\_%',
-	                             'pg\_lock\_status(%', 'pg\_blocking\_pids(%', 'pg\_safe\_snapshot\_blocking\_pids(%',
-	                             'pg\_isolation\_test\_session\_is\_blocked(%', 'pg\_prepared\_xact(%',
-	                             'pg\_prepared\_statement(%'], ARRAY['pg_read_all_stats']),
+	                             'pg\_blocking\_pids(%', 'pg\_safe\_snapshot\_blocking\_pids(%',
+	                             'pg\_isolation\_test\_session\_is\_blocked(%', 'pg\_prepared\_xact(%'],
+	 ARRAY['pg_read_all_stats']),
+	-- The same; bulkhead.session_state tells a session of its own.
+	('strict', 'function', ARRAY['pg\_lock\_status(%', 'pg\_prepared\_statement(%'],
+	 ARRAY['pg_read_all_stats', 'bulkhead_guard']),
 	('strict', 'relation', ARRAY['pg\_stat\_%', 'pg\_statio\_%', 'pg\_locks', 'pg\_prepared\_xacts',
 	                             'pg\_prepared\_statements'], ARRAY['pg_read_all_stats']),
 	-- Follows a row from version to version by its address, without row security: it tells when a row is changed.

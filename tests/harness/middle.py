@@ -9,7 +9,7 @@
 
 Messages are framed in both directions. Each belongs to an exchange, from its first message up to the
 ReadyForQuery that ends it, and the exchange has a name by what Bulkhead asked: LOGIN, PROBE and CHECK open
-a connection, DISCARD, ENTER, SETTINGS and BEGIN hand it over, CLIENT is everything else.
+a connection, DISCARD, ENTER, SETTINGS and BEGIN hand it over, STATE asks what is left in it, CLIENT is everything else.
 
 A rule takes the n-th message of a type in an exchange of a name, and its action decides what is passed
 on in its place. Actions are coroutines `action(link, message)` that return the bytes to pass on; they run
@@ -29,9 +29,9 @@ from harness.postgres import HOST
 from harness.wire import CODE_CANCEL, Message, data_row
 
 LOGIN, PROBE, CHECK = "login", "probe", "check"
-DISCARD, ENTER, SETTINGS, BEGIN = "discard", "enter", "settings", "begin"
+DISCARD, ENTER, SETTINGS, BEGIN, STATE = "discard", "enter", "settings", "begin", "state"
 CLIENT, CANCEL = "client", "cancel"
-HANDOVER = (DISCARD, ENTER, SETTINGS, BEGIN)
+HANDOVER = (DISCARD, ENTER, SETTINGS, BEGIN, STATE)
 
 FROM_SERVER, FROM_BULKHEAD = "<", ">"
 
@@ -40,7 +40,8 @@ NAMES = [
     (re.compile(r"SELECT .* FROM bulkhead\.self_check\(\)"), CHECK),
     (re.compile(r"DISCARD ALL|CLOSE ALL;.*;DISCARD SEQUENCES"), DISCARD),
     (re.compile(r"SELECT bulkhead\.enter\(\$1,\$2,\$3,\$4,\$5\)"), ENTER),
-    (re.compile(r'(RE)?SET ".*;', re.S), SETTINGS),
+    (re.compile(r'((RE)?SET "|CALL bulkhead\.set_all\().*;', re.S), SETTINGS),
+    (re.compile(r"SELECT (bulkhead\.session_state\(\d+\)|0)(, (pg_catalog\.current|bulkhead\.session)_setting\(.*\))*"), STATE),
     (re.compile(r"\s*(BEGIN|START\s+TRANSACTION|SET\s+TRANSACTION)\b[^;]*;?\s*", re.I), BEGIN),
 ]
 

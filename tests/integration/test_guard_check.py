@@ -4,13 +4,15 @@ import json
 import time
 
 import pytest
-from harness.guard import Guard
+from harness.guard import VERSION, Guard
 from harness.stand import DATABASE, PRINCIPAL, ROWS
 from harness.wire import Wire, WireError, rows
 
 TENANT_LOGIN = "t_" + "0a" * 16
 
 # how to spoil, how to mend, what the log must say
+AS_VERSION = "CREATE OR REPLACE FUNCTION bulkhead.guard_version() RETURNS integer LANGUAGE sql IMMUTABLE RETURN"
+
 FAULTS = {
     "an attribute": ("ALTER ROLE bulkhead_pool BYPASSRLS", "ALTER ROLE bulkhead_pool NOBYPASSRLS",
                      "bulkhead_pool has rights that a pool's login must not have"),
@@ -60,9 +62,10 @@ FAULTS = {
     "no way into the guard's schema": ("REVOKE USAGE ON SCHEMA bulkhead FROM PUBLIC",
                                        "GRANT USAGE ON SCHEMA bulkhead TO PUBLIC",
                                        "permission denied for schema bulkhead"),
-    "a newer guard": ("CREATE OR REPLACE FUNCTION bulkhead.guard_version() RETURNS integer LANGUAGE sql IMMUTABLE RETURN 2",
-                      "CREATE OR REPLACE FUNCTION bulkhead.guard_version() RETURNS integer LANGUAGE sql IMMUTABLE RETURN 1",
-                      "the database has version 2 of the guard, this program needs 1"),
+    "a newer guard": (f"{AS_VERSION} {VERSION + 1}", f"{AS_VERSION} {VERSION}",
+                      f"the database has version {VERSION + 1} of the guard, this program needs {VERSION}"),
+    "an older guard": (f"{AS_VERSION} {VERSION - 1}", f"{AS_VERSION} {VERSION}",
+                       f"the database has version {VERSION - 1} of the guard, this program needs {VERSION}"),
     "no installation": ("CREATE TABLE kept AS SELECT * FROM bulkhead.installation; DELETE FROM bulkhead.installation",
                         "INSERT INTO bulkhead.installation SELECT * FROM kept; DROP TABLE kept",
                         "bulkhead.self_check() gave a NULL; run bulkhead init"),

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from harness.catalog import catalog_of, difference
-from harness.guard import must_init, run_init
+from harness.guard import VERSION, must_init, run_init
 from harness.guard_init import assert_refused, has_guard, init, printed, roles, run_script
 from harness.program import PROGRAM
 
@@ -213,9 +213,9 @@ def test_a_schema_of_someone_elses_is_not_adopted(unguarded, guard_keys, schema,
 def test_a_newer_guard_is_left_alone(guard, guard_keys, how):
     with guard.admin() as admin:
         admin.execute("CREATE OR REPLACE FUNCTION bulkhead.guard_version() RETURNS integer LANGUAGE sql IMMUTABLE "
-                      "PARALLEL SAFE RETURN 2; DROP FUNCTION bulkhead.unprotect(regclass)")
+                      f"PARALLEL SAFE RETURN {VERSION + 1}; DROP FUNCTION bulkhead.unprotect(regclass)")
         before = catalog_of(admin)
-        words = "version 2 of the guard is installed here, this program brings version 1"
+        words = f"version {VERSION + 1} of the guard is installed here, this program brings version {VERSION}"
         if how == "init":
             assert_refused(init(guard.database, guard_keys), words)
         else:

@@ -17,6 +17,7 @@ from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, 
 from harness.scene import (collect, extended, locked, new_scene, served, statement, tell, told, transaction,
                            wait_for_lock, wait_until)
 from harness.stand import TENANTS
+from harness.unseen import unseen
 from harness.wire import bind, cstr, data_row, execute, message, parse, query, rows, sync, types
 
 # What PostgreSQL answers to DISCARD ALL, enter, the client's settings and the BEGIN that was held for it.
@@ -284,7 +285,7 @@ def test_behind_a_client_that_kept_its_backend(scene, kind, spoil):
     spoilt = scene.backend()
     rule = scene.middle.rule(DISCARD, kind, UNUSABLE[spoil])
     acme = scene.client("acme")
-    tell(acme, "SET app.secret = 'acme only'")
+    tell(acme, "LISTEN gossip")
     acme.close()
     found = transaction(scene.client("globex"), "globex")
     assert rule.links == [spoilt] and scene.backend() is not spoilt
@@ -295,6 +296,7 @@ def test_behind_a_client_that_kept_its_backend(scene, kind, spoil):
 def test_a_kept_backend_is_cleaned_for_its_own_tenant_too(scene):
     """Nobody is served by it before DISCARD ALL has been answered."""
     acme, other, cleaned = scene.client("acme"), scene.client("acme"), hold()
+    tell(acme, "LISTEN gossip")
     tell(acme, "SET app.secret = 'of this session only'")
     scene.middle.rule(DISCARD, "Z", cleaned)
     acme.close()
@@ -312,22 +314,30 @@ def test_restoring_a_lost_context(scene, spoil):
     """A client that keeps a backend and emptied its context is told that it lost it when it cannot be restored."""
     action = UNUSABLE.get(spoil) or mid.replace({**seals(scene.stand.ids), "42501": error("42501")}.get(spoil, b""))
     globex = scene.client("globex")
-    tell(globex, "SET app.kept = 'yes'")
+    tell(globex, "LISTEN gossip")
     if spoil == "status T":
         scene.middle.rule(ENTER, "Z", mid.replace(ready("T")))
     else:
         scene.middle.rule(ENTER, "D", action)
-    tell(globex, "RESET ALL")
+    tell(globex, "DO 'BEGIN RESET ALL; END'")
     assert told(collect(globex, query(statement("globex")))) == LOST
     scene.assert_sound()
 
 
 # ---- failures made in PostgreSQL ----
 
-def leave_a_table(scene, then=""):
+LEAVINGS = {"table": "CREATE TEMP TABLE left_behind (x int)",
+            "timeout": "SELECT set_config('statement_timeout', '20', false)"}
+
+
+def leave_a_table(scene, *then):
     """acme leaves a temporary table behind, unseen by Bulkhead; its name as others may call it."""
     acme = scene.client("acme")
-    found = tell(acme, "SELECT 1 AS x INTO TEMP left_behind; SELECT 'left_behind'::regclass::oid::int;" + then)
+    with unseen(scene.stand, **LEAVINGS) as look:
+        tell(acme, look["table"])
+        found = tell(acme, "SELECT 'left_behind'::regclass::oid::int")
+        for name in then:
+            tell(acme, look[name])
     with scene.stand.admin() as admin:
         return admin.execute("SELECT relnamespace::regnamespace || '.left_behind' FROM pg_class WHERE oid = %s",
                              (int(rows(found)[0][0]),)).fetchone()[0]
@@ -369,12 +379,13 @@ def test_a_backend_is_signalled_before_the_request(scene, exchange, kind, signal
 
 
 def test_a_timeout_that_acme_left_ends_the_discard(scene):
-    """Bulkhead sees SET, and discards when its client leaves: that fails, and the backend goes."""
+    """A client that kept its backend leaves, and its timeout ends the DISCARD ALL behind it: the backend goes."""
     table, spoilt, pid = leave_a_table(scene), scene.backend(), scene.backend_pid()
-    globex = scene.client("globex")
+    keeper, globex = scene.clients[0], scene.client("globex")
+    tell(keeper, "LISTEN gossip")
     with ThreadPoolExecutor(1) as pool, locked(scene.stand, table):
-        tell(scene.clients[0], "SET statement_timeout = 20")
-        scene.clients[0].close()
+        tell(keeper, "SET statement_timeout = 20")
+        keeper.close()
         found = pool.submit(transaction, globex, "globex")
         assert served(found.result(), "globex")
     assert spoilt.backend_pid == pid and spoilt.ended and spoilt.was_told(DISCARD, "57014")
@@ -382,8 +393,8 @@ def test_a_timeout_that_acme_left_ends_the_discard(scene):
 
 
 def test_a_timeout_that_acme_left_unseen_ends_with_its_settings(scene):
-    """set_config is not seen. What is discarded for globex begins with the settings, so the rest is given its time."""
-    table = leave_a_table(scene, "SELECT set_config('statement_timeout', '20', false)")
+    """What is discarded for globex begins with the settings, so the rest is given its time."""
+    table = leave_a_table(scene, "timeout")
     backend, pid, globex = scene.backend(), scene.backend_pid(), scene.client("globex")
     with ThreadPoolExecutor(1) as pool:
         with locked(scene.stand, table):
@@ -560,7 +571,7 @@ def test_a_cancel_that_ends_during_a_restore_takes_no_session(scene):
     with ThreadPoolExecutor(1) as pool:
         scene.middle.rule(mid.CANCEL, "", request, way=FROM_BULKHEAD)
         with locked(scene.stand, "tickets"):
-            acme.send(query("SELECT count(*) FROM tickets; RESET ALL"))
+            acme.send(query("SELECT count(*) FROM tickets; DO 'BEGIN RESET ALL; END'"))
             wait_for_lock(scene.stand, scene.backend_pid())
             cancelled = pool.submit(acme.cancel)
             assert request.reached.wait(10)

@@ -6,6 +6,7 @@ import time
 import psycopg
 import pytest
 from harness.stand import ROWS, TENANTS, Stand
+from harness.unseen import unseen
 from harness.wire import errors, rows
 
 ONE_BACKEND = {"pool": {"default_pool_size": 1}}
@@ -159,7 +160,7 @@ def test_strict_refuses_what_could_be_left(strict_stand, statement):
             connection.execute(statement)
 
 
-# What functions leave shows in no command's tag, so no client keeps its backend for it.
+# What views leave shows in no text, so it is not asked for, and no client keeps its backend for it.
 LEAVINGS = """
 CREATE ROLE left_role;
 GRANT left_role TO bulkhead_app;
@@ -168,8 +169,10 @@ GRANT USAGE ON SEQUENCE counted TO bulkhead_app;
 CREATE FUNCTION mislabelled() RETURNS uuid LANGUAGE sql IMMUTABLE AS 'SELECT bulkhead.tenant_id()';
 CREATE FUNCTION who() RETURNS uuid LANGUAGE plpgsql AS 'BEGIN RETURN mislabelled(); END';
 """
-UNSEEN = ("SELECT set_config('search_path', 'pg_temp', false)", "SELECT set_config('role', 'left_role', false)",
-          "SELECT set_config('enable_seqscan', 'off', false)")
+UNSEEN = {"path": "SELECT set_config('search_path', 'pg_temp', false)",
+          "role": "SELECT set_config('role', 'left_role', false)",
+          "planner": "SELECT set_config('enable_seqscan', 'off', false)",
+          "number": "SELECT currval('public.counted')"}
 
 
 @pytest.mark.parametrize("discard_plans", ["yes", "no"])
@@ -177,16 +180,17 @@ def test_nothing_unseen_is_left_for_the_next_tenant(stand, discard_plans):
     with stand.admin() as admin:
         admin.execute(LEAVINGS)
     try:
-        with stand.proxy(pool={"default_pool_size": 1, "discard_plans": discard_plans}) as proxy, \
+        with unseen(stand, **UNSEEN) as look, \
+                stand.proxy(pool={"default_pool_size": 1, "discard_plans": discard_plans}) as proxy, \
                 proxy.wire("acme") as acme, proxy.wire("globex") as globex:
             shown = {}
             for tenant, wire in (("acme", acme), ("globex", globex)):
-                assert errors(wire.query("SELECT currval('counted')")) == ["55000"]
+                assert errors(wire.query(look["number"])) == ["55000"]
                 shown[tenant] = rows(wire.query("SELECT nextval('counted'), bulkhead.tenant_id(), who()"))[0]
                 assert rows(wire.query("SELECT current_user, current_setting('search_path'), "
                                        "current_setting('enable_seqscan')")) == [["bulkhead_pool", '"$user", public', "on"]]
-                for statement in UNSEEN:
-                    wire.query(statement)
+                for name in ("path", "role", "planner"):
+                    assert not errors(wire.query(look[name]))
             assert shown["acme"][1] == shown["acme"][2] != shown["globex"][1]
             if discard_plans == "yes":  # else the one thing that is told of the setting
                 assert shown["globex"][1] == shown["globex"][2]

@@ -1,6 +1,7 @@
-/* Clients' startup settings: interned by their bytes, replayed byte-exactly, unset means reset.
- */
+/* Clients' settings: interned by their bytes, changed one by one, replayed byte-exactly. */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/settings.h"
@@ -71,13 +72,12 @@ Test(settings, changes)
 						  *b = intern(table, two, 3);
 
 	expect_change(NULL, none, "SET \"application_name\" = E'';");
-	expect_change(
-		NULL, a,
-		"SET \"datestyle\" = E'ISO';SET \"timezone\" = E'UTC';SET \"application_name\" = E'';");
+	expect_change(NULL, a,
+				  "RESET \"datestyle\";SET \"datestyle\" = E'ISO';SET \"timezone\" = "
+				  "E'UTC';SET \"application_name\" = E'';");
 	expect_change(a, b,
-				  "RESET \"datestyle\";SET \"search_path\" = E'tenanta';SET \"timezone\" = "
-				  "E'Europe/Paris';"
-				  "SET \"application_name\" = E'psql';");
+				  "RESET \"datestyle\";CALL bulkhead.set_all(ARRAY[E'search_path', E'TenantA']);"
+				  "SET \"timezone\" = E'Europe/Paris';SET \"application_name\" = E'psql';");
 	expect_change(b, none,
 				  "RESET \"search_path\";RESET \"timezone\";SET \"application_name\" = E'';");
 	expect_change(a, a, "");
@@ -103,5 +103,137 @@ Test(settings, application_names)
 	settings_unref(a);
 	settings_unref(b);
 	settings_unref(c);
+	settings_table_destroy(table);
+}
+
+static void expect_value(const struct settings *settings, const char *name, const char *value)
+{
+	const char *found = settings_get(settings, name);
+
+	if (value)
+		cr_assert_str_eq(found ? found : "(none)", value, "%s", name);
+	else
+		cr_assert_null(found, "%s", name);
+}
+
+Test(settings, values_are_found_by_their_whole_name)
+{
+	struct settings_table *table = settings_table_create();
+	struct startup_setting list[] = {
+		{"a.b", "timezone"}, {"timezone", "UTC"}, {"application_name", "x"}};
+	const struct settings *a = intern(table, list, 3);
+
+	expect_value(a, "timezone", "UTC");
+	expect_value(a, "a.b", "timezone");
+	expect_value(a, "application_name", "x");
+	expect_value(a, "time", NULL);
+	expect_value(a, "UTC", NULL);
+	expect_value(a, "", NULL);
+	settings_unref(a);
+	settings_table_destroy(table);
+}
+
+Test(settings, one_is_added_replaced_and_removed)
+{
+	struct settings_table *table = settings_table_create();
+	struct startup_setting list[] = {{"timezone", "UTC"}, {"application_name", "x"}};
+	struct startup_setting with[] = {
+		{"search_path", "\"TENANTA\""}, {"timezone", "UTC"}, {"application_name", "x"}};
+	const struct settings *a = intern(table, list, 2), *same = intern(table, with, 3);
+	const struct settings *b = settings_with(a, "search_path", "\"TENANTA\"");
+
+	cr_assert_eq(b, same, "it does not matter how a set came to be");
+	expect_value(a, "search_path", NULL);
+	const struct settings *c = settings_with(b, "search_path", "tenanta");
+	cr_assert_neq(b, c, "values are compared byte by byte");
+	expect_value(c, "search_path", "tenanta");
+	expect_value(c, "timezone", "UTC");
+	const struct settings *d = settings_with(c, "search_path", NULL);
+	cr_assert_eq(d, a);
+	const struct settings *e = settings_with(d, "nowhere", NULL);
+	cr_assert_eq(e, a);
+	const struct settings *f = settings_with(a, "timezone", "UTC");
+	cr_assert_eq(f, a);
+	for (size_t i = 0; i < 3; i++)
+		settings_unref((const struct settings *[]){d, e, f}[i]);
+	settings_unref(a);
+	settings_unref(same);
+	settings_unref(b);
+	settings_unref(c);
+	settings_table_destroy(table);
+}
+
+/* Any bytes but NUL, of any length, come back as they were. */
+Test(settings, values_are_kept_byte_by_byte)
+{
+	static const char *const values[] = {
+		"", " ", "it's", "back\\slash", "\"q\"", "caf\xc3\xa9", "\xff\xfe\x01", "two\nlines\t"};
+	char lengthy[10000];
+	struct settings_table *table = settings_table_create();
+	const struct settings *none = intern(table, NULL, 0);
+
+	for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+		const struct settings *with = settings_with(none, "app.x", values[i]);
+
+		cr_assert_not_null(with);
+		expect_value(with, "app.x", values[i]);
+		settings_unref(with);
+	}
+	memset(lengthy, 'x', sizeof lengthy - 1);
+	lengthy[sizeof lengthy - 1] = '\0';
+	const struct settings *with = settings_with(none, "app.x", lengthy);
+	expect_value(with, "app.x", lengthy);
+	settings_unref(with);
+	settings_unref(none);
+	settings_table_destroy(table);
+}
+
+Test(settings, application_name_is_always_there)
+{
+	struct settings_table *table = settings_table_create();
+	struct startup_setting list[] = {{"application_name", "x"}};
+	const struct settings *a = intern(table, list, 1), *none = intern(table, NULL, 0);
+	const struct settings *b = settings_with(a, "application_name", "y");
+	const struct settings *c = settings_with(b, "application_name", NULL);
+
+	cr_assert_str_eq(b->application_name, "y");
+	cr_assert_eq(c, none);
+	cr_assert_str_eq(c->application_name, "");
+	settings_unref(a);
+	settings_unref(b);
+	settings_unref(c);
+	settings_unref(none);
+	settings_table_destroy(table);
+}
+
+Test(settings, there_is_a_bound)
+{
+	struct settings_table *table = settings_table_create();
+	const struct settings *now = intern(table, NULL, 0), *more;
+	size_t count = 0;
+	char name[32];
+
+	for (;; count++) {
+		snprintf(name, sizeof name, "app.s%zu", count);
+		more = settings_with(now, name, "v");
+		if (!more)
+			break;
+		settings_unref(now);
+		now = more;
+	}
+	cr_assert_eq(now->count, SETTINGS_MAX);
+	settings_unref(now);
+
+	char *value = malloc(SETTINGS_BYTES_MAX + 1);
+	memset(value, 'x', SETTINGS_BYTES_MAX);
+	value[SETTINGS_BYTES_MAX] = '\0';
+	now = intern(table, NULL, 0);
+	more = settings_with(now, "app.big", value);
+	if (more) { /* one may be so long, and then no other is added */
+		cr_assert_null(settings_with(more, "app.more", "v"));
+		settings_unref(more);
+	}
+	free(value);
+	settings_unref(now);
 	settings_table_destroy(table);
 }

@@ -110,7 +110,24 @@ SELECT count(*) FROM orders;                                                    
 
 -- case: reset-all-in-the-same-query
 -- hope: the proxy heals the seal only between queries
-RESET ALL; SELECT item FROM orders;                                                         -- 25000
+RESET ALL; SELECT count(*) FROM orders;                                                     -- ok
+SELECT count(*) FROM orders;                                                                -- = 20
+DO $$ BEGIN EXECUTE 'RESET ALL'; END $$; SELECT item FROM orders;                           -- 25000
+SELECT count(*) FROM orders;                                                                -- = 20
+
+-- case: a-seal-among-the-settings-of-reset-all
+-- hope: the guard's RESET ALL sets, with the guard's rights, what it is told
+CALL bulkhead.reset_all(ARRAY['backtrace_functions', '{globex_hex},']);                     -- ok
+SELECT count(*) FROM orders;                                                                -- = 20
+CALL bulkhead.reset_all(ARRAY['backtrace_functions', '{globex_hex},', 'nowhere', 'x']);     -- 42704
+SELECT count(*) FROM orders;                                                                -- = 20
+BEGIN; SAVEPOINT s;                                                                         -- ok
+CALL bulkhead.reset_all(ARRAY['Backtrace_Functions', '{globex_hex},', 'work_mem', 'x']);    -- 22023
+ROLLBACK TO s; SELECT count(*) FROM orders; COMMIT;                                         -- ok
+SELECT count(*) FROM orders;                                                                -- = 20
+CALL bulkhead.reset_all(ARRAY['role', 'bulkhead_guard']);                                   -- 42501
+CALL bulkhead.reset_all(ARRAY['session_authorization', 'postgres']);                        -- 42501
+CALL bulkhead.reset_all(ARRAY['log_statement', 'all']);                                     -- 42501
 SELECT count(*) FROM orders;                                                                -- = 20
 
 -- case: discard-all-then-look
@@ -233,9 +250,11 @@ SELECT count(*) FROM orders;                                                    
 
 -- case: encodings
 -- hope: a quote that is half a character
-SET client_encoding = 'SJIS';                                                               -- ok
+SET client_encoding = 'SJIS';                                                               -- 0A000
 SELECT count(*) FROM orders;                                                                -- = 20
-SET NAMES 'GB18030';                                                                        -- ok
+SET NAMES 'GB18030';                                                                        -- 0A000
+SELECT count(*) FROM orders;                                                                -- = 20
+SELECT set_config('client_encoding', 'BIG5', false);                                        -- 0A000 | 42501
 SELECT count(*) FROM orders;                                                                -- = 20
 
 -- case: context-functions-shadowed

@@ -25,6 +25,8 @@ INSERT INTO orders VALUES ('{globex}', 900, 'acme');                            
 -- hope: the seal is emptied where Bulkhead, speaking as the group, cannot put it back
 SET ROLE bulkhead_app;
 RESET ALL;                                                                                  -- ok
+SELECT count(*) FROM orders;                                                                -- = 20
+DO $$ BEGIN EXECUTE 'RESET ALL'; END $$;                                                    -- ok
 SELECT count(*) FROM orders;                                                                -- 08006
 SELECT count(*) FROM orders;                                                                -- = 20
 

@@ -147,3 +147,32 @@ CREATE TYPE pg_temp.f AS ENUM ('acme');                                         
 SELECT count(*) FROM orders;                                                                -- = 20
 \as acme
 SELECT count(*) FROM orders;                                                                -- = 20
+
+-- case: an-advisory-lock-that-outlives-its-client
+-- hope: a lock of the session's lasts for as long as no other tenant needs the backend
+-- under: standard
+-- pool: 2
+\as globex
+BEGIN;
+SELECT 1;                                                                                   -- ok
+\as acme
+SELECT pg_advisory_lock(4711);                                                              -- ok
+\leave
+\as globex
+SET LOCAL lock_timeout = '5s';
+SELECT pg_advisory_xact_lock(4711);                                                         -- ok
+
+-- case: statements-under-bulkheads-names
+-- hope: statements of other clients are there under names that can be found, run and replaced
+\as globex
+SELECT count(*) FROM orders;                                                                -- = 20
+\as acme
+EXECUTE bulkhead_none;                                                                      -- 26000
+SELECT name FROM pg_prepared_statements WHERE name LIKE 'bulkhead%';
+DEALLOCATE bulkhead_none;                                                                   -- 26000
+PREPARE bulkhead_none AS SELECT 'acme';                                                     -- ok
+EXECUTE bulkhead_none;                                                                      -- = acme
+\leave
+\as globex
+EXECUTE bulkhead_none;                                                                      -- 26000
+SELECT count(*) FROM orders;                                                                -- = 20

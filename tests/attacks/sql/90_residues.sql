@@ -128,21 +128,6 @@ SELECT max(ctid) FROM orders;                                                   
 \as acme
 SELECT currtid2('orders', '(0,1)');                                                         -- ok
 
--- case: an-advisory-lock-that-outlives-its-client
--- hope: as before, and for as long as no other tenant needs the backend
--- residue: Bulkhead does not read SQL yet, and a lock leaves no trace in a command's tag; strict takes the functions away
--- under: standard
--- pool: 2
--- after: SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_locks WHERE locktype = 'advisory'
-\as globex
-BEGIN;
-SELECT 1;                                                                                   -- ok
-\as acme
-SELECT pg_advisory_lock(4711);                                                              -- ok
-\leave
-\as globex
-SELECT pg_try_advisory_xact_lock(4711);                                                     -- = f
-
 -- case: the-lock-table
 -- hope: which advisory locks others hold, and names of their prepared transactions
 -- residue: monitoring tools need the views; strict takes them away
