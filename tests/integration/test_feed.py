@@ -4,14 +4,12 @@ import json
 import os
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
+from harness.control_server import ControlServer, assert_ended, learn, login, outcome
 from harness.load import Swarm
-from harness.postgres import HOST, Postgres
 from harness.program import INSTRUMENTED
-from harness.relay import Relay
-from harness.stand import PRINCIPAL, run
 from harness.wait import wait_for
 from harness.wire import WireError, query
 
@@ -23,49 +21,9 @@ AT_ONCE = 1.0 if INSTRUMENTED else 0.2
 KNOWN, CHANGED = 1000, 300
 
 
-class ControlServer:
-    """A server with nothing but a control schema, which knows the stand's tenants and its principal."""
-
-    def __init__(self, stand, template):
-        self.stand = stand
-        self.postgres = Postgres(template).start()
-        run("init", "--dsn", stand.postgres.conninfo("shop"), "--control-dsn", self.postgres.conninfo(), "--keys", stand.keys)
-        with stand.admin() as source, self.connect() as admin:
-            admin.cursor().executemany(
-                "INSERT INTO bulkhead_control.tenant (id, slug, name) VALUES (%s, %s, 'x')",
-                source.execute("SELECT id, slug FROM bulkhead_control.tenant").fetchall())
-            admin.execute("INSERT INTO bulkhead_control.tenant (id, slug, name) "
-                          "SELECT gen_random_uuid(), 'known-' || n, 'x' FROM generate_series(0, %s) n", (KNOWN - 1,))
-            verifier, home = source.execute("SELECT verifier, home_id FROM bulkhead_control.principal WHERE name = %s",
-                                            (PRINCIPAL,)).fetchone()
-            admin.execute("INSERT INTO bulkhead_control.principal (name, verifier, home_id, reach) VALUES (%s, %s, %s, 'all')",
-                          (PRINCIPAL, verifier, home))
-
-    def connect(self):
-        return self.postgres.connect()
-
-    def execute(self, sql, *parameters):
-        with self.connect() as admin:
-            return admin.execute(sql, parameters or None)
-
-    def set_status(self, status, pattern):
-        self.execute("UPDATE bulkhead_control.tenant SET status = %s WHERE slug ~ %s", status, pattern)
-
-    @contextmanager
-    def proxy(self, **control):
-        relay = Relay(self.postgres.port)
-        dsn = f"host={HOST} port={relay.port} dbname=postgres user=bulkhead_sidecar"
-        try:
-            with self.stand.proxy(control={"dsn": dsn, "directory_ttl": "1h", **control}, listen__trusted={},
-                                  pool={"default_pool_size": 8}) as proxy:
-                yield proxy, relay
-        finally:
-            relay.close()
-
-
 @pytest.fixture(scope="module")
 def control_server(stand, template):
-    server = ControlServer(stand, template)
+    server = ControlServer(stand, template, KNOWN)
     yield server
     server.postgres.remove()
 
@@ -74,30 +32,6 @@ def control_server(stand, template):
 def all_active(control_server):
     yield
     control_server.set_status("active", "")
-
-
-def login(proxy, tenant):
-    return proxy.wire(tenant, trusted=True)
-
-
-def outcome(proxy, tenant, **more):
-    """`served`, or the reason why not."""
-    try:
-        with proxy.wire(tenant, **more) as wire:
-            assert not [m for m in wire.query("SELECT bulkhead.tenant_id()") if m.type == "E"]
-            return "served"
-    except WireError as error:
-        return error.why[1]
-
-
-def learn(proxy, tenants):
-    for tenant in tenants:
-        login(proxy, tenant).close()
-
-
-def assert_ended(wire, reason):
-    last = wire.until_end()[-1]
-    assert last.type == "E" and last.fields["C"] == "57P01" and reason in last.fields["D"]
 
 
 def assert_unknown_is_refused_at_once(proxy, tenant):
