@@ -209,6 +209,7 @@ static struct directory_comparison *comparison_create(struct directory *director
 {
 	struct directory_comparison *comparison = calloc(1, sizeof *comparison);
 	struct list *list = &directory->to_compare[kind];
+	struct holding *holding;
 
 	if (!comparison)
 		return NULL;
@@ -218,8 +219,9 @@ static struct directory_comparison *comparison_create(struct directory *director
 	buf_init(&comparison->versions);
 	bool ok =
 		buf_append_byte(&comparison->keys, '{') && buf_append_byte(&comparison->versions, '{');
-	while (ok && comparison->count < DIRECTORY_COMPARED_MAX && !list_empty(list))
-		ok = comparison_add(comparison, list_first(list, struct holding, to_compare));
+	while (ok && comparison->count < DIRECTORY_COMPARED_MAX &&
+		   (holding = list_first(list, struct holding, to_compare)) != NULL)
+		ok = comparison_add(comparison, holding);
 	ok = ok && buf_append_cstr(&comparison->keys, "}") &&
 		 buf_append_cstr(&comparison->versions, "}");
 	if (ok)
