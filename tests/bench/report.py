@@ -14,6 +14,7 @@ COLUMNS = [
     ("p50_us", "p50 µs", 1),
     ("p99_us", "p99 µs", 1),
     ("p999_us", "p99.9 µs", 1),
+    ("announcements_per_second", "announcements/s", 0),
     ("system_calls", "system calls/query", 2),
     ("instructions", "user instructions/query", 0),
     ("idle_kb", "kB per idle client", 2),

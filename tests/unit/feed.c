@@ -33,11 +33,15 @@ struct database {
 	char tokens[ROWS_MAX][80];
 	int open_count, asked, told;
 	bool hold, down;
-	char *keys, *versions; /* of the last comparison that was not of nothing */
+	char *keys, *versions; /* of the last comparison */
+	int compared;          /* comparisons that were asked for */
+	enum directory_kind compared_kind;
+	struct directory_comparison *comparison; /* the last one, when it is open */
 	struct {
 		char key[80];
 		bool gone;
 		int64_t version;
+		uint64_t moment;
 	} last;
 };
 
@@ -142,19 +146,37 @@ static void answer_next(struct database *database)
 	database_answer(database, kind, token, question);
 }
 
-static void on_compare(void *self, enum directory_kind kind, char *keys, char *versions)
+/* It stays open, and another that is still open is not answered. */
+static void on_compare(void *self, enum directory_kind kind, const char *keys,
+					   const char *versions, struct directory_comparison *comparison)
 {
 	struct database *database = self;
-	(void)kind;
-	if (strcmp(keys, "{}") != 0) {
-		free(database->keys);
-		free(database->versions);
-		database->keys = keys;
-		database->versions = versions;
-	} else {
-		free(keys);
-		free(versions);
-	}
+
+	if (database->comparison)
+		directory_not_compared(database->comparison);
+	free(database->keys);
+	free(database->versions);
+	database->keys = strdup(keys);
+	database->versions = strdup(versions);
+	database->compared_kind = kind;
+	database->comparison = comparison;
+	database->compared++;
+}
+
+/* The comparison that is open is answered with what is true now of this tenant alone. */
+static void answer_comparison(struct database *database, char id)
+{
+	struct directory_comparison *comparison = database->comparison;
+	struct row wanted = {.id = id};
+	char key[40];
+
+	row_key(&wanted, key);
+	const struct row *row = database_find(database, DIRECTORY_TENANT, key);
+	directory_differs(database->directory, DIRECTORY_TENANT, key, row ? tenant_from(row) : NULL,
+					  NULL);
+	database->comparison = NULL;
+	directory_compared(comparison);
+	mailbox_drain(database->watcher);
 }
 
 static void on_change(void *self, const struct directory_change *change)
@@ -163,6 +185,7 @@ static void on_change(void *self, const struct directory_change *change)
 
 	database->told++;
 	snprintf(database->last.key, sizeof database->last.key, "%s", change->key);
+	database->last.moment = change->moment;
 	database->last.gone = !change->tenant && !change->principal;
 	database->last.version = change->tenant      ? change->tenant->version
 							 : change->principal ? change->principal->version
@@ -184,6 +207,8 @@ static void database_start(struct database *database, int cache_size)
 static void database_end(struct database *database)
 {
 	mailbox_drain(database->watcher);
+	if (database->comparison)
+		directory_not_compared(database->comparison);
 	directory_unwatch(database->directory, database->watcher);
 	directory_destroy(database->directory);
 	mailbox_destroy(database->mailbox);
@@ -468,17 +493,156 @@ Test(feed, a_failed_question_about_a_change_is_made_up_for)
 	database.down = true;
 	announce(&database, 1);
 	database.down = false;
-	free(database.keys);
-	database.keys = NULL;
+	cr_expect_eq(database.compared, 0);
 	directory_feed_pulse(database.directory);
-	cr_assert_not_null(database.keys, "everything is compared");
-	free(database.keys);
-	database.keys = NULL;
+	cr_assert_eq(database.compared, 1, "everything is compared");
 	directory_feed_pulse(database.directory);
-	cr_expect_null(database.keys, "once");
-	directory_not_compared(database.directory);
+	cr_expect_eq(database.compared, 1, "once");
+	struct directory_comparison *comparison = database.comparison;
+	database.comparison = NULL;
+	directory_not_compared(comparison);
 	directory_feed_pulse(database.directory);
-	cr_expect_not_null(database.keys);
+	cr_expect_eq(database.compared, 2);
+	database_end(&database);
+}
+
+Test(feed, a_comparison_replaces_what_differs_and_asks_no_more)
+{
+	struct database database;
+
+	database_start(&database, 10);
+	put(&database, 0, 1, "acme", NULL, 1);
+	put(&database, 1, 2, "globex", NULL, 1);
+	put(&database, 2, 3, "initech", NULL, 1);
+	expect_version(&database, "acme", 1);
+	expect_version(&database, "globex", 1);
+	expect_version(&database, "initech", 1);
+	directory_feed_ended(database.directory);
+	put(&database, 0, 1, "acme", NULL, 2);
+	put(&database, 1, 0, "", NULL, 0);
+	directory_feed_began(database.directory);
+	int asked = database.asked;
+	cr_assert_eq(database.compared, 1, "of the kind of which nothing is held nothing is asked");
+	directory_differs(database.directory, DIRECTORY_TENANT, "00000000000000000000000000000007",
+					  NULL, NULL); /* forgotten meanwhile */
+	char gone[40];
+	row_key(&(struct row){.id = 2}, gone);
+	directory_differs(database.directory, DIRECTORY_TENANT, gone, NULL, NULL);
+	answer_comparison(&database, 1);
+	cr_expect_eq(database.told, 2);
+	cr_expect_eq(database.last.version, 2);
+	expect_version(&database, "acme", 2);
+	expect_version(&database, "initech", 1);
+	cr_expect_eq(database.asked, asked);
+	expect_version(&database, "globex", 0);
+	database_end(&database);
+}
+
+Test(feed, what_is_announced_during_a_comparison_is_asked_for)
+{
+	struct database database;
+
+	database_start(&database, 10);
+	put(&database, 0, 1, "acme", NULL, 1);
+	put(&database, 1, 2, "globex", NULL, 1);
+	expect_version(&database, "acme", 1);
+	expect_version(&database, "globex", 1);
+	directory_feed_ended(database.directory);
+	directory_feed_began(database.directory);
+	database.hold = true;
+	put(&database, 0, 1, "acme", NULL, 2);
+	announce(&database, 1);
+	answer_comparison(&database, 2);
+	database.hold = false;
+	int asked = database.asked;
+	expect_version(&database, "globex", 1);
+	cr_expect_eq(database.asked, asked, "the comparison has proved it");
+	put(&database, 0, 1, "acme", NULL, 3);
+	answer_next(&database);
+	expect_version(&database, "acme", 3);
+	database_end(&database);
+}
+
+/* Principals, since any number of them can be made. */
+Test(feed, much_is_compared_in_parts)
+{
+	enum { HELD = 2 * DIRECTORY_COMPARED_MAX + 1 };
+	struct database database;
+	struct mailbox *mine = mailbox_create();
+	int in_parts = 0;
+
+	database_start(&database, 2 * HELD);
+	for (int i = 0; i < HELD; i++) {
+		struct directory_lookup *pending = NULL;
+		const struct principal *principal = NULL;
+		struct answer answer = {0};
+		char name[16];
+
+		snprintf(name, sizeof name, "p%d", i);
+		put_principal(&database, 0, name, 1);
+		directory_find_principal(database.directory, name, mine, note, &answer, &principal,
+								 &pending);
+		mailbox_drain(database.mailbox);
+		mailbox_drain(mine);
+		cr_assert_eq(answer.result, DIRECTORY_FOUND);
+	}
+	directory_feed_ended(database.directory);
+	directory_feed_began(database.directory);
+	while (database.comparison) {
+		struct directory_comparison *comparison = database.comparison;
+		int count = 0;
+
+		for (const char *at = database.versions; *at; at++)
+			count += *at == '1';
+		cr_expect(count > 0 && count <= DIRECTORY_COMPARED_MAX);
+		in_parts += count;
+		database.comparison = NULL;
+		directory_compared(comparison);
+	}
+	cr_expect_eq(database.compared, 3);
+	cr_expect_eq(in_parts, HELD, "each once");
+	directory_feed_ended(database.directory);
+	directory_feed_began(database.directory);
+	struct directory_comparison *comparison = database.comparison;
+	database.comparison = NULL;
+	directory_feed_ended(database.directory);
+	directory_compared(comparison);
+	cr_expect_null(database.comparison, "the feed has ended: no more is compared");
+	mailbox_destroy(mine);
+	database_end(&database);
+}
+
+/* Suspended and resumed at once: a look-up may give the second state before the news of the
+ * first have come. */
+Test(feed, moments_say_which_state_is_the_later)
+{
+	struct database database;
+
+	database_start(&database, 10);
+	put(&database, 0, 1, "acme", NULL, 1);
+	const struct tenant *first = get(&database, "acme");
+	char key[40];
+	row_key(&database.rows[0], key);
+	put(&database, 0, 1, "acme", NULL, 2);
+	directory_changed(database.directory, DIRECTORY_TENANT, key);
+	put(&database, 0, 1, "acme", NULL, 1); /* the database was restored, say */
+	directory_changed(database.directory, DIRECTORY_TENANT, key);
+	const struct tenant *third = get(&database, "acme");
+	database.rows[0].id = 0;
+	directory_changed(database.directory, DIRECTORY_TENANT, key);
+	put(&database, 0, 1, "acme", NULL, 1);
+	const struct tenant *again = get(&database, "acme");
+
+	cr_expect(first->moment > 0 && first->moment < third->moment &&
+			  third->moment < again->moment);
+	cr_expect_eq(database.told, 0);
+	mailbox_drain(database.watcher);
+	cr_expect_eq(database.told, 3);
+	cr_expect(database.last.gone);
+	cr_expect(database.last.moment > third->moment && database.last.moment < again->moment);
+	tenant_unref(first);
+	tenant_unref(third);
+	tenant_unref(again);
 	database_end(&database);
 }
 
