@@ -224,7 +224,7 @@ struct reply_note *names_run_note(struct client *client, const struct verdict *v
 	const struct reply_note note = {.kind = NOTE_RUN,
 									.verdict = verdict_ref(verdict),
 									.rewritten = rewritten,
-									.is_query = is_query,
+									.is_alone = is_query && !client->server->replies.batch,
 									.is_barrier = is_barrier(verdict)};
 	struct reply_note *copy = names_note_create(&note);
 

@@ -27,7 +27,9 @@ struct reply_note {
 	const struct verdict *verdict; /* RUN: a reference */
 	uint64_t rewritten;            /* which of its statements were replaced */
 	uint32_t completed;            /* how many have come to their end */
-	bool is_query, is_barrier;
+	bool is_alone; /* a Query, and no batch that may have begun a transaction is open before it
+					*/
+	bool is_barrier;
 
 	struct buf error; /* REFUSED: a whole ErrorResponse */
 };

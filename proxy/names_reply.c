@@ -42,7 +42,7 @@ static void undo(struct server *server, struct reply_note *note)
 /* A transaction of one statement is over, and with it what its setting has become is known. */
 static void settle(struct server *server, const struct reply_note *note)
 {
-	if (note->is_query && note->completed == 1 && note->verdict->statement_count == 1 &&
+	if (note->is_alone && note->completed == 1 && note->verdict->statement_count == 1 &&
 		server->status == 'I' && server->replies.count == 1)
 		pins_settle(server->client, &note->verdict->statements[0]);
 }
