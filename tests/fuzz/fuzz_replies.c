@@ -25,11 +25,11 @@ struct world {
 
 /* ---- the server's statements, as the input has them ---- */
 
-static struct statement run(void *self, const struct message *message)
+static struct outcome run(void *self, const struct message *message)
 {
 	struct dice *dice = &((struct world *)self)->dice;
 	unsigned roll = dice_fate(dice);
-	struct statement statement = {.tag = "SELECT 1", .rows = roll >> 6};
+	struct outcome statement = {.tag = "SELECT 1", .rows = roll >> 6};
 
 	(void)message;
 	statement.kind = (enum statement_kind)(roll % 6);

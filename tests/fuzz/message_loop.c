@@ -49,7 +49,7 @@ static void change_status(struct loop *loop, enum statement_effect effect)
 		loop->status = 'I';
 }
 
-static void send_rows(struct loop *loop, const struct statement *statement)
+static void send_rows(struct loop *loop, const struct outcome *statement)
 {
 	if (!loop->extended)
 		answer(loop, 'T', NULL);
@@ -57,7 +57,7 @@ static void send_rows(struct loop *loop, const struct statement *statement)
 		answer(loop, 'D', NULL);
 }
 
-static void copy_out(struct loop *loop, const struct statement *statement)
+static void copy_out(struct loop *loop, const struct outcome *statement)
 {
 	answer(loop, 'H', NULL);
 	for (unsigned i = 0; i < statement->rows; i++)
@@ -66,7 +66,7 @@ static void copy_out(struct loop *loop, const struct statement *statement)
 }
 
 /* False when the statement failed or reads a COPY: what follows is not carried out now. */
-static bool carry_out(struct loop *loop, const struct statement *statement)
+static bool carry_out(struct loop *loop, const struct outcome *statement)
 {
 	if (statement->kind == STATEMENT_FAILS ||
 		(loop->status == 'E' && statement->effect != EFFECT_END)) {
@@ -106,7 +106,7 @@ static bool carry_out(struct loop *loop, const struct statement *statement)
 static void run_query(struct loop *loop, bool more)
 {
 	while (more) {
-		struct statement statement = loop->host->run(loop->host->self, &loop->query);
+		struct outcome statement = loop->host->run(loop->host->self, &loop->query);
 
 		if (!carry_out(loop, &statement))
 			return;
@@ -117,7 +117,7 @@ static void run_query(struct loop *loop, bool more)
 
 static void run_execute(struct loop *loop, const struct message *message)
 {
-	struct statement statement = loop->host->run(loop->host->self, message);
+	struct outcome statement = loop->host->run(loop->host->self, message);
 
 	carry_out(loop, &statement);
 }

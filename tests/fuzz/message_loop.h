@@ -23,7 +23,7 @@ enum statement_kind {
 
 enum statement_effect { EFFECT_NONE, EFFECT_BEGIN, EFFECT_END };
 
-struct statement {
+struct outcome {
 	enum statement_kind kind;
 	enum statement_effect effect; /* on the transaction */
 	const char *tag;              /* of the one that fails, its SQLSTATE */
@@ -42,7 +42,7 @@ struct loop_host {
 	void *self;
 	/* What a Query's next statement, or the one statement of an Execute, comes to. The body of
 	 * a Query's message is gone when a COPY has been read in between. */
-	struct statement (*run)(void *self, const struct message *message);
+	struct outcome (*run)(void *self, const struct message *message);
 	/* Does this message fail, which is no Query, Execute or CopyFail? */
 	bool (*fails)(void *self, const struct message *message);
 	/* Does a Describe ask for a statement (and not for a portal); has that a result? */
@@ -62,7 +62,7 @@ struct loop {
 	bool copying;
 	bool dead; /* a FATAL was sent, or a Terminate read */
 	char status;
-	struct statement statement; /* that copies */
+	struct outcome statement; /* that copies */
 	struct message query;       /* whose statements are being carried out */
 };
 

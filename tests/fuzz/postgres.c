@@ -90,7 +90,7 @@ static void append_check_row(struct postgres *postgres)
 {
 	char now[24];
 	const char *const values[GUARD_CHECK_COLUMNS] = {"150000", "pool",       "",  "on",
-													 "1",      INSTALLATION, now, ""};
+													 "2",      INSTALLATION, now, ""};
 
 	snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
 	append_row(postgres, values, GUARD_CHECK_COLUMNS);

@@ -155,20 +155,20 @@ static void discard(struct postgres *postgres)
 
 /* ---- the host of the message loop ---- */
 
-static struct statement failing(const char *sqlstate)
+static struct outcome failing(const char *sqlstate)
 {
-	return (struct statement){.kind = STATEMENT_FAILS, .tag = sqlstate};
+	return (struct outcome){.kind = STATEMENT_FAILS, .tag = sqlstate};
 }
 
-static struct statement command(const char *tag, enum statement_effect effect)
+static struct outcome command(const char *tag, enum statement_effect effect)
 {
-	return (struct statement){.kind = STATEMENT_COMMAND, .effect = effect, .tag = tag};
+	return (struct outcome){.kind = STATEMENT_COMMAND, .effect = effect, .tag = tag};
 }
 
-static struct statement any_statement(struct postgres *postgres)
+static struct outcome any_statement(struct postgres *postgres)
 {
 	unsigned roll = dice_fate(postgres->world->dice);
-	struct statement statement = {
+	struct outcome statement = {
 		.kind = (enum statement_kind)(roll % 6), .tag = "SELECT 1", .rows = roll >> 6};
 
 	statement.more = statement.kind != STATEMENT_NOTHING && (roll & 0x10) != 0;
@@ -183,7 +183,7 @@ static struct statement any_statement(struct postgres *postgres)
 	return statement;
 }
 
-static struct statement discard_all(struct postgres *postgres)
+static struct outcome discard_all(struct postgres *postgres)
 {
 	if (postgres->loop.status != 'I' || postgres->loop.batch ||
 		dice_fate(postgres->world->dice) % 16 == 15)
@@ -239,7 +239,7 @@ static bool is_settings(const char *at)
 	return at != NULL;
 }
 
-static struct statement set(struct postgres *postgres, const char *text)
+static struct outcome set(struct postgres *postgres, const char *text)
 {
 	if (postgres->world->checks_settings && strlen(text) < TEXT_MAX - 1)
 		require(is_settings(text));
@@ -252,19 +252,19 @@ static struct statement set(struct postgres *postgres, const char *text)
 	return command("SET", EFFECT_NONE);
 }
 
-static struct statement reset_all(struct postgres *postgres)
+static struct outcome reset_all(struct postgres *postgres)
 {
 	empty_context(postgres);
 	return command("RESET", EFFECT_NONE);
 }
 
-static struct statement check_row(struct postgres *postgres, int row)
+static struct outcome check_row(struct postgres *postgres, int row)
 {
 	postgres->row = row;
-	return (struct statement){.kind = STATEMENT_ROWS, .tag = "SELECT 1", .rows = 1};
+	return (struct outcome){.kind = STATEMENT_ROWS, .tag = "SELECT 1", .rows = 1};
 }
 
-static struct statement statement_of(struct postgres *postgres, const char *text)
+static struct outcome statement_of(struct postgres *postgres, const char *text)
 {
 	if (strcmp(text, guard_probe_sql) == 0)
 		return failing(GUARD_PROBE_SQLSTATE);
@@ -302,7 +302,7 @@ static bool is_hit(struct postgres *postgres)
 	return true;
 }
 
-struct statement session_run(void *self, const struct message *message)
+struct outcome session_run(void *self, const struct message *message)
 {
 	struct postgres *postgres = self;
 	const char *text = message->type == 'Q' ? postgres->query.text : postgres->portal.text;

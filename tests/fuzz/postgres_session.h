@@ -14,7 +14,7 @@
 void session_note(struct postgres *postgres, const struct message *message);
 
 /* For struct loop_host. */
-struct statement session_run(void *self, const struct message *message);
+struct outcome session_run(void *self, const struct message *message);
 bool session_fails(void *self, const struct message *message);
 bool session_is_statement(void *self, const struct message *message);
 bool session_has_rows(void *self, const struct message *message);

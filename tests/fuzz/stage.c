@@ -435,9 +435,8 @@ static void check_client(const struct client *client)
 	if (server)
 		require(server->client == client);
 	if (client->state == CLIENT_IDLE)
-		require(!client->pinned);
-	require(client->held_count <= CLIENT_HELD_MAX &&
-			client->held_name_count <= CLIENT_HELD_NAMES_MAX);
+		require(!client_is_pinned(client) && !pins_are_in_doubt(&client->pins));
+	require(client->held_count <= CLIENT_HELD_MAX);
 }
 
 static bool may_have_client(enum server_state state)
