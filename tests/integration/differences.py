@@ -95,6 +95,9 @@ KEPT = {
     ],
 }
 
+# Those that may give the same answers: it depends on who has asked for sequences before them on the same proxy.
+BY_CHANCE = {"session: sequences that were not asked", "session: a sequence, unseen"}
+
 # What is so on some servers only, by major version: search_path is reported from 18 on, and followed as all that is.
 ONLY_BEFORE = {"settings, spelt: search paths, by set_config": 18}
 
