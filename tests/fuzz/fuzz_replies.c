@@ -41,12 +41,12 @@ static struct outcome run(void *self, const struct message *message)
 }
 
 /* Never at the end of the input, so that what is left then can be brought to an end. */
-static bool fails(void *self, const struct message *message)
+static const char *fails(void *self, const struct message *message)
 {
 	struct dice *dice = &((struct world *)self)->dice;
 
 	(void)message;
-	return dice_fate(dice) % 8 == 7;
+	return dice_fate(dice) % 8 == 7 ? "42601" : NULL;
 }
 
 static bool flip(void *self, const struct message *message)

@@ -11,22 +11,29 @@
 #include "tests/fuzz/lines.h"
 #include "tests/fuzz/stage.h"
 
-/* ---- what applications say; `@` stands for the client's mark ---- */
+/*
+ * ---- what applications say; `@` stands for the client's mark ----
+ *
+ * What binds a named statement sends a value: the name of the statement and the mark, by which
+ * the server knows what it should find there.
+ */
+
+#define BIND(name) LINE('B', "\0" name "\0\0\0\0\1\0\0\0\x1c" name "@\0\0")
 
 static const struct line lines[] = {
 	LINE('Q', "SELECT 1 /*@*/\0"),
 	LINE('Q', "BEGIN\0"),
 	LINE('Q', "COMMIT /*@*/\0"),
-	LINE('Q', "SET x = '@'\0"),
+	LINE('Q', "SET app.x = 'one' /*@*/\0"),
 	LINE('Q', "RESET ALL /*@*/\0"),
 	LINE('Q', "DISCARD ALL /*@*/\0"),
 	LINE('P', "\0SELECT $1 /*@*/\0\0\0"),
-	LINE('P', "s1\0SELECT 1 /*@*/\0\0\0"),
+	LINE('P', "s1\0SELECT 's1' /*@*/\0\0\0"),
 	LINE('P', "\0BEGIN\0\0\0"),
 	LINE('P', "s2\0BEGIN\0\0\0"),
-	LINE('P', "\0SET x = '@'\0\0\0"),
+	LINE('P', "\0SET app.x = 'it''s' /*@*/\0\0\0"),
 	LINE('B', "\0\0\0\0\0\0\0\0"),
-	LINE('B', "\0s1\0\0\0\0\0\0\0"),
+	BIND("s1"),
 	LINE('B', "\0s2\0\0\0\0\0\0\0"),
 	LINE('B', "p\0\0\0\0\0\1\0\0\0\1x\0\0"),
 	LINE('D', "S\0"),
@@ -46,6 +53,42 @@ static const struct line lines[] = {
 	LINE('Q', "ROLLBACK /*@*/\0"),
 	LINE('Q', "START TRANSACTION ISOLATION LEVEL SERIALIZABLE\0"),
 	LINE('X', ""),
+	LINE('P', "s3\0SELECT 's3'\0\0\0"),
+	LINE('P', "s4\0SELECT 's4', 2 /*@*/\0\0\0"),
+	LINE('P', "s4\0SELECT 's4', 3 /*@*/\0\0\0"),
+	LINE('P', "s5\0SET app.y = 'two' /*'s5' @*/\0\0\0"),
+	LINE('P', "s6\0SELECT FROM FROM /*'s6' @*/\0\0\0"),
+	BIND("s3"),
+	BIND("s4"),
+	BIND("s5"),
+	BIND("s6"),
+	LINE('D', "Ss1\0"),
+	LINE('D', "Ss3\0"),
+	LINE('C', "Ss3\0"),
+	LINE('C', "Ss4\0"),
+	LINE('C', "S\0"),
+	LINE('Q', "DEALLOCATE s1 /*@*/\0"),
+	LINE('Q', "DEALLOCATE ALL /*@*/\0"),
+	LINE('P', "\0DEALLOCATE s1 /*@*/\0\0\0"),
+	LINE('P', "\0RESET ALL /*@*/\0\0\0"),
+	LINE('Q', "SET app.x = 'it''s' /*@*/\0"),
+	LINE('Q', "SET app.y = 'two' /*@*/\0"),
+	LINE('Q', "SET search_path = \"B\", c /*@*/\0"),
+	LINE('Q', "SET work_mem = '65kB' /*@*/\0"),
+	LINE('Q', "SET application_name = 'two' /*@*/\0"),
+	LINE('Q', "RESET app.x /*@*/\0"),
+	LINE('Q', "RESET work_mem /*@*/\0"),
+	LINE('Q', "SET LOCAL app.x = 'local' /*@*/\0"),
+	LINE('Q', "LISTEN x /*@*/\0"),
+	LINE('Q', "UNLISTEN x /*@*/\0"),
+	LINE('Q', "CREATE TEMP TABLE t (x int) /*@*/\0"),
+	LINE('Q', "DROP TABLE t /*@*/\0"),
+	LINE('Q', "PREPARE q AS SELECT 1 /*@*/\0"),
+	LINE('Q', "DEALLOCATE q /*@*/\0"),
+	LINE('Q', "DO 'BEGIN RESET ALL; END' /*@*/\0"),
+	LINE('B', "p\0s1\0\0\0\0\1\0\0\0\x1cs1@\0\0"),
+	LINE('C', "Pp\0"),
+	LINE('Q', "\0"),
 };
 #define LINES (sizeof lines / sizeof *lines)
 
@@ -77,12 +120,20 @@ static void say(struct stage *stage, struct player *player)
 	buf_fini(&out);
 }
 
+/* What it says from now on is nobody's, and so is what it may have set. */
+static void player_is_unknown(struct stage *stage, struct player *player)
+{
+	player->marked = false;
+	if (player->serial < CLIENTS_MAX)
+		stage->world.clients[player->serial].is_known = false;
+}
+
 static void say_anything(struct stage *stage, struct player *player)
 {
 	size_t len;
 	const uint8_t *data = dice_take(&stage->dice, dice_byte(&stage->dice), &len);
 
-	player->marked = false;
+	player_is_unknown(stage, player);
 	player_send(stage, player, data, len);
 }
 
@@ -98,7 +149,8 @@ static void say_much(struct stage *stage, struct player *player)
 	memcpy(much, header, sizeof header);
 	if (byte & 0x40)
 		much[0] = 'Q';
-	player->marked &= (byte & 0x80) != 0; /* what it says next is the rest of this */
+	if (!(byte & 0x80))
+		player_is_unknown(stage, player); /* what it says next is the rest of this */
 	player_send(stage, player, much, WIRE_HEADER + there);
 }
 
@@ -178,6 +230,22 @@ static void lie_much(struct stage *stage, struct postgres *postgres)
 
 /* ---- connections ---- */
 
+/* What its sessions are to be like until it changes them. */
+static void expect_settings(struct stage *stage, const struct player *player,
+							const char *const pair[2])
+{
+	struct state startup = {.left = 0};
+
+	if (player->serial >= CLIENTS_MAX)
+		return;
+	state_set(&startup, "application_name", "");
+	if (pair)
+		state_set(&startup, pair[0], pair[1]);
+	stage->world.clients[player->serial].now = stage->world.clients[player->serial].startup =
+		startup;
+	stage->world.clients[player->serial].is_known = true;
+}
+
 static void connect_player(struct stage *stage, struct player *player)
 {
 	static const char *const users[] = {"app.a", "app.b"};
@@ -191,6 +259,7 @@ static void connect_player(struct stage *stage, struct player *player)
 
 	player_connect(stage, player, &stage->trust);
 	player->tenant = byte & 1;
+	expect_settings(stage, player, byte & 2 ? settings[byte >> 2 & 3] : NULL);
 	buf_init(&out);
 	require(wire_begin(&out, 0, &mark) && buf_append_u32(&out, WIRE_VERSION_3_0) &&
 			buf_append_cstr(&out, "user") && buf_append_cstr(&out, users[player->tenant]) &&
@@ -234,6 +303,8 @@ static void choose_settings(struct stage *stage)
 	stage->budget.limit = byte & 8 ? 1 : 0;
 	stage->conf->query_timeout_ms = byte & 16 ? 1000 : 0;
 	stage->conf->client_idle_timeout_ms = byte & 32 ? 5000 : 0;
+	stage->conf->max_prepared_statements = byte & 64 ? 2 : 100;
+	stage->conf->discard_plans = !(byte & 128);
 }
 
 static void step(struct stage *stage)

@@ -14,9 +14,15 @@ static void answer(struct loop *loop, char type, const char *text)
 	loop->host->answer(loop->host->self, type, text);
 }
 
+static void fail(struct loop *loop, const char *sqlstate);
+
 static bool fails(struct loop *loop, const struct message *message)
 {
-	return loop->host->fails(loop->host->self, message);
+	const char *sqlstate = loop->host->fails(loop->host->self, message);
+
+	if (sqlstate)
+		fail(loop, sqlstate);
+	return sqlstate != NULL;
 }
 
 static void ready(struct loop *loop)
@@ -136,13 +142,10 @@ static void read_copy(struct loop *loop, const struct message *message)
 {
 	switch (message->type) {
 	case 'd':
-		if (fails(loop, message))
-			fail(loop, "22P04");
+		fails(loop, message);
 		break;
 	case 'c':
-		if (fails(loop, message))
-			fail(loop, "23505");
-		else
+		if (!fails(loop, message))
 			end_copy(loop);
 		break;
 	case 'f':
@@ -181,7 +184,7 @@ static void read_extended(struct loop *loop, const struct message *message)
 	if (message->type == 'E') {
 		run_execute(loop, message);
 	} else if (fails(loop, message)) {
-		fail(loop, "42601");
+		return;
 	} else if (message->type == 'D') {
 		describe(loop, message);
 	} else {
@@ -198,17 +201,14 @@ static void read_alone(struct loop *loop, const struct message *message)
 		run_query(loop, true);
 		break;
 	case 'F':
-		if (fails(loop, message)) {
-			fail(loop, "42883");
+		if (fails(loop, message))
 			break;
-		}
 		answer(loop, 'V', NULL);
 		ready(loop);
 		break;
 	case 'S':
-		if (loop->batch && fails(loop, message))
-			fail(loop, "23503"); /* a deferred constraint, at the commit */
-		else
+		/* A deferred constraint may fail, at the commit. */
+		if (!loop->batch || !fails(loop, message))
 			ready(loop);
 		break;
 	default:

@@ -43,8 +43,9 @@ struct loop_host {
 	/* What a Query's next statement, or the one statement of an Execute, comes to. The body of
 	 * a Query's message is gone when a COPY has been read in between. */
 	struct outcome (*run)(void *self, const struct message *message);
-	/* Does this message fail, which is no Query, Execute or CopyFail? */
-	bool (*fails)(void *self, const struct message *message);
+	/* The SQLSTATE when this message fails, which is no Query, Execute or CopyFail; NULL when
+	 * it does not. Asked once of each that is carried out. */
+	const char *(*fails)(void *self, const struct message *message);
 	/* Does a Describe ask for a statement (and not for a portal); has that a result? */
 	bool (*is_statement)(void *self, const struct message *message);
 	bool (*has_rows)(void *self, const struct message *message);
@@ -63,7 +64,7 @@ struct loop {
 	bool dead; /* a FATAL was sent, or a Terminate read */
 	char status;
 	struct outcome statement; /* that copies */
-	struct message query;       /* whose statements are being carried out */
+	struct message query;     /* whose statements are being carried out */
 };
 
 void loop_init(struct loop *loop, const struct loop_host *host);

@@ -108,15 +108,20 @@ static void append_any_row(struct postgres *postgres)
 	case ROW_CHECK:
 		append_check_row(postgres);
 		break;
+	case ROW_STATE:
+		require(wire_message(&postgres->out, 'D', buf_data(&postgres->answer),
+							 buf_len(&postgres->answer)));
+		break;
 	}
 }
 
 static void append_ready(struct postgres *postgres, char status)
 {
-	if (postgres->marker_shown != postgres->marker_told) {
-		postgres->marker_told = postgres->marker_shown;
-		require(wire_parameter_status(&postgres->out, "application_name",
-									  postgres->marker_told ? SETTINGS_MARKER : "client"));
+	const char *name = session_application_name(postgres);
+
+	if (strcmp(name, postgres->told) != 0) {
+		snprintf(postgres->told, sizeof postgres->told, "%s", name);
+		require(wire_parameter_status(&postgres->out, "application_name", name));
 	}
 	require(wire_ready_for_query(&postgres->out, status));
 }
@@ -127,6 +132,7 @@ static void answer(void *self, char type, const char *text)
 	struct buf *out = &postgres->out;
 
 	trace("server %u answers %c %s\n", postgres->pid, type, text ? text : "");
+	session_answers(postgres, type, text);
 	switch (type) {
 	case 'C':
 		require(wire_command_complete(out, text));
@@ -164,7 +170,7 @@ void postgres_open(struct postgres *postgres, struct postgres_world *world, int 
 	postgres->world = world;
 	postgres->fd = fd;
 	postgres->honest = true;
-	postgres->marker_shown = postgres->marker_told = true;
+	snprintf(postgres->told, sizeof postgres->told, "%s", SETTINGS_MARKER);
 	postgres->host = (struct loop_host){
 		postgres, session_run, session_fails, session_is_statement, session_has_rows, answer};
 	loop_init(&postgres->loop, &postgres->host);
@@ -178,6 +184,7 @@ void postgres_close(struct postgres *postgres)
 	postgres->fd = -1;
 	buf_fini(&postgres->in);
 	buf_fini(&postgres->out);
+	buf_fini(&postgres->answer);
 }
 
 static void flush(struct postgres *postgres)
@@ -321,6 +328,7 @@ void postgres_lie(struct postgres *postgres, const void *data, size_t len)
 	if (postgres->fd < 0)
 		return;
 	postgres->honest = false;
+	postgres->world->has_lied = true;
 	require(buf_append(&postgres->out, data, len));
 	flush(postgres);
 }

@@ -3,8 +3,9 @@
  * context, follows message_loop.h, and watches over what Bulkhead sends it.
  *
  * As long as it is honest it stops the target when a client's message reaches it in the context
- * of another tenant, or in a session where another client has left something. A row of its own
- * says whose context it was read in.
+ * of another tenant, in a session where another client has left something, under settings that
+ * are not those of the client, or when it binds a statement that the client has not prepared. A
+ * row of its own says whose context it was read in.
  */
 #ifndef TESTS_FUZZ_POSTGRES_H
 #define TESTS_FUZZ_POSTGRES_H
@@ -18,10 +19,13 @@
 #include "router/directory.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/message_loop.h"
+#include "tests/fuzz/postgres_state.h"
 
 #define MARK_SECRET_SIZE 17
-#define STATEMENTS_MAX   4
+#define STATEMENTS_MAX   32
+#define TEXT_NAME_MAX    64
 #define TEXT_MAX         512
+#define CLIENTS_MAX      128
 
 struct postgres;
 
@@ -36,6 +40,14 @@ struct postgres_world {
 	bool checks_settings; /* SQL that begins with SET is Bulkhead's, and must be nothing else */
 	struct dice *dice;    /* decides what is not said by a statement's text */
 	char secret[MARK_SECRET_SIZE]; /* in marks, so that no input contains one by chance */
+
+	/* By their serials: what clients have asked for, in all, and in their startup packets.
+	 * Where servers lie, nobody can know. */
+	struct {
+		bool is_known;
+		struct state now, startup;
+	} clients[CLIENTS_MAX];
+	bool has_lied;
 };
 
 /*
@@ -66,17 +78,23 @@ struct postgres {
 	uint64_t skip; /* of a long message's body, still to come */
 
 	const struct tenant *sealed;
-	unsigned emptied_by; /* the client that emptied the context itself; 0: nobody */
-	unsigned left_by;    /* the client that left something in the session; 0: nobody */
-	bool marker_shown;   /* application_name was reset */
-	bool marker_told;    /* and that was reported */
+	unsigned emptied_by;           /* the client that emptied the context itself; 0: nobody */
+	struct state state, committed; /* with the transaction that is open, and without */
+	const struct tenant *committed_seal;
+	bool emptied, set_since; /* in this transaction: RESET ALL out of sight, and then a SET */
+	unsigned runs,
+		transaction_of; /* whose statement runs, whose the transaction is; 0: nobody's */
+	unsigned portal_owner;
+	unsigned left_by;       /* the client that left something in the session; 0: nobody */
+	char told[STATE_VALUE]; /* the application_name that was last reported */
 
-	struct {
-		char name[16], text[TEXT_MAX];
+	struct prepared_text {
+		char name[TEXT_NAME_MAX], text[TEXT_MAX];
 	} statements[STATEMENTS_MAX], unnamed, portal, query;
+	struct buf answer;        /* to Bulkhead's question */
 	char values[5][TEXT_MAX]; /* of the last Bind */
 	size_t value_count;
-	enum { ROW_OWN, ROW_SEAL, ROW_CHECK } row; /* what the next row is */
+	enum { ROW_OWN, ROW_SEAL, ROW_CHECK, ROW_STATE } row; /* what the next row is */
 	unsigned
 		asked_by; /* the client whose message is being answered; 0: Bulkhead's, or not known */
 	unsigned asked_last; /* the last one of which that was known */

@@ -13,9 +13,15 @@
  * here. */
 void session_note(struct postgres *postgres, const struct message *message);
 
+/* An answer goes out: a transaction may be over with it. */
+void session_answers(struct postgres *postgres, char type, const char *text);
+
+/* What application_name shows. */
+const char *session_application_name(const struct postgres *postgres);
+
 /* For struct loop_host. */
 struct outcome session_run(void *self, const struct message *message);
-bool session_fails(void *self, const struct message *message);
+const char *session_fails(void *self, const struct message *message);
 bool session_is_statement(void *self, const struct message *message);
 bool session_has_rows(void *self, const struct message *message);
 

@@ -223,6 +223,8 @@ void stage_begin(struct stage *stage, const uint8_t *data, size_t size)
 {
 	stage->dice = (struct dice){data, data + size};
 	stage->serials = 0;
+	memset(stage->world.clients, 0, sizeof stage->world.clients);
+	stage->world.has_lied = false;
 	stage->cut = 0;
 }
 
@@ -429,14 +431,17 @@ static void check_client(const struct client *client)
 	const struct server *server = client->server;
 
 	require(client->state != CLIENT_CLOSED);
-	require(buf_len(&client->in) <= WORKER_SCRATCH);
+	/* One read, or a text that is collected, and what came with its last part. */
+	require(buf_len(&client->in) <=
+			(client->gathering ? client->gathering : 0) + (size_t)2 * WORKER_READ_SIZE);
 	require(buf_len(&client->stream.out) <= (1u << 20));
 	require((client->state == CLIENT_LINKED) == (server && server->state == SERVER_LINKED));
 	if (server)
 		require(server->client == client);
 	if (client->state == CLIENT_IDLE)
-		require(!client_is_pinned(client) && !pins_are_in_doubt(&client->pins));
-	require(client->held_count <= CLIENT_HELD_MAX);
+		require(!client_is_pinned(client) && !pins_are_in_doubt(&client->pins) &&
+				!client->portal_count);
+	require(client->held_count <= CLIENT_HELD_MAX && client->portal_count <= NAMES_PORTALS_MAX);
 }
 
 static bool may_have_client(enum server_state state)
@@ -455,7 +460,8 @@ static void check_server(const struct stage *stage, const struct server *server)
 		require(server->client->server == server);
 	if (server->state == SERVER_IDLE)
 		require(server->status == 'I' && !server->body_left && !server->cancels &&
-				replies_is_empty(&server->replies) && !list_empty(&server->age_node));
+				!server->uncertain && replies_is_empty(&server->replies) &&
+				!list_empty(&server->age_node));
 	else
 		require(list_empty(&server->age_node) && list_empty(&server->idle_node));
 	(void)stage;
@@ -464,14 +470,15 @@ static void check_server(const struct stage *stage, const struct server *server)
 void stage_check(const struct stage *stage)
 {
 	const struct worker *worker = stage->worker;
-	size_t clients = 0, servers = 0, waiting = 0;
+	size_t clients = 0, servers = 0, waiting = 0, gathered = 0;
 	struct pool *pool, *next;
 
 	list_each (node, after, &worker->clients) {
 		check_client(list_entry(node, struct client, node));
+		gathered += list_entry(node, struct client, node)->gathering;
 		clients++;
 	}
-	require(clients == worker->client_count);
+	require(clients == worker->client_count && gathered == worker->gathered);
 	list_each (node, after, &worker->waiting)
 		waiting++;
 	HASH_ITER (hh, worker->pools, pool, next) {

@@ -17,7 +17,7 @@ class Table:
     def __init__(self, source, name):
         text = (HERE / source).read_text()
         table = re.search(rf"{name}\[\] = {{(.*?)\n}};", text, re.DOTALL)[1]
-        self.lines = re.findall(r"LINE\((.*?)\),\s*(?:/\*.*?\*/)?\s*(?=LINE|$)", table, re.DOTALL)
+        self.lines = re.findall(r"(?:LINE|BIND)\((.*?)\),\s*(?:/\*.*?\*/)?\s*(?=LINE|BIND|$)", table, re.DOTALL)
 
     def __getitem__(self, piece):
         found = [n for n, line in enumerate(self.lines) if piece in line]
@@ -95,6 +95,20 @@ def play(*steps, settings=0, fate=()):
 
 SELECT, EXTENDED = "SELECT 1 /*@*/", ["SELECT $1", "\"\\0\\0\\0\\0\\0\\0\\0\\0\"", "'E', \"\\0\\0", "'S', \"\""]
 A, B = op(CONNECT, 0, 0), op(CONNECT, 1, 1)
+A2 = op(CONNECT, 2, 0)  # another client of the first one's tenant
+BIND_S1, BIND_S3, BIND_S4, BIND_S5, BIND_S6 = (f'"s{n}"' for n in (1, 3, 4, 5, 6))
+PARSE_S1, PARSE_S3, PARSE_S4, PARSE_S4_ANEW = "\"s1\\0SELECT", "\"s3\\0SELECT", "'s4', 2", "'s4', 3"
+RUN, SYNC = "'E', \"\\0\\0", "'S', \"\""
+
+
+def sql(text):
+    return f"'Q', \"{text}"
+
+
+def turns(*what):
+    """(who, pieces …) one after the other, each answered before the next."""
+    return [step for who, *pieces in what for step in (say(who, *pieces), op(SETTLE))]
+
 
 SESSION = {
     "two-tenants": play(B, say(0, SELECT), op(SETTLE), say(1, SELECT), op(SETTLE), say(0, SELECT)),
@@ -104,8 +118,8 @@ SESSION = {
     "begin-extended": play(say(0, "\"\\0BEGIN", *EXTENDED[1:], *EXTENDED), op(SETTLE)),
     "begin-by-name": play(say(0, "s2\\0BEGIN", "\\0s2\\0", "'E', \"\\0\\0", "'S', \"\""), op(SETTLE), say(0, SELECT),
                           op(SETTLE), say(0, "\\0s2\\0", "'S', \"\""), op(SETTLE)),
-    "pinned": play(B, say(0, "SET x = '@'"), op(SETTLE), say(1, SELECT), op(SETTLE), op(LEAVE, 0), op(SETTLE)),
-    "prepared": play(B, say(0, "s1\\0SELECT", "\\0s1\\0", "'E', \"\\0\\0", "'S', \"\""), op(SETTLE), op(LEAVE, 0), op(SETTLE),
+    "pinned": play(B, say(0, "'Q', \"SET app.x = 'one'"), op(SETTLE), say(1, SELECT), op(SETTLE), op(LEAVE, 0), op(SETTLE)),
+    "prepared": play(B, say(0, "s1\\0SELECT", BIND_S1, "'E', \"\\0\\0", "'S', \"\""), op(SETTLE), op(LEAVE, 0), op(SETTLE),
                      say(1, SELECT)),
     "reset": play(B, say(0, "RESET ALL", SELECT), op(SETTLE), say(0, SELECT), op(SETTLE), op(LEAVE, 0), say(1, SELECT)),
     "discard": play(B, say(0, "DISCARD ALL"), op(SETTLE), say(0, SELECT), op(SETTLE), op(LEAVE, 0), say(1, SELECT)),
@@ -118,6 +132,30 @@ SESSION = {
     "lost-context": play(say(0, SELECT), op(TURN), lie(0, "BH001", "'Z', \"I"), op(SETTLE), say(0, SELECT)),
     "marker": play(say(0, SELECT), op(TURN), lie(0, "SETTINGS_MARKER", "SELECT 1", "'Z', \"I"), op(SETTLE), say(0, SELECT)),
     "fatal": play(say(0, SELECT), op(TURN), lie(0, "FATAL"), op(CLOSE, 0), op(SETTLE), say(0, SELECT)),
+    "statements-of-two": play(A2, *turns((0, PARSE_S1, PARSE_S3, SYNC), (2, PARSE_S1, PARSE_S3, SYNC), (0, BIND_S1, RUN, SYNC),
+                                         (2, BIND_S1, RUN, BIND_S3, RUN, SYNC), (0, BIND_S3, RUN, "'D', \"Ss1", SYNC),
+                                         (0, "'C', \"Ss1", SYNC), (2, BIND_S1, RUN, SYNC))),
+    "statements-of-two-tenants": play(B, *turns((0, PARSE_S1, PARSE_S3, SYNC), (1, PARSE_S1, PARSE_S3, SYNC),
+                                                (0, BIND_S1, RUN, SYNC), (1, BIND_S3, RUN, SYNC))),
+    "statements-evicted": play(*turns((0, PARSE_S1, PARSE_S3, PARSE_S4, SYNC), (0, BIND_S1, RUN, BIND_S3, RUN, BIND_S4, RUN, SYNC),
+                                      (0, BIND_S1, RUN, SYNC)), settings=64),
+    "statements-at-once": play(say(0, PARSE_S1, SYNC, BIND_S1, RUN, SYNC, PARSE_S4, SYNC, "'C', \"Ss4", SYNC, PARSE_S4_ANEW, SYNC,
+                                   BIND_S4, RUN, SYNC), op(SETTLE)),
+    "statement-fails": play(*turns((0, PARSE_S1, PARSE_S4, SYNC), (0, PARSE_S1, SYNC), (0, BIND_S4, RUN, SYNC)), fate=[0, 7]),
+    "deallocate": play(A2, *turns((0, PARSE_S1, SYNC), (2, PARSE_S1, SYNC), (0, sql("DEALLOCATE s1")), (0, PARSE_S1, SYNC),
+                                  (0, sql("DEALLOCATE ALL")), (0, PARSE_S1, BIND_S1, RUN, SYNC), (2, BIND_S1, RUN, SYNC))),
+    "settings-of-two": play(A2, B, *turns((0, sql("SET app.x = 'one'")), (2, sql("SET app.x = 'it")), (1, SELECT), (0, SELECT),
+                                          (0, sql("RESET app.x")), (2, SELECT), (0, sql("RESET ALL")), (0, SELECT))),
+    "settings-rolled-back": play(A2, *turns((0, sql("BEGIN"), sql("SET app.x = 'one'")), (0, "ROLLBACK"), (2, SELECT), (0, SELECT),
+                                            (0, sql("BEGIN"), sql("SET search_path")), (0, "COMMIT"), (2, SELECT), (0, SELECT))),
+    "settings-extended": play(A2, *turns((0, "s5\\0SET", BIND_S5, RUN, SYNC), (2, SELECT), (0, BIND_S5, RUN, SYNC), (0, SELECT))),
+    "settings-came-with": play(op(CONNECT, 2, 2 | 3 << 2), *turns((2, sql("SET search_path")), (0, SELECT), (2, sql("RESET ALL")),
+                                                                  (2, SELECT), (2, sql("DISCARD ALL")), (2, SELECT))),
+    "listens": play(A2, *turns((0, sql("LISTEN x")), (2, SELECT), (0, sql("UNLISTEN x")), (2, SELECT))),
+    "temporary": play(B, *turns((0, sql("CREATE TEMP")), (0, SELECT), (1, SELECT), (0, sql("DROP TABLE")), (0, SELECT))),
+    "prepares": play(A2, *turns((0, PARSE_S1, SYNC), (0, sql("PREPARE q")), (0, BIND_S1, RUN, SYNC), (0, sql("DEALLOCATE q")),
+                                (2, PARSE_S1, SYNC), (0, BIND_S1, RUN, SYNC))),
+    "hidden-reset": play(A2, *turns((0, sql("SET app.x = 'one'")), (0, sql("DO ")), (0, SELECT), (2, SELECT), (0, SELECT))),
     "session-mode": play(B, say(0, SELECT), op(SETTLE), op(LEAVE, 0), op(SETTLE), say(1, SELECT), settings=2),
 }
 
