@@ -69,7 +69,7 @@ def machine(stage):
 def run_scenario(scenario, stage, programs, options):
     """All rounds. A peer that answers wrongly or not at all fails the scenario, not the others."""
     rounds = []
-    baseline = getattr(scenario, "baseline", None) or next((peer.key for peer in scenario.peers if peer.key.startswith("pgbouncer")), None)
+    baseline = scenario.baseline
     result = {"title": scenario.title, "baseline": baseline, "bulk": getattr(scenario, "bulk", False)}
     for round_number in range(scenario.rounds_of(options)):
         figures = {}

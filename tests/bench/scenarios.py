@@ -36,6 +36,11 @@ class Scenario:
         self.name, self.title, self.peers = name, title, [PEERS[key] for key in peers]
         self.quick, self.rounds, self.once = quick, rounds, once
 
+    @property
+    def baseline(self):
+        """The peer that the others are compared with."""
+        return next((peer.key for peer in self.peers if peer.key.startswith("pgbouncer")), None)
+
     def rounds_of(self, options):
         return min(options.rounds, self.rounds or options.rounds)
 

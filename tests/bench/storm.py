@@ -16,7 +16,7 @@ import time
 from harness.relay import Relay
 from harness.stand import run
 from peers import Bulkhead, Peer
-from probes import Load, measure
+from probes import measure
 from stage import DATABASE, LOGIN
 
 HEARD, UNHEARD = "bench_heard", "bench_unheard"  # control databases
@@ -69,11 +69,12 @@ class BulkheadHeard(BulkheadUnheard):
 
 
 class Slow(Relay):
-    """Each answer of the server comes half a second late."""
+    """Between `freeze` and `thaw` each answer of the server comes half a second late."""
 
     DELAY = 0.5
 
     def __init__(self, target):
+        self.delay = 0
         self.late = queue.SimpleQueue()
         self.deliverer = threading.Thread(target=self._deliver)
         self.deliverer.start()
@@ -84,13 +85,19 @@ class Slow(Relay):
         self.late.put(None)
         self.deliverer.join()
 
+    def freeze(self):
+        self.delay = self.DELAY
+
+    def thaw(self):
+        self.delay = 0
+
     def _forward(self, ready):
         if ready.getpeername()[1] != self.target:
             super()._forward(ready)  # a question
             return
         near = self.peers[ready]
         data = ready.recv(65536)
-        self.late.put((time.monotonic() + self.DELAY, near, data))
+        self.late.put((time.monotonic() + self.delay, near, data))
         if not data:
             self._forget(ready)
             del self.peers[ready], self.peers[near]
@@ -110,7 +117,7 @@ class Slow(Relay):
 
 
 class BulkheadSlow(BulkheadHeard):
-    """Each answer of its control database comes half a second late."""
+    """Each answer of its control database comes half a second late, once the clients have logged in."""
 
     relay_type = Slow
 
@@ -124,7 +131,7 @@ class BulkheadSlow(BulkheadHeard):
 
 
 class BulkheadSilent(BulkheadSlow):
-    """Its control database takes connections and answers nothing, once the clients are known."""
+    """Its control database takes connections and answers nothing, once the clients have logged in."""
 
     relay_type = Relay
 
@@ -215,10 +222,8 @@ def measure_in_storm(stage, program, load, per_second):
         storm = stack.enter_context(Storm(stage, per_second))
         if not isinstance(program, BulkheadHeard):
             stack.enter_context(Listener(stage))
-        if isinstance(program, BulkheadSilent):
-            with Load(stage, program, load):
-                pass  # all are known now
-            program.relay.freeze()
-            stack.callback(program.relay.thaw)
-        result = measure(stage, program, load)
+        relay = getattr(program, "relay", None)
+        if relay:
+            stack.callback(relay.thaw)
+        result = measure(stage, program, load, relay.freeze if relay else lambda: None)
     return result | {"announcements_per_second": storm.sent / storm.seconds}

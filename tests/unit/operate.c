@@ -132,6 +132,14 @@ static void app_login(struct app *app, struct stage *stage, unsigned serial, con
 	expect(app, "RKZ", 'I');
 }
 
+/* Begins a transaction, which holds a backend from its first statement on. */
+static void app_begin(struct app *app)
+{
+	app_say(app, "BEGIN");
+	app_say(app, "SELECT 1");
+	expect(app, "CZ" SERVED, 'T');
+}
+
 static void expect_killed(struct app *app)
 {
 	expect(app, "E", app->status);
@@ -233,12 +241,8 @@ Test(operate, kill_ends_the_sessions_of_a_tenant)
 	app_login(&idle, desk.stage, 1, "app.a");
 	app_login(&busy, desk.stage, 2, "app.a");
 	app_login(&other, desk.stage, 3, "app.b");
-	app_say(&busy, "BEGIN");
-	app_say(&busy, "SELECT 1");
-	expect(&busy, "CZ" SERVED, 'T');
-	app_say(&other, "BEGIN");
-	app_say(&other, "SELECT 1");
-	expect(&other, "CZ" SERVED, 'T');
+	app_begin(&busy);
+	app_begin(&other);
 	app_login(&waiting, desk.stage, 4, "app.a");
 	app_say(&waiting, "SELECT 1");
 	expect(&waiting, "", 'I');
@@ -290,9 +294,7 @@ Test(operate, pause_lets_transactions_end_and_queues_new_ones)
 	app_login(&within, desk.stage, 1, "app.a");
 	app_login(&outside, desk.stage, 2, "app.a");
 	app_login(&other, desk.stage, 3, "app.b");
-	app_say(&within, "BEGIN");
-	app_say(&within, "SELECT 1");
-	expect(&within, "CZ" SERVED, 'T');
+	app_begin(&within);
 
 	order(&desk, LIVE_PAUSE, A);
 	app_say(&within, "SELECT 1");
@@ -364,12 +366,8 @@ Test(operate, reconnect_replaces_idle_backends_now_and_others_when_they_are_free
 	app_login(&busy, stage, 1, "app.a");
 	app_login(&idle, stage, 2, "app.a");
 	app_login(&other, stage, 3, "app.b");
-	app_say(&busy, "BEGIN");
-	app_say(&busy, "SELECT 1");
-	expect(&busy, "CZ" SERVED, 'T');
-	app_say(&other, "BEGIN");
-	app_say(&other, "SELECT 1");
-	expect(&other, "CZ" SERVED, 'T');
+	app_begin(&busy);
+	app_begin(&other);
 	app_say(&idle, "SELECT 1");
 	expect(&idle, SERVED, 'I');
 	cr_assert_eq(backends(stage), 3);
@@ -457,9 +455,7 @@ Test(operate, a_look_shows_sessions_backends_and_pools)
 	app_login(&within, desk.stage, 2, "app.a");
 	app_login(&waiting, desk.stage, 3, "app.a");
 	app_login(&active, desk.stage, 4, "app.b");
-	app_say(&within, "BEGIN");
-	app_say(&within, "SELECT 1");
-	expect(&within, "CZ" SERVED, 'T');
+	app_begin(&within);
 	app_say(&active, "SELECT 1");
 	expect(&active, SERVED, 'I');
 	app_say(&active, "SELECT 1");
