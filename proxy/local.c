@@ -145,7 +145,8 @@ static enum session_begin find_begin(struct client *client, const char *name, co
 	const struct statement *statement;
 
 	if (!*name) {
-		*text = (const char *)buf_data(&client->unnamed) + WIRE_HEADER + 1;
+		if (client->unnamed_begin)
+			*text = (const char *)buf_data(&client->unnamed) + WIRE_HEADER + 1;
 		return client->unnamed_begin;
 	}
 	statement = statements_find(&client->statements, name);

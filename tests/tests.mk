@@ -10,7 +10,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIBRARY)
 		-lcriterion -lpthread -pie
 
 # A worker on the fuzz targets' stage, without their sanitizers.
-$(BUILD)/tests/operate: $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,stage postgres postgres_session message_loop)
+$(BUILD)/tests/operate: $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,stage postgres postgres_session postgres_state message_loop)
 
 .PHONY: test-unit test-fuzz test-integration test-deps
 test: build test-deps
