@@ -7,12 +7,37 @@
 #include "policy/guard/guard.h"
 
 /* Columns are read by their place in these lists. */
-const char answer_tenant_sql[] =
+#define TENANT_COLUMNS                                                                         \
 	"SELECT id, path, slug, external_key, cluster, strategy, status, version, pool_weight "
-	"FROM bulkhead_control.lookup_tenant($1)";
-const char answer_principal_sql[] =
+#define PRINCIPAL_COLUMNS                                                                      \
 	"SELECT name, verifier, home_id, reach, disabled, valid_until_ms, version "
-	"FROM bulkhead_control.lookup_principal($1)";
+
+const char answer_tenant_sql[] = TENANT_COLUMNS "FROM bulkhead_control.lookup_tenant($1)";
+const char answer_principal_sql[] =
+	PRINCIPAL_COLUMNS "FROM bulkhead_control.lookup_principal($1)";
+const char answer_changed_tenants_sql[] =
+	TENANT_COLUMNS "FROM bulkhead_control.changed_tenants($1, $2)";
+const char answer_changed_principals_sql[] =
+	PRINCIPAL_COLUMNS "FROM bulkhead_control.changed_principals($1, $2)";
+
+#define TENANT_VERSION    7
+#define PRINCIPAL_VERSION 6
+
+/* One row of a result. */
+struct row {
+	const PGresult *result;
+	int number;
+};
+
+static const char *text_of(struct row row, int column)
+{
+	return PQgetvalue(row.result, row.number, column);
+}
+
+static bool is_null(struct row row, int column)
+{
+	return PQgetisnull(row.result, row.number, column);
+}
 
 static const char *const strategy_names[] = {"SHARED_RLS", "SCHEMA_PER_TENANT",
 											 "DATABASE_PER_TENANT"};
@@ -23,22 +48,22 @@ static const char *const reach_names[] = {"self", "subtree", "all"};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* The place of the field's word in the list, or -1. */
-static int read_word(const PGresult *row, int column, const char *const names[], size_t count)
+static int read_word(struct row row, int column, const char *const names[], size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (strcmp(PQgetvalue(row, 0, column), names[i]) == 0)
+		if (strcmp(text_of(row, column), names[i]) == 0)
 			return (int)i;
 	return -1;
 }
 
-static bool read_uuid(const PGresult *row, int column, struct uuid *out)
+static bool read_uuid(struct row row, int column, struct uuid *out)
 {
-	return uuid_parse(PQgetvalue(row, 0, column), (size_t)PQgetlength(row, 0, column), out);
+	return uuid_parse(text_of(row, column), strlen(text_of(row, column)), out);
 }
 
-static bool read_int64(const PGresult *row, int column, int64_t *out)
+static bool read_int64(struct row row, int column, int64_t *out)
 {
-	const char *text = PQgetvalue(row, 0, column);
+	const char *text = text_of(row, column);
 	char *end;
 
 	errno = 0;
@@ -47,18 +72,18 @@ static bool read_int64(const PGresult *row, int column, int64_t *out)
 }
 
 /* A copy of the field; NULL stays NULL. False when memory is out. */
-static bool read_text(const PGresult *row, int column, char **out)
+static bool read_text(struct row row, int column, char **out)
 {
-	if (PQgetisnull(row, 0, column))
+	if (is_null(row, column))
 		return true;
-	*out = strdup(PQgetvalue(row, 0, column));
+	*out = strdup(text_of(row, column));
 	return *out != NULL;
 }
 
 /* `{id,id,…}`, from the root to the tenant itself. */
-static bool read_path(const PGresult *row, int column, struct tenant *tenant)
+static bool read_path(struct row row, int column, struct tenant *tenant)
 {
-	const char *at = PQgetvalue(row, 0, column);
+	const char *at = text_of(row, column);
 
 	if (*at++ != '{')
 		return false;
@@ -75,7 +100,7 @@ static bool read_path(const PGresult *row, int column, struct tenant *tenant)
 	return false;
 }
 
-static bool fill_tenant(struct tenant *tenant, const PGresult *row)
+static bool fill_tenant(struct tenant *tenant, struct row row)
 {
 	int strategy = read_word(row, 5, strategy_names, COUNT(strategy_names));
 	int status = read_word(row, 6, status_names, COUNT(status_names));
@@ -84,8 +109,8 @@ static bool fill_tenant(struct tenant *tenant, const PGresult *row)
 	if (strategy < 0 || status < 0 || !read_uuid(row, 0, &tenant->id) ||
 		!read_path(row, 1, tenant) || !read_text(row, 2, &tenant->slug) ||
 		!read_text(row, 3, &tenant->key) || !read_text(row, 4, &tenant->cluster) ||
-		!read_int64(row, 7, &tenant->version) || !read_int64(row, 8, &weight) || weight < 1 ||
-		weight > UINT16_MAX)
+		!read_int64(row, TENANT_VERSION, &tenant->version) || !read_int64(row, 8, &weight) ||
+		weight < 1 || weight > UINT16_MAX)
 		return false;
 	tenant->pool_weight = (unsigned)weight;
 	tenant->strategy = (enum tenant_strategy)strategy;
@@ -94,17 +119,23 @@ static bool fill_tenant(struct tenant *tenant, const PGresult *row)
 	return tenant->seal != NULL;
 }
 
-enum directory_result answer_tenant(const PGresult *result, const struct tenant **out)
+/* Whatever is there has a version. */
+static bool is_there(const PGresult *result, int row, int version_column)
+{
+	return row < PQntuples(result) && !PQgetisnull(result, row, version_column);
+}
+
+enum directory_result answer_tenant(const PGresult *result, int row, const struct tenant **out)
 {
 	struct tenant *tenant;
 
-	if (PQntuples(result) == 0)
+	if (!is_there(result, row, TENANT_VERSION))
 		return DIRECTORY_UNKNOWN;
 	tenant = calloc(1, sizeof *tenant);
 	if (!tenant)
 		return DIRECTORY_UNAVAILABLE;
 	atomic_init(&tenant->references, 1);
-	if (!fill_tenant(tenant, result)) {
+	if (!fill_tenant(tenant, (struct row){result, row})) {
 		tenant_unref(tenant);
 		return DIRECTORY_UNAVAILABLE;
 	}
@@ -112,35 +143,55 @@ enum directory_result answer_tenant(const PGresult *result, const struct tenant 
 	return DIRECTORY_FOUND;
 }
 
-static bool fill_principal(struct principal *principal, const PGresult *row)
+static bool fill_principal(struct principal *principal, struct row row)
 {
 	int reach = read_word(row, 3, reach_names, COUNT(reach_names));
 
 	if (reach < 0 || !read_text(row, 0, &principal->name) ||
 		!read_text(row, 1, &principal->verifier) || !read_uuid(row, 2, &principal->home) ||
-		!read_int64(row, 6, &principal->version))
+		!read_int64(row, PRINCIPAL_VERSION, &principal->version))
 		return false;
 	principal->reach = (enum reach)reach;
 	/* Only a plain `f` lets anyone in. */
-	principal->disabled = strcmp(PQgetvalue(row, 0, 4), "f") != 0;
+	principal->disabled = strcmp(text_of(row, 4), "f") != 0;
 	principal->valid_until_ms = INT64_MAX;
-	return PQgetisnull(row, 0, 5) || read_int64(row, 5, &principal->valid_until_ms);
+	return is_null(row, 5) || read_int64(row, 5, &principal->valid_until_ms);
 }
 
-enum directory_result answer_principal(const PGresult *result, const struct principal **out)
+enum directory_result answer_principal(const PGresult *result, int row,
+									   const struct principal **out)
 {
 	struct principal *principal;
 
-	if (PQntuples(result) == 0)
+	if (!is_there(result, row, PRINCIPAL_VERSION))
 		return DIRECTORY_UNKNOWN;
 	principal = calloc(1, sizeof *principal);
 	if (!principal)
 		return DIRECTORY_UNAVAILABLE;
 	atomic_init(&principal->references, 1);
-	if (!fill_principal(principal, result)) {
+	if (!fill_principal(principal, (struct row){result, row})) {
 		principal_unref(principal);
 		return DIRECTORY_UNAVAILABLE;
 	}
 	*out = principal;
 	return DIRECTORY_FOUND;
+}
+
+bool answer_key(const PGresult *result, int row, enum directory_kind kind,
+				char key[PRINCIPAL_NAME_MAX + 1])
+{
+	const char *text = PQgetvalue(result, row, 0);
+	size_t len = strlen(text);
+	struct uuid id;
+
+	if (kind == DIRECTORY_TENANT) {
+		if (!uuid_parse(text, len, &id))
+			return false;
+		uuid_hex(&id, key);
+		return true;
+	}
+	if (len > PRINCIPAL_NAME_MAX)
+		return false;
+	memcpy(key, text, len + 1);
+	return true;
 }

@@ -1,8 +1,10 @@
 /*
  * answer.h: what the control database's look-up functions return, as the directory wants it.
  *
- * The queries take one text parameter and give at most one row, in text form. The functions are
- * in admin/migrations/0004_lookup.sql.
+ * Look-ups take one text parameter and give at most one row; comparisons take what is held and
+ * its versions, as arrays, and give a row of the same columns for each that differs, with
+ * nothing but its id or name where it is gone. All in text form. The functions are in
+ * admin/migrations/0005_pool_weight.sql, 0004_lookup.sql and 0009_changed_rows.sql.
  */
 #ifndef ADMIN_ANSWER_H
 #define ADMIN_ANSWER_H
@@ -13,13 +15,23 @@
 
 extern const char answer_tenant_sql[];
 extern const char answer_principal_sql[];
+extern const char answer_changed_tenants_sql[];
+extern const char answer_changed_principals_sql[];
 
 /*
- * Reads a result of PGRES_TUPLES_OK. FOUND gives a new entry with one reference in *out;
- * UNKNOWN means that there was no row; UNAVAILABLE that memory is out or the row makes no sense
- * to this program.
+ * Reads a row of a result of PGRES_TUPLES_OK. FOUND gives a new entry with one reference in
+ * *out; UNKNOWN means that there is no such row, or nothing in it; UNAVAILABLE that memory is
+ * out or the row makes no sense to this program.
  */
-enum directory_result answer_tenant(const PGresult *result, const struct tenant **out);
-enum directory_result answer_principal(const PGresult *result, const struct principal **out);
+enum directory_result answer_tenant(const PGresult *result, int row, const struct tenant **out);
+enum directory_result answer_principal(const PGresult *result, int row,
+									   const struct principal **out);
+
+/*
+ * Under which key the directory holds what the row of a comparison is about. False when it is
+ * none.
+ */
+bool answer_key(const PGresult *result, int row, enum directory_kind kind,
+				char key[PRINCIPAL_NAME_MAX + 1]);
 
 #endif

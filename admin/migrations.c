@@ -18,6 +18,7 @@ EMBED_TEXT(pool_weight_sql, "admin/migrations/0005_pool_weight.sql");
 EMBED_TEXT(change_sql, "admin/migrations/0006_change.sql");
 EMBED_TEXT(changed_sql, "admin/migrations/0007_changed.sql");
 EMBED_TEXT(departed_sql, "admin/migrations/0008_departed.sql");
+EMBED_TEXT(changed_rows_sql, "admin/migrations/0009_changed_rows.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -29,7 +30,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 8
+#define STEP_COUNT 9
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -41,6 +42,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[5] = (struct step){"change", change_sql};
 	steps[6] = (struct step){"changed", changed_sql};
 	steps[7] = (struct step){"departed", departed_sql};
+	steps[8] = (struct step){"changed_rows", changed_rows_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

@@ -19,7 +19,8 @@ struct source {
 	struct directory_source face;
 	struct store_ask listen;
 	bool asking_to_listen, listening;
-	bool refused; /* the server's last answer was an error, which was logged */
+	bool refused;      /* the server's last answer was an error, which was logged */
+	bool older_schema; /* and that was logged, for this connection */
 };
 
 /* libpq's texts have several lines; the first says it. */
@@ -30,6 +31,16 @@ static void log_refusal(struct source *source, const PGresult *result)
 	if (!source->refused)
 		log_message(LOG_WARNING, "control.refused", "%s", text ? text : "no answer");
 	source->refused = true;
+}
+
+static void log_older_schema(struct source *source)
+{
+	if (!source->older_schema)
+		log_message(
+			LOG_WARNING, "control.outdated",
+			"the control schema is older than this program: what has changed is asked for "
+			"one by one; run bulkhead init");
+	source->older_schema = true;
 }
 
 static bool has_rows(const PGresult *result)
@@ -66,8 +77,8 @@ static void lookup_answered(struct store_ask *ask, const PGresult *result)
 	enum directory_result answer = DIRECTORY_UNAVAILABLE;
 
 	if (has_rows(result)) {
-		answer = lookup->kind == DIRECTORY_TENANT ? answer_tenant(result, &tenant)
-												  : answer_principal(result, &principal);
+		answer = lookup->kind == DIRECTORY_TENANT ? answer_tenant(result, 0, &tenant)
+												  : answer_principal(result, 0, &principal);
 		lookup->source->refused = false;
 	} else if (result) {
 		answer = judge_error(lookup->source, result);
@@ -103,62 +114,101 @@ struct comparison {
 	struct store_ask ask;
 	struct source *source;
 	enum directory_kind kind;
-	char *keys, *versions;
+	struct directory_comparison *what;
+	bool by_name; /* asks for no more than an older control schema can say */
 };
 
-static const char changed_tenants_sql[] =
-	"SELECT replace(id::text, '-', '') FROM bulkhead_control.changed_tenants($1, $2)";
-static const char changed_principals_sql[] =
+static const char changed_tenants_by_name_sql[] =
+	"SELECT id FROM bulkhead_control.changed_tenants($1, $2)";
+static const char changed_principals_by_name_sql[] =
 	"SELECT name FROM bulkhead_control.changed_principals($1, $2)";
 
-static void take_comparison(const struct comparison *comparison, const PGresult *result)
+/* Hands a row over as it is; one that says nothing, or nothing that makes sense, is announced:
+ * so it is asked for by itself. */
+static void take_row(const struct comparison *comparison, const PGresult *result, int row)
 {
 	struct directory *directory = comparison->source->directory;
+	enum directory_kind kind = comparison->kind;
+	enum directory_result answer = DIRECTORY_UNAVAILABLE;
+	const struct tenant *tenant = NULL;
+	const struct principal *principal = NULL;
+	char key[PRINCIPAL_NAME_MAX + 1];
 
-	for (int row = 0; row < PQntuples(result); row++)
-		directory_changed(directory, comparison->kind, PQgetvalue(result, row, 0));
-	directory_compared(directory, comparison->kind);
+	if (!answer_key(result, row, kind, key))
+		return;
+	if (!comparison->by_name)
+		answer = kind == DIRECTORY_TENANT ? answer_tenant(result, row, &tenant)
+										  : answer_principal(result, row, &principal);
+	if (answer == DIRECTORY_UNAVAILABLE)
+		directory_changed(directory, kind, key);
+	else
+		directory_differs(directory, kind, key, tenant, principal);
+}
+
+static void ask_to_compare(struct comparison *comparison);
+
+/* A control schema of before step 9 has the functions, and not the columns. */
+static bool is_older_schema(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return sqlstate && strcmp(sqlstate, "42703") == 0;
 }
 
 static void comparison_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct comparison *comparison = list_entry(ask, struct comparison, ask);
-	struct directory *directory = comparison->source->directory;
 
 	if (has_rows(result)) {
-		take_comparison(comparison, result);
-	} else if (result) {
-		log_refusal(comparison->source, result);
-		directory_not_compared(directory);
+		for (int row = 0; row < PQntuples(result); row++)
+			take_row(comparison, result, row);
+		directory_compared(comparison->what);
+	} else if (result && !comparison->by_name && is_older_schema(result)) {
+		comparison->by_name = true;
+		log_older_schema(comparison->source);
+		ask_to_compare(comparison);
+		return;
+	} else {
+		if (result)
+			log_refusal(comparison->source, result);
+		directory_not_compared(comparison->what);
 	}
-	free(comparison->keys);
-	free(comparison->versions);
 	free(comparison);
 }
 
-static void compare(void *self, enum directory_kind kind, char *keys, char *versions)
+static void ask_to_compare(struct comparison *comparison)
+{
+	bool of_tenants = comparison->kind == DIRECTORY_TENANT;
+
+	if (comparison->by_name)
+		comparison->ask.sql =
+			of_tenants ? changed_tenants_by_name_sql : changed_principals_by_name_sql;
+	else
+		comparison->ask.sql =
+			of_tenants ? answer_changed_tenants_sql : answer_changed_principals_sql;
+	store_ask(comparison->source->store, &comparison->ask);
+}
+
+static void compare(void *self, enum directory_kind kind, const char *keys,
+					const char *versions, struct directory_comparison *what)
 {
 	struct source *source = self;
 	struct comparison *comparison = calloc(1, sizeof *comparison);
 
 	if (!comparison) {
-		free(keys);
-		free(versions);
-		directory_not_compared(source->directory);
+		directory_not_compared(what);
 		return;
 	}
 	comparison->source = source;
 	comparison->kind = kind;
-	comparison->keys = keys;
-	comparison->versions = versions;
-	comparison->ask.sql =
-		kind == DIRECTORY_TENANT ? changed_tenants_sql : changed_principals_sql;
+	comparison->what = what;
+	comparison->by_name = source->older_schema;
 	comparison->ask.param_count = 2;
 	comparison->ask.params[0] = keys;
 	comparison->ask.params[1] = versions;
 	comparison->ask.urgent = true;
 	comparison->ask.answered = comparison_answered;
-	store_ask(source->store, &comparison->ask);
+	ask_to_compare(comparison);
 }
 
 /* ---- announcements ---- */
@@ -250,6 +300,7 @@ static void on_lost(void *self)
 	struct source *source = self;
 
 	source->listening = false;
+	source->older_schema = false;
 	if (source->directory)
 		directory_feed_ended(source->directory);
 }

@@ -99,9 +99,17 @@ static void apply(struct client *client, const struct directory_change *change)
 	}
 }
 
+/* Has the session begun with a state that came after this? A look-up's answer may have come
+ * faster than the news: suspended and resumed within a millisecond, say. */
+static bool knows_better(const struct client *client, const struct directory_change *change)
+{
+	return change->moment < (change->kind == DIRECTORY_TENANT ? client->tenant->moment
+															  : client->principal->moment);
+}
+
 static void visit(struct client *client, void *change)
 {
-	if (is_concerned(client, change))
+	if (is_concerned(client, change) && !knows_better(client, change))
 		apply(client, change);
 }
 

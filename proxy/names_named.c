@@ -59,6 +59,8 @@ static bool ensure(struct names_walk *walk, struct prepared *prepared)
 
 	if (there && there->number == prepared->number)
 		return true;
+	if (walk->client->server->replies.lost)
+		return true; /* an answer of Bulkhead's own could not be told from others */
 	prepared_name(prepared, prepared->number, name);
 	return make_room(walk, prepared) && prepared_append_parse(prepared, name, walk->out) &&
 		   names_ask_ours(walk, REPLY_PARSE, &note) &&
@@ -74,7 +76,8 @@ static bool ensure(struct names_walk *walk, struct prepared *prepared)
  */
 bool names_wants_native(const struct client *client, const struct verdict *verdict)
 {
-	if (client_is_native(client) || client->server->status == 'E')
+	if (client_is_native(client) || client->server->status == 'E' ||
+		client->server->replies.lost)
 		return false;
 	if (verdict->effects & EFFECT_SEES_PREPARED && pins_effects(verdict) & EFFECT_SEES_PREPARED)
 		return true;
@@ -93,6 +96,7 @@ static bool prepare_natively(struct names_walk *walk, enum reply reply)
 		if (!prepared_append_parse(statement->prepared, statement->name, walk->out) ||
 			!names_ask_ours(walk, reply, NULL))
 			return false;
+		statement->is_native = true;
 	}
 	return true;
 }
@@ -173,6 +177,41 @@ struct statement *names_define(struct client *client, const char *name, const ui
 	return statement;
 }
 
+/* The Parse that stands for the client's, which defines the statement. */
+static bool append_parse(struct names_walk *walk, const struct statement *statement,
+						 const char *name)
+{
+	struct backend_statements *statements = &walk->client->server->statements;
+	struct prepared *prepared = statement->prepared;
+	char own[PREPARED_NAME_MAX];
+
+	if (statement->is_native)
+		return prepared_append_parse(prepared, name, walk->out);
+	prepared_name(prepared, prepared->number, own);
+	return make_room(walk, prepared) && prepared_append_parse(prepared, own, walk->out) &&
+		   backend_statements_add(statements, prepared, prepared->number);
+}
+
+static enum names_result parse_new(struct names_walk *walk, struct statement *statement,
+								   const char *name)
+{
+	struct reply_note note = {.kind = NOTE_PARSED,
+							  .statement = statement_ref(statement),
+							  .prepared = prepared_ref(statement->prepared),
+							  .number = statement->prepared->number};
+	struct reply_note *copy = names_note_create(&note);
+
+	if (!copy) {
+		statement_unref(note.statement);
+		prepared_unref(note.prepared);
+		return NAMES_NO_MEMORY;
+	}
+	if (append_parse(walk, statement, name))
+		return names_ask(walk, 'P', copy);
+	names_note_free(copy);
+	return NAMES_NO_MEMORY;
+}
+
 enum names_result names_parse_named(struct names_walk *walk, const uint8_t *message,
 									size_t visible, uint64_t total, const char *name)
 {
@@ -189,35 +228,14 @@ enum names_result names_parse_named(struct names_walk *walk, const uint8_t *mess
 	if (!verdict || (names_wants_native(client, verdict) && !names_go_native(walk, message)))
 		return NAMES_NO_MEMORY;
 	if (statement)
-		return client_is_native(client) ? NAMES_PASS
-										: parse_again(walk, message, statement, after, total);
-	statement =
-		verdict ? names_define(client, name, message + after, (size_t)total - after, verdict)
-				: NULL;
+		return statement->is_native ? NAMES_PASS
+									: parse_again(walk, message, statement, after, total);
+	statement = names_define(client, name, message + after, (size_t)total - after, verdict);
 	if (!statement || !names_gather(walk, message))
 		return NAMES_NO_MEMORY;
-
-	struct prepared *prepared = statement->prepared;
-	struct reply_note note = {.kind = NOTE_PARSED,
-							  .statement = statement_ref(statement),
-							  .prepared = prepared_ref(prepared),
-							  .number = prepared->number};
-	struct reply_note *copy = names_note_create(&note);
-	char own[PREPARED_NAME_MAX];
-
-	prepared_name(prepared, prepared->number, own);
-	if (!copy ||
-		!(client_is_native(client)
-			  ? prepared_append_parse(prepared, name, walk->out)
-			  : make_room(walk, prepared) && prepared_append_parse(prepared, own, walk->out) &&
-					backend_statements_add(&client->server->statements, prepared,
-										   prepared->number))) {
-		if (copy)
-			names_note_free(copy);
-		return NAMES_NO_MEMORY;
-	}
+	statement->is_native = client_is_native(client) || client->server->replies.lost;
 	walk->run = message + total;
-	return names_ask(walk, 'P', copy);
+	return parse_new(walk, statement, name);
 }
 
 enum names_result names_bind_named(struct names_walk *walk, const uint8_t *message,
@@ -231,7 +249,7 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 	if (!statement) /* of SQL's PREPARE, or the server says that there is none */
 		return names_note_portal(client, portal, NULL, false) ? names_run_unread(walk)
 															  : NAMES_NO_MEMORY;
-	if (client_is_native(client))
+	if (statement->is_native)
 		return names_note_portal(client, portal, statement->verdict, statement->rewritten)
 				   ? NAMES_PASS
 				   : NAMES_NO_MEMORY;
@@ -276,7 +294,7 @@ enum names_result names_describe_named(struct names_walk *walk, const uint8_t *m
 		return NAMES_PASS;
 	if (statement->begin && describe_begin(walk, message))
 		return NAMES_ANSWERED;
-	if (client_is_native(walk->client))
+	if (statement->is_native)
 		return NAMES_PASS;
 	if (!names_gather(walk, message) || !ensure(walk, statement->prepared))
 		return NAMES_NO_MEMORY;
@@ -306,8 +324,7 @@ enum names_result names_close_named(struct names_walk *walk, const uint8_t *mess
 	}
 	statements_remove(&client->statements, statement);
 	if (!names_gather(walk, message) ||
-		!names_append_close(walk->out,
-							client_is_native(client) ? name : PREPARED_PREFIX "none")) {
+		!names_append_close(walk->out, statement->is_native ? name : PREPARED_PREFIX "none")) {
 		names_note_free(copy);
 		return NAMES_NO_MEMORY;
 	}

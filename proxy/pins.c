@@ -191,8 +191,8 @@ static uint32_t pins_of(uint32_t effects)
 }
 
 /*
- * What a statement may leave that is to be noted when it is sent. Of those that reset the session
- * it is known what they do, once they are complete (names.c).
+ * What a statement may leave that is to be noted when it is sent. Of those that reset the
+ * session it is known what they do, once they are complete (names.c).
  */
 static uint32_t effects_to_note(const struct sql_statement *statement)
 {
@@ -201,9 +201,8 @@ static uint32_t effects_to_note(const struct sql_statement *statement)
 		return statement->effects & ~(uint32_t)(EFFECT_SETTINGS | EFFECT_SEED);
 	case SQL_DISCARD_ALL:
 	case SQL_DISCARD:
-		return statement->effects &
-			   ~(uint32_t)(EFFECT_SETTINGS | EFFECT_SEED | EFFECT_SEES_SEQUENCE |
-						   EFFECT_SEES_PREPARED);
+		return statement->effects & ~(uint32_t)(EFFECT_SETTINGS | EFFECT_SEED |
+												EFFECT_SEES_SEQUENCE | EFFECT_SEES_PREPARED);
 	default:
 		return statement->effects;
 	}
@@ -385,6 +384,7 @@ bool pins_take_answer(struct client *client, const uint8_t *body, size_t len)
 	/* The statements under its own names are all that is left of a PREPARE that is gone. */
 	if (pins->doubts & PIN_PREPARED && pins->held == PIN_NATIVE) {
 		client->server->needs_discard = true;
+		statements_own(&client->statements);
 		hold(client, 0);
 	}
 	forget_doubts(pins);

@@ -95,6 +95,14 @@ void statements_clear(struct statements *statements)
 		statements_remove(statements, statement);
 }
 
+void statements_own(struct statements *statements)
+{
+	struct statement *statement, *next;
+
+	HASH_ITER (hh, statements->by_name, statement, next)
+		statement->is_native = false;
+}
+
 /* ---- of a backend ---- */
 
 void backend_statements_init(struct backend_statements *statements)

@@ -32,6 +32,7 @@ struct statement {
 	const struct verdict *verdict; /* of the text as the client sent it */
 	enum session_begin begin;      /* it only begins a transaction */
 	bool rewritten;                /* on backends another text stands for it */
+	bool is_native;                /* on its client's backend it has its own name */
 	UT_hash_handle hh;
 };
 
@@ -60,6 +61,9 @@ void statements_remove(struct statements *statements, struct statement *statemen
 /* Puts one back that was removed, unless its name is in use again. */
 void statements_restore(struct statements *statements, struct statement *statement);
 void statements_clear(struct statements *statements);
+
+/* None is on a backend under its client's name any more. */
+void statements_own(struct statements *statements);
 
 struct statement *statement_ref(struct statement *statement);
 void statement_unref(struct statement *statement);

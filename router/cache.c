@@ -34,6 +34,14 @@ int64_t subject_version(struct subject subject)
 	return subject.tenant ? subject.tenant->version : subject.principal->version;
 }
 
+void subject_stamp(struct subject subject, uint64_t moment)
+{
+	if (subject.tenant)
+		((struct tenant *)subject.tenant)->moment = moment;
+	else
+		((struct principal *)subject.principal)->moment = moment;
+}
+
 void subject_key(struct subject subject, char key[SUBJECT_KEY_SIZE])
 {
 	if (subject.tenant)
@@ -106,6 +114,7 @@ static struct ranking *ranking_of(struct cache *cache, const struct token *token
 static void free_holding(struct cache *cache, struct holding *holding)
 {
 	HASH_DEL(cache->by_key, holding);
+	list_remove(&holding->to_compare);
 	subject_unref(holding->subject);
 	free(holding);
 }
@@ -248,6 +257,7 @@ struct holding *cache_hold(struct cache *cache, struct subject subject)
 		return NULL;
 	memcpy(holding->key, key, len + 1);
 	list_init(&holding->tokens);
+	list_init(&holding->to_compare);
 	HASH_ADD_KEYPTR(hh, cache->by_key, holding->key, len, holding);
 	if (!holding->hh.tbl) {
 		free(holding);

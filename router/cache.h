@@ -32,6 +32,9 @@ void subject_unref(struct subject subject);
 bool subject_is_known(struct subject subject);
 int64_t subject_version(struct subject subject);
 
+/* Sets the moment of one that nobody else has seen yet. */
+void subject_stamp(struct subject subject, uint64_t moment);
+
 /* Do both say the same of the same tenant or principal? Versions are not looked at. */
 bool subject_equal(struct subject a, struct subject b);
 
@@ -44,9 +47,10 @@ void subject_key(struct subject subject, char key[SUBJECT_KEY_SIZE]);
 struct holding {
 	UT_hash_handle hh;
 	struct subject subject;
-	int64_t version;   /* of the subject, or 0: not all who use it have been told */
-	int64_t ask_at_us; /* when it has become too old, on the monotonic clock */
-	bool compared;     /* takes part in the comparison that is under way */
+	int64_t version;        /* of the subject, or 0: not all who use it have been told */
+	int64_t ask_at_us;      /* when it has become too old, on the monotonic clock */
+	bool compared;          /* takes part in the comparison that is under way */
+	struct list to_compare; /* on the directory's list until its part is asked about */
 	struct list tokens;
 	char key[];
 };

@@ -391,8 +391,10 @@ struct directory *directory_create(struct mailbox *control,
 	directory->limits = *limits;
 	directory->proved_us = clock_monotonic_us();
 	list_init(&directory->watches);
-	for (int kind = 0; kind < KINDS; kind++)
+	for (int kind = 0; kind < KINDS; kind++) {
 		cache_init(&directory->caches[kind], limits->cache_size);
+		list_init(&directory->to_compare[kind]);
+	}
 	return directory;
 }
 

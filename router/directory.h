@@ -49,6 +49,7 @@ struct tenant {
 	enum tenant_status status;
 	unsigned pool_weight; /* its clients' share when tenants wait for backends; at least 1 */
 	int64_t version;
+	uint64_t moment; /* when the directory took it in; see struct directory_change */
 };
 
 struct principal {
@@ -60,6 +61,7 @@ struct principal {
 	bool disabled;
 	int64_t valid_until_ms; /* wall time; INT64_MAX when it never ends */
 	int64_t version;
+	uint64_t moment;
 };
 
 const struct tenant *tenant_ref(const struct tenant *tenant);
@@ -92,6 +94,12 @@ struct directory_lookup;
 struct directory_question;
 
 /*
+ * A part of what is held, for the control database to compare with what it has. It is made and
+ * freed by the directory.
+ */
+struct directory_comparison;
+
+/*
  * Called on the asking thread when a pending look-up ends; never with DIRECTORY_PENDING.
  * Exactly one of tenant and principal is set on FOUND; the callee owns that reference.
  */
@@ -112,12 +120,17 @@ struct directory_source {
 				 struct directory_question *question, bool urgent);
 	/*
 	 * Asks which of these are not of these versions any more, or gone: two array literals of
-	 * PostgreSQL's, from malloc, which the source takes over. Must end, on the control thread,
-	 * in a call of directory_changed for each of those and then directory_compared, or in one
-	 * of directory_not_compared; or in nothing, when the feed ends first.
+	 * PostgreSQL's, which stay valid until the comparison has ended. Must end, on the control
+	 * thread, in a call of directory_differs for each of those and then directory_compared, or
+	 * in one of directory_not_compared.
 	 */
-	void (*compare)(void *self, enum directory_kind kind, char *keys, char *versions);
+	void (*compare)(void *self, enum directory_kind kind, const char *keys,
+					const char *versions, struct directory_comparison *comparison);
 };
+
+/* What is held is compared in parts of so many at the most: it bounds a question, its answer,
+ * and how long others wait behind it. */
+#define DIRECTORY_COMPARED_MAX 1000
 
 struct directory;
 
@@ -186,11 +199,18 @@ void directory_feed_pulse(struct directory *directory);
 /* The tenant of this id (32 digits), or the principal of this name, is new, another or gone. */
 void directory_changed(struct directory *directory, enum directory_kind kind, const char *key);
 
-/* All that differ have been named. */
-void directory_compared(struct directory *directory, enum directory_kind kind);
+/*
+ * The tenant of this id (32 digits), or the principal of this name, is not what was held: it
+ * hands over one reference of what it is now, or neither where it is gone.
+ */
+void directory_differs(struct directory *directory, enum directory_kind kind, const char *key,
+					   const struct tenant *tenant, const struct principal *principal);
 
-/* The control database did not say what differs: the next pulse asks again. */
-void directory_not_compared(struct directory *directory);
+/* All of this part that differ have been named; the next part is compared. */
+void directory_compared(struct directory_comparison *comparison);
+
+/* The control database did not say what differs: the next pulse begins anew. */
+void directory_not_compared(struct directory_comparison *comparison);
 
 /* ---- those who are told ---- */
 
@@ -201,6 +221,13 @@ struct directory_change {
 	const char *key; /* the tenant's id as 32 digits, the principal's name */
 	const struct tenant *tenant;
 	const struct principal *principal;
+	/*
+	 * Moments count what the directory took in, up from 1. A look-up may be answered with a
+	 * state while the news of one before it are still under way: whoever holds a state of a
+	 * later moment has nothing to learn from these. (Versions would not do: one that is gone
+	 * has none, and a control database that was restored gives lower ones.)
+	 */
+	uint64_t moment;
 };
 
 typedef void (*directory_watcher)(void *self, const struct directory_change *change);
@@ -208,8 +235,8 @@ typedef void (*directory_watcher)(void *self, const struct directory_change *cha
 /*
  * Calls `told` on the mailbox's thread for each change of what the directory held, in order.
  * Whoever gets a subject from a look-up before it is told of a change of it may have the old
- * one or the new. False when memory is out. Before the mailbox is destroyed the watch must be
- * ended; then no further letter is posted to it.
+ * one or the new; moments say which. False when memory is out. Before the mailbox is destroyed
+ * the watch must be ended; then no further letter is posted to it.
  */
 bool directory_watch(struct directory *directory, struct mailbox *mailbox,
 					 directory_watcher told, void *self);

@@ -26,10 +26,12 @@ struct directory {
 	struct directory_limits limits;
 	struct cache caches[KINDS];
 	struct directory_question *questions[KINDS]; /* under way, by token */
+	struct list to_compare[KINDS];               /* holdings */
 	struct list watches;
 	bool fed;          /* announcements come */
 	bool missed;       /* something announced could not be taken in: compare again */
 	int64_t proved_us; /* when what is held was last known to be true, on the monotonic clock */
+	uint64_t moment;   /* of what was taken in last */
 	uint64_t changes;  /* of what is held: has the snapshot on disk become old? */
 };
 

@@ -24,6 +24,7 @@ struct news {
 	void *self;
 	enum directory_kind kind;
 	struct subject subject;
+	uint64_t moment;
 	char key[SUBJECT_KEY_SIZE];
 };
 
@@ -32,7 +33,7 @@ static void news_deliver(struct letter *letter)
 {
 	struct news *news = list_entry(letter, struct news, letter);
 	struct directory_change change = {news->kind, news->key, news->subject.tenant,
-									  news->subject.principal};
+									  news->subject.principal, news->moment};
 
 	news->told(news->self, &change);
 	subject_unref(news->subject);
@@ -59,6 +60,7 @@ static bool tell(struct directory *directory, enum directory_kind kind, const ch
 		news->self = watch->self;
 		news->kind = kind;
 		news->subject = subject_ref(subject);
+		news->moment = directory->moment;
 		memcpy(news->key, key, strlen(key) + 1);
 		mailbox_post(watch->mailbox, &news->letter);
 	}
@@ -109,9 +111,11 @@ struct holding *directory_take_in(struct directory *directory, enum directory_ki
 	bool is_new = !cache_holding(cache, key);
 	struct holding *holding = cache_hold(cache, subject);
 	if (is_new) {
+		subject_stamp(subject, ++directory->moment);
 		directory->changes++;
 	} else if (holding->version != subject_version(subject) ||
 			   !subject_equal(holding->subject, subject)) {
+		subject_stamp(subject, ++directory->moment);
 		cache_replace(cache, holding, subject);
 		if (!tell(directory, kind, key, subject))
 			holding->version = 0;
@@ -127,6 +131,7 @@ void directory_take_out(struct directory *directory, enum directory_kind kind, c
 
 	if (!holding)
 		return;
+	directory->moment++;
 	if (tell(directory, kind, key, nobody))
 		cache_drop(cache, holding);
 	else
@@ -156,6 +161,21 @@ void directory_changed(struct directory *directory, enum directory_kind kind, co
 
 /* ---- comparing ---- */
 
+struct directory_comparison {
+	struct directory *directory;
+	enum directory_kind kind;
+	struct buf keys, versions; /* array literals, ended by a zero byte */
+	size_t count;
+	char compared[DIRECTORY_COMPARED_MAX][SUBJECT_KEY_SIZE];
+};
+
+static void comparison_free(struct directory_comparison *comparison)
+{
+	buf_fini(&comparison->keys);
+	buf_fini(&comparison->versions);
+	free(comparison);
+}
+
 /* An element of an array literal: quoted, since a principal's name may hold anything. */
 static bool append_element(struct buf *out, const char *text)
 {
@@ -169,84 +189,136 @@ static bool append_element(struct buf *out, const char *text)
 	return ok && buf_append_byte(out, '"');
 }
 
-/* The whole buffer as a string from malloc, or NULL. */
-static char *finish_literal(struct buf *out, bool ok)
+/* False when memory is out. */
+static bool comparison_add(struct directory_comparison *comparison, struct holding *holding)
 {
-	char *text = NULL;
+	struct buf *versions = &comparison->versions;
 
-	if (ok && buf_append_cstr(out, "}"))
-		text = strdup((const char *)buf_data(out));
-	buf_fini(out);
-	return text;
+	list_remove(&holding->to_compare);
+	holding->compared = true;
+	memcpy(comparison->compared[comparison->count++], holding->key, strlen(holding->key) + 1);
+	return append_element(&comparison->keys, holding->key) &&
+		   buf_appendf(versions, "%s%" PRId64, buf_len(versions) > 1 ? "," : "",
+					   holding->version);
 }
 
-/* What is held and its versions. False when memory is out. */
-static bool list_held(struct cache *cache, char **keys_out, char **versions_out)
+/* The next part of those that are to be compared. NULL when memory is out. The caller holds the
+ * lock. */
+static struct directory_comparison *comparison_create(struct directory *directory,
+													  enum directory_kind kind)
 {
-	struct holding *holding, *next;
-	struct buf keys, versions;
+	struct directory_comparison *comparison = calloc(1, sizeof *comparison);
+	struct list *list = &directory->to_compare[kind];
+	struct holding *holding;
 
-	buf_init(&keys);
-	buf_init(&versions);
-	bool ok = buf_append_byte(&keys, '{') && buf_append_byte(&versions, '{');
-	HASH_ITER (hh, cache->by_key, holding, next) {
-		holding->compared = true;
-		ok = ok && append_element(&keys, holding->key) &&
-			 buf_appendf(&versions, "%s%" PRId64, buf_len(&versions) > 1 ? "," : "",
-						 holding->version);
-	}
-	*keys_out = finish_literal(&keys, ok);
-	*versions_out = finish_literal(&versions, ok);
-	return *keys_out && *versions_out;
+	if (!comparison)
+		return NULL;
+	comparison->directory = directory;
+	comparison->kind = kind;
+	buf_init(&comparison->keys);
+	buf_init(&comparison->versions);
+	bool ok =
+		buf_append_byte(&comparison->keys, '{') && buf_append_byte(&comparison->versions, '{');
+	while (ok && comparison->count < DIRECTORY_COMPARED_MAX &&
+		   (holding = list_first(list, struct holding, to_compare)) != NULL)
+		ok = comparison_add(comparison, holding);
+	ok = ok && buf_append_cstr(&comparison->keys, "}") &&
+		 buf_append_cstr(&comparison->versions, "}");
+	if (ok)
+		return comparison;
+	comparison_free(comparison);
+	return NULL;
 }
 
-static void compare(struct directory *directory, enum directory_kind kind)
+/* Asks about the next part, if there is one. */
+static void compare_next(struct directory *directory, enum directory_kind kind)
 {
 	struct directory_source *source = &directory->source;
-	char *keys, *versions;
+	struct directory_comparison *comparison = NULL;
 
 	pthread_mutex_lock(&directory->lock);
-	bool ok = list_held(&directory->caches[kind], &keys, &versions);
-	if (!ok)
-		directory->missed = true;
-	pthread_mutex_unlock(&directory->lock);
-	if (ok) {
-		source->compare(source->self, kind, keys, versions);
-		return;
+	if (!list_empty(&directory->to_compare[kind])) {
+		comparison = comparison_create(directory, kind);
+		if (!comparison)
+			directory->missed = true;
 	}
-	free(keys);
-	free(versions);
+	pthread_mutex_unlock(&directory->lock);
+	if (comparison)
+		source->compare(source->self, kind, (const char *)buf_data(&comparison->keys),
+						(const char *)buf_data(&comparison->versions), comparison);
 }
 
-void directory_compared(struct directory *directory, enum directory_kind kind)
+void directory_differs(struct directory *directory, enum directory_kind kind, const char *key,
+					   const struct tenant *tenant, const struct principal *principal)
 {
-	struct holding *holding, *next;
+	struct subject subject = {tenant, principal};
 
 	pthread_mutex_lock(&directory->lock);
+	if (!subject_is_known(subject))
+		directory_take_out(directory, kind, key);
+	else if (cache_holding(&directory->caches[kind], key)) /* not forgotten meanwhile */
+		directory_take_in(directory, kind, subject);
+	if (kind == DIRECTORY_TENANT) /* it may have a new name */
+		cache_forget_unknown(&directory->caches[kind], NULL);
+	pthread_mutex_unlock(&directory->lock);
+	subject_unref(subject);
+}
+
+/* Those that were not announced meanwhile are what was said. */
+static void prove(struct directory_comparison *comparison)
+{
+	struct directory *directory = comparison->directory;
 	int64_t ask_at_us = clock_monotonic_us() + directory->limits.ttl_ms * 1000;
-	HASH_ITER (hh, directory->caches[kind].by_key, holding, next) {
-		if (holding->compared)
+
+	for (size_t i = 0; i < comparison->count; i++) {
+		struct holding *holding =
+			cache_holding(&directory->caches[comparison->kind], comparison->compared[i]);
+
+		if (holding && holding->compared) {
 			holding->ask_at_us = ask_at_us;
-		holding->compared = false;
+			holding->compared = false;
+		}
 	}
-	pthread_mutex_unlock(&directory->lock);
 }
 
-void directory_not_compared(struct directory *directory)
+void directory_compared(struct directory_comparison *comparison)
 {
+	struct directory *directory = comparison->directory;
+	enum directory_kind kind = comparison->kind;
+
+	pthread_mutex_lock(&directory->lock);
+	prove(comparison);
+	pthread_mutex_unlock(&directory->lock);
+	comparison_free(comparison);
+	compare_next(directory, kind);
+}
+
+void directory_not_compared(struct directory_comparison *comparison)
+{
+	struct directory *directory = comparison->directory;
+
 	pthread_mutex_lock(&directory->lock);
 	directory->missed = true;
 	pthread_mutex_unlock(&directory->lock);
+	comparison_free(comparison);
 }
 
 void directory_feed_began(struct directory *directory)
 {
+	struct holding *holding, *next;
+
 	pthread_mutex_lock(&directory->lock);
 	directory->fed = true;
 	directory->missed = false;
+	for (int kind = 0; kind < KINDS; kind++) {
+		HASH_ITER (hh, directory->caches[kind].by_key, holding, next) {
+			list_remove(&holding->to_compare);
+			list_append(&directory->to_compare[kind], &holding->to_compare);
+		}
+	}
 	pthread_mutex_unlock(&directory->lock);
 	for (int kind = 0; kind < KINDS; kind++)
-		compare(directory, (enum directory_kind)kind);
+		compare_next(directory, (enum directory_kind)kind);
 }
 
 void directory_feed_pulse(struct directory *directory)
@@ -270,6 +342,7 @@ void directory_feed_ended(struct directory *directory)
 			HASH_ITER (hh, directory->caches[kind].by_key, holding, next) {
 				holding->ask_at_us = 0;
 				holding->compared = false;
+				list_remove(&holding->to_compare);
 			}
 			cache_forget_unknown(&directory->caches[kind], NULL);
 		}

@@ -6,7 +6,11 @@ UNIT_TESTS   := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/tests/%)
 $(BUILD)/tests/%: tests/unit/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -o $@ $< $(LIBRARY) $(PKG_LIBS) -lcriterion -lpthread -pie
+	$(Q)$(CC) $(CPPFLAGS) -Itests $(PKG_CFLAGS) $(CFLAGS) -o $@ $< $(filter %.o,$^) $(LIBRARY) $(PKG_LIBS) \
+		-lcriterion -lpthread -pie
+
+# A worker on the fuzz targets' stage, without their sanitizers.
+$(BUILD)/tests/operate: $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,stage postgres postgres_session postgres_state message_loop)
 
 .PHONY: test-unit test-fuzz test-integration test-deps
 test: build test-deps

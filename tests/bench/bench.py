@@ -15,10 +15,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import report  # noqa: E402
-from peers import HAPROXY, PEERS, PGBOUNCER, POOL, Programs, version  # noqa: E402
+from peers import HAPROXY, PGBOUNCER, POOL, Programs, version  # noqa: E402
 from probes import fill_pool  # noqa: E402
 from harness.program import PROGRAM, ROOT  # noqa: E402
-from scenarios import SCENARIOS, Options  # noqa: E402
+from scenarios import PEERS, SCENARIOS, Options  # noqa: E402
 from stage import Stage  # noqa: E402
 
 
@@ -69,9 +69,9 @@ def machine(stage):
 def run_scenario(scenario, stage, programs, options):
     """All rounds. A peer that answers wrongly or not at all fails the scenario, not the others."""
     rounds = []
-    baseline = next((peer.key for peer in scenario.peers if peer.key.startswith("pgbouncer")), None)
+    baseline = scenario.baseline
     result = {"title": scenario.title, "baseline": baseline, "bulk": getattr(scenario, "bulk", False)}
-    for round_number in range(min(options.rounds, scenario.rounds or options.rounds)):
+    for round_number in range(scenario.rounds_of(options)):
         figures = {}
         for peer in scenario.peers_of(round_number, options.quick):
             try:

@@ -148,6 +148,11 @@ class Bulkhead(Proxy):
     name = "Bulkhead"
     user = f"{LOGIN}.t0000"
     more = ""  # settings of [pool]
+    control_database = DATABASE
+
+    def control_port(self):
+        """Where the control database is; asked once."""
+        return self.stage.postgres.port
 
     def prepare(self):
         host, port = self.stage.server(self.unix)
@@ -169,7 +174,7 @@ default_pool_size = {self.pool}
 {"server_idle_timeout = 1s" if self.pools else ""}
 {self.more}
 [control]
-dsn = host={HOST} port={self.stage.postgres.port} dbname={DATABASE} user=bulkhead_sidecar
+dsn = host={HOST} port={self.control_port()} dbname={self.control_database} user=bulkhead_sidecar
 password_file = {keys}/sidecar.password
 [guard]
 key_file = {keys}/guard.key

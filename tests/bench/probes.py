@@ -107,9 +107,11 @@ class Meter:
         return {name: after[name] - value for name, value in self.before.items()}
 
 
-def measure(stage, program, options):
-    """One measurement of the load: its own figures and the CPU time per query, in microseconds."""
+def measure(stage, program, options, before=lambda: None):
+    """One measurement of the load: its own figures and the CPU time per query, in microseconds. `before` is called
+    when the clients have logged in."""
     with Load(stage, program, options) as load:
+        before()
         meter = Meter(stage, program)
         result = load.go()
         used = meter.used()

@@ -14,6 +14,7 @@ COLUMNS = [
     ("p50_us", "p50 µs", 1),
     ("p99_us", "p99 µs", 1),
     ("p999_us", "p99.9 µs", 1),
+    ("announcements_per_second", "announcements/s", 0),
     ("system_calls", "system calls/query", 2),
     ("instructions", "user instructions/query", 0),
     ("idle_kb", "kB per idle client", 2),
@@ -30,8 +31,8 @@ BULK_COLUMNS = [
 
 LEGEND = """\
 How to read this. Each cell is the median over the rounds (least–greatest). **×** is the peer's figure divided by
-that of the first PgBouncer of the table *in the same round*, then the median over rounds: trust these ratios, not
-absolute figures, which belong to this machine. All peers get the same bytes from one load generator, over TCP on
+that of the first PgBouncer of the table (in a storm: of the Bulkhead that does not hear it) *in the same round*, then the
+median over rounds: trust these ratios, not absolute figures, which belong to this machine. All peers get the same bytes from one load generator, over TCP on
 loopback, and one table that only differs in its tenancy; all pools have {pool} backends; every proxy has one thread
 for data. A query is one row read by its key, unless the heading says otherwise; BEGIN, set_config and COMMIT of (b)
 are part of its query's cost and not counted as queries.
@@ -49,6 +50,9 @@ are part of its query's cost and not counted as queries.
   sending. CPU of the backends is that of all of PostgreSQL's processes.
 - With 10 or 1,000 tenants drawn for every transaction, Bulkhead and (a) hold connections for each of them, at least
   one and up to three times what they need at a time, and a tenant that has none free is drawn again; (b) holds 16.
+- In the storm half of the announcements are of the tenants that are at work, whom the Bulkhead that hears them asks for
+  again. The other one's control database is another one, and the announcements of the storm go to a listener that
+  drops them, so that the server does the same in both cases.
 - Memory is the growth of the process between two numbers of clients. *At work* is the peak while all have a query
   under way.
 

@@ -5,9 +5,13 @@ import time
 from dataclasses import dataclass
 
 from callgrind import instructions
-from peers import PEERS, Bulkhead
+from peers import PEERS as PROGRAMS
+from peers import Bulkhead
 from probes import Load, measure, memory_kb, system_calls
 from stage import TENANTS
+from storm import HELD, STORM_PEERS, measure_in_storm
+
+PEERS = PROGRAMS | STORM_PEERS
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,14 @@ class Scenario:
         """`quick`: also part of --quick. `rounds`: at most so many. `once`: peers for the first round alone."""
         self.name, self.title, self.peers = name, title, [PEERS[key] for key in peers]
         self.quick, self.rounds, self.once = quick, rounds, once
+
+    @property
+    def baseline(self):
+        """The peer that the others are compared with."""
+        return next((peer.key for peer in self.peers if peer.key.startswith("pgbouncer")), None)
+
+    def rounds_of(self, options):
+        return min(options.rounds, self.rounds or options.rounds)
 
     def peers_of(self, round_number, quick):
         left_out = set(self.once if round_number else ()) | set(NOT_QUICK if quick else ())
@@ -59,6 +71,27 @@ class Throughput(Scenario):
         if load.get("work") == "write":
             stage.vacuum()
         return measure(stage, programs.of(peer), load)
+
+
+class Storm(Scenario):
+    """Statements of tenants that stay, while the control database announces changes, half of them of these tenants."""
+
+    baseline = "bulkhead-unheard"
+
+    def __init__(self, name, title, peers, per_second):
+        super().__init__(name, title, peers)
+        self.per_second = per_second
+
+    def rounds_of(self, options):
+        """Tails need more than a median does."""
+        return 2 * options.rounds
+
+    def run(self, stage, programs, options, round_number, peer):
+        load = {**peer.load, "protocol": "extended", "clients": HELD, "tenants": HELD, "seed": round_number,
+                "warmup": options.warmup, "seconds": 2 * options.seconds}
+        if peer.key == "bulkhead-no-storm":
+            return measure(stage, programs.of(peer), load)
+        return measure_in_storm(stage, programs.of(peer), load, self.per_second)
 
 
 class SystemCalls(Scenario):
@@ -247,4 +280,8 @@ SCENARIOS = [
     Memory("memory", "memory per client", ["pgbouncer", "bulkhead"], quick=True),
     IdlePools("idle-pools", f"select-only, 16 clients, before and after {POOLS:,} other pools were used once",
               ["bulkhead"]),
+    Storm("storm", "16 clients of 16 tenants, extended protocol, 100,000 announcements a second",
+          ["bulkhead-unheard", "bulkhead-heard", "bulkhead-no-storm"], 100000),
+    Storm("slow-control", "the same, with 100 announcements a second and a control database that is slow, or silent",
+          ["bulkhead-unheard", "bulkhead-slow", "bulkhead-silent"], 100),
 ]

@@ -98,6 +98,12 @@ TARGETS = [
     throughput("extended-16", "(a) PgBouncer without tenancy, extended, 16 clients", 0.95, "pgbouncer"),
     throughput("simple-16", "(b) PgBouncer with set_config, simple, 16 clients", 2.5, "pgbouncer-app"),
     throughput("extended-16", "(b) PgBouncer with set_config, extended, 16 clients", 2.5, "pgbouncer-app"),
+    Target("p99 in a storm of announcements, to that of a Bulkhead that does not hear it", 1.10,
+           ratio("storm", "p99_us", "bulkhead-heard", "bulkhead-unheard")),
+    Target("p99 with a control database whose answers come 500 ms late, to one that announces nothing", 1.10,
+           ratio("slow-control", "p99_us", "bulkhead-slow", "bulkhead-unheard")),
+    Target("p99 with a control database that does not answer, to one that announces nothing", 1.10,
+           ratio("slow-control", "p99_us", "bulkhead-silent", "bulkhead-unheard")),
     throughput("tenants-1000-uniform", "(b), every transaction one of 1,000 tenants", 1.2, "pgbouncer-app"),
 ]
 

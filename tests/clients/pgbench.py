@@ -54,7 +54,7 @@ def pgbench(*arguments, scripts=(), clients=CLIENTS, each=EACH):
             path = Path(folder, f"{number}.sql")
             path.write_text(text)
             files += ["-f", path]
-        done = subprocess.run([BIN / "pgbench", "-n", "-c", str(clients), "-j", "1", "-t", str(each), "-h", HOST,
+        done = subprocess.run([BIN / "pgbench", "-n", "-c", str(clients), "-j", str(clients), "-t", str(each), "-h", HOST,
                                "-p", str(PORT), "-U", OWN.user, *arguments, *files, DATABASE], env=CONTROL, text=True,
                               capture_output=True, check=False, timeout=80)
     if done.returncode != 0:

@@ -51,7 +51,7 @@ TEMPORARY = {
         "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 42'", "SELECT pg_temp.f()",
         "CREATE TEMP TABLE own (id serial, x int)", "INSERT INTO own (x) VALUES (9) RETURNING id", "SELECT lastval()",
         "CREATE TYPE pg_temp.pair AS (a int, b int)", "SELECT (1, 2)::pg_temp.pair", "DISCARD ALL",
-        "SELECT nextval('s')", "SELECT pg_temp.f()",
+        "SELECT nextval('s')", "SELECT to_regprocedure('pg_temp.f()')",
     ),
     "discarded": simple(
         "CREATE TEMP TABLE own (x int)", "DISCARD ALL", "SELECT * FROM own", "CREATE TEMP TABLE own (x int)",

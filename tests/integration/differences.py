@@ -7,7 +7,7 @@ Each entry is a strict xfail: a script that gives the same answers again must be
 # What is to be mended.
 OPEN = {
     "set_config changes a setting, and it is neither followed nor does it keep the backend": [
-        "settings, spelt: search paths, by set_config", "set_config: failing", "set_config: by a function",
+        "set_config: failing", "set_config: by a function",
         "startup, kept: set_config",
     ],
     "currval and lastval are the backend's": [
@@ -94,6 +94,9 @@ KEPT = {
         "set_config: what is left of one of its own",
     ],
 }
+
+# Those that may give the same answers: it depends on who has asked for sequences before them on the same proxy.
+BY_CHANCE = {"session: sequences that were not asked", "session: a sequence, unseen"}
 
 # What is so on some servers only, by major version: search_path is reported from 18 on, and followed as all that is.
 ONLY_BEFORE = {"settings, spelt: search paths, by set_config": 18}

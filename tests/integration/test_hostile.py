@@ -96,7 +96,6 @@ FIRST = {
     "version 2": (startup(KEYS, 0x20000), ["0A000"]),
     "version 4": (startup(KEYS, 0x40000), ["0A000"]),
     "version 0": (startup(KEYS, 0), ["0A000"]),
-    "version 3.65535": (startup(KEYS, 0x3ffff), ["0A000"]),
     "an unknown code": (packet(1234 << 16 | 5682), ["0A000"]),
     "a user twice": (startup([*KEYS.items(), ("user", "shop.globex")]), TOLD),
     "a database twice": (startup([*KEYS.items(), ("database", DATABASE)]), TOLD),

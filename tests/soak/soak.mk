@@ -1,11 +1,19 @@
 # make soak: load, and a storm in which clients, backends and the server are killed. Included by the Makefile.
 # `make soak SOAK_SECONDS=600` goes on for longer, SOAK_SEED=… begins as an earlier one did, SAN=address,undefined
 # builds it with sanitizers. Ten seconds of it are part of `make test`.
+#
+# make soak-outage: the control database is away for a minute (OUTAGE_SECONDS=60) under load, and three seconds of
+# that are in `make test`.
 
-SOAK_SECONDS ?= 120
-SOAK_SEED    ?=
+SOAK_SECONDS   ?= 120
+SOAK_SEED      ?=
+OUTAGE_SECONDS ?= 60
 
-.PHONY: soak
+.PHONY: soak soak-outage
 soak: build test-deps
 	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/soak/soak.py --seconds $(SOAK_SECONDS) \
 		$(if $(SOAK_SEED),--seed $(SOAK_SEED))
+
+soak-outage: build test-deps
+	@PROGRAM=$(abspath $(PROGRAM)) BULKHEAD_OUTAGE=$(OUTAGE_SECONDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider \
+		tests/integration/test_feed.py -k outage
