@@ -261,6 +261,16 @@ static void note_change(struct walk *walk, const char *name)
 }
 
 /*
+ * A reset out of sight was rolled back, as it seems: the client's settings are as before. The
+ * backend's are known for certain only when it has been discarded.
+ */
+static bool is_taken_back(const struct client *client, const char *name, const char *value)
+{
+	return client->server->settings_lost && strcmp(name, "application_name") == 0 &&
+		   strcmp(value, client->settings->application_name) == 0;
+}
+
+/*
  * A parameter that changes while a client has the backend was changed by the client. When
  * application_name falls back to Bulkhead's marker, all settings have been reset, and the
  * context with them: the client is shown its own name, and the context is restored before its
@@ -290,6 +300,11 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 					   is_known && last && strcmp(last, value) == 0 ? NULL : value);
 	} else if (!is_tolerable(walk, name, value)) {
 		/* It is over. */
+	} else if (is_taken_back(walk->client, name, value)) {
+		server->settings_lost = false;
+		server->needs_discard = true;
+		settings_unref(server->settings);
+		server->settings = NULL;
 	} else if (server->settings_lost) {
 		show_startup_value(walk, message, total, name, last);
 	} else {
