@@ -70,7 +70,8 @@ static void check_statements(const struct verdict *verdict, const char *text, si
 		check_string(verdict, statement->value);
 		classes |= statement->classes;
 		effects |= statement->effects;
-		is_plain &= statement->action == SQL_PLAIN && !statement->effects;
+		is_plain &= (statement->action < SQL_SET || statement->action == SQL_COPY_IN) &&
+					!statement->effects;
 	}
 	require(verdict->classes == classes && verdict->effects == effects);
 	require(verdict->is_plain == is_plain);
