@@ -22,7 +22,7 @@ from stage import DATABASE, LOGIN
 HEARD, UNHEARD = "bench_heard", "bench_unheard"  # control databases
 HELD = 16  # tenants with sessions
 
-# `every` announcements in one transaction; half of them are of tenants that have sessions. `from` makes each another.
+# Half of them are of tenants that have sessions; the numbers make each another, or PostgreSQL would send it once.
 ANNOUNCE = """
 SELECT count(pg_notify('bulkhead_directory',
        CASE WHEN mod(n, 2) = 0 THEN '00000000-0000-4000-8000-' || lpad(to_hex(mod(n / 2, {held})), 12, '0')
@@ -47,9 +47,10 @@ def add_control_databases(stage):
         run("init", "--dsn", stage.postgres.conninfo(DATABASE), "--control-dsn", stage.postgres.conninfo(name),
             "--keys", stage.keys)
         with stage.postgres.connect(name) as admin:
-            admin.cursor().executemany("INSERT INTO bulkhead_control.tenant (id, slug, name) VALUES (%s, %s, 'x')", tenants)
-            admin.execute("INSERT INTO bulkhead_control.principal (name, verifier, home_id, reach) VALUES (%s, %s, %s, 'all')",
-                          principal)
+            admin.cursor().executemany("INSERT INTO bulkhead_control.tenant (id, slug, name) VALUES (%s, %s, 'x')",
+                                       tenants)
+            admin.execute("INSERT INTO bulkhead_control.principal (name, verifier, home_id, reach) "
+                          "VALUES (%s, %s, %s, 'all')", principal)
 
 
 class BulkheadUnheard(Bulkhead):

@@ -155,7 +155,7 @@ def run(template, seconds, seed):
     sections = {
         "cluster__default": {"max_server_connections": BUDGET},
         "pool": {"default_pool_size": POOL, "server_login_retry": RETRY, "server_lifetime": "4s",
-                 "server_idle_timeout": "2s"},
+                 "server_idle_timeout": "2s", "statement_cache_size": "64kB"},  # full long before the end
         "listen__trusted": {}, "log": {"level": "info"},
     }
     try:
