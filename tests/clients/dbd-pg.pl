@@ -181,8 +181,13 @@ step 'prepared/server-side-off' => sub {
 	same(own($dbh->selectall_arrayref($FIND, undef, $_)), [$_]) for 1 .. 5;
 };
 
+# Bulkhead refuses the first currval() of a login where others have used the backend since (docs/clients.md), and keeps
+# backends from then on.
 step 'session/last-insert-id' => sub {
 	my $dbh = open_database();
+	add($dbh, 20, 'first last id');
+	eval { $dbh->last_insert_id(undef, 'public', 'note', undef, { sequence => 'note_id_seq' }) };
+	die $@ if $@ && $dbh->state ne '55000';
 	for my $amount (21 .. 25) {
 		add($dbh, $amount, 'last id');
 		sleep 0.005;

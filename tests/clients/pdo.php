@@ -203,9 +203,16 @@ step('prepared/last-insert-id', function () {
 	$pdo->commit();
 });
 
-/* The same without a transaction around: LASTVAL() belongs to the session. */
+/* The same without a transaction around: LASTVAL() belongs to the session. Bulkhead refuses the first one of a login where
+ * others have used the backend since (docs/clients.md), and keeps backends from then on. */
 step('session/last-insert-id', function () {
 	$pdo = connect();
+	add($pdo, 19, 'first last id');
+	try {
+		$pdo->lastInsertId();
+	} catch (PDOException $refused) {
+		same($refused->getCode(), '55000');
+	}
 	for ($amount = 21; $amount < 26; $amount++) {
 		add($pdo, $amount, 'last id');
 		usleep(5000);

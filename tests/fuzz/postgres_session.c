@@ -444,7 +444,7 @@ static struct outcome guards_reset_all(struct postgres *postgres, const char *pa
 
 	memset(after.settings, 0, sizeof after.settings);
 	end = state_apply_pairs(&after, pairs);
-	require(end && strcmp(end, "]::pg_catalog.text[])") == 0);
+	require(end && begins(end, "]::pg_catalog.text[])"));
 	if (owner && owner < CLIENTS_MAX && postgres->world->clients[owner].is_known)
 		require(state_has_equal_settings(&after, &postgres->world->clients[owner].startup));
 	postgres->state = after;
@@ -683,6 +683,9 @@ bool session_has_rows(void *self, const struct message *message)
 void session_note(struct postgres *postgres, const struct message *message)
 {
 	watch(postgres, message);
+	/* Portals end with their transaction. */
+	if ((message->type == 'S' || message->type == 'Q') && postgres->loop.status == 'I')
+		postgres->portal.text[0] = '\0';
 	if (postgres->loop.ignoring || postgres->loop.copying || message->type != 'Q')
 		return;
 	copy_text(postgres->query.text, TEXT_MAX, message->body, message->len);

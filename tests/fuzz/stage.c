@@ -318,8 +318,10 @@ void stage_end(struct stage *stage)
 
 	for (size_t i = 0; i < STAGE_PLAYERS; i++)
 		player_close(&stage->players[i]);
-	list_each (node, next, &worker->clients)
-		client_close(list_entry(node, struct client, node));
+	/* One that is closed may take others along. */
+	for (struct client *client;
+		 (client = list_first(&worker->clients, struct client, node)) != NULL;)
+		client_close(client);
 	destroy_pools(worker);
 	cancel_stop(worker);
 	farewell_stop(worker);

@@ -86,7 +86,13 @@ EXEMPTIONS = [
      "expect that error."),
     ("`CREATE TABLE` and migrations", "a tenant of shared tables owns nothing; the tables' owner migrates, around "
      "Bulkhead."),
-    ("`pg_prepared_statements`", "it shows what the backend has, under Bulkhead's names, and not only this client's."),
+    ("the first `lastval()` or `currval()` outside of a transaction", "the value was taken on a backend that others may "
+     "have used since. Then it is refused (55000, BH-CTX-SEQUENCE) and never somebody else's, and Bulkhead keeps the "
+     "backends of this login's sessions that write, as long as it has sessions. `RETURNING`, or a transaction around, "
+     "needs none of that."),
+    ("`pg_cancel_backend` with the process id of BackendKeyData", "that is Bulkhead's own, so knex's `timeout` with "
+     "`cancel: true` gives up waiting but does not cancel: the statement ends with its connection. Cancel requests of "
+     "the protocol work."),
     ("`pg_terminate_backend`", "the guard takes it from PUBLIC. Lost connections are made with "
      "`idle_in_transaction_session_timeout`, whose FATAL error must arrive."),
     ("the backend's process id", "`pg_backend_pid()` is the backend's, BackendKeyData is Bulkhead's own: "
