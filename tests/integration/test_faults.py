@@ -183,6 +183,8 @@ def live_and_die(proxy, count):
 
 def test_nothing_grows_with_clients_that_die(stand, inbox):
     with stand.proxy(pool={"default_pool_size": 3, "server_login_retry": 0}) as proxy:
+        with login(proxy) as wire:  # the first text that is read brings the reader's tables into memory
+            assert sees_its_rows(wire, "acme")
         live_and_die(proxy, 100)
         before, open_before = resident(proxy), descriptors(proxy)
         live_and_die(proxy, 500)
