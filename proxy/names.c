@@ -59,13 +59,15 @@ size_t names_bytes_needed(struct client *client, const uint8_t *message, size_t 
 	return names_something(*message) ? bytes_of_names(message, visible, total) : WIRE_HEADER;
 }
 
-bool names_must_wait(const struct client *client, const uint8_t *message)
+bool names_must_wait(const struct client *client, const uint8_t *message, size_t visible)
 {
 	const struct server *server = client->server;
 	const char *body = (const char *)message + WIRE_HEADER;
 
 	if (!server->uncertain || server->uncertain_batch == server->replies.batches ||
 		server->replies.skipping)
+		return false;
+	if (*message != 'Q' && *message != 'P' && !names_length(message, visible))
 		return false;
 	switch (*message) {
 	case 'Q':

@@ -148,7 +148,7 @@ size_t names_bytes_needed(struct client *client, const uint8_t *message, size_t 
  * defined, closed or prepared is not certain until that is answered: then the message has to
  * wait.
  */
-bool names_must_wait(const struct client *client, const uint8_t *message);
+bool names_must_wait(const struct client *client, const uint8_t *message, size_t visible);
 
 /*
  * The message is next to go to the client's backend. Gathers in walk->out what must stand

@@ -153,18 +153,31 @@ static bool append_body(const struct client *client, const struct verdict *verdi
 		   buf_append(out, body + text_len, len - text_len);
 }
 
+/* The settings that a text is read under: literals become constants when it is parsed. */
+static bool append_settings(const struct client *client, struct buf *out)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < client->settings->base_len; i++)
+		ok = buf_append_byte(
+			out, client->settings->bytes[i] ? (uint8_t)client->settings->bytes[i] : '\n');
+	return ok && buf_append_byte(out, 0);
+}
+
 struct statement *names_define(struct client *client, const char *name, const uint8_t *body,
 							   size_t len, const struct verdict *verdict)
 {
-	const char *path = settings_get(client->settings, "search_path");
 	uint64_t wanted = verdict->statement_count == 1 ? rewrite_wanted(client, verdict) : 0;
 	struct statement *statement = NULL;
-	struct buf own;
+	struct buf own, under;
 
 	buf_init(&own);
-	if (append_body(client, verdict, wanted, body, len, &own)) {
-		struct prepared *prepared = prepared_intern(client->worker->prepared, path ? path : "",
-													buf_data(&own), buf_len(&own));
+	buf_init(&under);
+	if (append_settings(client, &under) &&
+		append_body(client, verdict, wanted, body, len, &own)) {
+		struct prepared *prepared =
+			prepared_intern(client->worker->prepared, (const char *)buf_data(&under),
+							buf_data(&own), buf_len(&own));
 
 		statement = statements_define(&client->statements, name, prepared,
 									  verdict->is_plain ? NULL : verdict_ref(verdict));
@@ -174,6 +187,7 @@ struct statement *names_define(struct client *client, const char *name, const ui
 		statement->begin = session_begin((const char *)body, strlen((const char *)body));
 	}
 	buf_fini(&own);
+	buf_fini(&under);
 	return statement;
 }
 

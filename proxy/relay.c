@@ -128,7 +128,7 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		bool is_plain = names_are_plain(&walk, at, visible, total);
 		if (!is_plain && visible < names_bytes_needed(client, at, visible, total))
 			break;
-		if (!is_plain && names_must_wait(client, at)) {
+		if (!is_plain && names_must_wait(client, at, visible)) {
 			client->stalled = true;
 			break;
 		}
