@@ -70,6 +70,7 @@ static void take(struct worker *worker, const struct conf *conf,
 		memcpy(worker->mock_secret, mock_secret, sizeof worker->mock_secret);
 	secret_wipe(mock_secret, sizeof mock_secret);
 	move_over(worker, old);
+	verdict_cache_set_max(worker->verdicts, (size_t)conf->statement_cache_size);
 	upstreams_take_settings(worker);
 	if (conf->client_idle_timeout_ms && !old->client_idle_timeout_ms)
 		timeouts_begin_idle(worker, clock_monotonic_us());
