@@ -308,20 +308,17 @@ static bool read_row(const struct server_message *message, char *copy, const cha
 	if (*count > GUARD_CHECK_COLUMNS)
 		return false;
 	for (size_t i = 0; i < *count; i++) {
-		if (message->len - at < 4)
+		const uint8_t *value;
+		size_t len;
+
+		if (!wire_value(message->body, message->len, &at, &value, &len))
 			return false;
-		uint32_t len = wire_u32(message->body + at);
-		at += 4;
-		fields[i] = NULL;
-		if (len == UINT32_MAX)
+		fields[i] = value ? copy : NULL;
+		if (!value)
 			continue;
-		if (len > message->len - at)
-			return false;
-		memcpy(copy, message->body + at, len);
+		memcpy(copy, value, len);
 		copy[len] = '\0';
-		fields[i] = copy;
 		copy += len + 1;
-		at += len;
 	}
 	return at == message->len;
 }

@@ -152,7 +152,7 @@ static enum session_begin find_begin(struct client *client, const char *name, co
 	statement = statements_find(&client->statements, name);
 	if (!statement)
 		return NOT_BEGIN;
-	*text = (const char *)statement->prepared->key + statement->prepared->path_len;
+	*text = (const char *)statement->prepared->key + statement->prepared->body_at;
 	return statement->begin;
 }
 

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -86,17 +85,6 @@ static void ask_for_welcome(struct client *client)
 	pool_request(client);
 }
 
-/* Is this what the tenant is called? */
-static bool is_called(const struct tenant *tenant, const char *name)
-{
-	char id[UUID_TEXT_SIZE], hex[UUID_HEX_SIZE];
-
-	uuid_text(&tenant->id, id);
-	uuid_hex(&tenant->id, hex);
-	return strcmp(name, tenant->slug) == 0 || strcasecmp(name, id) == 0 ||
-		   strcasecmp(name, hex) == 0 || (tenant->key && strcmp(name, tenant->key) == 0);
-}
-
 /* A tenant of shared tables goes where those are, one with a database of its own to none but
  * that. */
 static bool may_live_there(const struct tenant *tenant, const struct conf_cluster *cluster)
@@ -105,7 +93,7 @@ static bool may_live_there(const struct tenant *tenant, const struct conf_cluste
 	case SHARED_RLS:
 		return !*cluster->tenant;
 	case DATABASE_PER_TENANT:
-		return *cluster->tenant && is_called(tenant, cluster->tenant);
+		return *cluster->tenant && tenant_is_called(tenant, cluster->tenant);
 	case SCHEMA_PER_TENANT:
 		break;
 	}

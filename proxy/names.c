@@ -145,7 +145,7 @@ bool names_continue_with(struct names_walk *walk, const uint8_t *message, size_t
 
 static void count(struct server *server, const struct reply_note *note)
 {
-	if (note->kind == NOTE_RUN || note->kind == NOTE_REFUSED)
+	if (!names_note_is_of_names(note))
 		return;
 	server->uncertain++;
 	server->uncertain_batch = server->replies.batches;

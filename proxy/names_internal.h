@@ -34,6 +34,12 @@ struct reply_note {
 	struct buf error; /* REFUSED: a whole ErrorResponse */
 };
 
+/* Is what names mean uncertain until this note's message is answered? */
+static inline bool names_note_is_of_names(const struct reply_note *note)
+{
+	return note->kind != NOTE_RUN && note->kind != NOTE_REFUSED;
+}
+
 /* ---- names.c ---- */
 
 /* Appends what was not passed on yet, up to `to`, to walk->out. */

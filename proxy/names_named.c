@@ -48,23 +48,52 @@ static bool make_room(struct names_walk *walk, struct prepared *prepared)
 	return !oldest || evict(walk, oldest->prepared, oldest->number);
 }
 
-/* Prepares the statement on the backend when it lacks it; gather has been called. */
-static bool ensure(struct names_walk *walk, struct prepared *prepared)
+static bool has(const struct names_walk *walk, const struct prepared *prepared)
+{
+	struct backend_statement *there =
+		backend_statements_find(&walk->client->server->statements, prepared);
+
+	return there && there->number == prepared->number;
+}
+
+/* What is prepared now is read under the client's settings of now, and shared with those who
+ * have the same. */
+static bool keep_up(const struct client *client, struct statement *statement)
+{
+	struct prepared *prepared;
+
+	if (prepared_is_under(statement->prepared, client->settings))
+		return true;
+	prepared = prepared_intern_under(statement->prepared, client->settings);
+	if (!prepared)
+		return false;
+	prepared_unref(statement->prepared);
+	statement->prepared = prepared;
+	return true;
+}
+
+static bool prepare(struct names_walk *walk, struct prepared *prepared)
 {
 	struct backend_statements *statements = &walk->client->server->statements;
-	struct backend_statement *there = backend_statements_find(statements, prepared);
 	struct reply_note note = {
 		.kind = NOTE_PREPARED, .prepared = prepared, .number = prepared->number};
 	char name[PREPARED_NAME_MAX];
 
-	if (there && there->number == prepared->number)
-		return true;
-	if (walk->client->server->replies.lost)
-		return true; /* an answer of Bulkhead's own could not be told from others */
 	prepared_name(prepared, prepared->number, name);
 	return make_room(walk, prepared) && prepared_append_parse(prepared, name, walk->out) &&
 		   names_ask_ours(walk, REPLY_PARSE, &note) &&
 		   backend_statements_add(statements, prepared, prepared->number);
+}
+
+/* Prepares the statement on the backend when it lacks it; names_gather has been called. */
+static bool ensure(struct names_walk *walk, struct statement *statement)
+{
+	if (has(walk, statement->prepared))
+		return true;
+	if (walk->client->server->replies.lost)
+		return true; /* an answer of Bulkhead's own could not be told from others */
+	return keep_up(walk->client, statement) &&
+		   (has(walk, statement->prepared) || prepare(walk, statement->prepared));
 }
 
 /* ---- names of the client's own on the backend ---- */
@@ -126,16 +155,15 @@ bool names_go_native(struct names_walk *walk, const uint8_t *message)
 
 /* The name is in use: so it is on the backend, which says so, unless the text is wrong. */
 static enum names_result parse_again(struct names_walk *walk, const uint8_t *message,
-									 const struct statement *statement, size_t after,
-									 uint64_t total)
+									 struct statement *statement, size_t after, uint64_t total)
 {
-	size_t mark;
-	struct prepared *prepared = statement->prepared;
 	char name[PREPARED_NAME_MAX];
+	size_t mark;
 
-	prepared_name(prepared, prepared->number, name);
-	if (!names_gather(walk, message) || !ensure(walk, prepared) ||
-		!names_replace(walk, message, &mark) || !buf_append_cstr(walk->out, name) ||
+	if (!names_gather(walk, message) || !ensure(walk, statement))
+		return NAMES_NO_MEMORY;
+	prepared_name(statement->prepared, statement->prepared->number, name);
+	if (!wire_begin(walk->out, 'P', &mark) || !buf_append_cstr(walk->out, name) ||
 		!names_continue_with(walk, message, after, total, mark))
 		return NAMES_NO_MEMORY;
 	return NAMES_PASS;
@@ -153,31 +181,17 @@ static bool append_body(const struct client *client, const struct verdict *verdi
 		   buf_append(out, body + text_len, len - text_len);
 }
 
-/* The settings that a text is read under: literals become constants when it is parsed. */
-static bool append_settings(const struct client *client, struct buf *out)
-{
-	bool ok = true;
-
-	for (size_t i = 0; ok && i < client->settings->base_len; i++)
-		ok = buf_append_byte(
-			out, client->settings->bytes[i] ? (uint8_t)client->settings->bytes[i] : '\n');
-	return ok && buf_append_byte(out, 0);
-}
-
 struct statement *names_define(struct client *client, const char *name, const uint8_t *body,
 							   size_t len, const struct verdict *verdict)
 {
 	uint64_t wanted = verdict->statement_count == 1 ? rewrite_wanted(client, verdict) : 0;
 	struct statement *statement = NULL;
-	struct buf own, under;
+	struct buf own;
 
 	buf_init(&own);
-	buf_init(&under);
-	if (append_settings(client, &under) &&
-		append_body(client, verdict, wanted, body, len, &own)) {
-		struct prepared *prepared =
-			prepared_intern(client->worker->prepared, (const char *)buf_data(&under),
-							buf_data(&own), buf_len(&own));
+	if (append_body(client, verdict, wanted, body, len, &own)) {
+		struct prepared *prepared = prepared_intern(client->worker->prepared, client->settings,
+													buf_data(&own), buf_len(&own));
 
 		statement = statements_define(&client->statements, name, prepared,
 									  verdict->is_plain ? NULL : verdict_ref(verdict));
@@ -187,7 +201,6 @@ struct statement *names_define(struct client *client, const char *name, const ui
 		statement->begin = session_begin((const char *)body, strlen((const char *)body));
 	}
 	buf_fini(&own);
-	buf_fini(&under);
 	return statement;
 }
 
@@ -267,7 +280,7 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 		return names_note_portal(client, portal, statement->verdict, statement->rewritten)
 				   ? NAMES_PASS
 				   : NAMES_NO_MEMORY;
-	if (!names_gather(walk, message) || !ensure(walk, statement->prepared) ||
+	if (!names_gather(walk, message) || !ensure(walk, statement) ||
 		!names_note_portal(client, portal, statement->verdict, statement->rewritten))
 		return NAMES_NO_MEMORY;
 	prepared_name(statement->prepared, statement->prepared->number, own);
@@ -310,7 +323,7 @@ enum names_result names_describe_named(struct names_walk *walk, const uint8_t *m
 		return NAMES_ANSWERED;
 	if (statement->is_native)
 		return NAMES_PASS;
-	if (!names_gather(walk, message) || !ensure(walk, statement->prepared))
+	if (!names_gather(walk, message) || !ensure(walk, statement))
 		return NAMES_NO_MEMORY;
 	prepared_name(statement->prepared, statement->prepared->number, own);
 	if (!wire_begin(walk->out, 'D', &mark) || !buf_append_byte(walk->out, 'S') ||

@@ -51,7 +51,7 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate)
 {
 	struct server *server = owner;
 
-	server->uncertain -= note->kind != NOTE_RUN && note->kind != NOTE_REFUSED;
+	server->uncertain -= names_note_is_of_names(note);
 	if (server->client && fate != REPLY_DROPPED) {
 		if (fate == REPLY_SKIPPED)
 			undo(server, note);

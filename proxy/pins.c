@@ -331,29 +331,24 @@ bool pins_append_question(const struct client *client, struct buf *out)
 	return ok;
 }
 
-/* A field of a DataRow: false when it does not end within the row; NULL values have no bytes.
- */
-static bool take_field(const uint8_t *body, size_t len, size_t *at, char **value)
+/* The next value of the answer as text; NULL for NULL. */
+static bool take_text(const uint8_t *body, size_t len, size_t *at, char **text)
 {
-	*value = NULL;
-	if (len - *at < 4)
+	const uint8_t *value;
+	size_t size;
+
+	*text = NULL;
+	if (!wire_value(body, len, at, &value, &size))
 		return false;
-	uint32_t size = wire_u32(body + *at);
-	*at += 4;
-	if (size == UINT32_MAX)
-		return true;
-	if (size > len - *at)
-		return false;
-	*value = strndup((const char *)body + *at, size);
-	*at += size;
-	return *value != NULL;
+	*text = value ? strndup((const char *)value, size) : NULL;
+	return !value || *text;
 }
 
 static bool take_value(struct client *client, const char *name, const uint8_t *body, size_t len,
 					   size_t *at)
 {
 	char *value;
-	bool ok = take_field(body, len, at, &value);
+	bool ok = take_text(body, len, at, &value);
 
 	/* More settings than can be followed keep the backend. */
 	if (ok && !set(client, name, value))
@@ -369,9 +364,8 @@ bool pins_take_answer(struct client *client, const uint8_t *body, size_t len)
 	size_t at = 2;
 	char *state;
 
-	if (len < 2 || !take_field(body, len, &at, &state) || !state) {
+	if (!take_text(body, len, &at, &state) || !state)
 		return false;
-	}
 	uint32_t found = (uint32_t)strtoul(state, NULL, 10);
 	free(state);
 	for (size_t i = 0; i < buf_len(&pins->touched); i += strlen(names + i) + 1) {

@@ -56,6 +56,7 @@ static inline bool pins_are_in_doubt(const struct pins *pins)
 /* The client keeps its backend for this, until it leaves or says DISCARD ALL. */
 void pins_add(struct client *client, enum pin pin);
 
+/* It keeps it for this no longer. */
 void pins_drop(struct client *client, enum pin pin);
 
 /* The verdict's effects without those of statements that reset the session. */

@@ -125,13 +125,6 @@ static void put_on_idle(struct server *server)
 	list_append(&pool->worker->idle, &server->age_node);
 }
 
-/* Was this one the client's last, and nobody else's since? Its sequences' last values are
- * there. */
-static bool is_its_last(const struct server *server, const struct client *client)
-{
-	return server->last_client == client->pid && server->pid == client->last_backend;
-}
-
 /* An idle backend of this client's tenant; its last one, or one with its settings, if that is
  * quickly found. */
 static struct server *find_own(const struct client *client)
@@ -142,7 +135,7 @@ static struct server *find_own(const struct client *client)
 	list_each (node, next, &client->pool_tenant->idle) {
 		struct server *server = list_entry(node, struct server, tenant_node);
 
-		if (is_its_last(server, client))
+		if (server_is_last_of(server, client))
 			return server;
 		if (server->settings == client->settings &&
 			server_is_sealed_to(server, client->tenant) &&

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "proxy/settings.h"
 #include "proxy/wire.h"
 
 struct prepared_table {
@@ -41,7 +42,7 @@ void prepared_table_destroy(struct prepared_table *table)
 }
 
 static struct prepared *add(struct prepared_table *table, const uint8_t *key, size_t key_len,
-							size_t path_len)
+							size_t body_at)
 {
 	struct prepared *prepared = calloc(1, sizeof *prepared);
 
@@ -50,7 +51,7 @@ static struct prepared *add(struct prepared_table *table, const uint8_t *key, si
 	*prepared = (struct prepared){.table = table,
 								  .references = 1,
 								  .number = ++table->last_number,
-								  .path_len = path_len,
+								  .body_at = body_at,
 								  .key_len = key_len,
 								  .key = malloc(key_len)};
 	if (prepared->key) {
@@ -64,22 +65,36 @@ static struct prepared *add(struct prepared_table *table, const uint8_t *key, si
 	return NULL;
 }
 
-struct prepared *prepared_intern(struct prepared_table *table, const char *search_path,
+struct prepared *prepared_intern(struct prepared_table *table, const struct settings *settings,
 								 const uint8_t *body, size_t len)
 {
 	struct prepared *prepared = NULL;
 	struct buf key;
 
 	buf_init(&key);
-	if (buf_append_cstr(&key, search_path) && buf_append(&key, body, len)) {
+	if (buf_append_u32(&key, (uint32_t)settings->base_len) &&
+		buf_append(&key, settings->bytes, settings->base_len) && buf_append(&key, body, len)) {
 		HASH_FIND(hh, table->statements, buf_data(&key), buf_len(&key), prepared);
 		if (prepared)
 			prepared->references++;
 		else
-			prepared = add(table, buf_data(&key), buf_len(&key), strlen(search_path) + 1);
+			prepared = add(table, buf_data(&key), buf_len(&key), 4 + settings->base_len);
 	}
 	buf_fini(&key);
 	return prepared;
+}
+
+struct prepared *prepared_intern_under(const struct prepared *prepared,
+									   const struct settings *settings)
+{
+	return prepared_intern(prepared->table, settings, prepared->key + prepared->body_at,
+						   prepared->key_len - prepared->body_at);
+}
+
+bool prepared_is_under(const struct prepared *prepared, const struct settings *settings)
+{
+	return prepared->body_at == 4 + settings->base_len &&
+		   memcmp(prepared->key + 4, settings->bytes, settings->base_len) == 0;
 }
 
 struct prepared *prepared_ref(struct prepared *prepared)
@@ -111,7 +126,7 @@ bool prepared_append_parse(const struct prepared *prepared, const char *name, st
 	size_t mark;
 
 	return wire_begin(out, 'P', &mark) && buf_append_cstr(out, name) &&
-		   buf_append(out, prepared->key + prepared->path_len,
-					  prepared->key_len - prepared->path_len) &&
+		   buf_append(out, prepared->key + prepared->body_at,
+					  prepared->key_len - prepared->body_at) &&
 		   wire_end(out, mark);
 }

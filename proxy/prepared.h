@@ -2,9 +2,10 @@
  * prepared.h: texts of prepared statements, each kept once per worker.
  *
  * Clients name their statements as they like; on backends a statement has a name of Bulkhead's,
- * which stands for a text, its parameter types and the search_path under which it was parsed.
- * Clients that prepare the same share it, and a backend that lacks it is given it before it is
- * bound there (statements.h). Names cannot be guessed: they hold random bits of the worker's.
+ * which stands for a text, its parameter types and the settings under which it was parsed,
+ * since literals become constants then. Clients that prepare the same share it, and a backend
+ * that lacks it is given it before it is bound there (statements.h). Names cannot be guessed:
+ * they hold random bits of the worker's.
  */
 #ifndef PROXY_PREPARED_H
 #define PROXY_PREPARED_H
@@ -18,6 +19,8 @@
 
 #include <uthash.h>
 
+struct settings;
+
 #define PREPARED_PREFIX   "bulkhead_" /* of all names on backends */
 #define PREPARED_NAME_MAX 48          /* bytes of one, with its NUL */
 
@@ -25,8 +28,9 @@ struct prepared {
 	struct prepared_table *table;
 	size_t references;
 	uint64_t number; /* part of its name; a new one makes all backends prepare it anew */
-	size_t path_len; /* the key is the search_path and its NUL, then the text and its NUL, then
-					  * the count and the types of its parameters as in a Parse message */
+	size_t
+		body_at; /* the key is the length and the bytes of the settings, then the text and its
+				  * NUL, then the count and the types of its parameters as in a Parse message */
 	size_t key_len;
 	uint8_t *key;
 	UT_hash_handle hh;
@@ -38,10 +42,15 @@ void prepared_table_destroy(struct prepared_table *table);
 
 /*
  * The statement of this text and these parameter types (a Parse message's body behind the
- * name), with one reference; NULL when memory is out.
+ * name), under these settings but for application_name, with one reference; NULL when memory is
+ * out.
  */
-struct prepared *prepared_intern(struct prepared_table *table, const char *search_path,
+struct prepared *prepared_intern(struct prepared_table *table, const struct settings *settings,
 								 const uint8_t *body, size_t len);
+/* The same text and types under other settings, likewise. */
+struct prepared *prepared_intern_under(const struct prepared *prepared,
+									   const struct settings *settings);
+bool prepared_is_under(const struct prepared *prepared, const struct settings *settings);
 struct prepared *prepared_ref(struct prepared *prepared);
 void prepared_unref(struct prepared *prepared);
 

@@ -2,7 +2,7 @@
  * Bytes between a client and its backend.
  *
  * Messages are told apart by their headers; bodies are looked at only where something depends
- * on them: command tags and parameters (does the session keep something?), errors (was the
+ * on them: texts and names (names.h), parameters (has the session changed?), errors (was the
  * context lost?) and ReadyForQuery. Runs of messages go out in one write, straight from the
  * receive buffer. A message that is longer than what has been read passes through piece by
  * piece and is never collected.
@@ -283,7 +283,8 @@ static void on_parameter(struct walk *walk, const uint8_t *message, size_t total
 	char *last = NULL;
 
 	if (server->settings_lost) {
-		const char *known = wire_parameter_name(message + WIRE_HEADER, total - WIRE_HEADER);
+		size_t at = WIRE_HEADER;
+		const char *known = wire_cstr(message, total, &at);
 
 		known = known ? params_get(&server->params, known) : NULL;
 		last = known ? strdup(known) : NULL;

@@ -270,12 +270,16 @@ bool server_is_sealed_to(const struct server *server, const struct tenant *tenan
 										strcmp(server->tenant->seal, tenant->seal) == 0);
 }
 
+bool server_is_last_of(const struct server *server, const struct client *client)
+{
+	return server->last_client == client->pid && client->last_backend == server->pid;
+}
+
 void server_link(struct server *server, struct client *client)
 {
 	server->client = client;
 	client->server = server;
-	client->came_back =
-		server->last_client == client->pid && client->last_backend == server->pid;
+	client->came_back = server_is_last_of(server, client);
 	client->has_run = false;
 	pool_tenant_took(client->pool_tenant);
 }

@@ -176,6 +176,10 @@ void server_on_time(struct server *server);
  * client. */
 bool server_is_settled(const struct server *server);
 
+/* Was it the client's last, and has nobody else worked with it since? The last values of the
+ * client's sequences are there then. */
+bool server_is_last_of(const struct server *server, const struct client *client);
+
 /* Is it in this tenant's context, with nothing of anyone else's left? */
 bool server_is_sealed_to(const struct server *server, const struct tenant *tenant);
 

@@ -20,7 +20,8 @@ struct statement *statements_find(const struct statements *statements, const cha
 
 static size_t weight(const struct statement *statement)
 {
-	return sizeof *statement + strlen(statement->name) + statement->prepared->key_len;
+	return sizeof *statement + strlen(statement->name) + statement->prepared->key_len -
+		   statement->prepared->body_at;
 }
 
 struct statement *statement_ref(struct statement *statement)

@@ -136,6 +136,26 @@ const char *wire_cstr(const uint8_t *body, size_t len, size_t *at)
 	return text;
 }
 
+bool wire_value(const uint8_t *body, size_t len, size_t *at, const uint8_t **value,
+				size_t *size)
+{
+	*value = NULL;
+	*size = 0;
+	if (*at > len || len - *at < 4)
+		return false;
+	uint32_t word = wire_u32(body + *at);
+
+	*at += 4;
+	if (word == UINT32_MAX)
+		return true;
+	if (word > len - *at)
+		return false;
+	*value = body + *at;
+	*size = word;
+	*at += word;
+	return true;
+}
+
 const char *wire_error_field(const uint8_t *body, size_t len, char field)
 {
 	size_t at = 0;
@@ -150,11 +170,4 @@ const char *wire_error_field(const uint8_t *body, size_t len, char field)
 			return value;
 	}
 	return NULL;
-}
-
-const char *wire_parameter_name(const uint8_t *body, size_t len)
-{
-	size_t at = 0;
-
-	return wire_cstr(body, len, &at);
 }

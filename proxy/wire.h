@@ -77,8 +77,12 @@ bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate
  */
 const char *wire_error_field(const uint8_t *body, size_t len, char field);
 
-/* The name in a ParameterStatus body, or NULL when it does not end inside. */
-const char *wire_parameter_name(const uint8_t *body, size_t len);
+/*
+ * The next value of a DataRow body, at body[*at]; moves *at behind it. NULL has *value NULL and
+ * no bytes. False when it does not end inside the body.
+ */
+bool wire_value(const uint8_t *body, size_t len, size_t *at, const uint8_t **value,
+				size_t *size);
 
 /* A NUL-terminated string that starts at body[*at] and ends inside the body; moves *at behind
  * it. */

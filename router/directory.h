@@ -69,6 +69,9 @@ void tenant_unref(const struct tenant *tenant); /* NULL is fine */
 const struct principal *principal_ref(const struct principal *principal);
 void principal_unref(const struct principal *principal);
 
+/* Is it called so: by its slug, its key, or its id in any way to write a uuid? */
+bool tenant_is_called(const struct tenant *tenant, const char *token);
+
 /* Is `tenant` the ancestor itself or somewhere below it? */
 bool tenant_is_within(const struct tenant *tenant, const struct uuid *ancestor);
 

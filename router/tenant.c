@@ -1,6 +1,7 @@
 #include "router/directory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/secret.h"
 
@@ -47,6 +48,15 @@ void principal_unref(const struct principal *principal)
 	free(principal->name);
 	secret_free(principal->verifier);
 	free((struct principal *)principal);
+}
+
+bool tenant_is_called(const struct tenant *tenant, const char *token)
+{
+	struct uuid id;
+
+	return strcmp(token, tenant->slug) == 0 ||
+		   (tenant->key && strcmp(token, tenant->key) == 0) ||
+		   (uuid_parse(token, strlen(token), &id) && uuid_equal(&id, &tenant->id));
 }
 
 bool tenant_is_within(const struct tenant *tenant, const struct uuid *ancestor)

@@ -1,29 +1,9 @@
 -- What a session holds beyond its transaction, asked by proxies that share its backend among clients.
 
--- RESET ALL that keeps the seal, then settings by name and value in turn, as a startup packet has them; proxies put
--- it where a client wrote RESET ALL. It has no search_path of its own, which RESET ALL would change under its feet, so
--- every name is qualified. The seal is put back last: no setting of the caller's can take its place.
-DROP PROCEDURE IF EXISTS bulkhead.reset_all();
-
-CREATE OR REPLACE PROCEDURE bulkhead.reset_all(settings pg_catalog.text[] DEFAULT '{}')
-	LANGUAGE plpgsql SECURITY DEFINER
-AS $reset_all$
-DECLARE
-	seal CONSTANT pg_catalog.text := pg_catalog.current_setting('backtrace_functions');
-	place pg_catalog.int4 := 1;
-BEGIN
-	RESET ALL;
-	WHILE place OPERATOR(pg_catalog.<) pg_catalog.cardinality(reset_all.settings) LOOP
-		PERFORM pg_catalog.set_config(reset_all.settings[place],
-		                              reset_all.settings[place OPERATOR(pg_catalog.+) 1], false);
-		place := place OPERATOR(pg_catalog.+) 2;
-	END LOOP;
-	PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
-END
-$reset_all$;
-
--- Settings by name and value in turn, byte by byte, for those that SET would write in another way (search_path).
-CREATE OR REPLACE PROCEDURE bulkhead.set_all(settings text[])
+-- Settings by name and value in turn, byte by byte, for those that SET would write in another way (search_path). The
+-- seal is put back last: no setting of the caller's can take its place. It has no search_path of its own, which would
+-- come back when it returns, so every name is qualified.
+CREATE OR REPLACE PROCEDURE bulkhead.set_all(settings pg_catalog.text[])
 	LANGUAGE plpgsql SECURITY DEFINER
 AS $set_all$
 DECLARE
@@ -37,6 +17,22 @@ BEGIN
 	PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
 END
 $set_all$;
+
+-- RESET ALL that keeps the seal, then settings as a startup packet has them; proxies put it where a client wrote RESET
+-- ALL. It has no search_path of its own either, which RESET ALL would change under its feet.
+DROP PROCEDURE IF EXISTS bulkhead.reset_all();
+
+CREATE OR REPLACE PROCEDURE bulkhead.reset_all(settings pg_catalog.text[] DEFAULT '{}')
+	LANGUAGE plpgsql SECURITY DEFINER
+AS $reset_all$
+DECLARE
+	seal CONSTANT pg_catalog.text := pg_catalog.current_setting('backtrace_functions');
+BEGIN
+	RESET ALL;
+	PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
+	CALL bulkhead.set_all(reset_all.settings);
+END
+$reset_all$;
 
 -- Which of these the session has, as a sum of bits; only those in `asked` are looked for:
 -- 1 temporary tables, views, sequences, types or functions; 2 LISTEN; 4 a cursor WITH HOLD; 8 statements of PREPARE;

@@ -8,6 +8,9 @@
 #include "proxy/rewrite.h"
 #include "proxy/settings.h"
 
+/* The settings of a client, as far as statements are kept by them. */
+#define UNDER(text) (&(struct settings){.bytes = (char *)(text), .base_len = strlen(text)})
+
 struct stand {
 	struct conf_cluster cluster;
 	struct pool pool;
@@ -29,7 +32,7 @@ static void begin(struct stand *stand, const char *only_tenant)
 	stand->prepared = prepared_table_create();
 	stand->client.startup_settings = settings_intern(stand->settings, startup, 3);
 	struct prepared *prepared =
-		prepared_intern(stand->prepared, "", (const uint8_t *)"SELECT\0\0", 9);
+		prepared_intern(stand->prepared, UNDER(""), (const uint8_t *)"SELECT\0\0", 9);
 	cr_assert_not_null(statements_define(&stand->client.statements, "known", prepared, NULL));
 }
 

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/settings.h"
 #include "proxy/statements.h"
 #include "proxy/wire.h"
+
+/* The settings of a client, as far as statements are kept by them. */
+#define UNDER(text) (&(struct settings){.bytes = (char *)(text), .base_len = strlen(text)})
 
 /* What follows the name in a Parse message: a text and no parameter types. */
 static struct prepared *intern(struct prepared_table *table, const char *path, const char *text)
@@ -15,7 +19,7 @@ static struct prepared *intern(struct prepared_table *table, const char *path, c
 
 	cr_assert_lt(len + 3, sizeof body);
 	memcpy(body, text, len);
-	struct prepared *prepared = prepared_intern(table, path, body, len + 3);
+	struct prepared *prepared = prepared_intern(table, UNDER(path), body, len + 3);
 	cr_assert_not_null(prepared);
 	return prepared;
 }
@@ -35,7 +39,7 @@ Test(prepared, equal_texts_are_one)
 					*other = intern(table, "", "SELECT 2"),
 					*path = intern(table, "tenanta", "SELECT 1");
 	static const uint8_t typed[] = "SELECT 1\0\0\1\0\0\0\27";
-	struct prepared *parameter = prepared_intern(table, "", typed, sizeof typed - 1);
+	struct prepared *parameter = prepared_intern(table, UNDER(""), typed, sizeof typed - 1);
 
 	cr_assert_eq(a, b);
 	cr_assert_eq(a->references, 2);
@@ -104,7 +108,7 @@ Test(prepared, its_parse_is_what_the_client_sent)
 	static const uint8_t body[] = "SELECT $1\0\0\1\0\0\0\27";
 	static const char expected[] = "P\0\0\0\27name\0SELECT $1\0\0\1\0\0\0\27";
 	struct prepared_table *table = prepared_table_create();
-	struct prepared *a = prepared_intern(table, "some, path", body, sizeof body - 1);
+	struct prepared *a = prepared_intern(table, UNDER("some, path"), body, sizeof body - 1);
 	struct buf out;
 
 	buf_init(&out);
@@ -205,7 +209,7 @@ Test(statements, and_only_so_many_bytes)
 
 	memset(body, 'x', len - 3);
 	for (;; count++) {
-		struct prepared *prepared = prepared_intern(table, "", body, len);
+		struct prepared *prepared = prepared_intern(table, UNDER(""), body, len);
 
 		cr_assert_not_null(prepared);
 		snprintf(name, sizeof name, "s%zu", count);
