@@ -60,6 +60,8 @@ static void finish(struct cancel *cancel)
 	if (server->state == SERVER_HELD)
 		pool_server_ready(server);
 	else if (server->state == SERVER_LINKED)
+		relay_settle(server); /* what was not asked while it was under way */
+	if (server->state == SERVER_LINKED)
 		client_resume(server->client);
 }
 

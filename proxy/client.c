@@ -109,12 +109,13 @@ bool client_may_gather(struct client *client, uint64_t total)
 {
 	struct worker *worker = client->worker;
 
-	if (total <= WORKER_READ_SIZE || client->gathering)
+	if (total <= WORKER_READ_SIZE || total <= client->gathering)
 		return true;
-	if (total > SQL_TEXT_MAX + WORKER_READ_SIZE || worker->gathered + total > GATHERED_MAX)
+	uint64_t more = total - client->gathering;
+	if (total > SQL_TEXT_MAX + WORKER_READ_SIZE || worker->gathered + more > GATHERED_MAX)
 		return false;
-	client->gathering = (size_t)total;
-	worker->gathered += client->gathering;
+	client->gathering += (size_t)more;
+	worker->gathered += (size_t)more;
 	return true;
 }
 
@@ -440,7 +441,7 @@ static void linger(struct client *client)
  * through? */
 static bool is_amid_message(const struct client *client)
 {
-	return client->server && client->server->body_left > 0;
+	return client->server && client->server->body_left > 0 && !client->server->body_is_ours;
 }
 
 /*

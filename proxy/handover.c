@@ -500,6 +500,14 @@ static void on_answer(struct server *server, const struct server_message *messag
 	}
 }
 
+/* Is a notification for the client, whose LISTEN may be on this backend? Not before it has had
+ * a transaction there. */
+static bool listens(const struct server *server)
+{
+	return server->state == SERVER_PREPARING &&
+		   (client_is_pinned(server->client) || pins_are_in_doubt(&server->client->pins));
+}
+
 size_t handover_consume(struct server *server, const uint8_t *data, size_t len)
 {
 	struct server_message message;
@@ -510,7 +518,10 @@ size_t handover_consume(struct server *server, const uint8_t *data, size_t len)
 		return 0;
 	switch (message.type) {
 	case 'N':
+		break;
 	case 'A':
+		if (listens(server))
+			client_send(server->client, data, used);
 		break;
 	case 'S':
 		if (!server_note_parameter(server, message.body, message.len, &name, &value))

@@ -26,7 +26,6 @@ struct tally {
 	char *key;
 	size_t key_len;
 	size_t count;
-	bool sees_sequences; /* one of them has asked for the last value of a sequence (names.c) */
 	struct list members; /* by their in_tenant or in_principal */
 	UT_hash_handle hh;
 };

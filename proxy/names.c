@@ -204,20 +204,25 @@ bool names_ask_ours(struct names_walk *walk, enum reply reply, const struct repl
 /* ---- Query ---- */
 
 /* A statement whose outcome decides what names and settings mean behind it: nothing more is
- * read from the client before it is known. */
+ * read from the client before it is known. (But where a COPY is fed in the same text.) */
 static bool is_barrier(const struct verdict *verdict)
 {
+	bool found = false;
+
 	for (uint32_t i = 0; i < verdict->statement_count; i++) {
 		switch (verdict->statements[i].action) {
 		case SQL_DEALLOCATE:
 		case SQL_DEALLOCATE_ALL:
 		case SQL_DISCARD_ALL:
-			return true;
+			found = true;
+			break;
+		case SQL_COPY_IN:
+			return false;
 		default:
 			break;
 		}
 	}
-	return false;
+	return found;
 }
 
 struct reply_note *names_run_note(struct client *client, const struct verdict *verdict,
@@ -291,7 +296,7 @@ bool names_sequence_is_lost(struct client *client, const struct verdict *verdict
 	if (!(verdict->effects & EFFECT_SEES_SEQUENCE) ||
 		!(pins_effects(verdict) & EFFECT_SEES_SEQUENCE))
 		return false;
-	client->of_principal->sees_sequences = true;
+	client->pool_tenant->sees_sequences = true;
 	pins_add(client, PIN_SEQUENCE);
 	return had_none && !client->has_run && !client->came_back;
 }

@@ -24,7 +24,7 @@
 
 #include "policy/statement.h"
 #include "proxy/client.h"
-#include "proxy/limits.h"
+#include "proxy/queue.h"
 #include "proxy/replies.h"
 #include "proxy/server.h"
 #include "proxy/wire.h"
@@ -71,7 +71,7 @@ static inline void names_new_unnamed(struct client *client)
  * backend is to be kept? */
 static inline bool names_writes_matter(const struct names_walk *walk)
 {
-	return walk->client->of_principal->sees_sequences &&
+	return walk->client->pool_tenant->sees_sequences &&
 		   walk->verdict->classes & SQL_CLASS_WRITE &&
 		   !(walk->client->pins.held & PIN_SEQUENCE);
 }

@@ -84,7 +84,7 @@ enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *messa
 
 /*
  * Does the statement ask for the last value of a sequence where somebody else may have taken
- * the last one? From now on the client keeps its backend, and so do those of the same principal
+ * the last one? From now on the client keeps its backend, and so do those of the same tenant
  * that write.
  */
 bool names_sequence_is_lost(struct client *client, const struct verdict *verdict);

@@ -10,7 +10,7 @@
 static struct portal *find_portal(struct client *client, const char *name)
 {
 	for (size_t i = 0; i < client->portal_count; i++) {
-		if (strcmp(client->portals[i].name, name) == 0)
+		if (strncmp(client->portals[i].name, name, STATEMENT_NAME_MAX) == 0)
 			return &client->portals[i];
 	}
 	return NULL;
@@ -50,7 +50,7 @@ bool names_note_portal(struct client *client, const char *name, const struct ver
 	}
 	struct portal *more =
 		realloc(client->portals, (client->portal_count + 1) * sizeof *client->portals);
-	char *copy = strdup(name);
+	char *copy = strndup(name, STATEMENT_NAME_MAX);
 	if (more)
 		client->portals = more;
 	if (!more || !copy) {

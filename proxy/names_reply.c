@@ -57,9 +57,9 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate)
 			undo(server, note);
 		else if (note->kind == NOTE_RUN)
 			settle(server, note);
-		if (note->is_barrier) /* relay_go_on reads on */
-			server->client->barrier = false;
 	}
+	if (server->client && note->is_barrier) /* relay_go_on reads on */
+		server->client->barrier = false;
 	names_note_free(note);
 }
 

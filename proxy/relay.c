@@ -160,6 +160,7 @@ struct walk {
 	const uint8_t *run; /* first byte not yet forwarded */
 	bool owed;          /* an answer was owed when the present error came, and which was next */
 	enum reply failing;
+	bool of_name;       /* what fails is a statement with a name */
 	const char *tag;    /* to show in place of the present one, or NULL */
 	struct buf refusal; /* the same of an error */
 	bool disagreed;
@@ -371,7 +372,7 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 	}
 	if (!walk->disagreed && !server->told)
 		walk->client->pins.failed = true;
-	if (walk->failing == REPLY_PARSE && server->replies.count <= 1)
+	if (walk->failing == REPLY_PARSE && !walk->of_name && server->replies.count <= 1)
 		names_forget_unnamed(
 			walk->client); /* the server has none either; none was parsed behind */
 	if (!code)
@@ -455,6 +456,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 		names_take_refusal(server, &walk->refusal);
 		walk->owed = !replies_is_empty(&server->replies);
 		walk->failing = replies_next(&server->replies);
+		walk->of_name = replies_next_note(&server->replies) != NULL;
 		if (walk->failing != REPLY_QUERY && replies_skip_statement(&server->replies))
 			names_skipped(walk->client);
 	}
@@ -478,6 +480,8 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 
 		server->body_left -= part;
 		at += part;
+		if (server->body_is_ours)
+			walk.run = at;
 	}
 	while (end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
@@ -488,7 +492,7 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 		if (!account(&walk, at, total, &ours))
 			return len;
 		if (ours) {
-			swallow(&walk, at, (size_t)total);
+			swallow(&walk, at, whole ? (size_t)total : (size_t)(end - at));
 			if (*at == 'Z' && !on_ready(server, (char)at[WIRE_HEADER])) {
 				part_at(&walk, at + total, "malformed ReadyForQuery");
 				return len;
@@ -497,6 +501,7 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 			return len;
 		if (!whole) {
 			server->body_left = total - (uint64_t)(end - at);
+			server->body_is_ours = ours;
 			at = end;
 			break;
 		}
@@ -519,6 +524,8 @@ void relay_settle(struct server *server)
 		pins_settings_reset(client);
 	if (pins_are_too_many(client))
 		client_fatal(client, REASON_TENANT_PINS, NULL);
+	else if (pins_are_in_doubt(&client->pins) && server->cancels)
+		return; /* it would hit the question: cancel.c comes back here */
 	else if (pins_are_in_doubt(&client->pins))
 		handover_ask(server);
 	else if (!keeps_backend(client))

@@ -95,9 +95,9 @@ bool replies_skip_statement(const struct replies *replies)
 	bool is_skipping = true, skipped = false;
 
 	for (uint32_t i = 0; i < replies->count; i++) {
-		uint8_t reply = at(replies, i);
-		bool changes = kind_at(replies, i) == REPLY_PARSE ||
-					   reply == ((uint8_t)REPLY_CLOSE | (uint8_t)REPLY_OURS);
+		bool changes =
+			!item(replies, i)->note && (kind_at(replies, i) == REPLY_PARSE ||
+										at(replies, i) == (REPLY_CLOSE | REPLY_OURS));
 
 		if (kind_at(replies, i) == REPLY_SYNC)
 			is_skipping = false;

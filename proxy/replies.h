@@ -94,7 +94,8 @@ enum reply replies_next(const struct replies *replies);
 
 /*
  * The server has failed at what stands first, and it is no simple query: is the last that was
- * to change the unnamed statement, a Parse or Bulkhead's own Close, among what it skips?
+ * to change the unnamed statement, a Parse without a note or Bulkhead's own Close without one,
+ * among what it skips?
  */
 bool replies_skip_statement(const struct replies *replies);
 

@@ -334,7 +334,7 @@ static void tell_client(struct server *server, struct client *client, enum serve
 	if (was == SERVER_PREPARING && !client_is_pinned(client) &&
 		!pins_are_in_doubt(&client->pins))
 		pool_request_again(client);
-	else if (server->told || server->body_left)
+	else if (server->told || (server->body_left && !server->body_is_ours))
 		client_fatal_told(client); /* in the middle of a message no other can be sent */
 	else
 		client_fatal(client, REASON_BACKEND_LOST, NULL);

@@ -106,6 +106,7 @@ struct server {
 
 	struct buf carry;   /* an incomplete message that must be seen whole */
 	uint64_t body_left; /* of a message that is passing through, still to come */
+	bool body_is_ours;  /* and is thrown away */
 	struct replies replies;
 	char status;           /* of the last ReadyForQuery: I, T or E */
 	uint32_t readies;      /* ReadyForQuery messages so far, and those among them that */

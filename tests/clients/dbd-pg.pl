@@ -181,7 +181,7 @@ step 'prepared/server-side-off' => sub {
 	same(own($dbh->selectall_arrayref($FIND, undef, $_)), [$_]) for 1 .. 5;
 };
 
-# Bulkhead refuses the first currval() of a login where others have used the backend since (docs/clients.md), and keeps
+# Bulkhead refuses the first currval() of a tenant where others have used the backend since (docs/clients.md), and keeps
 # backends from then on.
 step 'session/last-insert-id' => sub {
 	my $dbh = open_database();

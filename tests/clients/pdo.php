@@ -203,7 +203,7 @@ step('prepared/last-insert-id', function () {
 	$pdo->commit();
 });
 
-/* The same without a transaction around: LASTVAL() belongs to the session. Bulkhead refuses the first one of a login where
+/* The same without a transaction around: LASTVAL() belongs to the session. Bulkhead refuses the first one of a tenant where
  * others have used the backend since (docs/clients.md), and keeps backends from then on. */
 step('session/last-insert-id', function () {
 	$pdo = connect();

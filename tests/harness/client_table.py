@@ -88,7 +88,7 @@ EXEMPTIONS = [
      "Bulkhead."),
     ("the first `lastval()` or `currval()` outside of a transaction", "the value was taken on a backend that others may "
      "have used since. Then it is refused (55000, BH-CTX-SEQUENCE) and never somebody else's, and Bulkhead keeps the "
-     "backends of this login's sessions that write, as long as it has sessions. `RETURNING`, or a transaction around, "
+     "backends of this tenant's sessions that write, as long as it has sessions. `RETURNING`, or a transaction around, "
      "needs none of that."),
     ("`pg_cancel_backend` with the process id of BackendKeyData", "that is Bulkhead's own, so knex's `timeout` with "
      "`cancel: true` gives up waiting but does not cancel: the statement ends with its connection. Cancel requests of "
