@@ -524,11 +524,9 @@ void relay_settle(struct server *server)
 		pins_settings_reset(client);
 	if (pins_are_too_many(client))
 		client_fatal(client, REASON_TENANT_PINS, NULL);
-	else if (pins_are_in_doubt(&client->pins) && server->cancels)
-		return; /* it would hit the question: cancel.c comes back here */
-	else if (pins_are_in_doubt(&client->pins))
+	else if (pins_are_in_doubt(&client->pins) && !server->cancels) /* else one could hit that */
 		handover_ask(server);
-	else if (!keeps_backend(client))
+	else if (!keeps_backend(client) && !pins_are_in_doubt(&client->pins))
 		server_release(server);
 	else if (server->seal_lost)
 		handover_restore(server);

@@ -10,7 +10,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIBRARY)
 		-lcriterion -lpthread -pie
 
 # A worker on the fuzz targets' stage, without their sanitizers.
-$(BUILD)/tests/operate: $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,stage postgres postgres_session postgres_state message_loop)
+STAGE_OBJECTS := $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,stage postgres postgres_session postgres_state message_loop)
+$(BUILD)/tests/operate: $(STAGE_OBJECTS)
+-include $(STAGE_OBJECTS:.o=.d)
 
 .PHONY: test-unit test-fuzz test-integration test-deps
 test: build test-deps
