@@ -325,8 +325,8 @@ static void leave_server(struct client *client)
 
 	if (!server)
 		return;
-	bool settled =
-		server->state == SERVER_LINKED && client->body_left == 0 && server_is_settled(server);
+	bool settled = server->state == SERVER_LINKED && client->body_left == 0 &&
+				   !client->is_amid_walk && server_is_settled(server);
 	bool busy = server->state == SERVER_LINKED && !replies_is_empty(&server->replies);
 
 	if (settled && !client_is_pinned(client) && !pins_are_in_doubt(&client->pins) &&

@@ -73,6 +73,7 @@ struct client {
 
 	struct buf in;      /* bytes read and not yet used */
 	uint64_t body_left; /* of a message that is passing through, still to come */
+	bool is_amid_walk;  /* bytes of its are accounted for that were not sent on yet */
 
 	struct login *login; /* while logging in */
 	bool trusted;        /* the listener asks for no password */

@@ -89,6 +89,7 @@ static bool take(struct names_walk *walk, const uint8_t *message, size_t visible
 
 	if (*message == 'X') {
 		names_forward(walk, message);
+		client->is_amid_walk = false;
 		client_close(client);
 		return false;
 	}
@@ -112,6 +113,7 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		size_t part = len < client->body_left ? len : (size_t)client->body_left;
 
 		client->body_left -= part;
+		client->is_amid_walk = true;
 		at += part;
 	}
 	while (is_fine && end - at >= WIRE_HEADER) {
@@ -135,10 +137,12 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		is_fine = take(&walk, at, visible, total, is_plain);
 		client->has_run |= *at == 'Q' || *at == 'E' || *at == 'F';
 		client->body_left = total - visible;
+		client->is_amid_walk = true;
 		at += visible;
 	}
 	if (is_fine)
 		names_forward(&walk, at);
+	client->is_amid_walk = false;
 	if (client->state != CLIENT_LINKED) {
 		buf_truncate(walk.out, 0);
 		return len;

@@ -509,6 +509,19 @@ def test_messages_without_a_place_are_ignored(proxy):
     assert_served(proxy)
 
 
+@pytest.mark.parametrize("left", [1, 8, 40, 400])
+def test_the_rest_of_a_message_with_a_malformed_one_behind_it(proxy, left):
+    """The backend never gets that rest: the next client's first bytes must not be taken for it, so it is closed."""
+    closed = "its client left in the middle"
+    before = proxy.log_text().count(closed)
+    with login(proxy) as wire:
+        wire.send(query(statement("acme")), length("d", 4 + 8 + left, b"x" * 8))
+        assert served(wire.until_ready(), "acme")
+        assert end(wire, b"y" * left, length("Q", 0)) == TOLD
+    assert proxy.log_text().count(closed) == before + 1
+    assert_unharmed(proxy)
+
+
 def test_a_session_byte_by_byte(proxy):
     data = [query("BEGIN"), parse(statement("acme")), bind(), describe(kind="P"), execute(), sync(), query("COMMIT")]
     with login(proxy) as wire:
