@@ -44,10 +44,10 @@ static unsigned owner_of(const struct postgres *postgres, const char *text)
 	return secret ? mark_client_of(secret, text, &tenant) : 0;
 }
 
-/* The text without the mark in a comment at its end. */
+/* The text without the comment at its end, with its mark or that of nobody. */
 static void without_mark(const char *text, char out[TEXT_MAX])
 {
-	const char *mark = strstr(text, " /*from-");
+	const char *mark = strstr(text, " /*");
 
 	snprintf(out, TEXT_MAX, "%s", text);
 	if (mark && strlen(text) > 2 && strcmp(text + strlen(text) - 2, "*/") == 0)
