@@ -18,6 +18,7 @@
 #include "cli/report.h"
 #include "proxy/budget.h"
 #include "proxy/reload.h"
+#include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 
@@ -27,8 +28,9 @@
 
 /* ---- what the files look like ---- */
 
-static bool append_file(struct buf *out, const char *path)
+static bool append_file(const char *path, void *arg)
 {
+	struct buf *out = arg;
 	struct stat about;
 
 	if (!path || !*path)
@@ -52,10 +54,11 @@ static char *look_at_files(const struct conf *conf)
 	char *text = NULL;
 
 	buf_init(&out);
-	bool done = append_file(&out, conf->path) && append_file(&out, conf->guard_key_file) &&
-				append_file(&out, conf->control_password_file);
+	bool done = append_file(conf->path, &out) && append_file(conf->guard_key_file, &out) &&
+				append_file(conf->control_password_file, &out) &&
+				tls_each_file(conf, append_file, &out);
 	for (size_t i = 0; done && i < conf->cluster_count; i++)
-		done = append_file(&out, conf->clusters[i].password_file);
+		done = append_file(conf->clusters[i].password_file, &out);
 	if (done && buf_append_byte(&out, '\0'))
 		text = strdup((const char *)buf_data(&out));
 	buf_fini(&out);
@@ -129,6 +132,7 @@ void reload_set_budgets(const struct conf *conf, const struct worker_address *ad
 struct next {
 	struct conf *conf;
 	struct guard_keyring *keyring;
+	struct tls *tls;
 	struct conf_changes changes;
 	bool changed;
 };
@@ -152,6 +156,12 @@ static bool load_keys(struct next *next, FILE *err)
 	return next->keyring != NULL;
 }
 
+static bool load_tls(struct next *next, FILE *err)
+{
+	next->tls = tls_create(next->conf, err);
+	return next->tls != NULL;
+}
+
 /* Names the key file too where the path is as it was and what stands in it is not. */
 static bool compare_keys(struct next *next, const struct reload *reload)
 {
@@ -161,6 +171,8 @@ static bool compare_keys(struct next *next, const struct reload *reload)
 				strcmp(next->conf->guard_key_file, (*reload->conf)->guard_key_file) != 0 ||
 				buf_appendf(taken, "%sguard.key_file", buf_len(taken) ? ", " : "");
 
+	if (!tls_equal(next->tls, *reload->tls))
+		done = done && buf_appendf(taken, "%stls", buf_len(taken) ? ", " : "");
 	next->changed = buf_len(taken) > 0 || !same;
 	return done && buf_append_byte(taken, '\0') &&
 		   buf_append_byte(&next->changes.deferred, '\0');
@@ -180,7 +192,8 @@ static bool tell_control(const struct next *next, const struct reload *reload)
 static bool read_next(struct next *next, const struct reload *reload, FILE *err)
 {
 	next->conf = options_load(reload->options, err);
-	if (!next->conf || !merge(next, reload, err) || !load_keys(next, err))
+	if (!next->conf || !merge(next, reload, err) || !load_keys(next, err) ||
+		!load_tls(next, err))
 		return false;
 	if (compare_keys(next, reload) && tell_control(next, reload))
 		return true;
@@ -194,17 +207,25 @@ static void put_in_force(struct next *next, struct reload *reload)
 	struct conf *conf = next->conf;
 	struct guard_keyring *keyring = next->keyring;
 
+	/* Contexts of which nothing has changed go on: with them would end what clients may
+	 * resume. */
+	bool same = tls_equal(next->tls, *reload->tls);
+	struct tls *tls = same ? *reload->tls : next->tls;
+
 	set_process(conf);
 	reload_set_budgets(conf, reload->addresses);
 	const struct directory_limits limits = {.ttl_ms = conf->directory_ttl_ms,
 											.max_stale_ms = conf->directory_max_stale_ms,
 											.cache_size = conf->directory_cache_size};
 	directory_limit(reload->directory, &limits);
-	worker_reload(reload->worker, conf, keyring);
+	worker_reload(reload->worker, conf, keyring, tls);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;
+	if (!same)
+		next->tls = *reload->tls;
 	*reload->conf = conf;
 	*reload->keyring = keyring;
+	*reload->tls = tls;
 }
 
 /* What a look at the files found to be nothing new is told only to those who want to know all.
@@ -265,6 +286,7 @@ static void reload_now(struct reload *reload, bool asked)
 	free(complaint);
 	conf_changes_fini(&next.changes);
 	guard_keyring_destroy(next.keyring);
+	tls_destroy(next.tls);
 	conf_destroy(next.conf);
 }
 

@@ -1,10 +1,11 @@
 /*
  * reload.h: settings and keys that change under a program that runs.
  *
- * A reload reads everything anew (file, environment, flags, password files, key file) and takes
- * it as a whole, or, when anything in it is wrong, not at all. It is logged: serve.reloaded
- * with the names of what changed, serve.needs_restart with the names of what waits for a
- * restart, serve.reload_failed with a line for each fault. No value is ever logged.
+ * A reload reads everything anew (file, environment, flags, password files, key file,
+ * certificates) and takes it as a whole, or, when anything in it is wrong, not at all. It is
+ * logged: serve.reloaded with the names of what changed, serve.needs_restart with the names of
+ * what waits for a restart, serve.reload_failed with a line for each fault. No value is ever
+ * logged.
  *
  * SIGHUP asks for one, and so does a file that changed. The files are looked at every
  * file_check_period instead of being watched with inotify(7): the paths lead through symbolic
@@ -28,6 +29,7 @@ struct control;
 struct directory;
 struct live;
 struct options;
+struct tls;
 struct worker;
 struct worker_address;
 
@@ -36,6 +38,7 @@ struct reload {
 	const struct options *options;
 	struct conf **conf; /* in force; replaced by a reload, as the next */
 	struct guard_keyring **keyring;
+	struct tls **tls;
 	struct worker *worker;
 	const struct worker_address
 		*addresses; /* of the clusters; their budgets get other limits */

@@ -23,6 +23,7 @@
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
+#include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 #include "router/live.h"
@@ -34,6 +35,7 @@
 struct service {
 	struct conf *conf;
 	struct guard_keyring *keyring;
+	struct tls *tls;
 	struct worker_address *addresses;
 	struct budget *budgets; /* one for each different server among the addresses */
 	struct control *control;
@@ -111,6 +113,24 @@ static bool load_keys(struct service *service)
 	return service->keyring != NULL;
 }
 
+static bool load_tls(struct service *service)
+{
+	char *complaint = NULL, *line;
+	size_t len = 0;
+	FILE *err = open_memstream(&complaint, &len);
+
+	if (!err)
+		return false;
+	service->tls = tls_create(service->conf, err);
+	fclose(err);
+	for (char *rest = complaint; (line = strsep(&rest, "\n")) != NULL;) {
+		if (*line)
+			log_event(LOG_ERROR, "serve.tls", "error", line, NULL);
+	}
+	free(complaint);
+	return service->tls != NULL;
+}
+
 static void *run_worker(void *arg)
 {
 	worker_run(arg);
@@ -122,6 +142,7 @@ static bool start_worker(struct service *service)
 	struct worker_setup setup = {
 		.conf = service->conf,
 		.keyring = service->keyring,
+		.tls = service->tls,
 		.directory = service->directory,
 		.live = service->live,
 		.addresses = service->addresses,
@@ -176,6 +197,8 @@ static bool start(struct service *service)
 
 	if (!load_keys(service) || !resolve_clusters(service))
 		return false;
+	if (!load_tls(service))
+		return false;
 	service->live = live_create();
 	if (!service->live)
 		return false;
@@ -218,6 +241,7 @@ static void stop(struct service *service)
 	directory_destroy(service->directory);
 	live_destroy(service->live);
 	guard_keyring_destroy(service->keyring);
+	tls_destroy(service->tls);
 	free(service->addresses);
 	free(service->budgets);
 	conf_destroy(service->conf);
@@ -242,8 +266,10 @@ static void block_signals(sigset_t *set)
 static int serve(const struct options *options, struct conf *conf)
 {
 	struct service service = {.conf = conf};
-	struct reload reload = {
-		.options = options, .conf = &service.conf, .keyring = &service.keyring};
+	struct reload reload = {.options = options,
+							.conf = &service.conf,
+							.keyring = &service.keyring,
+							.tls = &service.tls};
 	sigset_t signals;
 
 	block_signals(&signals);

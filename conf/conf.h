@@ -22,9 +22,20 @@
 #include "base/log.h"
 
 enum conf_pool_mode { POOL_TRANSACTION, POOL_SESSION };
-enum conf_auth { AUTH_SCRAM_SHA_256, AUTH_TRUST };
+enum conf_auth { AUTH_SCRAM_SHA_256, AUTH_TRUST, AUTH_CERT };
 enum conf_unset { UNSET_DENY, UNSET_HOME };
-enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP };
+enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP, SELECT_TLS };
+
+/* libpq's sslmode, in the order of what they ask for. */
+enum conf_sslmode {
+	SSLMODE_DISABLE,
+	SSLMODE_ALLOW,
+	SSLMODE_PREFER,
+	SSLMODE_REQUIRE,
+	SSLMODE_VERIFY_CA,
+	SSLMODE_VERIFY_FULL,
+};
+enum conf_tls_version { TLS_1_2, TLS_1_3 };
 
 #define CONF_SELECTORS_MAX 8
 
@@ -37,7 +48,11 @@ struct conf_listen {
 	int unix_socket_mode;  /* permission bits, written in octal */
 	int listen_backlog;
 	enum conf_auth auth; /* AUTH_TRUST is refused unless listen_addr is "" */
-	char *tenant;        /* for the selector `fixed`; "" when not set */
+	enum conf_sslmode tls_mode;
+	char *tls_cert_file, *tls_key_file; /* "" only with SSLMODE_DISABLE */
+	char *tls_ca_file, *tls_crl_file;   /* for clients' certificates; "" when not set */
+	char *tls_sni_suffix;               /* for the selector `tls`; "" when not set */
+	char *tenant;                       /* for the selector `fixed`; "" when not set */
 	enum conf_selector selectors[CONF_SELECTORS_MAX];
 	size_t selector_count;
 	char *user_separator; /* for the selector `user`: one character */
@@ -45,18 +60,21 @@ struct conf_listen {
 	struct conf_origin *origins; /* private to conf/: where each value came from */
 };
 
-/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use: of
- * all tenants in shared tables, or of the one tenant whose database it is. */
+/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use:
+ * of all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
 	char *host; /* name, address, or a directory (leading '/') for a unix socket */
 	int port;
 	char *database;
 	char *login;
-	char *tenant;                /* whose database it is: id, slug or key; "": shared tables */
-	char *password_file;         /* "" when not set */
-	char *password;              /* secret; NULL when none is set */
-	bool allow_cleartext;        /* may the server ask for the password in clear */
+	char *tenant;         /* whose database it is: id, slug or key; "": shared tables */
+	char *password_file;  /* "" when not set */
+	char *password;       /* secret; NULL when none is set */
+	bool allow_cleartext; /* may the server ask for the password in clear */
+	enum conf_sslmode tls_mode;
+	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
+	char *tls_cert_file, *tls_key_file; /* Bulkhead's own; "" when not set */
 	int max_server_connections;  /* to this host and port, over all its sections; 0: no limit */
 	struct conf_origin *origins; /* private to conf/ */
 };
@@ -81,8 +99,8 @@ struct conf {
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
 	bool discard_plans;
-	int max_prepared_statements;  /* Bulkhead's on one backend */
-	int64_t statement_cache_size; /* bytes of verdicts on texts, of one worker */
+	int max_prepared_statements;    /* Bulkhead's on one backend */
+	int64_t statement_cache_size;   /* bytes of verdicts on texts, of one worker */
 	int default_pool_size;          /* backends per route */
 	int min_pool_size;              /* kept open while the route has clients */
 	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */
@@ -109,6 +127,10 @@ struct conf {
 	int directory_cache_size;     /* entries of each kind */
 	int64_t directory_max_stale_ms; /* 0: no limit */
 	char *directory_snapshot_file;  /* empty: none */
+
+	/* [tls] */
+	enum conf_tls_version tls_min_protocol;
+	char *tls_ciphers, *tls_ciphersuites; /* of 1.2, and of 1.3 */
 
 	/* [log] */
 	enum log_level log_level;
@@ -195,6 +217,14 @@ void conf_dump(const struct conf *conf, FILE *out);
  */
 void conf_complain(FILE *out, const struct conf *conf, const char *section, const char *key,
 				   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same about a setting of a listener, and of a cluster. */
+void conf_complain_listen(FILE *out, const struct conf *conf, const struct conf_listen *listen,
+						  const char *key, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+void conf_complain_cluster(FILE *out, const struct conf *conf,
+						   const struct conf_cluster *cluster, const char *key,
+						   const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* Is the principal one of admin_users? */
 bool conf_is_admin(const struct conf *conf, const char *principal);

@@ -13,15 +13,22 @@
 #define SUN_PATH_DIR_MAX 92 /* of 108: a slash, .s.PGSQL.65535 and the NUL go behind it */
 
 static const char *const auth_words[] = {
-	[AUTH_SCRAM_SHA_256] = "scram-sha-256", [AUTH_TRUST] = "trust", NULL};
+	[AUTH_SCRAM_SHA_256] = "scram-sha-256", [AUTH_TRUST] = "trust", [AUTH_CERT] = "cert", NULL};
+static const char *const sslmode_words[] = {[SSLMODE_DISABLE] = "disable",
+											[SSLMODE_ALLOW] = "allow",
+											[SSLMODE_PREFER] = "prefer",
+											[SSLMODE_REQUIRE] = "require",
+											[SSLMODE_VERIFY_CA] = "verify-ca",
+											[SSLMODE_VERIFY_FULL] = "verify-full",
+											NULL};
+static const char *const tls_version_words[] = {
+	[TLS_1_2] = "TLSv1.2", [TLS_1_3] = "TLSv1.3", NULL};
 static const char *const unset_words[] = {[UNSET_DENY] = "deny", [UNSET_HOME] = "home", NULL};
 static const char *const pool_mode_words[] = {
 	[POOL_TRANSACTION] = "transaction", [POOL_SESSION] = "session", NULL};
-static const char *const selector_words[] = {[SELECT_FIXED] = "fixed",
-											 [SELECT_USER] = "user",
-											 [SELECT_DATABASE] = "database",
-											 [SELECT_STARTUP] = "startup",
-											 NULL};
+static const char *const selector_words[] = {
+	[SELECT_FIXED] = "fixed",     [SELECT_USER] = "user", [SELECT_DATABASE] = "database",
+	[SELECT_STARTUP] = "startup", [SELECT_TLS] = "tls",   NULL};
 static const char *const level_words[] = {[LOG_ERROR] = "error",
 										  [LOG_WARNING] = "warning",
 										  [LOG_INFO] = "info",
@@ -41,6 +48,7 @@ const struct conf_section conf_sections[] = {
 	{"pool", HOME_CONF, "Connections to the servers."},
 	{"guard", HOME_CONF, "The half of Bulkhead that lives in the database."},
 	{"control", HOME_CONF, "The control database: who the tenants and principals are."},
+	{"tls", HOME_CONF, "What TLS connections have in common, of clients and to servers."},
 	{"log", HOME_CONF, "Lines on standard error."},
 };
 const size_t conf_section_count = sizeof conf_sections / sizeof *conf_sections;
@@ -116,7 +124,25 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "Connections the kernel may hold until they are accepted."},
 	{.section = "listen", .key = "auth", .type = TYPE_ENUM, IN_LISTEN(auth),
 	 .words = auth_words, .preset = "scram-sha-256", .reloadable = true,
-	 .doc = "How clients prove who they are; trust, which asks for nothing, needs an empty listen_addr."},
+	 .doc = "How clients prove who they are; trust, which asks for nothing, needs an empty listen_addr, and cert, by a certificate alone, client_tls_sslmode = verify-full."},
+	{.section = "listen", .key = "client_tls_sslmode", .type = TYPE_ENUM, IN_LISTEN(tls_mode),
+	 .words = sslmode_words, .preset = "disable", .reloadable = true,
+	 .doc = "TLS over TCP: disable; allow and prefer take both; require takes nothing else; verify-ca asks for a certificate, verify-full for one that names the principal."},
+	{.section = "listen", .key = "client_tls_cert_file", .type = TYPE_STRING, IN_LISTEN(tls_cert_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of Bulkhead's certificate, with those between it and the authority behind it."},
+	{.section = "listen", .key = "client_tls_key_file", .type = TYPE_STRING, IN_LISTEN(tls_key_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of mode 0600 with that certificate's key, without a passphrase."},
+	{.section = "listen", .key = "client_tls_ca_file", .type = TYPE_STRING, IN_LISTEN(tls_ca_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of the authorities that clients' certificates may come from, for verify-ca and verify-full."},
+	{.section = "listen", .key = "client_tls_crl_file", .type = TYPE_STRING, IN_LISTEN(tls_crl_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of revocation lists, one of each authority in the chain; empty for none."},
+	{.section = "listen", .key = "client_tls_sni_suffix", .type = TYPE_STRING, IN_LISTEN(tls_sni_suffix),
+	 .max = 253, .preset = "", .reloadable = true,
+	 .doc = "For the selector tls: what follows the tenant in the host name that clients connect to (db.internal, for acme.db.internal), and in names of their certificates."},
 	{.section = "listen", .key = "tenant", .type = TYPE_STRING, IN_LISTEN(tenant),
 	 .max = 255, .preset = "", .reloadable = true,
 	 .doc = "Id, slug or key of the tenant that all clients of this listener speak for; empty for none."},
@@ -154,6 +180,21 @@ const struct conf_setting conf_settings[] = {
 	{.section = "cluster", .key = "allow_cleartext", .type = TYPE_BOOL, IN_CLUSTER(allow_cleartext),
 	 .preset = "no", .reloadable = true,
 	 .doc = "Whether the server may ask for the password in clear."},
+	{.section = "cluster", .key = "server_tls_sslmode", .type = TYPE_ENUM, IN_CLUSTER(tls_mode),
+	 .words = sslmode_words, .preset = "prefer", .reloadable = true,
+	 .doc = "TLS to the server, as libpq's sslmode; a unix socket never has it."},
+	{.section = "cluster", .key = "server_tls_ca_file", .type = TYPE_STRING, IN_CLUSTER(tls_ca_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of the authorities that the server's certificate may come from; where it is set, every mode checks that."},
+	{.section = "cluster", .key = "server_tls_crl_file", .type = TYPE_STRING, IN_CLUSTER(tls_crl_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of revocation lists, one of each authority in the chain; empty for none."},
+	{.section = "cluster", .key = "server_tls_cert_file", .type = TYPE_STRING, IN_CLUSTER(tls_cert_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of the certificate that Bulkhead shows to a server that asks for one; empty for none."},
+	{.section = "cluster", .key = "server_tls_key_file", .type = TYPE_STRING, IN_CLUSTER(tls_key_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "PEM file of mode 0600 with that certificate's key, without a passphrase."},
 	{.section = "cluster", .key = "max_server_connections", .type = TYPE_INT, IN_CLUSTER(max_server_connections),
 	 .min = 0, .max = 100000, .preset = "0", .reloadable = true,
 	 .doc = "Connections to this host and port, counted over all sections that name it, of which the smallest limit holds; 0 for no limit."},
@@ -240,6 +281,17 @@ const struct conf_setting conf_settings[] = {
 	{.section = "control", .key = "snapshot_file", .type = TYPE_STRING, IN_CONF(directory_snapshot_file),
 	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
 	 .doc = "Where what is known is kept for a start without the control database; empty for nowhere."},
+
+	{.section = "tls", .key = "min_protocol", .type = TYPE_ENUM, IN_CONF(tls_min_protocol),
+	 .words = tls_version_words, .preset = "TLSv1.2", .reloadable = true,
+	 .doc = "The oldest version of TLS that is spoken."},
+	{.section = "tls", .key = "ciphers", .type = TYPE_STRING, IN_CONF(tls_ciphers),
+	 .min = 1, .max = 4095, .preset = "ECDHE+AESGCM:ECDHE+CHACHA20", .reloadable = true,
+	 .doc = "Ciphers of TLS 1.2, as openssl-ciphers(1) writes them, the best first."},
+	{.section = "tls", .key = "ciphersuites", .type = TYPE_STRING, IN_CONF(tls_ciphersuites),
+	 .min = 1, .max = 4095, .preset = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+	 .reloadable = true,
+	 .doc = "Ciphers of TLS 1.3, separated by colons, the best first."},
 
 	{.section = "log", .key = "level", .type = TYPE_ENUM, IN_CONF(log_level),
 	 .words = level_words, .preset = "info", .reloadable = true,

@@ -32,6 +32,12 @@
 	X(REASON_CONTROL_DOWN, "BH-ID-CONTROL-DOWN", "57P03",                                      \
 	  "the tenant directory cannot be reached and does not know this name")                    \
 	X(REASON_KEY, "BH-ID-KEY", "28000", "this Bulkhead holds the key of another tenant only")  \
+	X(REASON_CERTIFICATE, "BH-ID-CERTIFICATE", "28000",                                        \
+	  "the client's certificate does not fit this connection")                                 \
+	X(REASON_CHANNEL_BINDING, "BH-ID-CHANNEL-BINDING", "28000",                                \
+	  "SCRAM channel binding failed")                                                          \
+	X(REASON_TLS_REQUIRED, "BH-NET-TLS-REQUIRED", "28000",                                     \
+	  "connections without TLS are refused here")                                              \
 	X(REASON_STARTUP, "BH-NET-STARTUP", "08P01", "invalid startup packet")                     \
 	X(REASON_PROTOCOL, "BH-NET-PROTOCOL", "08P01", "protocol violation")                       \
 	X(REASON_TOO_LARGE, "BH-LIM-MESSAGE", "54000", "message exceeds max_packet_size")          \

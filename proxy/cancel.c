@@ -29,9 +29,10 @@
 struct cancel {
 	struct list node;
 	struct worker *worker;
-	struct server *server; /* NULL once it is closed */
-	struct stream stream;  /* to the server */
-	int requester; /* the client's connection, kept open until the request is done, or -1 */
+	struct server *server;        /* NULL once it is closed */
+	struct stream stream;         /* to the server */
+	bool asks_for_tls;            /* SSLRequest was sent and is not answered */
+	struct stream_held requester; /* the client's, kept open until the request is done */
 	int64_t since_us;
 	struct buf packet;
 };
@@ -45,8 +46,7 @@ static void finish(struct cancel *cancel)
 		event_base_loopexit(cancel->worker->base, NULL);
 	stream_close(&cancel->stream);
 	buf_wipe(&cancel->packet);
-	if (cancel->requester >= 0)
-		close(cancel->requester);
+	stream_held_close(&cancel->requester);
 	free(cancel);
 	if (!server)
 		return;
@@ -65,14 +65,33 @@ static void finish(struct cancel *cancel)
 		client_resume(server->client);
 }
 
+/* The session is encrypted, and so is what ends its statement: where the server will not have
+ * that any more, nothing is sent. */
+static void start_tls(struct cancel *cancel, const uint8_t *answer, size_t len)
+{
+	const struct server *server = cancel->server;
+	struct ssl_st *ssl = NULL;
+
+	cancel->asks_for_tls = false;
+	if (server && len == 1 && *answer == 'S')
+		ssl = server_make_tls(server);
+	if (ssl && stream_start_tls(&cancel->stream, ssl, NULL, 0))
+		stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
+	else
+		finish(cancel);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct cancel *cancel = arg;
-	uint8_t ignored[64];
+	uint8_t bytes[64];
 
 	(void)fd, (void)what;
-	if (stream_read(&cancel->stream, ignored, sizeof ignored) < 0)
+	ssize_t n = stream_read(&cancel->stream, bytes, sizeof bytes);
+	if (n < 0)
 		finish(cancel);
+	else if (n > 0 && cancel->asks_for_tls)
+		start_tls(cancel, bytes, (size_t)n);
 }
 
 static void on_drained(void *arg)
@@ -93,7 +112,10 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	}
 	stream_open(&cancel->stream, cancel->worker->base, (int)fd, on_readable, on_drained,
 				cancel);
-	stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
+	if (cancel->asks_for_tls)
+		stream_write(&cancel->stream, wire_ssl_request, sizeof wire_ssl_request);
+	else
+		stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
 }
 
 static bool append_packet(const struct server *server, struct buf *out)
@@ -106,7 +128,7 @@ static bool append_packet(const struct server *server, struct buf *out)
 }
 
 /* Starts a request; takes `requester` over. False when none could be made. */
-static bool start(struct server *server, int requester)
+static bool start(struct server *server, struct stream_held requester)
 {
 	const struct worker_endpoint *endpoint =
 		&server->pool->address->endpoints[server->endpoint];
@@ -123,13 +145,13 @@ static bool start(struct server *server, int requester)
 		if (cancel)
 			buf_wipe(&cancel->packet);
 		free(cancel);
-		if (requester >= 0)
-			close(requester);
+		stream_held_close(&requester);
 		return false;
 	}
 	cancel->worker = server->worker;
 	cancel->server = server;
 	cancel->requester = requester;
+	cancel->asks_for_tls = server->stream.ssl != NULL;
 	cancel->since_us = clock_monotonic_us();
 	list_append(&server->worker->cancels, &cancel->node);
 	server->cancels++;
@@ -140,7 +162,7 @@ static bool start(struct server *server, int requester)
 
 void cancel_backend(struct server *server)
 {
-	if (start(server, -1))
+	if (start(server, (struct stream_held){.fd = -1}))
 		server->hold = true;
 }
 
@@ -155,8 +177,8 @@ static struct client *find_client(struct worker *worker, uint32_t pid, const uin
 	return client;
 }
 
-void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key,
-					size_t key_len)
+void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid,
+					const uint8_t *key, size_t key_len)
 {
 	struct client *client = find_client(worker, pid, key, key_len);
 
@@ -164,10 +186,10 @@ void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *
 		local_give_up(client, REASON_CANCELLED);
 	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
 			   !replies_is_empty(&client->server->replies)) {
-		start(client->server, fd);
+		start(client->server, from);
 		return;
 	}
-	close(fd);
+	stream_held_close(&from);
 }
 
 void cancel_forget(struct server *server)

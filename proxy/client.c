@@ -170,7 +170,7 @@ static void read_behind(struct client *client)
 	ssize_t n =
 		stream_read(&client->stream, client->in.memory + client->in.end, WORKER_READ_SIZE);
 	if (n < 0)
-		client_close(client);
+		login_tls_failed(client);
 	if (n <= 0)
 		return;
 	client->in.end += (size_t)n;
@@ -187,7 +187,7 @@ static void read_fresh(struct client *client)
 	ssize_t n = stream_read(&client->stream, scratch, WORKER_READ_SIZE);
 
 	if (n < 0)
-		client_close(client);
+		login_tls_failed(client);
 	if (n <= 0)
 		return;
 	size_t used = consume(client, scratch, (size_t)n);
@@ -242,7 +242,7 @@ static void on_drained(void *arg)
 	struct client *client = arg;
 
 	if (client->state == CLIENT_LEAVING) {
-		shutdown(client->stream.fd, SHUT_WR);
+		stream_end(&client->stream);
 		return;
 	}
 	if (client->state == CLIENT_LINKED)
@@ -291,6 +291,7 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 	}
 	client->worker = worker;
 	client->listen = listen;
+	client->is_local = is_unix;
 	client->trusted = is_unix && listen->auth == AUTH_TRUST;
 	client->state = CLIENT_STARTUP;
 	list_init(&client->wait_node);
@@ -457,7 +458,8 @@ static void send_off(struct client *client, struct buf *last)
 		buf_fini(last);
 		return;
 	}
-	if (is_amid_message(client))
+	/* In the middle of a handshake there is nobody to be told. */
+	if (is_amid_message(client) || (client->stream.ssl && !stream_is_secure(&client->stream)))
 		buf_fini(last);
 	depart(client);
 	client->state = CLIENT_LEAVING;
@@ -465,7 +467,7 @@ static void send_off(struct client *client, struct buf *last)
 	linger(client);
 	client_send_buf(client, last);
 	if (!stream_is_full(&client->stream))
-		shutdown(client->stream.fd, SHUT_WR);
+		stream_end(&client->stream);
 	stream_read_on(&client->stream);
 }
 

@@ -25,7 +25,12 @@
 static void on_end(struct server *server)
 {
 	const char *why = errno ? strerror(errno) : "the server closed the connection";
+	char text[256];
 
+	if (stream_tls_failure(&server->stream, text, sizeof text))
+		why = text;
+	if (server->state == SERVER_LOGIN && backend_lost(server, why))
+		return;
 	server->stream.broken = true; /* nothing is left to part from */
 	server_close(server, why);
 }
@@ -209,6 +214,15 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	backend_connected(server);
 }
 
+void server_connect_again(struct server *server)
+{
+	stream_close(&server->stream);
+	backend_login_free(server);
+	server->state = SERVER_CONNECTING;
+	if (!connect_somewhere(server))
+		server_close(server, strerror(errno));
+}
+
 struct server *server_open(struct pool *pool, const char **why)
 {
 	struct server *server = calloc(1, sizeof *server);
@@ -221,6 +235,7 @@ struct server *server_open(struct pool *pool, const char **why)
 	server->worker = pool->worker;
 	server->state = SERVER_CONNECTING;
 	server->opened_us = clock_monotonic_us();
+	server->wants_tls = server_wants_tls(server);
 	if (!connect_somewhere(server)) {
 		*why = strerror(errno);
 		free(server);

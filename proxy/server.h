@@ -82,6 +82,8 @@ struct server {
 	struct stream stream;
 	enum server_state state;
 	size_t endpoint;         /* of pool->address: where it is connected, or tries to */
+	bool wants_tls;          /* this attempt asks for TLS */
+	bool tried_other;        /* the one before it was refused with, or without, TLS */
 	struct list node;        /* pool->servers */
 	struct list idle_node;   /* pool->idle, least recently used first */
 	struct list tenant_node; /* its tenant's idle list, or pool->unsealed */
@@ -166,6 +168,10 @@ void server_free(struct server *server);
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
 						   struct server_message *message);
 
+/* Gives up the connection, which is not logged in, for another one to the same place; closes
+ * the server when there can be none. */
+void server_connect_again(struct server *server);
+
 /* Sends bytes. */
 void server_send(struct server *server, const void *data, size_t len);
 
@@ -187,12 +193,33 @@ bool server_is_sealed_to(const struct server *server, const struct tenant *tenan
 /* ---- backend.c: login and self-check; bytes used ---- */
 size_t backend_consume(struct server *server, const uint8_t *data, size_t len);
 void backend_connected(struct server *server);
+
+/* The connection has ended in SERVER_LOGIN. True when another attempt takes its place. */
+bool backend_lost(struct server *server, const char *why);
 void backend_login_free(struct server *server);
 const char *backend_failure(const struct server *server);
 
 /* The password has changed: what the login under way derives from the old one is not kept. */
 void backend_keep_no_keys(struct server *server);
 enum reason backend_failure_reason(const struct server *server);
+
+/* ---- backend_tls.c ---- */
+
+/* Does a first attempt ask for TLS? */
+bool server_wants_tls(const struct server *server);
+
+/* May it do without, when the server has none or TLS fails? */
+bool server_may_be_plain(const struct server *server);
+
+/* The state of a TLS connection to the server; NULL: there is to be none, or memory is out. */
+struct ssl_st *server_make_tls(const struct server *server);
+
+/*
+ * The server refused the connection before it asked for anything, or TLS failed: connects
+ * again, with TLS under `allow`, without it under `prefer`. False where the mode or an earlier
+ * attempt leaves nothing to try.
+ */
+bool server_try_other(struct server *server);
 
 /* ---- handover.c ---- */
 
@@ -241,9 +268,10 @@ bool server_note_parameter(struct server *server, const uint8_t *body, size_t le
  * done, also under a client that keeps it. */
 void cancel_backend(struct server *server);
 
-/* A CancelRequest came in on `fd`, which is taken over and closed when all is done. */
-void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key,
-					size_t key_len);
+/* A CancelRequest came in on this connection, which is taken over and closed when all is done.
+ */
+void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid,
+					const uint8_t *key, size_t key_len);
 
 /* The backend is closed: requests for it go on, but hold nothing any more. */
 void cancel_forget(struct server *server);

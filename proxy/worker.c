@@ -211,6 +211,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 		return NULL;
 	worker->conf = setup->conf;
 	worker->keyring = setup->keyring;
+	worker->tls = setup->tls;
 	worker->directory = setup->directory;
 	worker->live = setup->live;
 	worker->addresses = setup->addresses;

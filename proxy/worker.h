@@ -34,6 +34,7 @@ struct live;
 struct paused;
 struct pool;
 struct settings_table;
+struct tls;
 struct prepared_table;
 struct upstream;
 struct verdict;
@@ -56,11 +57,12 @@ struct worker_address {
 	struct budget *budget; /* shared by all addresses that are the same server */
 };
 
-/* What a worker is given. All of it outlives the worker, but for conf and key ring where
+/* What a worker is given. All of it outlives the worker, but for conf, key ring and TLS where
  * reload.h replaces them. */
 struct worker_setup {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
+	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
 	const struct worker_address *addresses; /* one per cluster of conf */
@@ -75,6 +77,7 @@ struct worker_counters {
 struct worker {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
+	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
 	const struct worker_address *addresses;
