@@ -198,7 +198,7 @@ static void check_server_tls(const struct conf *conf, const struct conf_cluster 
 	if (!*cluster->tls_cert_file != !*cluster->tls_key_file) {
 		place =
 			place_of(conf, "cluster", "server_tls_cert_file", cluster->name, cluster->origins);
-		conf_error_at(errors, &place, "and server_tls_key_file go together");
+		conf_error_at(errors, &place, "goes together with server_tls_key_file");
 	}
 }
 

@@ -365,11 +365,13 @@ static SSL_CTX *make_listen(struct maker *maker, const struct conf_listen *liste
 	SSL_CTX_set_session_id_context(context, id, sizeof id - 1);
 	SSL_CTX_set_dh_auto(context, 1);
 	SSL_CTX_set_num_tickets(context, 1);
-	if (verifies) {
-		/* A resumed session shows no certificate: it would outlive its revocation. */
+	if (verifies)
+		SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+	/* A resumed session shows no certificate, which might be revoked by now, and under TLS 1.2
+	 * OpenSSL has the host name of the one that it resumes. */
+	if (verifies || *listen->tls_sni_suffix) {
 		SSL_CTX_set_num_tickets(context, 0);
 		SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-		SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
 	}
 	return context;
 }

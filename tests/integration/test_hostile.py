@@ -618,7 +618,7 @@ def middle(stand):
 @pytest.fixture(scope="module")
 def far_proxy(stand, middle):
     """Its server is behind a man in the middle."""
-    with stand.proxy(cluster__default={"port": middle.port}, pool={"default_pool_size": 1, "server_login_retry": 0}) as proxy:
+    with stand.proxy(cluster__default=middle.cluster, pool={"default_pool_size": 1, "server_login_retry": 0}) as proxy:
         yield proxy
 
 
