@@ -205,7 +205,7 @@ static void use_key(struct maker *maker, SSL_CTX *context, const char *path)
 	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
 	if (!key)
 		complain(maker, "key_file", path, openssl_says());
-	else if (maker->ok && SSL_CTX_use_PrivateKey(context, key) != 1)
+	else if (SSL_CTX_get0_certificate(context) && SSL_CTX_use_PrivateKey(context, key) != 1)
 		complain(maker, "key_file", path, "is not the key of the certificate");
 	EVP_PKEY_free(key);
 	BIO_free(bio);
@@ -298,19 +298,32 @@ static SSL_CTX *make_context(const struct conf *conf, const SSL_METHOD *method)
 	return context;
 }
 
+/* OpenSSL drops names that it does not know without a word. */
+static bool has_ciphers_of_1_3(const SSL_CTX *context)
+{
+	const STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(context);
+
+	for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+		if (strcmp(SSL_CIPHER_get_version(sk_SSL_CIPHER_value(ciphers, i)), "TLSv1.3") == 0)
+			return true;
+	}
+	return false;
+}
+
 /* False, complained, when the lists of ciphers name none. */
 static bool ciphers_are_sound(const struct conf *conf, FILE *err)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_method());
-	bool old = context && SSL_CTX_set_cipher_list(context, conf->tls_ciphers) == 1;
-	bool new = context &&SSL_CTX_set_ciphersuites(context, conf->tls_ciphersuites) == 1;
+	bool of_1_2 = context && SSL_CTX_set_cipher_list(context, conf->tls_ciphers) == 1;
+	bool of_1_3 = context && SSL_CTX_set_ciphersuites(context, conf->tls_ciphersuites) == 1 &&
+				  has_ciphers_of_1_3(context);
 
-	if (!old)
+	if (!of_1_2)
 		conf_complain(err, conf, "tls", "ciphers", "names no cipher that there is");
-	if (!new)
-		conf_complain(err, conf, "tls", "ciphersuites", "names a cipher that is none");
+	if (!of_1_3)
+		conf_complain(err, conf, "tls", "ciphersuites", "names no cipher that there is");
 	SSL_CTX_free(context);
-	return old && new;
+	return of_1_2 && of_1_3;
 }
 
 static const unsigned char alpn[] = "\012postgresql"; /* its length in front */
