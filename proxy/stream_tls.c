@@ -25,6 +25,13 @@ enum outcome {
 	FAILED,
 };
 
+/* Nearly always there is nothing, which costs less to see than to take away. */
+static void forget_errors(void)
+{
+	if (ERR_peek_error())
+		ERR_clear_error();
+}
+
 /* errno stays what the system said, or is 0 at a plain end. */
 static enum outcome outcome_of(struct stream *stream)
 {
@@ -87,7 +94,7 @@ void stream_tls_may_read(struct stream *stream)
 static int read_record(struct stream *stream, void *data, size_t size, size_t *got)
 {
 	for (;;) {
-		ERR_clear_error();
+		forget_errors();
 		errno = 0;
 		if (SSL_read_ex(stream->ssl, data, size, got))
 			return 1;
@@ -141,7 +148,7 @@ size_t stream_tls_send(struct stream *stream, const uint8_t *data, size_t len)
 	size_t sent = 0, n;
 
 	while (sent < len) {
-		ERR_clear_error();
+		forget_errors();
 		errno = 0;
 		if (SSL_write_ex(stream->ssl, data + sent, len - sent, &n)) {
 			sent += n;

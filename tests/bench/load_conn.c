@@ -391,9 +391,10 @@ bool conn_event(struct load *load, struct conn *conn, uint32_t events)
 		return false;
 	}
 	ssize_t n = tls_receive(conn, load->buffer, BUFFER_SIZE);
-	if (conn->wants_bytes)
+	bool nothing = n < 0 && (errno == EAGAIN || errno == EINTR);
+	if (conn->wants_bytes && (n > 0 || nothing))
 		flush(load, conn);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (nothing)
 		return false;
 	if (n <= 0)
 		fail("the server closed the connection%s%s", n < 0 ? ": " : "",

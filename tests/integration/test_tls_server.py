@@ -333,7 +333,10 @@ def test_the_end_is_said(server, pki):
             wire.query(COUNT)
             with server.stand.admin() as admin:
                 admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bulkhead_pool'")
-            wait_for(lambda: rows(wire.query(COUNT)) == [[str(ROWS)]], "another backend has taken its place")
+            wait_for(lambda: proxy.backends() == [], "the backend is gone")
+            wait_for(lambda: proxy.events("backend.closed")[-1]["why"] != "its client left in the middle of a "
+                     "transaction", "Bulkhead knows it")
+            assert rows(wire.query(COUNT)) == [[str(ROWS)]]
     said = log.read_text()[before:]
     assert "SSL error" not in said and "unexpected eof" not in said.lower()
 
