@@ -103,6 +103,7 @@ struct client {
 	bool has_run;          /* something on it, since it was linked */
 	bool stalled;          /* not read until the backend has answered more */
 	bool barrier;          /* the outcome of a statement is waited for */
+	bool is_cancelled;     /* its statement, which waits for the backend to be prepared */
 	size_t gathering;      /* bytes of a text that is collected, as worker->gathered counts */
 
 	enum {
@@ -115,6 +116,7 @@ struct client {
 	/* Transaction begun towards the client, not yet towards a backend. */
 	char *held[CLIENT_HELD_MAX];
 	size_t held_count;
+	bool has_failed;          /* that transaction, towards the client */
 	enum session_begin bound; /* what the unnamed portal would execute, of that kind */
 	char *bound_text;
 
@@ -213,7 +215,8 @@ size_t local_consume(struct client *client, const uint8_t *data, size_t len);
 
 /*
  * The client, which waits for a backend, is to wait no longer: its statement fails with the
- * reason. One that was told that a transaction has begun, or keeps a backend, is ended.
+ * reason, and so does the transaction that it was told has begun. One that logs in, or keeps a
+ * backend, is ended.
  */
 void local_give_up(struct client *client, enum reason reason);
 

@@ -30,6 +30,7 @@ void local_clear_held(struct client *client)
 	for (size_t i = 0; i < client->held_count; i++)
 		free(client->held[i]);
 	client->held_count = 0;
+	client->has_failed = false;
 	unbind(client);
 }
 
@@ -37,6 +38,8 @@ void local_clear_held(struct client *client)
 
 static char local_status(const struct client *client)
 {
+	if (client->has_failed)
+		return 'E';
 	return client->held_count ? 'T' : 'I';
 }
 
@@ -235,6 +238,9 @@ static bool local_sync(struct client *client)
 
 static bool answer(struct client *client, char type, const uint8_t *body, size_t len)
 {
+	/* What may be said in a transaction that has failed, and what not, the server knows. */
+	if (client->has_failed && type != 'S' && type != 'H')
+		return false;
 	switch (type) {
 	case 'Q':
 		return local_query(client, body, len);
@@ -276,11 +282,12 @@ static bool is_stray_copy(char type)
 
 void local_give_up(struct client *client, enum reason reason)
 {
-	if (client->state != CLIENT_WAITING || client->server || client->held_count) {
+	if (client->state != CLIENT_WAITING || client->server) {
 		client_fatal(client, reason, NULL);
 		return;
 	}
 	queue_leave(client);
+	client->has_failed = client->held_count > 0;
 	client->skip = SKIP_STATEMENT;
 	client->skip_reason = reason;
 	client_is_idle(client);

@@ -611,6 +611,8 @@ static struct outcome statement_of(struct postgres *postgres, const char *marked
 		return command("SET", EFFECT_NONE);
 	if (begins(text, "BEGIN"))
 		return command("BEGIN", EFFECT_BEGIN);
+	if (strcmp(text, "ROLLBACK TO SAVEPOINT \"bulkhead: cancelled\"") == 0)
+		return failing("3B001");
 	if (begins(text, "START"))
 		return command("START TRANSACTION", EFFECT_BEGIN);
 	if (ends_transaction(text))

@@ -18,7 +18,7 @@ from harness.scene import (collect, extended, locked, new_scene, served, stateme
                            wait_for_lock, wait_until)
 from harness.stand import TENANTS
 from harness.unseen import unseen
-from harness.wire import bind, cstr, data_row, execute, message, parse, query, rows, sync, types
+from harness.wire import bind, cstr, data_row, errors, execute, message, parse, query, rows, sync, types
 
 # What PostgreSQL answers to DISCARD ALL, enter, the client's settings and the BEGIN that was held for it.
 ANSWERS = [(DISCARD, "C"), (DISCARD, "Z"),
@@ -561,6 +561,34 @@ def test_a_cancelled_client_gets_a_clean_backend(scene):
     before = len(scene.middle.sent(DISCARD, "Q"))
     assert served(transaction(acme, "acme"), "acme")
     assert len(scene.middle.sent(DISCARD, "Q")) == before + 1
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("exchange", [ENTER, SETTINGS, BEGIN])
+def test_a_cancel_during_a_hand_over(scene, exchange, begun):
+    """The statement that waits for it fails, and so does its transaction; neither runs."""
+    if exchange == BEGIN and not begun:
+        pytest.skip("there is no BEGIN to wait for")
+    globex, held = scene.client("globex", application_name="to be cancelled"), hold()
+    scene.seal("acme")
+    if begun:
+        assert types(globex.query("BEGIN")) == "CZ"
+    before = len(scene.middle.sent(CLIENT, "Q"))
+    scene.middle.rule(exchange, "Z", held)
+    globex.send(query("INSERT INTO tickets (subject) VALUES ('cancelled')"))
+    assert held.reached.wait(10)
+    globex.cancel()
+    held.release()
+    found = globex.until_ready()
+    assert [m.fields["C"] for m in found if m.type == "E"] == ["57014"]
+    assert found[-1].status == ("E" if begun else "I")
+    assert len(scene.middle.sent(CLIENT, "Q")) == before
+    if begun:
+        assert errors(globex.query("SELECT 1")) == ["25P02"]
+        assert globex.query("ROLLBACK")[-1].status == "I"
+    assert served(transaction(globex, "globex"), "globex")
+    globex.close()
     scene.assert_sound()
 
 
