@@ -66,6 +66,12 @@ static const char *text_in(const struct message *message, size_t *len)
 	return (const char *)message->body + at;
 }
 
+/* One that has said anything: what is there may be its own, from then on without its mark. */
+static bool is_unknown(const struct postgres_world *world, unsigned client)
+{
+	return client < CLIENTS_MAX && !world->clients[client].is_known;
+}
+
 static void watch(struct postgres *postgres, const struct message *message)
 {
 	const struct postgres_world *world = postgres->world;
@@ -87,6 +93,8 @@ static void watch(struct postgres *postgres, const struct message *message)
 		return;
 	}
 	postgres->asked_last = postgres->asked_by;
+	if (is_unknown(world, postgres->asked_by))
+		return;
 	if (!postgres->sealed)
 		require(postgres->emptied_by == postgres->asked_by);
 	require(!postgres->left_by || postgres->left_by == postgres->asked_by);
@@ -686,8 +694,10 @@ void session_note(struct postgres *postgres, const struct message *message)
 {
 	watch(postgres, message);
 	/* Portals end with their transaction. */
-	if ((message->type == 'S' || message->type == 'Q') && postgres->loop.status == 'I')
+	if ((message->type == 'S' || message->type == 'Q') && postgres->loop.status == 'I') {
 		postgres->portal.text[0] = '\0';
+		postgres->portal_owner = 0;
+	}
 	if (postgres->loop.ignoring || postgres->loop.copying || message->type != 'Q')
 		return;
 	copy_text(postgres->query.text, TEXT_MAX, message->body, message->len);
