@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from harness import middle as mid
-from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, hold
+from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, STATE, hold
 from harness.scene import (collect, extended, locked, new_scene, served, statement, tell, told, transaction,
                            wait_for_lock, wait_until)
 from harness.stand import TENANTS
@@ -290,6 +290,23 @@ def test_behind_a_client_that_kept_its_backend(scene, kind, spoil):
     found = transaction(scene.client("globex"), "globex")
     assert rule.links == [spoilt] and scene.backend() is not spoilt
     assert served(found, "globex"), found
+    scene.assert_sound()
+
+
+def test_a_question_that_fails_is_asked_again(scene):
+    """As when the client's own statement_timeout hits it: the backend is kept until the next transaction is over."""
+    acme, backend = scene.client("acme"), scene.backend()
+    rule = scene.middle.rule(STATE, "D", mid.replace(error("57014")))
+    tell(acme, "SET work_mem = '5MB'; LISTEN gossip; UNLISTEN gossip")
+    wait_until(lambda: rule.links == [backend])
+    asked = len(scene.middle.sent(STATE, "Q"))
+    other = scene.client("acme")
+    other.send(query("SELECT 1"))
+    assert other.is_silent(0.2)
+    assert rows(acme.query("SHOW work_mem")) == [["5MB"]]
+    assert rows(other.until_ready()) == [["1"]]
+    assert len(scene.middle.sent(STATE, "Q")) == asked + 1
+    assert rows(acme.query("SHOW work_mem")) == [["5MB"]]
     scene.assert_sound()
 
 
