@@ -120,10 +120,10 @@ struct client {
 	enum session_begin bound; /* what the unnamed portal would execute, of that kind */
 	char *bound_text;
 
-	struct statements statements;          /* with names */
-	struct buf unnamed;                    /* a Parse without a name that was not bound yet */
-	uint64_t unnamed_id;                   /* of the unnamed statement; 0: there is none */
-	bool unnamed_held;                     /* the same, too long to be kept: the backend is */
+	struct statements statements; /* with names */
+	struct buf unnamed;  /* the last Parse without a name; empty: too long to be kept */
+	uint64_t unnamed_id; /* of the unnamed statement; 0: there is none */
+	bool unnamed_held;   /* the same, too long to be kept: the backend is */
 	enum session_begin unnamed_begin;      /* the unnamed statement only begins a transaction */
 	const struct verdict *unnamed_verdict; /* of it, when it is not plain */
 	bool unnamed_rewritten;
