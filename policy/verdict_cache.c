@@ -54,7 +54,7 @@ static void remove_entry(struct verdict_cache *cache, struct entry *entry)
 /* Makes room for `len` more bytes, as far as there is any to be made. */
 static void make_room(struct verdict_cache *cache, size_t len)
 {
-	while (!list_empty(&cache->recent) && cache->stats.bytes + len > cache->bytes_max) {
+	while (cache->by_text && cache->stats.bytes + len > cache->bytes_max) {
 		remove_entry(cache, list_entry(cache->recent.prev, struct entry, recent));
 		cache->stats.evictions++;
 	}
