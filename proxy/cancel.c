@@ -184,6 +184,9 @@ void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid
 
 	if (client && client->state == CLIENT_WAITING && !client->server) {
 		local_give_up(client, REASON_CANCELLED);
+	} else if (client && client->state == CLIENT_WAITING &&
+			   client->server->state == SERVER_PREPARING) {
+		client->is_cancelled = true; /* handover.c sees to it */
 	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
 			   !replies_is_empty(&client->server->replies)) {
 		start(client->server, from);
