@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
+#include "proxy/drain.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 #include "router/live.h"
@@ -42,6 +44,7 @@ struct service {
 	struct worker *worker;
 	pthread_t thread;
 	bool running;
+	atomic_size_t ended; /* worker threads that have left their loop */
 };
 
 static void usage(FILE *out)
@@ -50,8 +53,9 @@ static void usage(FILE *out)
 		out,
 		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
 		"\n"
-		"Serves clients until SIGTERM or SIGINT; SIGHUP reads the settings again, SIGUSR1 "
-		"logs what the workers do. Logs to standard error.\n"
+		"Serves clients until SIGTERM, which lets transactions end, or SIGINT, SIGQUIT or a\n"
+		"second SIGTERM, which do not. SIGHUP reads the settings again, SIGUSR1 logs what the\n"
+		"workers do. Logs to standard error.\n"
 		"\n"
 		"%s"
 		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
@@ -113,7 +117,10 @@ static bool load_keys(struct service *service)
 
 static void *run_worker(void *arg)
 {
-	worker_run(arg);
+	struct service *service = arg;
+
+	worker_run(service->worker);
+	atomic_fetch_add(&service->ended, 1);
 	return NULL;
 }
 
@@ -134,7 +141,7 @@ static bool start_worker(struct service *service)
 		return false;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	int error = pthread_create(&service->thread, &attributes, run_worker, service->worker);
+	int error = pthread_create(&service->thread, &attributes, run_worker, service);
 	pthread_attr_destroy(&attributes);
 	service->running = error == 0;
 	if (error)
@@ -193,6 +200,24 @@ static bool start(struct service *service)
 }
 
 /* ---- stopping ---- */
+
+#define DRAIN_LOOK_NS 20000000L /* how soon it is noticed that the last worker has ended */
+
+/* Lets transactions end; returns when all workers have left their loops, or when another signal
+ * asks for the end at once. */
+static void drain(struct service *service, const sigset_t *signals)
+{
+	const struct timespec period = {.tv_nsec = DRAIN_LOOK_NS};
+	const struct conf *conf = service->conf;
+
+	drain_begin(service->worker, conf->drain_delay_ms, conf->drain_timeout_ms);
+	while (atomic_load(&service->ended) == 0) {
+		int got = sigtimedwait(signals, NULL, &period);
+
+		if (got > 0 && got != SIGHUP && got != SIGUSR1)
+			return;
+	}
+}
 
 struct stop_letter {
 	struct letter letter;
@@ -258,6 +283,8 @@ static int serve(const struct options *options, struct conf *conf)
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
 		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
+		if (got == SIGTERM)
+			drain(&service, &signals);
 	}
 	reload_end(&reload);
 	stop(&service);

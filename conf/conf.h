@@ -45,8 +45,8 @@ struct conf_listen {
 	struct conf_origin *origins; /* private to conf/: where each value came from */
 };
 
-/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use: of
- * all tenants in shared tables, or of the one tenant whose database it is. */
+/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use:
+ * of all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
 	char *host; /* name, address, or a directory (leading '/') for a unix socket */
@@ -77,12 +77,13 @@ struct conf {
 	int64_t tcp_keepidle_ms, tcp_keepintvl_ms; /* rounded up to seconds */
 	int64_t tcp_user_timeout_ms;               /* 0: the system's */
 	int64_t file_check_period_ms;              /* 0: never */
+	int64_t drain_delay_ms, drain_timeout_ms;  /* both from the signal on */
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
 	bool discard_plans;
-	int max_prepared_statements;  /* Bulkhead's on one backend */
-	int64_t statement_cache_size; /* bytes of verdicts on texts, of one worker */
+	int max_prepared_statements;    /* Bulkhead's on one backend */
+	int64_t statement_cache_size;   /* bytes of verdicts on texts, of one worker */
 	int default_pool_size;          /* backends per route */
 	int min_pool_size;              /* kept open while the route has clients */
 	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */

@@ -15,6 +15,7 @@
 #include "policy/statement.h"
 #include "proxy/changes.h"
 #include "proxy/client.h"
+#include "proxy/drain.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/operate.h"
@@ -143,6 +144,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
 	listener_tick(worker);
+	drain_tick(worker, now_us);
 	report(worker, now_us);
 }
 
@@ -200,6 +202,7 @@ static bool start_events(struct worker *worker)
 				 EV_READ | EV_PERSIST, on_mailbox, worker);
 	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
 	event_assign(&worker->feed, worker->base, -1, 0, on_feed, worker);
+	drain_init(worker);
 	return event_add(&worker->mailbox_event, NULL) == 0 && start_tick(worker);
 }
 
@@ -217,6 +220,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->address_count = setup->address_count;
 	init_lists(worker);
 	worker->tick_fd = -1;
+	worker->heeds_idle = worker->conf->client_idle_timeout_ms > 0;
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
@@ -296,6 +300,7 @@ void worker_destroy(struct worker *worker)
 		event_del(&worker->tick);
 		event_del(&worker->reap);
 		event_del(&worker->feed);
+		drain_fini(worker);
 		event_base_free(worker->base);
 	}
 	if (worker->tick_fd >= 0)

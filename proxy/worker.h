@@ -25,6 +25,7 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "router/directory.h"
 
@@ -121,6 +122,8 @@ struct worker {
 	int64_t reported_us; /* when the pools last wrote their lines */
 	int64_t expired_us;  /* when it was last looked whose login has expired */
 	bool stopping;
+	bool heeds_idle; /* something is to be done with clients that become idle */
+	struct drain drain;
 	struct worker_counters counters;
 };
 
