@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "admin/control.h"
+#include "admin/probes.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/secret.h"
@@ -201,6 +202,7 @@ static void put_in_force(struct next *next, struct reload *reload)
 											.cache_size = conf->directory_cache_size};
 	directory_limit(reload->directory, &limits);
 	worker_reload(reload->worker, conf, keyring);
+	probes_reload(reload->probes, conf);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;
 	*reload->conf = conf;

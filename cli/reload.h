@@ -28,6 +28,7 @@ struct control;
 struct directory;
 struct live;
 struct options;
+struct probes;
 struct worker;
 struct worker_address;
 
@@ -42,6 +43,7 @@ struct reload {
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
+	struct probes *probes;
 
 	/* Private: the files as they were when they were last read, and at the last look. */
 	char *read, *seen;

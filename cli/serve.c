@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "admin/control.h"
+#include "admin/probes.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "cli/cli.h"
@@ -41,6 +42,7 @@ struct service {
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
+	struct probes *probes;
 	struct worker *worker;
 	pthread_t thread;
 	bool running;
@@ -177,6 +179,20 @@ static bool feed_directory(struct service *service)
 	return fed;
 }
 
+/* Before the workers: who asks meanwhile is told that they are not ready. */
+static bool start_probes(struct service *service)
+{
+	const struct probes_setup setup = {
+		.conf = service->conf,
+		.live = service->live,
+		.directory = service->directory,
+		.control = control_mailbox(service->control),
+	};
+
+	service->probes = probes_start(&setup);
+	return service->probes != NULL;
+}
+
 static bool start(struct service *service)
 {
 	const struct conf *conf = service->conf;
@@ -196,7 +212,7 @@ static bool start(struct service *service)
 										  control_source(service->control), &limits);
 	if (!service->directory)
 		return false;
-	return feed_directory(service) && start_worker(service);
+	return feed_directory(service) && start_probes(service) && start_worker(service);
 }
 
 /* ---- stopping ---- */
@@ -239,7 +255,9 @@ static void stop(struct service *service)
 		pthread_join(service->thread, NULL);
 	}
 	worker_destroy(service->worker);
+	probes_stop(service->probes);
 	control_stop(service->control);
+	probes_destroy(service->probes);
 	directory_destroy(service->directory);
 	live_destroy(service->live);
 	guard_keyring_destroy(service->keyring);
@@ -280,9 +298,12 @@ static int serve(const struct options *options, struct conf *conf)
 		reload.control = service.control;
 		reload.directory = service.directory;
 		reload.live = service.live;
+		reload.probes = service.probes;
+		probes_enter(service.probes, PROBES_SERVING);
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
 		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
+		probes_enter(service.probes, PROBES_STOPPING);
 		if (got == SIGTERM)
 			drain(&service, &signals);
 	}

@@ -111,6 +111,14 @@ struct conf {
 	int64_t directory_max_stale_ms; /* 0: no limit */
 	char *directory_snapshot_file;  /* empty: none */
 
+	/* [probes] */
+	char *probes_listen_addr; /* comma-separated; "" for none */
+	int probes_listen_port;
+	char *probes_unix_socket; /* path; "" for none */
+	int64_t liveness_timeout_ms;
+	bool metrics;
+	int metrics_tenants; /* 0: none */
+
 	/* [log] */
 	enum log_level log_level;
 	enum log_format log_format;
@@ -196,6 +204,9 @@ void conf_dump(const struct conf *conf, FILE *out);
  */
 void conf_complain(FILE *out, const struct conf *conf, const char *section, const char *key,
 				   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Can the metrics be asked for? */
+bool conf_has_metrics(const struct conf *conf);
 
 /* Is the principal one of admin_users? */
 bool conf_is_admin(const struct conf *conf, const char *principal);

@@ -86,6 +86,7 @@ enum reason {
 #define REASON_NAME(name, code, sqlstate, message) name,
 	REASONS(REASON_NAME)
 #undef REASON_NAME
+		REASON_COUNT
 };
 
 const char *reason_code(enum reason reason);

@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
+#include "proxy/measure.h"
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
@@ -220,6 +221,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		adjust_reading(client);
 }
 
+/* The same with a look at the clock: measure.h. */
+static void on_readable_measured(evutil_socket_t fd, short what, void *arg)
+{
+	on_readable(fd, what, arg);
+	measure_asked(arg);
+}
+
 void client_resume(struct client *client)
 {
 	if (client->state == CLIENT_CLOSED)
@@ -311,7 +319,9 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 	client->queue_since_us = clock_monotonic_us();
 	worker->client_count++;
 	worker->counters.clients++;
-	stream_open(&client->stream, worker->base, fd, on_readable, on_drained, client);
+	stream_open(&client->stream, worker->base, fd,
+				conf_has_metrics(worker->conf) ? on_readable_measured : on_readable, on_drained,
+				client);
 	limits_connected(client);
 	return client;
 }
@@ -380,6 +390,7 @@ void client_close(struct client *client)
 	else
 		depart(client);
 	client->state = CLIENT_CLOSED;
+	measure_client_gone(client);
 	stream_close(&client->stream);
 	list_remove(&client->queue);
 	list_remove(&client->node);
@@ -476,6 +487,10 @@ void client_fatal(struct client *client, enum reason reason, const char *detail)
 
 	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
 		return;
+	if (client->logging_in)
+		client->worker->counters.refused[reason]++;
+	else
+		client->worker->counters.ended[reason]++;
 	log_event(LOG_INFO, "client.ended", "reason", reason_code(reason), "tenant",
 			  client->tenant ? client->tenant->slug : NULL, "principal",
 			  client->principal ? client->principal->name : NULL, "detail", detail, NULL);

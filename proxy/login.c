@@ -585,6 +585,7 @@ void login_welcome(struct client *client, const struct params *params)
 	}
 	login_free(client);
 	limits_logged_in(client);
+	client->worker->counters.logins++;
 	client_is_idle(client);
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
 			  client->principal->name, NULL);

@@ -14,6 +14,11 @@ struct prepared_table {
 	uint64_t nonce, last_number;
 };
 
+size_t prepared_table_count(const struct prepared_table *table)
+{
+	return HASH_COUNT(table->statements);
+}
+
 struct prepared_table *prepared_table_create(void)
 {
 	struct prepared_table *table = calloc(1, sizeof *table);

@@ -59,6 +59,7 @@ static size_t send_some(struct stream *stream, const uint8_t *data, size_t len)
 			break;
 		}
 	}
+	stream->sent += sent;
 	return sent;
 }
 
@@ -82,6 +83,7 @@ void stream_open(struct stream *stream, struct event_base *base, int fd,
 {
 	stream->fd = fd;
 	stream->broken = stream->reading = false;
+	stream->received = stream->sent = 0;
 	stream->drained = drained;
 	stream->owner = owner;
 	buf_init(&stream->out);
@@ -182,8 +184,10 @@ ssize_t stream_read(struct stream *stream, void *data, size_t size)
 	do
 		n = receive_bytes(stream->fd, data, size);
 	while (n < 0 && errno == EINTR);
-	if (n > 0)
+	if (n > 0) {
+		stream->received += (uint64_t)n;
 		return n;
+	}
 	if (n == 0) {
 		errno = 0;
 		return -1;

@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <event2/event.h>
@@ -26,6 +27,7 @@
 struct stream {
 	int fd; /* -1 when closed */
 	bool broken, reading;
+	uint64_t received, sent; /* bytes */
 	struct buf out;
 	struct event readable, writable;
 	void (*drained)(void *owner); /* `out` became empty after having held bytes */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (read((int)fd, &ticks, sizeof ticks) < 0)
 		return;
+	atomic_store_explicit(&worker->beat_us, now_us, memory_order_relaxed);
 	timeouts_tick(worker, now_us);
 	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
@@ -229,6 +231,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->verdicts = verdict_cache_create((size_t)worker->conf->statement_cache_size);
 	worker->unread = sql_read(NULL, SQL_TEXT_MAX + 1);
 	worker->reported_us = clock_monotonic_us();
+	atomic_init(&worker->beat_us, worker->reported_us);
 	const struct live_ops ops = operate_ops(worker);
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
 			  worker->prepared && worker->verdicts && worker->unread &&

@@ -25,6 +25,7 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "policy/reason.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "router/directory.h"
@@ -69,8 +70,11 @@ struct worker_setup {
 };
 
 struct worker_counters {
-	uint64_t clients, logins_refused, reseals, contexts_lost, backends_opened, backends_refused,
-		cancels;
+	uint64_t clients, logins, logins_refused, reseals, contexts_lost, backends_opened,
+		backends_refused, cancels;
+	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins, and sessions */
+	/* Bytes of connections that are closed. */
+	uint64_t client_received, client_sent, server_received, server_sent;
 };
 
 struct worker {
@@ -85,6 +89,7 @@ struct worker {
 	struct mailbox *mailbox;
 	struct event mailbox_event, tick, reap, feed;
 	int tick_fd;
+	_Atomic int64_t beat_us; /* of the last tick: router/live.h */
 	uint8_t *scratch;
 	uint8_t mock_secret[32];
 	struct settings_table *settings;

@@ -186,6 +186,7 @@ class Proxy:
             "guard": {"key_file": stand.keys / "guard.key"},
             "pool": {"default_pool_size": 4, "query_wait_timeout": 20},
             "log": {"level": "debug", "format": "json"},
+            "probes": {"listen_addr": ""},
         }
         if "listen__trusted" in sections:
             self.trusted_port = free_port()
