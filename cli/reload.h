@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/supervise.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 
@@ -50,6 +51,8 @@ struct reload {
 	bool failed;       /* what was read was no good */
 	char *complaint;   /* what was said about it */
 	unsigned patience; /* looks until it is tried again all the same */
+	int64_t looked_us; /* when the files were last looked at */
+	struct watchdog watchdog;
 };
 
 /*

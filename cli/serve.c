@@ -16,12 +16,15 @@
 
 #include "admin/control.h"
 #include "admin/probes.h"
+#include "base/activation.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
 #include "cli/reload.h"
+#include "cli/supervise.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
@@ -36,6 +39,7 @@
 /* Everything that runs, in the order in which it is started. */
 struct service {
 	struct conf *conf;
+	struct activation activation; /* sockets that were opened for us */
 	struct guard_keyring *keyring;
 	struct worker_address *addresses;
 	struct budget *budgets; /* one for each different server among the addresses */
@@ -135,6 +139,7 @@ static bool start_worker(struct service *service)
 		.live = service->live,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
+		.activation = &service->activation,
 	};
 	pthread_attr_t attributes;
 
@@ -179,6 +184,33 @@ static bool feed_directory(struct service *service)
 	return fed;
 }
 
+/* A socket that no section asks for would be listened on, and never accepted from. */
+static bool take_sockets(struct service *service)
+{
+	const struct conf *conf = service->conf;
+	const char *why = NULL;
+
+	if (!activation_take(&service->activation, &why)) {
+		log_event(LOG_ERROR, "serve.sockets", "error", why, NULL);
+		return false;
+	}
+	for (size_t i = 0; i < service->activation.count; i++) {
+		const char *name = service->activation.sockets[i].name;
+		bool is_known = false;
+
+		for (size_t j = 0; j < conf->listen_count; j++)
+			is_known = is_known || strcmp(conf->listens[j].name, name) == 0;
+		if (!is_known) {
+			log_event(LOG_ERROR, "serve.sockets", "name", name, "error",
+					  "there is no [listen:NAME] of this name for the socket: see "
+					  "FileDescriptorName= in systemd.socket(5)",
+					  NULL);
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Before the workers: who asks meanwhile is told that they are not ready. */
 static bool start_probes(struct service *service)
 {
@@ -197,7 +229,7 @@ static bool start(struct service *service)
 {
 	const struct conf *conf = service->conf;
 
-	if (!load_keys(service) || !resolve_clusters(service))
+	if (!take_sockets(service) || !load_keys(service) || !resolve_clusters(service))
 		return false;
 	service->live = live_create();
 	if (!service->live)
@@ -221,7 +253,7 @@ static bool start(struct service *service)
 
 /* Lets transactions end; returns when all workers have left their loops, or when another signal
  * asks for the end at once. */
-static void drain(struct service *service, const sigset_t *signals)
+static void drain(struct service *service, const sigset_t *signals, struct watchdog *watchdog)
 {
 	const struct timespec period = {.tv_nsec = DRAIN_LOOK_NS};
 	const struct conf *conf = service->conf;
@@ -230,6 +262,7 @@ static void drain(struct service *service, const sigset_t *signals)
 	while (atomic_load(&service->ended) == 0) {
 		int got = sigtimedwait(signals, NULL, &period);
 
+		watchdog_feed(watchdog, service->live);
 		if (got > 0 && got != SIGHUP && got != SIGUSR1)
 			return;
 	}
@@ -263,6 +296,7 @@ static void stop(struct service *service)
 	guard_keyring_destroy(service->keyring);
 	free(service->addresses);
 	free(service->budgets);
+	activation_fini(&service->activation);
 	conf_destroy(service->conf);
 }
 
@@ -301,11 +335,13 @@ static int serve(const struct options *options, struct conf *conf)
 		reload.probes = service.probes;
 		probes_enter(service.probes, PROBES_SERVING);
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
+		notify_ready();
 		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
 		probes_enter(service.probes, PROBES_STOPPING);
+		notify_stopping();
 		if (got == SIGTERM)
-			drain(&service, &signals);
+			drain(&service, &signals, &reload.watchdog);
 	}
 	reload_end(&reload);
 	stop(&service);

@@ -11,8 +11,9 @@
 struct worker;
 
 /*
- * Opens every address of a [listen:NAME] section on this worker's loop. False, with the reason
- * logged, when one of them cannot be had.
+ * Opens every address of a [listen:NAME] section on this worker's loop, or takes in their place
+ * the sockets of that name that were opened for the process (base/activation.h). False, with
+ * the reason logged, when one of them cannot be had.
  */
 bool listener_open(struct worker *worker, const struct conf_listen *section);
 

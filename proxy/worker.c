@@ -220,6 +220,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->live = setup->live;
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
+	worker->activation = setup->activation;
 	init_lists(worker);
 	worker->tick_fd = -1;
 	worker->heeds_idle = worker->conf->client_idle_timeout_ms > 0;

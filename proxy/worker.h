@@ -30,6 +30,7 @@
 #include "proxy/limits.h"
 #include "router/directory.h"
 
+struct activation;
 struct budget;
 struct client;
 struct live;
@@ -67,6 +68,7 @@ struct worker_setup {
 	struct live *live;
 	const struct worker_address *addresses; /* one per cluster of conf */
 	size_t address_count;
+	const struct activation *activation; /* sockets that were opened for us; NULL: none */
 };
 
 struct worker_counters {
@@ -84,6 +86,8 @@ struct worker {
 	struct live *live;
 	const struct worker_address *addresses;
 	size_t address_count;
+
+	const struct activation *activation;
 
 	struct event_base *base;
 	struct mailbox *mailbox;
