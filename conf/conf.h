@@ -122,6 +122,8 @@ struct conf {
 	/* [log] */
 	enum log_level log_level;
 	enum log_format log_format;
+	bool log_connections, log_disconnections;
+	int log_sample; /* percent of the sessions that these two are for */
 	int64_t stats_period_ms; /* 0: never */
 
 	struct conf_listen *listens;

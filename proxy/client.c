@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/secret.h"
+#include "proxy/client_log.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/measure.h"
@@ -316,7 +316,7 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 		stream_set_tcp_options(fd, worker->conf);
 	list_append(&worker->clients, &client->node);
 	list_append(&worker->logins, &client->queue);
-	client->queue_since_us = clock_monotonic_us();
+	client->since_us = client->queue_since_us = clock_monotonic_us();
 	worker->client_count++;
 	worker->counters.clients++;
 	stream_open(&client->stream, worker->base, fd,
@@ -369,6 +369,8 @@ static void leave_pool(struct client *client)
 /* Ends everything but the socket. */
 static void depart(struct client *client)
 {
+	if (client->admitted && !client->logging_in)
+		client_log_disconnected(client);
 	list_remove(&client->queue);
 	queue_leave(client);
 	login_free(client);
@@ -491,9 +493,7 @@ void client_fatal(struct client *client, enum reason reason, const char *detail)
 		client->worker->counters.refused[reason]++;
 	else
 		client->worker->counters.ended[reason]++;
-	log_event(LOG_INFO, "client.ended", "reason", reason_code(reason), "tenant",
-			  client->tenant ? client->tenant->slug : NULL, "principal",
-			  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
+	client_log_ended(client, reason_code(reason), reason_sqlstate(reason), detail);
 	buf_init(&last);
 	wire_error(&last, "FATAL", reason, detail);
 	send_off(client, &last);
@@ -504,9 +504,7 @@ void client_fatal_text(struct client *client, const char *sqlstate, const char *
 {
 	struct buf last;
 
-	log_event(LOG_INFO, "client.ended", "sqlstate", sqlstate, "tenant",
-			  client->tenant ? client->tenant->slug : NULL, "principal",
-			  client->principal ? client->principal->name : NULL, NULL);
+	client_log_ended(client, NULL, sqlstate, NULL);
 	buf_init(&last);
 	wire_error_text(&last, "FATAL", sqlstate, message, detail);
 	send_off(client, &last);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/client_log.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/pool.h"
@@ -589,5 +590,6 @@ void login_welcome(struct client *client, const struct params *params)
 	client_is_idle(client);
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
 			  client->principal->name, NULL);
+	client_log_connected(client);
 	client_send_buf(client, &out);
 }
