@@ -10,8 +10,11 @@
 #include <time.h>
 
 #include "admin/control.h"
+#include "admin/probes.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
@@ -219,6 +222,7 @@ static void put_in_force(struct next *next, struct reload *reload)
 											.cache_size = conf->directory_cache_size};
 	directory_limit(reload->directory, &limits);
 	worker_reload(reload->worker, conf, keyring, tls);
+	probes_reload(reload->probes, conf);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;
 	if (!same)
@@ -267,6 +271,7 @@ static void reload_now(struct reload *reload, bool asked)
 	size_t len = 0;
 	FILE *err = open_memstream(&complaint, &len);
 
+	notify_reloading();
 	/* Before they are read: what changes meanwhile is seen at the next look. */
 	replace(&reload->read, look_at_files(*reload->conf));
 	replace(&reload->seen, NULL);
@@ -288,6 +293,7 @@ static void reload_now(struct reload *reload, bool asked)
 	guard_keyring_destroy(next.keyring);
 	tls_destroy(next.tls);
 	conf_destroy(next.conf);
+	notify_ready();
 }
 
 /* ---- waiting ---- */
@@ -299,6 +305,12 @@ static bool is_same(const char *a, const char *b)
 
 static void look(struct reload *reload)
 {
+	int64_t period_us = (*reload->conf)->file_check_period_ms * 1000;
+	int64_t now_us = clock_monotonic_us();
+
+	if (!period_us || now_us - reload->looked_us < period_us)
+		return; /* it was the watchdog's turn */
+	reload->looked_us = now_us;
 	char *now = look_at_files(*reload->conf);
 	bool due = false;
 
@@ -323,15 +335,17 @@ static int wait_for_signal(const sigset_t *signals, int64_t period_ms)
 int reload_until_stopped(struct reload *reload, const sigset_t *signals)
 {
 	for (;;) {
-		int got = wait_for_signal(signals, (*reload->conf)->file_check_period_ms);
+		int64_t period_ms = (*reload->conf)->file_check_period_ms;
+		int got = wait_for_signal(signals, watchdog_sleep_ms(&reload->watchdog, period_ms));
 
+		watchdog_feed(&reload->watchdog, reload->live);
 		if (got == SIGHUP)
 			reload_now(reload, true);
 		else if (got == SIGUSR1)
 			report_live(reload->live);
 		else if (got)
 			return got;
-		else if ((*reload->conf)->file_check_period_ms)
+		else
 			look(reload);
 	}
 }
@@ -339,6 +353,8 @@ int reload_until_stopped(struct reload *reload, const sigset_t *signals)
 void reload_begin(struct reload *reload)
 {
 	set_process(*reload->conf);
+	watchdog_init(&reload->watchdog);
+	reload->looked_us = clock_monotonic_us();
 	reload->read = look_at_files(*reload->conf);
 }
 

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/supervise.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 
@@ -29,6 +30,7 @@ struct control;
 struct directory;
 struct live;
 struct options;
+struct probes;
 struct tls;
 struct worker;
 struct worker_address;
@@ -45,12 +47,15 @@ struct reload {
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
+	struct probes *probes;
 
 	/* Private: the files as they were when they were last read, and at the last look. */
 	char *read, *seen;
 	bool failed;       /* what was read was no good */
 	char *complaint;   /* what was said about it */
 	unsigned patience; /* looks until it is tried again all the same */
+	int64_t looked_us; /* when the files were last looked at */
+	struct watchdog watchdog;
 };
 
 /*

@@ -9,20 +9,26 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/control.h"
+#include "admin/probes.h"
+#include "base/activation.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
 #include "cli/reload.h"
+#include "cli/supervise.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
+#include "proxy/drain.h"
 #include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
@@ -34,6 +40,7 @@
 /* Everything that runs, in the order in which it is started. */
 struct service {
 	struct conf *conf;
+	struct activation activation; /* sockets that were opened for us */
 	struct guard_keyring *keyring;
 	struct tls *tls;
 	struct worker_address *addresses;
@@ -41,9 +48,11 @@ struct service {
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
+	struct probes *probes;
 	struct worker *worker;
 	pthread_t thread;
 	bool running;
+	atomic_size_t ended; /* worker threads that have left their loop */
 };
 
 static void usage(FILE *out)
@@ -52,8 +61,9 @@ static void usage(FILE *out)
 		out,
 		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
 		"\n"
-		"Serves clients until SIGTERM or SIGINT; SIGHUP reads the settings again, SIGUSR1 "
-		"logs what the workers do. Logs to standard error.\n"
+		"Serves clients until SIGTERM, which lets transactions end, or SIGINT, SIGQUIT or a\n"
+		"second SIGTERM, which do not. SIGHUP reads the settings again, SIGUSR1 logs what the\n"
+		"workers do. Logs to standard error.\n"
 		"\n"
 		"%s"
 		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
@@ -133,7 +143,10 @@ static bool load_tls(struct service *service)
 
 static void *run_worker(void *arg)
 {
-	worker_run(arg);
+	struct service *service = arg;
+
+	worker_run(service->worker);
+	atomic_fetch_add(&service->ended, 1);
 	return NULL;
 }
 
@@ -147,6 +160,7 @@ static bool start_worker(struct service *service)
 		.live = service->live,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
+		.activation = &service->activation,
 	};
 	pthread_attr_t attributes;
 
@@ -155,7 +169,7 @@ static bool start_worker(struct service *service)
 		return false;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	int error = pthread_create(&service->thread, &attributes, run_worker, service->worker);
+	int error = pthread_create(&service->thread, &attributes, run_worker, service);
 	pthread_attr_destroy(&attributes);
 	service->running = error == 0;
 	if (error)
@@ -191,11 +205,52 @@ static bool feed_directory(struct service *service)
 	return fed;
 }
 
+/* A socket that no section asks for would be listened on, and never accepted from. */
+static bool take_sockets(struct service *service)
+{
+	const struct conf *conf = service->conf;
+	const char *why = NULL;
+
+	if (!activation_take(&service->activation, &why)) {
+		log_event(LOG_ERROR, "serve.sockets", "error", why, NULL);
+		return false;
+	}
+	for (size_t i = 0; i < service->activation.count; i++) {
+		const char *name = service->activation.sockets[i].name;
+		bool is_known = false;
+
+		for (size_t j = 0; j < conf->listen_count; j++)
+			is_known = is_known || strcmp(conf->listens[j].name, name) == 0;
+		if (!is_known) {
+			log_event(LOG_ERROR, "serve.sockets", "name", name, "error",
+					  "there is no [listen:NAME] of this name for the socket: see "
+					  "FileDescriptorName= in systemd.socket(5)",
+					  NULL);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Before the workers: who asks meanwhile is told that they are not ready. */
+static bool start_probes(struct service *service)
+{
+	const struct probes_setup setup = {
+		.conf = service->conf,
+		.live = service->live,
+		.directory = service->directory,
+		.control = control_mailbox(service->control),
+	};
+
+	service->probes = probes_start(&setup);
+	return service->probes != NULL;
+}
+
 static bool start(struct service *service)
 {
 	const struct conf *conf = service->conf;
 
-	if (!load_keys(service) || !resolve_clusters(service))
+	if (!take_sockets(service) || !load_keys(service) || !resolve_clusters(service))
 		return false;
 	if (!load_tls(service))
 		return false;
@@ -212,10 +267,29 @@ static bool start(struct service *service)
 										  control_source(service->control), &limits);
 	if (!service->directory)
 		return false;
-	return feed_directory(service) && start_worker(service);
+	return feed_directory(service) && start_probes(service) && start_worker(service);
 }
 
 /* ---- stopping ---- */
+
+#define DRAIN_LOOK_NS 20000000L /* how soon it is noticed that the last worker has ended */
+
+/* Lets transactions end; returns when all workers have left their loops, or when another signal
+ * asks for the end at once. */
+static void drain(struct service *service, const sigset_t *signals, struct watchdog *watchdog)
+{
+	const struct timespec period = {.tv_nsec = DRAIN_LOOK_NS};
+	const struct conf *conf = service->conf;
+
+	drain_begin(service->worker, conf->drain_delay_ms, conf->drain_timeout_ms);
+	while (atomic_load(&service->ended) == 0) {
+		int got = sigtimedwait(signals, NULL, &period);
+
+		watchdog_feed(watchdog, service->live);
+		if (got > 0 && got != SIGHUP && got != SIGUSR1)
+			return;
+	}
+}
 
 struct stop_letter {
 	struct letter letter;
@@ -237,13 +311,16 @@ static void stop(struct service *service)
 		pthread_join(service->thread, NULL);
 	}
 	worker_destroy(service->worker);
+	probes_stop(service->probes);
 	control_stop(service->control);
+	probes_destroy(service->probes);
 	directory_destroy(service->directory);
 	live_destroy(service->live);
 	guard_keyring_destroy(service->keyring);
 	tls_destroy(service->tls);
 	free(service->addresses);
 	free(service->budgets);
+	activation_fini(&service->activation);
 	conf_destroy(service->conf);
 }
 
@@ -281,9 +358,16 @@ static int serve(const struct options *options, struct conf *conf)
 		reload.control = service.control;
 		reload.directory = service.directory;
 		reload.live = service.live;
+		reload.probes = service.probes;
+		probes_enter(service.probes, PROBES_SERVING);
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
+		notify_ready();
 		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
+		probes_enter(service.probes, PROBES_STOPPING);
+		notify_stopping();
+		if (got == SIGTERM)
+			drain(&service, &signals, &reload.watchdog);
 	}
 	reload_end(&reload);
 	stop(&service);

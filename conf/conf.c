@@ -426,6 +426,11 @@ void conf_destroy(struct conf *conf)
 	free(conf);
 }
 
+bool conf_has_metrics(const struct conf *conf)
+{
+	return conf->metrics && (*conf->probes_listen_addr || *conf->probes_unix_socket);
+}
+
 bool conf_is_admin(const struct conf *conf, const char *principal)
 {
 	const char *at = conf->admin_users;

@@ -95,6 +95,7 @@ struct conf {
 	int64_t tcp_keepidle_ms, tcp_keepintvl_ms; /* rounded up to seconds */
 	int64_t tcp_user_timeout_ms;               /* 0: the system's */
 	int64_t file_check_period_ms;              /* 0: never */
+	int64_t drain_delay_ms, drain_timeout_ms;  /* both from the signal on */
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
@@ -133,10 +134,19 @@ struct conf {
 	/* [tls] */
 	enum conf_tls_version tls_min_protocol;
 	char *tls_ciphers, *tls_ciphersuites; /* of 1.2, and of 1.3 */
+	/* [probes] */
+	char *probes_listen_addr; /* comma-separated; "" for none */
+	int probes_listen_port;
+	char *probes_unix_socket; /* path; "" for none */
+	int64_t liveness_timeout_ms;
+	bool metrics;
+	int metrics_tenants; /* 0: none */
 
 	/* [log] */
 	enum log_level log_level;
 	enum log_format log_format;
+	bool log_connections, log_disconnections;
+	int log_sample;          /* percent of the sessions that these two are for */
 	int64_t stats_period_ms; /* 0: never */
 
 	struct conf_listen *listens;
@@ -227,6 +237,8 @@ void conf_complain_listen(FILE *out, const struct conf *conf, const struct conf_
 void conf_complain_cluster(FILE *out, const struct conf *conf,
 						   const struct conf_cluster *cluster, const char *key,
 						   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Can the metrics be asked for? */
+bool conf_has_metrics(const struct conf *conf);
 
 /* Is the principal one of admin_users? */
 bool conf_is_admin(const struct conf *conf, const char *principal);

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/secret.h"
+#include "proxy/client_log.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
+#include "proxy/measure.h"
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
@@ -219,6 +221,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		adjust_reading(client);
 }
 
+/* The same with a look at the clock: measure.h. */
+static void on_readable_measured(evutil_socket_t fd, short what, void *arg)
+{
+	on_readable(fd, what, arg);
+	measure_asked(arg);
+}
+
 void client_resume(struct client *client)
 {
 	if (client->state == CLIENT_CLOSED)
@@ -324,10 +333,12 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 		stream_set_tcp_options(fd, worker->conf);
 	list_append(&worker->clients, &client->node);
 	list_append(&worker->logins, &client->queue);
-	client->queue_since_us = clock_monotonic_us();
+	client->since_us = client->queue_since_us = clock_monotonic_us();
 	worker->client_count++;
 	worker->counters.clients++;
-	stream_open(&client->stream, worker->base, fd, on_readable, on_drained, client);
+	stream_open(&client->stream, worker->base, fd,
+				conf_has_metrics(worker->conf) ? on_readable_measured : on_readable, on_drained,
+				client);
 	limits_connected(client);
 	return client;
 }
@@ -376,6 +387,8 @@ static void leave_pool(struct client *client)
 /* Ends everything but the socket. */
 static void depart(struct client *client)
 {
+	if (client->admitted && !client->logging_in)
+		client_log_disconnected(client);
 	list_remove(&client->queue);
 	queue_leave(client);
 	login_free(client);
@@ -397,6 +410,7 @@ void client_close(struct client *client)
 	else
 		depart(client);
 	client->state = CLIENT_CLOSED;
+	measure_client_gone(client);
 	stream_close(&client->stream);
 	list_remove(&client->queue);
 	list_remove(&client->node);
@@ -447,7 +461,7 @@ static void linger(struct client *client)
 
 	struct client *oldest = list_first(&worker->leaving, struct client, queue);
 
-	if (oldest && !worker->stopping &&
+	if (oldest && !worker->stopping && !drain_is_on(worker) &&
 		worker->leaving_count >= (size_t)worker->conf->max_login_conn)
 		client_close(oldest);
 	client->queue_since_us = clock_monotonic_us();
@@ -494,9 +508,11 @@ void client_fatal(struct client *client, enum reason reason, const char *detail)
 
 	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
 		return;
-	log_event(LOG_INFO, "client.ended", "reason", reason_code(reason), "tenant",
-			  client->tenant ? client->tenant->slug : NULL, "principal",
-			  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
+	if (client->logging_in)
+		client->worker->counters.refused[reason]++;
+	else
+		client->worker->counters.ended[reason]++;
+	client_log_ended(client, reason_code(reason), reason_sqlstate(reason), detail);
 	buf_init(&last);
 	wire_error(&last, "FATAL", reason, detail);
 	send_off(client, &last);
@@ -507,9 +523,7 @@ void client_fatal_text(struct client *client, const char *sqlstate, const char *
 {
 	struct buf last;
 
-	log_event(LOG_INFO, "client.ended", "sqlstate", sqlstate, "tenant",
-			  client->tenant ? client->tenant->slug : NULL, "principal",
-			  client->principal ? client->principal->name : NULL, NULL);
+	client_log_ended(client, NULL, sqlstate, NULL);
 	buf_init(&last);
 	wire_error_text(&last, "FATAL", sqlstate, message, detail);
 	send_off(client, &last);
@@ -523,15 +537,23 @@ void client_fatal_told(struct client *client)
 	send_off(client, &nothing);
 }
 
+static void heed(struct client *client)
+{
+	if (drain_is_on(client->worker)) {
+		drain_look_later(client);
+		return;
+	}
+	client->queue_since_us = clock_monotonic_us();
+	list_append(&client->worker->idle_clients, &client->queue);
+}
+
 void client_is_idle(struct client *client)
 {
 	client->state = CLIENT_IDLE;
 	client->attempts = 0;
 	list_remove(&client->queue);
-	if (client->worker->conf->client_idle_timeout_ms) {
-		client->queue_since_us = clock_monotonic_us();
-		list_append(&client->worker->idle_clients, &client->queue);
-	}
+	if (client->worker->heeds_idle)
+		heed(client);
 }
 
 void client_violation(struct client *client, const char *what)

@@ -71,6 +71,7 @@ struct client {
 	struct list node;  /* worker->clients */
 	struct list queue; /* worker->logins, ->idle_clients or ->leaving, by state */
 	int64_t queue_since_us;
+	int64_t since_us; /* when it connected */
 
 	struct buf in;      /* bytes read and not yet used */
 	uint64_t body_left; /* of a message that is passing through, still to come */

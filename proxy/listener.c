@@ -1,6 +1,7 @@
 #include "proxy/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include <event2/event.h>
 
+#include "base/activation.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "proxy/client.h"
@@ -25,6 +27,8 @@ struct listener {
 	struct event acceptable;
 	int fd;
 	bool paused;
+	bool is_unix;
+	bool is_shared;        /* the socket lives on in whoever opened it for us */
 	int64_t complained_us; /* when it last said that nothing can be accepted */
 	char *socket_path;     /* of a unix socket, or NULL */
 };
@@ -32,6 +36,9 @@ struct listener {
 /* Connections taken in one turn of the loop, so that a flood of them does not starve those who
  * talk. */
 #define ACCEPT_BATCH 64
+
+/* And of those that wait when the socket is about to be closed: more than any backlog holds. */
+#define REST_BATCHES (65536 / ACCEPT_BATCH)
 
 #define COMPLAIN_EVERY_US 10000000
 
@@ -45,51 +52,57 @@ static void complain(struct listener *listener, const char *why)
 	log_event(LOG_ERROR, "listen.accept", "error", why, NULL);
 }
 
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+/* Takes a batch of connections; false when no more of them are there, or can be taken. */
+static bool accept_some(struct listener *listener)
 {
-	struct listener *listener = arg;
-
-	(void)what;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int client = accept4((int)fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int client = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
-			client_create(listener->worker, listener->section, client,
-						  listener->socket_path != NULL);
+			client_create(listener->worker, listener->section, client, listener->is_unix);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return;
+			return false;
 		/* Out of descriptors or memory: the connection stays in the backlog until some are
 		 * free. */
 		complain(listener, strerror(errno));
 		listener->paused = true;
 		event_del(&listener->acceptable);
-		return;
+		return false;
 	}
+	return true;
 }
 
-static bool start(struct worker *worker, const struct conf_listen *section, int fd,
-				  char *socket_path)
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	accept_some(arg);
+}
+
+/* NULL when memory is out; the descriptor is closed then. */
+static struct listener *start(struct worker *worker, const struct conf_listen *section, int fd,
+							  char *socket_path)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
 	if (!listener) {
 		close(fd);
 		free(socket_path);
-		return false;
+		return NULL;
 	}
 	listener->worker = worker;
 	listener->section = section;
 	listener->fd = fd;
 	listener->socket_path = socket_path;
+	listener->is_unix = socket_path != NULL;
 	list_append(&worker->listeners, &listener->node);
 	event_assign(&listener->acceptable, worker->base, fd, EV_READ | EV_PERSIST, on_acceptable,
 				 listener);
 	event_add(&listener->acceptable, NULL);
-	return true;
+	return listener;
 }
 
 static bool fail(const char *where, const char *why)
@@ -116,7 +129,7 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section,
 		close(fd);
 		return fail(name, strerror(error));
 	}
-	return start(worker, section, fd, NULL);
+	return start(worker, section, fd, NULL) != NULL;
 }
 
 static bool open_addresses(struct worker *worker, const struct conf_listen *section, char *name)
@@ -175,11 +188,45 @@ static bool open_unix(struct worker *worker, const struct conf_listen *section)
 		close(fd);
 		return fail(address.sun_path, strerror(error));
 	}
-	return start(worker, section, fd, strdup(address.sun_path));
+	return start(worker, section, fd, strdup(address.sun_path)) != NULL;
+}
+
+/* Each worker has a descriptor of its own for the same socket. */
+static bool take_over(struct worker *worker, const struct conf_listen *section,
+					  const struct activation_socket *given)
+{
+	int fd = fcntl(given->fd, F_DUPFD_CLOEXEC, 0);
+	struct listener *listener = fd >= 0 ? start(worker, section, fd, NULL) : NULL;
+
+	if (!listener)
+		return fail(section->name, strerror(errno));
+	listener->is_unix = given->is_unix;
+	listener->is_shared = true;
+	return true;
+}
+
+/* How many sockets of the section's name were opened for us; -1 when one cannot be had. */
+static int take_over_all(struct worker *worker, const struct conf_listen *section)
+{
+	const struct activation *activation = worker->activation;
+	int count = 0;
+
+	for (size_t i = 0; activation && i < activation->count; i++) {
+		if (strcmp(activation->sockets[i].name, section->name) != 0)
+			continue;
+		if (!take_over(worker, section, &activation->sockets[i]))
+			return -1;
+		count++;
+	}
+	return count;
 }
 
 bool listener_open(struct worker *worker, const struct conf_listen *section)
 {
+	int given = take_over_all(worker, section);
+
+	if (given)
+		return given > 0;
 	char *names = strdup(section->listen_addr), *rest = names;
 	bool ok = names != NULL;
 
@@ -192,6 +239,18 @@ bool listener_open(struct worker *worker, const struct conf_listen *section)
 	}
 	free(names);
 	return ok && (!*section->unix_socket_dir || open_unix(worker, section));
+}
+
+void listener_accept_rest(struct worker *worker)
+{
+	list_each (node, next, &worker->listeners) {
+		struct listener *listener = list_entry(node, struct listener, node);
+
+		/* Those of a shared one wait for who comes after us. */
+		for (int batch = 0;
+			 !listener->is_shared && batch < REST_BATCHES && accept_some(listener); batch++)
+			continue;
+	}
 }
 
 void listener_close_all(struct worker *worker)

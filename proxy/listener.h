@@ -11,13 +11,17 @@
 struct worker;
 
 /*
- * Opens every address of a [listen:NAME] section on this worker's loop. False, with the reason
- * logged, when one of them cannot be had.
+ * Opens every address of a [listen:NAME] section on this worker's loop, or takes in their place
+ * the sockets of that name that were opened for the process (base/activation.h). False, with
+ * the reason logged, when one of them cannot be had.
  */
 bool listener_open(struct worker *worker, const struct conf_listen *section);
 
 /* Stops accepting, closes the sockets and removes unix socket files. */
 void listener_close_all(struct worker *worker);
+
+/* Takes the connections that the kernel has made for the worker already, before the end. */
+void listener_accept_rest(struct worker *worker);
 
 /*
  * The worker's listeners belong to the same sections of other settings from now on: `sections`

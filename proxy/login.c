@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/client_log.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
@@ -515,6 +517,10 @@ static void begin_session(struct client *client)
 		return;
 	}
 	client_send_buf(client, &out);
+	if (drain_is_on(client->worker)) {
+		refuse(client, REASON_DRAINING, NULL);
+		return;
+	}
 	if (!limits_may_admit(client->worker)) {
 		refuse(client, REASON_CLIENTS, NULL);
 		return;
@@ -633,10 +639,12 @@ void login_welcome(struct client *client, const struct params *params)
 	}
 	login_free(client);
 	limits_logged_in(client);
+	client->worker->counters.logins++;
 	client_is_idle(client);
 	struct ssl_st *ssl = client->stream.ssl;
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
 			  client->principal->name, "tls", ssl ? tls_version(ssl) : NULL, "cipher",
 			  ssl ? tls_cipher(ssl) : NULL, NULL);
+	client_log_connected(client);
 	client_send_buf(client, &out);
 }

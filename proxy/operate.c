@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "proxy/client.h"
 #include "proxy/limits.h"
+#include "proxy/measure.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
 #include "proxy/server.h"
@@ -19,7 +20,7 @@ static char *copy(const char *text)
 	return text ? strdup(text) : NULL;
 }
 
-static const char *session_state(const struct client *client)
+enum session_state operate_session_state(const struct client *client)
 {
 	switch (client->state) {
 	case CLIENT_STARTUP:
@@ -27,20 +28,20 @@ static const char *session_state(const struct client *client)
 	case CLIENT_AUTH:
 	case CLIENT_TENANT:
 	case CLIENT_WELCOME:
-		return "login";
+		return SESSION_LOGIN;
 	case CLIENT_IDLE:
-		return client->held_count ? "idle in transaction" : "idle";
+		return client->held_count ? SESSION_IDLE_IN_TRANSACTION : SESSION_IDLE;
 	case CLIENT_WAITING:
-		return "waiting";
+		return SESSION_WAITING;
 	case CLIENT_LINKED:
 		if (!replies_is_empty(&client->server->replies))
-			return "active";
-		return client->server->status == 'I' ? "idle" : "idle in transaction";
+			return SESSION_ACTIVE;
+		return client->server->status == 'I' ? SESSION_IDLE : SESSION_IDLE_IN_TRANSACTION;
 	case CLIENT_LEAVING:
 	case CLIENT_CLOSED:
 		break;
 	}
-	return "leaving";
+	return SESSION_LEAVING;
 }
 
 static void describe_session(const struct client *client, int64_t now_us,
@@ -51,7 +52,7 @@ static void describe_session(const struct client *client, int64_t now_us,
 		out->tenant = client->tenant->id;
 	out->slug = client->tenant ? copy(client->tenant->slug) : NULL;
 	out->principal = client->principal ? copy(client->principal->name) : NULL;
-	out->state = session_state(client);
+	out->state = session_state_names[operate_session_state(client)];
 	if (client_is_pinned(client))
 		snprintf(out->pin, sizeof out->pin, "%s", pin_name(client->pins.held));
 	out->backend = client->server ? client->server->pid : 0;
@@ -59,26 +60,26 @@ static void describe_session(const struct client *client, int64_t now_us,
 		out->waited_us = now_us - client->waiting_since_us;
 }
 
-static const char *backend_state(enum server_state state)
+enum backend_state operate_backend_state(const struct server *server)
 {
-	switch (state) {
+	switch (server->state) {
 	case SERVER_CONNECTING:
 	case SERVER_LOGIN:
 	case SERVER_CHECK:
-		return "opening";
+		return BACKEND_OPENING;
 	case SERVER_IDLE:
-		return "idle";
+		return BACKEND_IDLE;
 	case SERVER_PREPARING:
-		return "preparing";
+		return BACKEND_PREPARING;
 	case SERVER_LINKED:
-		return "active";
+		return BACKEND_ACTIVE;
 	case SERVER_CLEANING:
-		return "cleaning";
+		return BACKEND_CLEANING;
 	case SERVER_HELD:
 	case SERVER_CLOSED:
 		break;
 	}
-	return "held";
+	return BACKEND_HELD;
 }
 
 static void describe_backend(const struct server *server, int64_t now_us,
@@ -87,7 +88,7 @@ static void describe_backend(const struct server *server, int64_t now_us,
 	out->pid = server->pid;
 	out->cluster = copy(server->pool->cluster->name);
 	out->slug = server->tenant ? copy(server->tenant->slug) : NULL;
-	out->state = backend_state(server->state);
+	out->state = backend_state_names[operate_backend_state(server)];
 	out->session = server->client ? server->client->pid : 0;
 	out->age_us = now_us - server->opened_us;
 }
@@ -275,7 +276,11 @@ static size_t obey(void *self, enum live_verb verb, const struct uuid *tenant)
 
 struct live_ops operate_ops(struct worker *worker)
 {
-	return (struct live_ops){worker, look, obey};
+	return (struct live_ops){.self = worker,
+							 .look = look,
+							 .measure = measure_worker,
+							 .obey = obey,
+							 .beat_us = &worker->beat_us};
 }
 
 void operate_fini(struct worker *worker)

@@ -9,10 +9,13 @@
 
 #include "base/hash.h"
 #include "base/uuid.h"
+#include "router/measures.h"
 
 #include <uthash.h>
 
+struct client;
 struct live_ops;
+struct server;
 struct worker;
 
 /* A tenant that is paused. */
@@ -26,6 +29,10 @@ struct live_ops operate_ops(struct worker *worker);
 
 /* Does nobody of this tenant get a backend now? */
 bool operate_is_paused(const struct worker *worker, const struct uuid *tenant);
+
+/* What the session, or the backend, does now. */
+enum session_state operate_session_state(const struct client *client);
+enum backend_state operate_backend_state(const struct server *server);
 
 void operate_fini(struct worker *worker);
 

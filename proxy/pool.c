@@ -286,7 +286,7 @@ static void request(struct client *client, bool again)
 
 	pool->stats.requests++;
 	if (server) {
-		histogram_record(&pool->stats.wait, 0);
+		histogram_record_none(&pool->stats.wait);
 		assign(server, client);
 		return;
 	}

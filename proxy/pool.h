@@ -36,8 +36,11 @@ struct worker_address;
 
 /* Since the pool was made. */
 struct pool_stats {
-	struct histogram wait; /* from asking for a backend to being given one */
+	struct histogram wait;     /* from asking for a backend to being given one */
+	struct histogram handover; /* of those that took an exchange with the server */
+	struct histogram query;    /* from statement to ReadyForQuery; measure.h */
 	uint64_t requests, handovers, handover_failures, opened, closed;
+	uint64_t queries, transactions; /* as far as measure_server has counted them */
 };
 
 struct pool {
@@ -62,6 +65,7 @@ struct pool {
 	bool balancing;
 	struct pool_stats stats;
 	uint64_t reported; /* stats.requests at the last line in the log */
+	size_t place;      /* among the worker's pools, while measure.c walks over clients */
 };
 
 /* Does the guard live in its database? */

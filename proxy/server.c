@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "proxy/client.h"
 #include "proxy/farewell.h"
+#include "proxy/measure.h"
 #include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/settings.h"
@@ -103,6 +104,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		relay_settle(server);
 	if (server->state == SERVER_LINKED)
 		relay_go_on(server);
+}
+
+/* The same with a look at the clock: measure.h. */
+static void on_readable_measured(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	uint32_t readies = server->readies;
+
+	on_readable(fd, what, arg);
+	measure_answered(server, readies);
 }
 
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
@@ -209,8 +220,9 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 			server_close(server, strerror(error));
 		return;
 	}
-	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained,
-				server);
+	stream_open(&server->stream, server->worker->base, (int)fd,
+				conf_has_metrics(server->worker->conf) ? on_readable_measured : on_readable,
+				on_drained, server);
 	backend_connected(server);
 }
 
@@ -388,6 +400,7 @@ void server_close(struct server *server, const char *why)
 
 	if (was == SERVER_CLOSED)
 		return;
+	measure_server_gone(server);
 	part(server, was);
 	server->state = SERVER_CLOSED;
 	server_unlink(server);

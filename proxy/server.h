@@ -115,6 +115,9 @@ struct server {
 	uint32_t readies;      /* ReadyForQuery messages so far, and those among them that */
 	uint32_t idle_readies; /* said "idle": how timeouts.c knows that something ended */
 	struct server_watch watch;
+	uint32_t counted_readies, counted_idle_readies; /* in the pool's sums: measure.h */
+	int64_t asked_us;          /* when what is under way was sent, if that is measured, or 0 */
+	int64_t handover_since_us; /* when its present exchanges began */
 
 	struct backend_statements statements;
 	size_t uncertain; /* Parses and Closes by name that are not answered, and the batch of the

@@ -45,8 +45,11 @@ static size_t send_some(struct stream *stream, const uint8_t *data, size_t len)
 {
 	size_t sent = 0;
 
-	if (stream->ssl)
-		return stream_tls_send(stream, data, len);
+	if (stream->ssl) {
+		sent = stream_tls_send(stream, data, len);
+		stream->sent += sent;
+		return sent;
+	}
 	while (sent < len) {
 		ssize_t n = send_bytes(stream->fd, data + sent, len - sent);
 
@@ -61,6 +64,7 @@ static size_t send_some(struct stream *stream, const uint8_t *data, size_t len)
 			break;
 		}
 	}
+	stream->sent += sent;
 	return sent;
 }
 
@@ -87,6 +91,7 @@ static void reset(struct stream *stream, int fd)
 {
 	stream->fd = fd;
 	stream->broken = stream->reading = false;
+	stream->received = stream->sent = 0;
 	stream->ssl = NULL;
 	stream->pending = stream->read_waits = stream->write_waits = false;
 	stream->has_prefix = stream->tls_failed = false;
@@ -221,13 +226,18 @@ ssize_t stream_read(struct stream *stream, void *data, size_t size)
 	errno = 0;
 	if (stream->broken)
 		return -1;
-	if (stream->ssl)
-		return stream_tls_read(stream, data, size);
+	if (stream->ssl) {
+		n = stream_tls_read(stream, data, size);
+		stream->received += n > 0 ? (uint64_t)n : 0;
+		return n;
+	}
 	do
 		n = receive_bytes(stream->fd, data, size);
 	while (n < 0 && errno == EINTR);
-	if (n > 0)
+	if (n > 0) {
+		stream->received += (uint64_t)n;
 		return n;
+	}
 	if (n == 0) {
 		errno = 0;
 		return -1;
@@ -240,6 +250,14 @@ bool stream_has_ended(const struct stream *stream)
 	struct pollfd look = {.fd = stream->fd, .events = POLLRDHUP};
 
 	return stream->broken || poll(&look, 1, 0) > 0;
+}
+
+bool stream_has_bytes(const struct stream *stream)
+{
+	char first;
+
+	return !stream->broken &&
+		   syscall(SYS_recvfrom, stream->fd, &first, 1, MSG_PEEK, NULL, NULL) > 0;
 }
 
 bool stream_write(struct stream *stream, const void *data, size_t len)

@@ -20,6 +20,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include <event2/event.h>
@@ -33,7 +34,8 @@ struct ssl_st;
 struct stream {
 	int fd; /* -1 when closed */
 	bool broken, reading;
-	struct ssl_st *ssl; /* NULL: plain */
+	uint64_t received, sent; /* bytes of its owner's */
+	struct ssl_st *ssl;      /* NULL: plain */
 	struct buf out;
 
 	/* Of TLS alone. */
@@ -120,6 +122,9 @@ void stream_drop_tls(struct stream *stream);
 /* Has the other side closed it, or its sending half, whatever is still to be read? One system
  * call. */
 bool stream_has_ended(const struct stream *stream);
+
+/* Has something come in that was not read yet? One system call. */
+bool stream_has_bytes(const struct stream *stream);
 
 /* Are there bytes that the kernel has not taken? */
 static inline bool stream_is_full(const struct stream *stream)

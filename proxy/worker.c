@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "policy/statement.h"
 #include "proxy/changes.h"
 #include "proxy/client.h"
+#include "proxy/drain.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/operate.h"
@@ -156,6 +158,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (read((int)fd, &ticks, sizeof ticks) < 0)
 		return;
+	atomic_store_explicit(&worker->beat_us, now_us, memory_order_relaxed);
 	timeouts_tick(worker, now_us);
 	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
@@ -164,6 +167,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
 	listener_tick(worker);
+	drain_tick(worker, now_us);
 	report(worker, now_us);
 }
 
@@ -221,6 +225,7 @@ static bool start_events(struct worker *worker)
 				 EV_READ | EV_PERSIST, on_mailbox, worker);
 	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
 	event_assign(&worker->feed, worker->base, -1, 0, on_feed, worker);
+	drain_init(worker);
 	return event_add(&worker->mailbox_event, NULL) == 0 && start_tick(worker);
 }
 
@@ -237,8 +242,10 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->live = setup->live;
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
+	worker->activation = setup->activation;
 	init_lists(worker);
 	worker->tick_fd = -1;
+	worker->heeds_idle = worker->conf->client_idle_timeout_ms > 0;
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
@@ -247,6 +254,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->verdicts = verdict_cache_create((size_t)worker->conf->statement_cache_size);
 	worker->unread = sql_read(NULL, SQL_TEXT_MAX + 1);
 	worker->reported_us = clock_monotonic_us();
+	atomic_init(&worker->beat_us, worker->reported_us);
 	const struct live_ops ops = operate_ops(worker);
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
 			  worker->prepared && worker->verdicts && worker->unread &&
@@ -318,6 +326,7 @@ void worker_destroy(struct worker *worker)
 		event_del(&worker->tick);
 		event_del(&worker->reap);
 		event_del(&worker->feed);
+		drain_fini(worker);
 		event_base_free(worker->base);
 	}
 	if (worker->tick_fd >= 0)

@@ -25,9 +25,12 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "policy/reason.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "router/directory.h"
 
+struct activation;
 struct budget;
 struct client;
 struct live;
@@ -67,11 +70,15 @@ struct worker_setup {
 	struct live *live;
 	const struct worker_address *addresses; /* one per cluster of conf */
 	size_t address_count;
+	const struct activation *activation; /* sockets that were opened for us; NULL: none */
 };
 
 struct worker_counters {
-	uint64_t clients, logins_refused, reseals, contexts_lost, backends_opened, backends_refused,
-		cancels;
+	uint64_t clients, logins, logins_refused, reseals, contexts_lost, backends_opened,
+		backends_refused, cancels;
+	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins, and sessions */
+	/* Bytes of connections that are closed. */
+	uint64_t client_received, client_sent, server_received, server_sent;
 };
 
 struct worker {
@@ -83,10 +90,13 @@ struct worker {
 	const struct worker_address *addresses;
 	size_t address_count;
 
+	const struct activation *activation;
+
 	struct event_base *base;
 	struct mailbox *mailbox;
 	struct event mailbox_event, tick, reap, feed;
 	int tick_fd;
+	_Atomic int64_t beat_us; /* of the last tick: router/live.h */
 	uint8_t *scratch;
 	uint8_t mock_secret[32];
 	struct settings_table *settings;
@@ -125,6 +135,8 @@ struct worker {
 	uint64_t texts_reported; /* how many texts of SQL had come by then */
 	int64_t expired_us;      /* when it was last looked whose login has expired */
 	bool stopping;
+	bool heeds_idle; /* something is to be done with clients that become idle */
+	struct drain drain;
 	struct worker_counters counters;
 };
 

@@ -1,9 +1,11 @@
 #include "router/live.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/list.h"
+#include "router/measures.h"
 
 struct member {
 	struct list node;
@@ -24,14 +26,16 @@ struct part {
 	struct question *question;
 	struct live_ops ops;
 	struct live_view *view;
+	struct measures *measures;
 	size_t concerned;
 };
 
 struct question {
 	struct mailbox *mailbox; /* the asker's */
+	enum { QUESTION_LOOK, QUESTION_ORDER, QUESTION_MEASURE } kind;
 	live_answer answered;
+	live_measured measured; /* of QUESTION_MEASURE */
 	void *asker;
-	bool is_order;
 	enum live_verb verb;
 	bool of_all;
 	struct uuid tenant;
@@ -132,6 +136,20 @@ void live_leave(struct live *live, const struct mailbox *mailbox)
 
 /* ---- questions ---- */
 
+static void finish_measuring(struct question *question)
+{
+	/* The same room: an answer is the one or the other. */
+	struct measures **all = (struct measures **)(void *)question->views;
+
+	for (size_t i = 0; i < question->count; i++)
+		all[i] = question->parts[i].measures;
+	question->measured(question->asker, all, question->count);
+	for (size_t i = 0; i < question->count; i++)
+		measures_free(all[i]);
+	free(question->views);
+	free(question);
+}
+
 static void finish(struct question *question)
 {
 	struct live_view **views = question->views;
@@ -153,7 +171,11 @@ static void answer_deliver(struct letter *letter)
 {
 	struct question *question = list_entry(letter, struct part, letter)->question;
 
-	if (--question->missing == 0)
+	if (--question->missing > 0)
+		return;
+	if (question->kind == QUESTION_MEASURE)
+		finish_measuring(question);
+	else
 		finish(question);
 }
 
@@ -163,11 +185,18 @@ static void part_deliver(struct letter *letter)
 	struct part *part = list_entry(letter, struct part, letter);
 	const struct question *question = part->question;
 
-	if (question->is_order)
+	switch (question->kind) {
+	case QUESTION_LOOK:
+		part->view = part->ops.look(part->ops.self);
+		break;
+	case QUESTION_ORDER:
 		part->concerned = part->ops.obey(part->ops.self, question->verb,
 										 question->of_all ? NULL : &question->tenant);
-	else
-		part->view = part->ops.look(part->ops.self);
+		break;
+	case QUESTION_MEASURE:
+		part->measures = part->ops.measure(part->ops.self);
+		break;
+	}
 	letter->deliver = answer_deliver;
 	mailbox_post(question->mailbox, letter);
 }
@@ -214,13 +243,37 @@ bool live_look(struct live *live, struct mailbox *mailbox, live_answer answered,
 	return ask(live, &about);
 }
 
+bool live_measure(struct live *live, struct mailbox *mailbox, live_measured measured,
+				  void *asker)
+{
+	const struct question about = {
+		.kind = QUESTION_MEASURE, .mailbox = mailbox, .measured = measured, .asker = asker};
+
+	return ask(live, &about);
+}
+
+int64_t live_oldest_beat_us(struct live *live)
+{
+	int64_t oldest = INT64_MAX;
+
+	pthread_mutex_lock(&live->lock);
+	list_each (node, next, &live->members) {
+		int64_t beat = atomic_load(list_entry(node, struct member, node)->ops.beat_us);
+
+		if (beat < oldest)
+			oldest = beat;
+	}
+	pthread_mutex_unlock(&live->lock);
+	return oldest;
+}
+
 bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
 				struct mailbox *mailbox, live_answer answered, void *asker)
 {
 	struct question about = {.mailbox = mailbox,
 							 .answered = answered,
 							 .asker = asker,
-							 .is_order = true,
+							 .kind = QUESTION_ORDER,
 							 .verb = verb,
 							 .of_all = !tenant};
 

@@ -63,13 +63,20 @@ enum live_verb {
 	LIVE_RECONNECT, /* backends are replaced: idle ones now, others when they are free */
 };
 
+struct measures;
+
 /* What a worker can do; called on its thread. `tenant` NULL: all. */
 struct live_ops {
 	void *self;
 	/* NULL when memory is out. The caller owns the view. */
 	struct live_view *(*look)(void *self);
+	/* The same. */
+	struct measures *(*measure)(void *self);
 	/* How many sessions, or backends, were concerned. */
 	size_t (*obey)(void *self, enum live_verb verb, const struct uuid *tenant);
+	/* When the loop last turned, on the monotonic clock in microseconds: written by the worker,
+	 * read by anybody. */
+	const _Atomic int64_t *beat_us;
 };
 
 struct live;
@@ -94,6 +101,18 @@ typedef void (*live_answer)(void *asker, struct live_view *const views[], size_t
 
 /* False when memory is out, and then nothing was asked. */
 bool live_look(struct live *live, struct mailbox *mailbox, live_answer answered, void *asker);
+/* `all` is one per worker, some of them NULL when memory was out there; they are freed when
+ * this returns. */
+typedef void (*live_measured)(void *asker, struct measures *const all[], size_t count);
+
+/* As live_look. */
+bool live_measure(struct live *live, struct mailbox *mailbox, live_measured answered,
+				  void *asker);
+
+/* When the worker whose loop last turned longest ago did so; INT64_MAX when there is none. From
+ * any thread. */
+int64_t live_oldest_beat_us(struct live *live);
+
 bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
 				struct mailbox *mailbox, live_answer answered, void *asker);
 

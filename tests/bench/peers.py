@@ -202,6 +202,8 @@ dsn = host={HOST} port={self.control_port()} dbname={self.control_database} user
 password_file = {keys}/sidecar.password
 [guard]
 key_file = {keys}/guard.key
+[probes]
+listen_addr =
 """)
         return [PROGRAM, "serve", "-c", config], {}
 

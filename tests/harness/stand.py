@@ -186,6 +186,7 @@ class Proxy:
             "guard": {"key_file": stand.keys / "guard.key"},
             "pool": {"default_pool_size": 4, "query_wait_timeout": 20},
             "log": {"level": "debug", "format": "json"},
+            "probes": {"listen_addr": ""},
         }
         if "listen__trusted" in sections:
             self.trusted_port = free_port()
@@ -223,12 +224,12 @@ class Proxy:
         return self
 
     def stop(self):
-        """SIGTERM must end it cleanly; a sanitizer's finding would show in the exit code."""
+        """SIGINT must end it cleanly, and at once; a sanitizer's finding would show in the exit code."""
         if self.process is None:
             return
         crashed = self.process.poll()
         if crashed is None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)
             crashed = self.process.wait(30)
         self.process = None
         if crashed != 0:
