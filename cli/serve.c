@@ -23,6 +23,7 @@
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
+#include "proxy/crew.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 #include "router/live.h"
@@ -39,9 +40,10 @@ struct service {
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
-	struct worker *worker;
-	pthread_t thread;
-	bool running;
+	struct crew *crew;
+	struct worker *workers[WORKERS_MAX];
+	pthread_t threads[WORKERS_MAX];
+	size_t worker_count, running;
 };
 
 static void usage(FILE *out)
@@ -117,29 +119,46 @@ static void *run_worker(void *arg)
 	return NULL;
 }
 
-static bool start_worker(struct service *service)
+static bool run_in_thread(struct service *service, struct worker *worker)
+{
+	pthread_attr_t attributes;
+
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, WORKER_STACK);
+	int error =
+		pthread_create(&service->threads[service->running], &attributes, run_worker, worker);
+	pthread_attr_destroy(&attributes);
+	if (error)
+		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
+	else
+		service->running++;
+	return error == 0;
+}
+
+/* All are there before the first one runs. */
+static bool start_workers(struct service *service)
 {
 	struct worker_setup setup = {
 		.conf = service->conf,
 		.keyring = service->keyring,
 		.directory = service->directory,
 		.live = service->live,
+		.crew = service->crew,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
 	};
-	pthread_attr_t attributes;
+	size_t count = (size_t)service->conf->workers;
 
-	service->worker = worker_create(&setup);
-	if (!service->worker)
-		return false;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	int error = pthread_create(&service->thread, &attributes, run_worker, service->worker);
-	pthread_attr_destroy(&attributes);
-	service->running = error == 0;
-	if (error)
-		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
-	return service->running;
+	for (; service->worker_count < count; service->worker_count++) {
+		service->workers[service->worker_count] = worker_create(&setup);
+		if (!service->workers[service->worker_count])
+			return false;
+	}
+	while (service->running < count) {
+		if (!run_in_thread(service, service->workers[service->running]))
+			return false;
+	}
+	return true;
 }
 
 /* What was known when the last process wrote it down. One that cannot be believed is not used:
@@ -177,7 +196,8 @@ static bool start(struct service *service)
 	if (!load_keys(service) || !resolve_clusters(service))
 		return false;
 	service->live = live_create();
-	if (!service->live)
+	service->crew = crew_create((size_t)conf->workers, conf->cluster_count);
+	if (!service->live || !service->crew)
 		return false;
 	service->control = control_start(conf);
 	if (!service->control)
@@ -189,7 +209,7 @@ static bool start(struct service *service)
 										  control_source(service->control), &limits);
 	if (!service->directory)
 		return false;
-	return feed_directory(service) && start_worker(service);
+	return feed_directory(service) && start_workers(service);
 }
 
 /* ---- stopping ---- */
@@ -207,16 +227,20 @@ static void deliver_stop(struct letter *letter)
 
 static void stop(struct service *service)
 {
-	struct stop_letter letter = {{NULL, deliver_stop}, service->worker};
+	struct stop_letter letters[WORKERS_MAX];
 
-	if (service->running) {
-		mailbox_post(service->worker->mailbox, &letter.letter);
-		pthread_join(service->thread, NULL);
+	for (size_t i = 0; i < service->running; i++) {
+		letters[i] = (struct stop_letter){{NULL, deliver_stop}, service->workers[i]};
+		mailbox_post(service->workers[i]->mailbox, &letters[i].letter);
 	}
-	worker_destroy(service->worker);
+	for (size_t i = 0; i < service->running; i++)
+		pthread_join(service->threads[i], NULL);
+	for (size_t i = 0; i < service->worker_count; i++)
+		worker_destroy(service->workers[i]);
 	control_stop(service->control);
 	directory_destroy(service->directory);
 	live_destroy(service->live);
+	crew_destroy(service->crew);
 	guard_keyring_destroy(service->keyring);
 	free(service->addresses);
 	free(service->budgets);
@@ -250,7 +274,8 @@ static int serve(const struct options *options, struct conf *conf)
 	reload_begin(&reload);
 	bool started = start(&service);
 	if (started) {
-		reload.worker = service.worker;
+		reload.workers = service.workers;
+		reload.worker_count = service.worker_count;
 		reload.addresses = service.addresses;
 		reload.control = service.control;
 		reload.directory = service.directory;

@@ -45,8 +45,8 @@ struct conf_listen {
 	struct conf_origin *origins; /* private to conf/: where each value came from */
 };
 
-/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use: of
- * all tenants in shared tables, or of the one tenant whose database it is. */
+/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use:
+ * of all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
 	char *host; /* name, address, or a directory (leading '/') for a unix socket */
@@ -63,6 +63,7 @@ struct conf_cluster {
 
 struct conf {
 	/* [bulkhead] */
+	int workers; /* threads that serve clients */
 	int max_client_conn;
 	int reserved_client_conn;          /* of max_client_conn: for admin_users only */
 	char *admin_users;                 /* comma-separated names of principals; "" for none */
@@ -81,8 +82,8 @@ struct conf {
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
 	bool discard_plans;
-	int max_prepared_statements;  /* Bulkhead's on one backend */
-	int64_t statement_cache_size; /* bytes of verdicts on texts, of one worker */
+	int max_prepared_statements;    /* Bulkhead's on one backend */
+	int64_t statement_cache_size;   /* bytes of verdicts on texts, of one worker */
 	int default_pool_size;          /* backends per route */
 	int min_pool_size;              /* kept open while the route has clients */
 	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/worker.h"
 
 struct listener {
@@ -45,6 +46,55 @@ static void complain(struct listener *listener, const char *why)
 	log_event(LOG_ERROR, "listen.accept", "error", why, NULL);
 }
 
+/* A connection on its way to the worker that is to have it. */
+struct newcomer {
+	struct letter letter;
+	struct worker *worker;
+	size_t section; /* its number: the two workers may have different settings at the moment */
+	int fd;
+	bool is_unix;
+};
+
+static void deliver(struct letter *letter)
+{
+	struct newcomer *newcomer = (struct newcomer *)(void *)letter;
+	struct worker *worker = newcomer->worker;
+
+	if (worker->stopping)
+		close(newcomer->fd);
+	else
+		client_create(worker, &worker->conf->listens[newcomer->section], newcomer->fd,
+					  newcomer->is_unix);
+	free(newcomer);
+}
+
+/* The worker with the fewest connections has it. */
+static void give_away(struct listener *listener, int fd)
+{
+	struct worker *worker = listener->worker;
+	struct crew *crew = worker->crew;
+	size_t number = crew_choose(crew);
+	bool is_unix = listener->socket_path != NULL;
+
+	if (number == worker->number) {
+		client_create(worker, listener->section, fd, is_unix);
+		return;
+	}
+	struct newcomer *newcomer = malloc(sizeof *newcomer);
+	struct worker *other = crew->members[number].worker;
+	if (!newcomer) {
+		close(fd);
+		crew_departed(crew, other);
+		return;
+	}
+	*newcomer = (struct newcomer){{NULL, deliver},
+								  other,
+								  (size_t)(listener->section - worker->conf->listens),
+								  fd,
+								  is_unix};
+	mailbox_post(other->mailbox, &newcomer->letter);
+}
+
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *listener = arg;
@@ -54,8 +104,7 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		int client = accept4((int)fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
-			client_create(listener->worker, listener->section, client,
-						  listener->socket_path != NULL);
+			give_away(listener, client);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)

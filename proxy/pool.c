@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/upstream.h"
@@ -33,6 +34,11 @@
 
 /* ---- life ---- */
 
+size_t pool_number(const struct pool *pool)
+{
+	return (size_t)(pool->address - pool->worker->addresses);
+}
+
 static struct pool *create(struct worker *worker, const struct conf_cluster *cluster,
 						   const struct worker_address *address)
 {
@@ -44,6 +50,7 @@ static struct pool *create(struct worker *worker, const struct conf_cluster *clu
 	pool->cluster = cluster;
 	pool->address = address;
 	pool->upstream = upstream_find(worker, pool->address->budget);
+	pool->route = &worker->crew->routes[pool_number(pool)];
 	list_init(&pool->restless);
 	list_init(&pool->hungry);
 	list_init(&pool->servers);
@@ -97,6 +104,7 @@ void pool_destroy(struct pool *pool)
 	welcomes_fini(&pool->welcomes);
 	secret_wipe(&pool->scram, sizeof pool->scram);
 	upstream_forget(pool);
+	line_leave(&pool->route->line, pool->worker->number);
 	list_remove(&pool->restless);
 	HASH_DEL(pool->worker->pools, pool);
 	free(pool);
@@ -182,10 +190,12 @@ static bool is_still_there(struct client *client)
 {
 	if (client->stream.reading || !client_is_gone(client))
 		return true;
+	pool_tenant_give(client->pool_tenant);
 	client_close(client);
 	return false;
 }
 
+/* The client's tenant has taken room for it. */
 static void assign(struct server *server, struct client *client)
 {
 	take_off_idle(server);
@@ -199,11 +209,28 @@ static bool is_backing_off(const struct pool *pool)
 	return pool->retry_at_us && clock_monotonic_us() < pool->retry_at_us;
 }
 
+/* The route's backends, those of other workers' pools included. */
+static int count_all(const struct pool *pool)
+{
+	return atomic_load(&pool->route->backends);
+}
+
+static bool has_place(const struct pool *pool)
+{
+	return count_all(pool) < pool->worker->conf->default_pool_size;
+}
+
 static bool may_open(const struct pool *pool)
 {
-	return !pool->worker->stopping &&
-		   pool->server_count < (size_t)pool->worker->conf->default_pool_size &&
-		   !is_backing_off(pool);
+	return !pool->worker->stopping && has_place(pool) && !is_backing_off(pool);
+}
+
+static void give_place(struct pool *pool)
+{
+	const struct worker *worker = pool->worker;
+
+	atomic_fetch_sub(&pool->route->backends, 1);
+	line_wake(worker->crew, &pool->route->line, worker->number);
 }
 
 /* False when no connection could be begun: for want of a place, or with a failure noted. */
@@ -211,30 +238,67 @@ static bool open_one(struct pool *pool)
 {
 	const char *why = NULL;
 
-	if (!upstream_take(pool))
+	if (!places_take(&pool->route->backends, pool->worker->conf->default_pool_size))
 		return false;
+	if (!upstream_take(pool)) {
+		give_place(pool);
+		return false;
+	}
 	if (server_open(pool, &why))
 		return true;
 	upstream_give(pool->upstream);
+	give_place(pool);
 	pool_open_failed(pool, REASON_BACKEND_DOWN, why);
 	return false;
+}
+
+static bool wants_more(const struct pool *pool)
+{
+	return queue_wanted(pool, pool->opening) > pool->opening;
+}
+
+void pool_leave_line(struct pool *pool)
+{
+	if (!pool->in_route_line || (wants_more(pool) && !has_place(pool)))
+		return;
+	pool->in_route_line = false;
+	line_leave(&pool->route->line, pool->worker->number);
+}
+
+/* The route has all the backends it may have, and other workers' pools have some of them. */
+static void ask_others(struct pool *pool)
+{
+	struct worker *worker = pool->worker;
+
+	if (crew_is_one(worker->crew) || worker->stopping || is_backing_off(pool) ||
+		!wants_more(pool) || count_all(pool) <= (int)pool->server_count)
+		return;
+	pool->in_route_line = true;
+	line_ask(worker->crew, &pool->route->line, worker->number, pool->server_count);
+	if (has_place(pool))
+		crew_wake(worker->crew, crew_bit(worker->number)); /* it came before they knew */
 }
 
 /* Opens as many backends as there are clients that none of those on their way will serve. */
 static void open_for_waiting(struct pool *pool)
 {
-	while (queue_wanted(pool, pool->opening) > pool->opening && may_open(pool)) {
+	while (wants_more(pool) && may_open(pool)) {
 		if (!open_one(pool))
-			return;
+			break;
 	}
+	if (!has_place(pool))
+		ask_others(pool);
+	pool_leave_line(pool);
 }
 
 static void refuse_waiting(struct pool *pool)
 {
 	struct client *client;
 
-	while ((client = queue_next(pool)) != NULL)
+	while ((client = queue_next(pool)) != NULL) {
+		pool_tenant_give(client->pool_tenant);
 		client_fatal(client, pool->failure_reason, NULL);
+	}
 }
 
 /* The next pause: doubled for each failure in a row, up to 2^BACK_OFF_MAX times the first. */
@@ -256,7 +320,7 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 	pool->worker->counters.backends_refused++;
 	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
 			  reason_code(reason), "why", why, NULL);
-	if (pool->server_count == 0)
+	if (count_all(pool) == 0)
 		refuse_waiting(pool);
 	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
 					 another */
@@ -285,7 +349,7 @@ static void request(struct client *client, bool again)
 		pool_tenant_has_room(client->pool_tenant) ? find_idle(pool, client) : NULL;
 
 	pool->stats.requests++;
-	if (server) {
+	if (server && pool_tenant_take(client->pool_tenant)) {
 		histogram_record(&pool->stats.wait, 0);
 		assign(server, client);
 		return;
@@ -294,7 +358,7 @@ static void request(struct client *client, bool again)
 		client_fatal(client, REASON_SHUTDOWN, NULL);
 		return;
 	}
-	if (pool->server_count == 0 && is_backing_off(pool)) {
+	if (is_backing_off(pool) && count_all(pool) == 0) {
 		client_fatal(client, pool->failure_reason, NULL);
 		return;
 	}
@@ -329,7 +393,7 @@ void pool_balance(struct pool *pool)
 		bool is_last = server->idle_node.next == &pool->idle;
 		struct client *client = is_last ? next_for(pool, server) : queue_next(pool);
 
-		if (is_still_there(client))
+		if (client && is_still_there(client))
 			assign(is_last ? server : best_idle(pool, client), client);
 	}
 	pool->balancing = false;
@@ -351,7 +415,7 @@ void pool_server_opened(struct server *server)
 /* Only after a reload. */
 static bool is_too_large(const struct pool *pool)
 {
-	return pool->server_count > (size_t)pool->worker->conf->default_pool_size;
+	return count_all(pool) > pool->worker->conf->default_pool_size;
 }
 
 /* Why a backend that has become free is closed all the same, or NULL. */
@@ -369,6 +433,11 @@ static const char *why_not_kept(const struct server *server)
 		(list_empty(&server->pool->turns) ||
 		 server->idle_since_us - server->turn_began_us >= STAY_US))
 		return "another pool's clients need its place";
+	if (server->pool->is_asked &&
+		(list_empty(&server->pool->turns) ||
+		 server->idle_since_us - server->turn_began_us >= STAY_US) &&
+		upstream_yields(server))
+		return "another worker's clients need its place";
 	return NULL;
 }
 
@@ -392,6 +461,7 @@ void pool_server_gone(struct server *server)
 	list_remove(&server->node);
 	list_remove(&server->opened_node);
 	pool->server_count--;
+	give_place(pool);
 	pool->stats.closed++;
 	if (server->opening) {
 		server->opening = false;
@@ -407,24 +477,28 @@ void pool_server_gone(struct server *server)
 static void keep_minimum(struct pool *pool)
 {
 	if (pool->client_count && !pool->opening && may_open(pool) &&
-		pool->server_count < (size_t)pool->worker->conf->min_pool_size &&
+		count_all(pool) < pool->worker->conf->min_pool_size &&
 		budget_has_room(pool->upstream->budget))
 		open_one(pool);
 }
 
 static bool is_settled(const struct pool *pool)
 {
-	size_t minimum = (size_t)pool->worker->conf->min_pool_size;
+	int minimum = pool->worker->conf->min_pool_size;
 
-	if (minimum > (size_t)pool->worker->conf->default_pool_size)
-		minimum = (size_t)pool->worker->conf->default_pool_size;
-	return !pool->waiting && (!pool->client_count || pool->server_count >= minimum);
+	if (minimum > pool->worker->conf->default_pool_size)
+		minimum = pool->worker->conf->default_pool_size;
+	/* What other workers' pools lose is not told to this one. */
+	bool is_alone = crew_is_one(pool->worker->crew);
+	return !pool->waiting && !pool->in_route_line &&
+		   (!pool->client_count || !minimum || (is_alone && count_all(pool) >= minimum));
 }
 
 void pool_tick(struct pool *pool)
 {
 	if (pool->waiting)
 		pool_balance(pool);
+	pool_leave_line(pool);
 	keep_minimum(pool);
 	if (is_backing_off(pool))
 		return; /* the pause outlives those who met the failure */
@@ -437,7 +511,7 @@ void pool_tick(struct pool *pool)
 static bool is_needed(const struct server *server)
 {
 	return server->pool->client_count &&
-		   server->pool->server_count <= (size_t)server->worker->conf->min_pool_size;
+		   count_all(server->pool) <= server->worker->conf->min_pool_size;
 }
 
 static void expire_idle(struct worker *worker, int64_t now_us)

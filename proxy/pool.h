@@ -7,6 +7,9 @@
  * it waits in its tenant's queue, and the queues take turns. Connections to one server share a
  * budget over all its pools (upstream.h).
  *
+ * Each worker has a pool for a route, and default_pool_size bounds the backends of all of them
+ * together. A pool that may open none, because other workers' pools have them, asks for one.
+ *
  * A pool exists while it has clients or backends. Nothing here walks over pools that nothing
  * happens to: what needs attention at the next tick stands on worker->restless.
  */
@@ -29,6 +32,7 @@
 #include <uthash.h>
 
 struct client;
+struct crew_route;
 struct server;
 struct upstream;
 struct worker;
@@ -46,12 +50,15 @@ struct pool {
 	const struct worker_address *address; /* its server, and the key in worker->pools */
 	struct upstream *upstream;
 	UT_hash_handle hh;
-	struct list restless; /* worker->restless */
-	struct list hungry;   /* upstream->hungry */
-	struct list servers;  /* all */
-	struct list idle;     /* least recently used first */
-	struct list unsealed; /* idle and in nobody's context */
-	struct list turns;    /* tenants with clients that may be served */
+	struct list restless;     /* worker->restless */
+	struct list hungry;       /* upstream->hungry */
+	struct crew_route *route; /* what the pools of all workers count together */
+	bool in_route_line;       /* asks other workers for one of the route's backends */
+	bool is_asked;            /* another worker asks for one, or for its place */
+	struct list servers;      /* all */
+	struct list idle;         /* least recently used first */
+	struct list unsealed;     /* idle and in nobody's context */
+	struct list turns;        /* tenants with clients that may be served */
 	struct pool_tenant *tenants;
 	struct welcomes welcomes;
 	struct scram_keys scram;
@@ -63,6 +70,9 @@ struct pool {
 	struct pool_stats stats;
 	uint64_t reported; /* stats.requests at the last line in the log */
 };
+
+/* The route's number: that of its cluster in the settings. */
+size_t pool_number(const struct pool *pool);
 
 /* Does the guard live in its database? */
 static inline bool pool_is_guarded(const struct pool *pool)
@@ -91,6 +101,9 @@ void pool_server_opened(struct server *server);
 
 /* The backend is free. */
 void pool_server_ready(struct server *server);
+
+/* Asks other workers for no backend any more if it has no use for one. */
+void pool_leave_line(struct pool *pool);
 
 /* Gives idle backends to those who wait, and opens more where that is allowed. */
 void pool_balance(struct pool *pool);

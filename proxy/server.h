@@ -137,7 +137,8 @@ struct server {
 	struct buf step_error;
 };
 
-/* The backend works for the client from now on, or does so no more. */
+/* The backend works for the client from now on, whose tenant has taken room for it
+ * (pool_tenant_take), or does so no more. */
 void server_link(struct server *server, struct client *client);
 void server_unlink(struct server *server);
 

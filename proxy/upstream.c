@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "proxy/crew.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
@@ -114,6 +115,19 @@ static struct server *find_victim(const struct pool *pool)
 	return NULL;
 }
 
+/* None of this worker's can go. */
+static void ask_others(const struct pool *pool)
+{
+	const struct upstream *upstream = pool->upstream;
+	struct worker *worker = upstream->worker;
+
+	if (crew_is_one(worker->crew))
+		return;
+	line_ask(worker->crew, &upstream->budget->line, worker->number, pool->server_count);
+	if (budget_has_room(upstream->budget))
+		worker_feed_later(worker); /* it came before they knew */
+}
+
 static void stand_in_line(struct pool *pool)
 {
 	struct upstream *upstream = pool->upstream;
@@ -130,6 +144,8 @@ static void stand_in_line(struct pool *pool)
 		upstream->farewell_count < upstream->hungry_count ? find_victim(pool) : NULL;
 	if (victim)
 		server_close(victim, "another pool's clients need its place");
+	else if (upstream->farewell_count < upstream->hungry_count)
+		ask_others(pool);
 }
 
 bool upstream_take(struct pool *pool)
@@ -148,8 +164,15 @@ bool upstream_take(struct pool *pool)
 void upstream_give(struct upstream *upstream)
 {
 	budget_give(upstream->budget);
+	line_wake(upstream->worker->crew, &upstream->budget->line, upstream->worker->number);
 	if (!list_empty(&upstream->hungry))
 		worker_feed_later(upstream->worker);
+}
+
+void upstream_parting(struct upstream *upstream, int more)
+{
+	upstream->farewell_count += (size_t)more;
+	atomic_fetch_add(&upstream->budget->parting, more);
 }
 
 void upstream_forget(struct pool *pool)
@@ -157,7 +180,8 @@ void upstream_forget(struct pool *pool)
 	if (list_empty(&pool->hungry))
 		return;
 	list_remove(&pool->hungry);
-	pool->upstream->hungry_count--;
+	if (--pool->upstream->hungry_count == 0)
+		line_leave(&pool->upstream->budget->line, pool->upstream->worker->number);
 }
 
 void upstream_feed(struct upstream *upstream)
@@ -175,7 +199,7 @@ void upstream_feed(struct upstream *upstream)
 /* Those that say good-bye give their places back by themselves. */
 bool upstream_is_over(const struct upstream *upstream)
 {
-	return budget_excess(upstream->budget) > (int)upstream->farewell_count;
+	return budget_excess(upstream->budget) > atomic_load(&upstream->budget->parting);
 }
 
 /* The longest idle backend of a server that has too many. */
@@ -217,4 +241,107 @@ bool upstream_is_wanted(const struct server *server)
 			break;
 	}
 	return false;
+}
+
+/* ---- other workers ---- */
+
+/* May an idle backend of this pool go to one of another worker's that has so many? */
+static bool may_yield(const struct server *server, size_t backends, int64_t now_us)
+{
+	return now_us - server->idle_since_us >= STAY_US ||
+		   (now_us - server->usable_us >= STAY_US &&
+			(!backends || backends + 1 < server->pool->server_count));
+}
+
+/* Who asks for a backend of the route, while there is no place for a new one? */
+static int asker_of_route(const struct pool *pool, size_t *backends)
+{
+	const struct worker *worker = pool->worker;
+
+	if (atomic_load(&pool->route->backends) < worker->conf->default_pool_size)
+		return -1;
+	return line_neediest(&pool->route->line, worker->number, backends);
+}
+
+/* And who for a place of the budget, while none is free, nor about to be? */
+static int asker_of_budget(const struct upstream *upstream, size_t *backends)
+{
+	const struct budget *budget = upstream->budget;
+
+	int waiting = __builtin_popcountll(atomic_load(&budget->line.waiting));
+
+	if (budget_has_room(budget) || atomic_load(&budget->parting) >= waiting)
+		return -1;
+	return line_neediest(&budget->line, upstream->worker->number, backends);
+}
+
+static bool yields(const struct server *server, int64_t now_us)
+{
+	const struct pool *pool = server->pool;
+	struct line *lines[] = {&pool->route->line, &pool->upstream->budget->line};
+	size_t backends[2] = {0, 0};
+	const int askers[] = {asker_of_route(pool, &backends[0]),
+						  asker_of_budget(pool->upstream, &backends[1])};
+
+	for (int i = 0; i < 2; i++) {
+		if (askers[i] >= 0 && may_yield(server, backends[i], now_us) &&
+			line_claim(lines[i], askers[i]))
+			return true;
+	}
+	return false;
+}
+
+bool upstream_yields(const struct server *server)
+{
+	return yields(server, server->idle_since_us);
+}
+
+static bool is_asked(const struct pool *pool)
+{
+	size_t backends = 0, number = pool->worker->number;
+
+	return line_neediest(&pool->route->line, number, &backends) >= 0 ||
+		   line_neediest(&pool->upstream->budget->line, number, &backends) >= 0;
+}
+
+/* Closes idle backends of the pool for others, the longest idle first. */
+static void yield(struct pool *pool)
+{
+	struct server *server;
+	int64_t now_us = clock_monotonic_us();
+
+	while (list_empty(&pool->turns) &&
+		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL &&
+		   yields(server, now_us))
+		server_close(server, "another worker's clients need its place");
+}
+
+void upstreams_tick(struct worker *worker)
+{
+	struct pool *pool, *next;
+
+	if (!worker->is_asked)
+		return;
+	worker->is_asked = false;
+	HASH_ITER (hh, worker->pools, pool, next) {
+		pool->is_asked = is_asked(pool);
+		if (!pool->is_asked)
+			continue;
+		worker->is_asked = true;
+		yield(pool);
+	}
+}
+
+void upstreams_wake(struct worker *worker)
+{
+	struct pool *pool, *next;
+
+	HASH_ITER (hh, worker->pools, pool, next) {
+		if (pool->in_route_line)
+			pool_balance(pool);
+	}
+	queue_look_at_capped(worker);
+	worker_feed_later(worker);
+	worker->is_asked = true;
+	upstreams_tick(worker);
 }

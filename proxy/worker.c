@@ -15,6 +15,7 @@
 #include "policy/statement.h"
 #include "proxy/changes.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/operate.h"
@@ -138,6 +139,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	timeouts_tick(worker, now_us);
 	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
+	upstreams_tick(worker);
 	list_each (node, next, &worker->restless)
 		pool_tick(list_entry(node, struct pool, restless));
 	cancel_tick(worker, now_us);
@@ -157,7 +159,7 @@ static void init_lists(struct worker *worker)
 							&worker->cancels,      &worker->farewells,    &worker->clients,
 							&worker->logins,       &worker->idle_clients, &worker->leaving,
 							&worker->waiting,      &worker->deadlines,    &worker->dead_clients,
-							&worker->dead_servers, &worker->resets};
+							&worker->dead_servers, &worker->resets,       &worker->capped};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -213,6 +215,8 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->keyring = setup->keyring;
 	worker->directory = setup->directory;
 	worker->live = setup->live;
+	worker->crew = setup->crew;
+	crew_join(worker->crew, worker);
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
 	init_lists(worker);
@@ -232,7 +236,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
 			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker) &&
 			  live_join(worker->live, worker->mailbox, &ops);
-	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
+	for (size_t i = 0; ok && worker->number == 0 && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
 		worker_destroy(worker);
@@ -290,6 +294,7 @@ void worker_destroy(struct worker *worker)
 		live_leave(worker->live, worker->mailbox);
 		mailbox_drain(worker->mailbox);
 	}
+	crew_leave(worker->crew, worker);
 	on_reap(-1, 0, worker);
 	if (worker->base) {
 		event_del(&worker->mailbox_event);

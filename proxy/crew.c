@@ -1,0 +1,244 @@
+#include "proxy/crew.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/list.h"
+#include "proxy/limits.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+/* ---- life ---- */
+
+static void wake_deliver(struct letter *letter)
+{
+	struct crew_member *member = list_entry(letter, struct crew_member, wake);
+
+	/* Before the look: what happens from here on is worth another letter. */
+	atomic_store(&member->woken, false);
+	if (member->worker && !member->worker->stopping)
+		upstreams_wake(member->worker);
+}
+
+struct crew *crew_create(size_t workers, size_t routes)
+{
+	struct crew *crew = calloc(1, sizeof *crew);
+
+	if (!crew)
+		return NULL;
+	crew->routes = calloc(routes + 1, sizeof *crew->routes);
+	if (!crew->routes) {
+		free(crew);
+		return NULL;
+	}
+	crew->count = workers;
+	crew->route_count = routes;
+	pthread_mutex_init(&crew->lock, NULL);
+	for (size_t i = 0; i < workers; i++)
+		crew->members[i].wake.deliver = wake_deliver;
+	return crew;
+}
+
+void crew_destroy(struct crew *crew)
+{
+	if (!crew)
+		return;
+	pthread_mutex_destroy(&crew->lock);
+	free(crew->routes);
+	free(crew);
+}
+
+void crew_join(struct crew *crew, struct worker *worker)
+{
+	size_t number = 0;
+
+	while (crew->members[number].worker)
+		number++;
+	crew->members[number].worker = worker;
+	worker->number = number;
+}
+
+void crew_leave(struct crew *crew, struct worker *worker)
+{
+	if (crew->members[worker->number].worker == worker)
+		crew->members[worker->number].worker = NULL;
+}
+
+/* ---- letters ---- */
+
+bool crew_post(struct crew *crew, size_t number, struct letter *letter)
+{
+	struct worker *worker = crew->members[number].worker;
+
+	if (!worker)
+		return false;
+	mailbox_post(worker->mailbox, letter);
+	return true;
+}
+
+void crew_wake(struct crew *crew, uint64_t workers)
+{
+	for (size_t i = 0; i < crew->count; i++) {
+		struct crew_member *member = &crew->members[i];
+
+		if (workers & crew_bit(i) && member->worker && !atomic_exchange(&member->woken, true))
+			mailbox_post(member->worker->mailbox, &member->wake);
+	}
+}
+
+/* ---- connections ---- */
+
+size_t crew_choose(struct crew *crew)
+{
+	size_t found = crew->next;
+
+	for (size_t i = 1; i < crew->count; i++) {
+		size_t other = (crew->next + i) % crew->count;
+
+		if (atomic_load(&crew->members[other].clients) <
+			atomic_load(&crew->members[found].clients))
+			found = other;
+	}
+	crew->next = (found + 1) % crew->count;
+	atomic_fetch_add(&crew->members[found].clients, 1);
+	return found;
+}
+
+void crew_departed(struct crew *crew, const struct worker *worker)
+{
+	atomic_fetch_sub(&crew->members[worker->number].clients, 1);
+}
+
+struct end_letter {
+	struct letter letter;
+	struct worker *worker;
+};
+
+static void end_deliver(struct letter *letter)
+{
+	struct end_letter *end = (struct end_letter *)(void *)letter;
+
+	limits_end_login(end->worker);
+	free(end);
+}
+
+bool crew_end_login(struct crew *crew, const struct worker *worker)
+{
+	struct crew_member *most = NULL;
+
+	for (size_t i = 0; i < crew->count; i++) {
+		struct crew_member *member = &crew->members[i];
+
+		if (i != worker->number && member->worker && atomic_load(&member->logins) > 0 &&
+			(!most || atomic_load(&member->logins) > atomic_load(&most->logins)))
+			most = member;
+	}
+	struct end_letter *end = most ? malloc(sizeof *end) : NULL;
+	if (!end)
+		return false;
+	*end = (struct end_letter){{NULL, end_deliver}, most->worker};
+	mailbox_post(most->worker->mailbox, &end->letter);
+	return true;
+}
+
+/* ---- what is found by a key ---- */
+
+static struct common *common_create(struct common **commons, const void *key, size_t len)
+{
+	struct common *common = calloc(1, sizeof *common + len);
+
+	if (!common)
+		return NULL;
+	memcpy(common->key, key, len);
+	common->key_len = len;
+	HASH_ADD_KEYPTR(hh, *commons, common->key, common->key_len, common);
+	if (!common->hh.tbl) {
+		free(common);
+		return NULL;
+	}
+	return common;
+}
+
+struct common *crew_hold(struct crew *crew, enum common_kind kind, const void *key, size_t len)
+{
+	struct common **commons = &crew->commons[kind], *common;
+
+	pthread_mutex_lock(&crew->lock);
+	HASH_FIND(hh, *commons, key, len, common);
+	if (!common)
+		common = common_create(commons, key, len);
+	if (common)
+		common->holders++;
+	pthread_mutex_unlock(&crew->lock);
+	return common;
+}
+
+void crew_drop(struct crew *crew, enum common_kind kind, struct common *common)
+{
+	if (!common)
+		return;
+	pthread_mutex_lock(&crew->lock);
+	if (--common->holders == 0) {
+		HASH_DEL(crew->commons[kind], common);
+		free(common);
+	}
+	pthread_mutex_unlock(&crew->lock);
+}
+
+/* ---- lines ---- */
+
+static uint64_t others(const struct crew *crew, size_t number)
+{
+	uint64_t all = crew->count == WORKERS_MAX ? UINT64_MAX : crew_bit(crew->count) - 1;
+
+	return all & ~crew_bit(number);
+}
+
+void line_ask(struct crew *crew, struct line *line, size_t number, size_t backends)
+{
+	uint64_t bit = crew_bit(number);
+
+	atomic_store(&line->backends[number], (int)backends);
+	atomic_fetch_or(&line->waiting, bit);
+	if (!(atomic_fetch_or(&line->asking, bit) & bit))
+		crew_wake(crew, others(crew, number));
+}
+
+void line_leave(struct line *line, size_t number)
+{
+	uint64_t bit = crew_bit(number);
+
+	atomic_fetch_and(&line->asking, ~bit);
+	atomic_fetch_and(&line->waiting, ~bit);
+}
+
+void line_wake(struct crew *crew, const struct line *line, size_t number)
+{
+	uint64_t waiting = atomic_load(&line->waiting) & others(crew, number);
+
+	if (waiting)
+		crew_wake(crew, waiting);
+}
+
+int line_neediest(const struct line *line, size_t number, size_t *backends)
+{
+	uint64_t asking = atomic_load(&line->asking) & ~crew_bit(number);
+	int found = -1;
+
+	for (int i = 0; asking; i++, asking >>= 1) {
+		size_t has = (size_t)atomic_load(&line->backends[i]);
+
+		if (asking & 1 && (found < 0 || has < *backends)) {
+			found = i;
+			*backends = has;
+		}
+	}
+	return found;
+}
+
+bool line_claim(struct line *line, int asker)
+{
+	uint64_t bit = crew_bit((size_t)asker);
+
+	return atomic_fetch_and(&line->asking, ~bit) & bit;
+}
