@@ -7,9 +7,10 @@
  * budget per host and port, shared by every route that leads there; those of one route, and the
  * backends that one tenant's clients hold, are counted in the same way (crew.h).
  *
- * A worker that gets no place stands in line: it is woken when one is given back. It may also
- * ask, which each of the others finds when it is woken; the first that can spare an idle
- * backend takes the question and closes one.
+ * A worker that gets no place stands in line. It asks, which each of the others finds when it
+ * is woken; the first that can spare an idle backend takes the question. A place that is given
+ * back is granted to the first in line: the one with the fewest backends, among equals the one
+ * that has waited longest.
  */
 #ifndef PROXY_BUDGET_H
 #define PROXY_BUDGET_H
@@ -23,7 +24,9 @@
 /* One bit for each worker, by its place in the crew. */
 struct line {
 	atomic_uint_least64_t waiting, asking;
-	atomic_int backends[WORKERS_MAX]; /* of those: how many the pool has that asks */
+	atomic_int backends[WORKERS_MAX];   /* of those: how many the pool has that asks */
+	atomic_llong since_us[WORKERS_MAX]; /* and since when it has waited */
+	atomic_int grants[WORKERS_MAX];     /* places that are the worker's to take */
 };
 
 struct budget {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "proxy/limits.h"
 #include "proxy/upstream.h"
@@ -43,6 +44,8 @@ void crew_destroy(struct crew *crew)
 {
 	if (!crew)
 		return;
+	for (size_t i = 0; i < crew->route_count; i++)
+		welcomes_fini(&crew->routes[i].welcomes);
 	pthread_mutex_destroy(&crew->lock);
 	free(crew->routes);
 	free(crew);
@@ -109,35 +112,45 @@ void crew_departed(struct crew *crew, const struct worker *worker)
 	atomic_fetch_sub(&crew->members[worker->number].clients, 1);
 }
 
+/* Goes from worker to worker until one of them has a login to end, and comes back if none has.
+ */
 struct end_letter {
 	struct letter letter;
-	struct worker *worker;
+	struct crew *crew;
+	size_t at, origin;
+	uint32_t newcomer; /* client->pid */
 };
+
+static void end_pass(struct end_letter *end)
+{
+	do
+		end->at = (end->at + 1) % end->crew->count;
+	while (end->at != end->origin && !atomic_load(&end->crew->members[end->at].logins));
+	if (!crew_post(end->crew, end->at, &end->letter))
+		free(end);
+}
 
 static void end_deliver(struct letter *letter)
 {
 	struct end_letter *end = (struct end_letter *)(void *)letter;
+	struct worker *worker = end->crew->members[end->at].worker;
+	bool is_back = end->at == end->origin;
 
-	limits_end_login(end->worker);
-	free(end);
+	if (worker->stopping || limits_end_login(worker, is_back ? end->newcomer : 0) || is_back)
+		free(end);
+	else
+		end_pass(end);
 }
 
-bool crew_end_login(struct crew *crew, const struct worker *worker)
+bool crew_end_login(struct crew *crew, const struct worker *worker, uint32_t newcomer)
 {
-	struct crew_member *most = NULL;
+	struct end_letter *end = malloc(sizeof *end);
 
-	for (size_t i = 0; i < crew->count; i++) {
-		struct crew_member *member = &crew->members[i];
-
-		if (i != worker->number && member->worker && atomic_load(&member->logins) > 0 &&
-			(!most || atomic_load(&member->logins) > atomic_load(&most->logins)))
-			most = member;
-	}
-	struct end_letter *end = most ? malloc(sizeof *end) : NULL;
 	if (!end)
 		return false;
-	*end = (struct end_letter){{NULL, end_deliver}, most->worker};
-	mailbox_post(most->worker->mailbox, &end->letter);
+	*end = (struct end_letter){
+		{NULL, end_deliver}, crew, worker->number, worker->number, newcomer};
+	end_pass(end);
 	return true;
 }
 
@@ -199,6 +212,8 @@ void line_ask(struct crew *crew, struct line *line, size_t number, size_t backen
 	uint64_t bit = crew_bit(number);
 
 	atomic_store(&line->backends[number], (int)backends);
+	if (!(atomic_load(&line->waiting) & bit))
+		line_stand_back(line, number);
 	atomic_fetch_or(&line->waiting, bit);
 	if (!(atomic_fetch_or(&line->asking, bit) & bit))
 		crew_wake(crew, others(crew, number));
@@ -212,6 +227,11 @@ void line_leave(struct line *line, size_t number)
 	atomic_fetch_and(&line->waiting, ~bit);
 }
 
+void line_stand_back(struct line *line, size_t number)
+{
+	atomic_store(&line->since_us[number], clock_monotonic_us());
+}
+
 void line_wake(struct crew *crew, const struct line *line, size_t number)
 {
 	uint64_t waiting = atomic_load(&line->waiting) & others(crew, number);
@@ -220,20 +240,51 @@ void line_wake(struct crew *crew, const struct line *line, size_t number)
 		crew_wake(crew, waiting);
 }
 
-int line_neediest(const struct line *line, size_t number, size_t *backends)
+bool line_is_before(const struct first *one, const struct first *other)
 {
-	uint64_t asking = atomic_load(&line->asking) & ~crew_bit(number);
-	int found = -1;
+	if (one->number < 0 || other->number < 0)
+		return one->number >= 0;
+	if (one->backends != other->backends)
+		return one->backends < other->backends;
+	return one->since_us < other->since_us;
+}
 
-	for (int i = 0; asking; i++, asking >>= 1) {
-		size_t has = (size_t)atomic_load(&line->backends[i]);
+static struct first first_of(const struct line *line, uint64_t workers)
+{
+	struct first first = {.number = -1};
 
-		if (asking & 1 && (found < 0 || has < *backends)) {
-			found = i;
-			*backends = has;
-		}
+	for (int i = 0; workers; i++, workers >>= 1) {
+		const struct first next = {i, (size_t)atomic_load(&line->backends[i]),
+								   atomic_load(&line->since_us[i])};
+
+		if (workers & 1 && line_is_before(&next, &first))
+			first = next;
 	}
-	return found;
+	return first;
+}
+
+struct first line_first_waiting(const struct line *line, size_t number)
+{
+	return first_of(line, atomic_load(&line->waiting) & ~crew_bit(number));
+}
+
+struct first line_first_asking(const struct line *line, size_t number)
+{
+	return first_of(line, atomic_load(&line->asking) & ~crew_bit(number));
+}
+
+void line_grant(struct crew *crew, struct line *line, int number)
+{
+	atomic_fetch_add(&line->grants[number], 1);
+	crew_wake(crew, crew_bit((size_t)number));
+}
+
+bool line_take_grant(struct line *line, size_t number)
+{
+	if (!line_has_grant(line, number)) /* only this worker takes them */
+		return false;
+	atomic_fetch_sub(&line->grants[number], 1);
+	return true;
 }
 
 bool line_claim(struct line *line, int asker)

@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/mailbox.h"
 #include "proxy/budget.h"
+#include "proxy/welcome.h"
 
 #include <uthash.h>
 
@@ -56,6 +57,11 @@ struct crew_member {
 struct crew_route {
 	atomic_int backends;
 	struct line line;
+	atomic_llong retry_at_us; /* no new connection before this */
+	atomic_uint failures;     /* attempts to connect that failed in a row */
+	atomic_int failure;       /* why the last one did: an enum reason */
+	struct welcomes welcomes; /* what each worker may copy; under the crew's lock */
+	atomic_uint welcomes_age; /* how often they were dropped */
 };
 
 struct crew {
@@ -102,9 +108,10 @@ void crew_departed(struct crew *crew, const struct worker *worker);
 
 /*
  * There are too many connections that have not logged in, and none of this worker's is to
- * blame: has another end one of its. False when no other has any to speak of.
+ * blame: has another end one of its, or else this one the newcomer, by its pid. False when
+ * memory is out.
  */
-bool crew_end_login(struct crew *crew, const struct worker *worker);
+bool crew_end_login(struct crew *crew, const struct worker *worker, uint32_t newcomer);
 
 /* What is counted under the key, made when it is missing, with one more holder; NULL: memory is
  * out. */
@@ -120,23 +127,40 @@ static inline uint64_t crew_bit(size_t number)
 	return UINT64_C(1) << number;
 }
 
-/* This worker asks the others for a backend, for a pool that has so many, and is woken when a
- * place is free. */
+/* This worker asks the others for a backend, for a pool that has so many. */
 void line_ask(struct crew *crew, struct line *line, size_t number, size_t backends);
 
-/* It does so no more. */
+/* It does so no more; or it goes to the end of the line. */
 void line_leave(struct line *line, size_t number);
+void line_stand_back(struct line *line, size_t number);
 
 /* A place is free: wakes those that wait for one. */
 void line_wake(struct crew *crew, const struct line *line, size_t number);
 
-/*
- * The number of a worker that asks and has the fewest backends, or -1; `*backends` of them.
- * This worker is left out.
- */
-int line_neediest(const struct line *line, size_t number, size_t *backends);
+/* Who comes first. */
+struct first {
+	int number; /* -1: nobody */
+	size_t backends;
+	int64_t since_us;
+};
+
+/* Of those in line that wait, or that ask; this worker is left out. */
+struct first line_first_waiting(const struct line *line, size_t number);
+struct first line_first_asking(const struct line *line, size_t number);
+
+/* Of two; nobody comes behind everybody. */
+bool line_is_before(const struct first *one, const struct first *other);
 
 /* That question is mine to answer. False when another was faster. */
 bool line_claim(struct line *line, int asker);
+
+/* A place that was given back goes to that worker, which takes it, or gives it back. */
+void line_grant(struct crew *crew, struct line *line, int number);
+bool line_take_grant(struct line *line, size_t number);
+
+static inline bool line_has_grant(const struct line *line, size_t number)
+{
+	return atomic_load(&line->grants[number]) > 0;
+}
 
 #endif

@@ -105,11 +105,11 @@ static void count_logins(struct worker *worker, int more)
 }
 
 /* While another worker is being asked there may be some too many, but never twice as many. */
-static bool another_worker_ends_one(struct worker *worker)
+static bool others_are_asked(struct worker *worker, const struct client *newcomer)
 {
 	return !crew_is_one(worker->crew) &&
 		   excess_of_logins(worker) <= worker->conf->max_login_conn &&
-		   crew_end_login(worker->crew, worker);
+		   crew_end_login(worker->crew, worker, newcomer->pid);
 }
 
 void limits_connected(struct client *client)
@@ -121,20 +121,27 @@ void limits_connected(struct client *client)
 	if (excess_of_logins(worker) <= 0)
 		return;
 	struct client *silent = find_silent(worker, client);
-	if (!silent && another_worker_ends_one(worker))
+	if (!silent && others_are_asked(worker, client))
 		return;
 	worker->counters.logins_refused++;
 	client_fatal(silent ? silent : client, REASON_LOGINS, NULL);
 }
 
-void limits_end_login(struct worker *worker)
+bool limits_end_login(struct worker *worker, uint32_t newcomer)
 {
-	struct client *silent = find_silent(worker, NULL);
+	struct client *client;
 
-	if (!silent || excess_of_logins(worker) <= 0)
-		return;
+	if (excess_of_logins(worker) <= 0)
+		return true;
+	if (newcomer)
+		HASH_FIND(hh, worker->by_pid, &newcomer, sizeof newcomer, client);
+	else
+		client = find_silent(worker, NULL);
+	if (!client || !client->logging_in)
+		return false;
 	worker->counters.logins_refused++;
-	client_fatal(silent, REASON_LOGINS, NULL);
+	client_fatal(client, REASON_LOGINS, NULL);
+	return true;
 }
 
 void limits_logged_in(struct client *client)

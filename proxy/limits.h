@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/hash.h"
 #include "base/list.h"
@@ -44,8 +45,9 @@ struct limits {
 void limits_connected(struct client *client);
 
 /* Another worker has a connection too many, and nobody there to blame: the oldest login here
- * that waits for its peer makes room, if there still are too many. */
-void limits_end_login(struct worker *worker);
+ * that waits for its peer makes room, or, where there is nobody anywhere, the newcomer itself
+ * by its pid. False when there is nobody here, though there are still too many. */
+bool limits_end_login(struct worker *worker, uint32_t newcomer);
 
 /* Might one more client be admitted, whoever it is? Asked before it is known who it is. */
 bool limits_may_admit(const struct worker *worker);

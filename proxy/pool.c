@@ -110,6 +110,60 @@ void pool_destroy(struct pool *pool)
 	free(pool);
 }
 
+/* ---- what a login is told ---- */
+
+static void copy_welcome(struct pool *pool, const struct settings *settings)
+{
+	struct crew *crew = pool->worker->crew;
+
+	pthread_mutex_lock(&crew->lock);
+	unsigned age = atomic_load(&pool->route->welcomes_age);
+	const struct params *known = welcomes_find(&pool->route->welcomes, settings);
+	if (age != pool->welcomes_age)
+		welcomes_drop(&pool->welcomes);
+	pool->welcomes_age = age;
+	if (known)
+		welcomes_add(&pool->welcomes, settings, known);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings)
+{
+	const struct params *own = welcomes_find(&pool->welcomes, settings);
+
+	if (crew_is_one(pool->worker->crew) ||
+		(own && pool->welcomes_age == atomic_load(&pool->route->welcomes_age)))
+		return own;
+	copy_welcome(pool, settings);
+	return welcomes_find(&pool->welcomes, settings);
+}
+
+void pool_add_welcome(struct pool *pool, const struct settings *settings,
+					  const struct params *params)
+{
+	struct crew *crew = pool->worker->crew;
+
+	welcomes_add(&pool->welcomes, settings, params);
+	if (crew_is_one(crew))
+		return;
+	pthread_mutex_lock(&crew->lock);
+	welcomes_add(&pool->route->welcomes, settings, params);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+void pool_note_base(struct pool *pool, const struct params *params)
+{
+	struct crew *crew = pool->worker->crew;
+
+	welcomes_note_base(&pool->welcomes, params);
+	if (crew_is_one(crew))
+		return;
+	pthread_mutex_lock(&crew->lock);
+	if (welcomes_note_base(&pool->route->welcomes, params))
+		atomic_fetch_add(&pool->route->welcomes_age, 1);
+	pthread_mutex_unlock(&crew->lock);
+}
+
 /* ---- idle backends ---- */
 
 static void take_off_idle(struct server *server)
@@ -204,9 +258,11 @@ static void assign(struct server *server, struct client *client)
 
 /* ---- opening ---- */
 
-static bool is_backing_off(const struct pool *pool)
+bool pool_is_backing_off(const struct pool *pool)
 {
-	return pool->retry_at_us && clock_monotonic_us() < pool->retry_at_us;
+	int64_t retry_at_us = atomic_load(&pool->route->retry_at_us);
+
+	return retry_at_us && clock_monotonic_us() < retry_at_us;
 }
 
 /* The route's backends, those of other workers' pools included. */
@@ -222,7 +278,7 @@ static bool has_place(const struct pool *pool)
 
 static bool may_open(const struct pool *pool)
 {
-	return !pool->worker->stopping && has_place(pool) && !is_backing_off(pool);
+	return !pool->worker->stopping && has_place(pool) && !pool_is_backing_off(pool);
 }
 
 static void give_place(struct pool *pool)
@@ -259,23 +315,25 @@ static bool wants_more(const struct pool *pool)
 
 void pool_leave_line(struct pool *pool)
 {
-	if (!pool->in_route_line || (wants_more(pool) && !has_place(pool)))
+	if (!pool->in_route_line || wants_more(pool))
 		return;
 	pool->in_route_line = false;
 	line_leave(&pool->route->line, pool->worker->number);
 }
 
-/* The route has all the backends it may have, and other workers' pools have some of them. */
+/* No place is to be had for another backend, and other workers' pools have some of the route's.
+ */
 static void ask_others(struct pool *pool)
 {
 	struct worker *worker = pool->worker;
 
-	if (crew_is_one(worker->crew) || worker->stopping || is_backing_off(pool) ||
-		!wants_more(pool) || count_all(pool) <= (int)pool->server_count)
+	if (crew_is_one(worker->crew) || worker->stopping || !wants_more(pool) ||
+		count_all(pool) <= (int)pool->server_count)
 		return;
+	bool had_place = has_place(pool);
 	pool->in_route_line = true;
 	line_ask(worker->crew, &pool->route->line, worker->number, pool->server_count);
-	if (has_place(pool))
+	if (!had_place && has_place(pool))
 		crew_wake(worker->crew, crew_bit(worker->number)); /* it came before they knew */
 }
 
@@ -286,9 +344,13 @@ static void open_for_waiting(struct pool *pool)
 		if (!open_one(pool))
 			break;
 	}
-	if (!has_place(pool))
-		ask_others(pool);
+	ask_others(pool);
 	pool_leave_line(pool);
+}
+
+static enum reason failure_of(const struct pool *pool)
+{
+	return (enum reason)atomic_load(&pool->route->failure);
 }
 
 static void refuse_waiting(struct pool *pool)
@@ -297,26 +359,36 @@ static void refuse_waiting(struct pool *pool)
 
 	while ((client = queue_next(pool)) != NULL) {
 		pool_tenant_give(client->pool_tenant);
-		client_fatal(client, pool->failure_reason, NULL);
+		client_fatal(client, failure_of(pool), NULL);
 	}
 }
 
 /* The next pause: doubled for each failure in a row, up to 2^BACK_OFF_MAX times the first. */
 static void back_off(struct pool *pool)
 {
-	unsigned doublings = pool->failures < BACK_OFF_MAX ? pool->failures : BACK_OFF_MAX;
+	long long now_us = clock_monotonic_us(),
+			  retry_at_us = atomic_load(&pool->route->retry_at_us);
+	unsigned failures = atomic_load(&pool->route->failures);
+	unsigned doublings = failures < BACK_OFF_MAX ? failures : BACK_OFF_MAX;
 	int64_t pause_us = pool->worker->conf->server_login_retry_ms * 1000 << doublings;
 
-	pool->failures++;
-	pool->retry_at_us = clock_monotonic_us() + pause_us;
+	/* Attempts that were under way together fail together: they count once. */
+	if (retry_at_us > now_us || !atomic_compare_exchange_strong(
+									&pool->route->retry_at_us, &retry_at_us, now_us + pause_us))
+		return;
+	atomic_store(&pool->route->failures, failures + 1);
+}
+
+static void forget_failures(struct pool *pool)
+{
+	atomic_store(&pool->route->retry_at_us, 0);
+	atomic_store(&pool->route->failures, 0);
 }
 
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 {
-	/* Attempts that were under way together fail together: they count once. */
-	if (!is_backing_off(pool))
-		back_off(pool);
-	pool->failure_reason = reason;
+	atomic_store(&pool->route->failure, (int)reason);
+	back_off(pool);
 	pool->worker->counters.backends_refused++;
 	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
 			  reason_code(reason), "why", why, NULL);
@@ -358,8 +430,8 @@ static void request(struct client *client, bool again)
 		client_fatal(client, REASON_SHUTDOWN, NULL);
 		return;
 	}
-	if (is_backing_off(pool) && count_all(pool) == 0) {
-		client_fatal(client, pool->failure_reason, NULL);
+	if (pool_is_backing_off(pool) && count_all(pool) == 0) {
+		client_fatal(client, failure_of(pool), NULL);
 		return;
 	}
 	queue_enter(client, again);
@@ -406,8 +478,7 @@ void pool_server_opened(struct server *server)
 
 	server->opening = false;
 	pool->opening--;
-	pool->retry_at_us = 0;
-	pool->failures = 0;
+	forget_failures(pool);
 	pool->stats.opened++;
 	pool_server_ready(server);
 }
@@ -433,12 +504,14 @@ static const char *why_not_kept(const struct server *server)
 		(list_empty(&server->pool->turns) ||
 		 server->idle_since_us - server->turn_began_us >= STAY_US))
 		return "another pool's clients need its place";
-	if (server->pool->is_asked &&
-		(list_empty(&server->pool->turns) ||
-		 server->idle_since_us - server->turn_began_us >= STAY_US) &&
-		upstream_yields(server))
-		return "another worker's clients need its place";
 	return NULL;
+}
+
+/* By another worker, while its own pool's clients can do without it, or have had their turn. */
+static bool is_asked_for(const struct server *server)
+{
+	return server->pool->is_asked && (list_empty(&server->pool->turns) ||
+									  server->idle_since_us - server->turn_began_us >= STAY_US);
 }
 
 void pool_server_ready(struct server *server)
@@ -449,11 +522,19 @@ void pool_server_ready(struct server *server)
 	const char *why = why_not_kept(server);
 	if (why)
 		server_close(server, why);
+	else if (is_asked_for(server) && upstream_yield(server))
+		return;
 	else if (pool->waiting)
 		pool_balance(pool);
 }
 
-void pool_server_gone(struct server *server)
+void pool_server_hold(struct server *server)
+{
+	take_off_idle(server);
+	server->state = SERVER_HELD;
+}
+
+void pool_server_left(struct server *server)
 {
 	struct pool *pool = server->pool;
 
@@ -461,14 +542,21 @@ void pool_server_gone(struct server *server)
 	list_remove(&server->node);
 	list_remove(&server->opened_node);
 	pool->server_count--;
+	if (!pool->client_count || pool->worker->conf->min_pool_size)
+		attend(pool);
+}
+
+void pool_server_gone(struct server *server)
+{
+	struct pool *pool = server->pool;
+
+	pool_server_left(server);
 	give_place(pool);
 	pool->stats.closed++;
 	if (server->opening) {
 		server->opening = false;
 		pool->opening--;
 	}
-	if (!pool->client_count || pool->worker->conf->min_pool_size)
-		attend(pool);
 }
 
 /* ---- what time brings ---- */
@@ -500,7 +588,7 @@ void pool_tick(struct pool *pool)
 		pool_balance(pool);
 	pool_leave_line(pool);
 	keep_minimum(pool);
-	if (is_backing_off(pool))
+	if (pool_is_backing_off(pool))
 		return; /* the pause outlives those who met the failure */
 	if (!pool->client_count && !pool->server_count)
 		pool_destroy(pool);
@@ -587,8 +675,7 @@ void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
 	if (!is_same_password(pool->cluster->password, cluster->password))
 		forget_password(pool);
 	pool->cluster = cluster;
-	pool->retry_at_us = 0;
-	pool->failures = 0;
+	forget_failures(pool);
 	queue_take_settings(pool);
 	while (is_too_large(pool) &&
 		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL)

@@ -33,7 +33,9 @@
 
 struct client;
 struct crew_route;
+struct params;
 struct server;
+struct settings;
 struct upstream;
 struct worker;
 struct worker_address;
@@ -61,11 +63,9 @@ struct pool {
 	struct list turns;        /* tenants with clients that may be served */
 	struct pool_tenant *tenants;
 	struct welcomes welcomes;
+	unsigned welcomes_age; /* of the route's that they were copied from */
 	struct scram_keys scram;
 	size_t client_count, server_count, opening, waiting;
-	int64_t retry_at_us; /* no new connection before this */
-	unsigned failures;   /* attempts to connect that failed in a row */
-	enum reason failure_reason;
 	bool balancing;
 	struct pool_stats stats;
 	uint64_t reported; /* stats.requests at the last line in the log */
@@ -82,6 +82,15 @@ static inline bool pool_is_guarded(const struct pool *pool)
 
 /* The worker's pool for a cluster, with one more client; NULL when memory is out. */
 struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster);
+
+/*
+ * What a login is told (welcome.h): the pool's own, or copied from what another worker has
+ * noted, so that a login needs a backend of its worker's no more often than with one worker.
+ */
+const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings);
+void pool_add_welcome(struct pool *pool, const struct settings *settings,
+					  const struct params *params);
+void pool_note_base(struct pool *pool, const struct params *params);
 
 /* One client less. */
 void pool_drop(struct pool *pool);
@@ -110,6 +119,14 @@ void pool_balance(struct pool *pool);
 
 /* The backend is gone: takes it off all lists. */
 void pool_server_gone(struct server *server);
+
+/* The idle backend is held back from clients (SERVER_HELD); as pool_server_gone, but it has
+ * gone to another worker's pool and keeps its places. */
+void pool_server_hold(struct server *server);
+void pool_server_left(struct server *server);
+
+/* Is it too early for another attempt to connect? */
+bool pool_is_backing_off(const struct pool *pool);
 
 /* A connection could not be made: waits before the next, and refuses the waiting when there is
  * no backend. */

@@ -393,6 +393,11 @@ void server_close(struct server *server, const char *why)
 		pool_balance(server->pool);
 }
 
+void server_attach(struct server *server)
+{
+	stream_attach(&server->stream, server->worker->base, on_readable);
+}
+
 void server_free(struct server *server)
 {
 	backend_login_free(server);

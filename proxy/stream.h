@@ -42,6 +42,11 @@ void stream_close(struct stream *stream);
  * lost. */
 int stream_release(struct stream *stream);
 
+/* Leaves the loop, with no bytes kept, for stream_attach on another worker's. */
+void stream_detach(struct stream *stream);
+void stream_attach(struct stream *stream, struct event_base *base,
+				   event_callback_fn on_readable);
+
 /* TCP_NODELAY, and keep-alive probes and limits as the settings have them (tcp(7)). */
 void stream_set_tcp_options(int fd, const struct conf *conf);
 

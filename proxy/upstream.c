@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "proxy/crew.h"
+#include "proxy/move.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
@@ -148,23 +149,57 @@ static void stand_in_line(struct pool *pool)
 		ask_others(pool);
 }
 
+static bool has_room(const struct upstream *upstream)
+{
+	return line_has_grant(&upstream->budget->line, upstream->worker->number) ||
+		   budget_has_room(upstream->budget);
+}
+
+static bool take(struct upstream *upstream)
+{
+	return line_take_grant(&upstream->budget->line, upstream->worker->number) ||
+		   budget_take(upstream->budget);
+}
+
 bool upstream_take(struct pool *pool)
 {
 	struct upstream *upstream = pool->upstream;
 
-	if (!is_behind_others(pool) && budget_take(upstream->budget)) {
+	if (!is_behind_others(pool) && take(upstream)) {
 		upstream->fed = NULL;
 		upstream_forget(pool);
+		line_stand_back(&upstream->budget->line, upstream->worker->number);
 		return true;
 	}
 	stand_in_line(pool);
 	return false;
 }
 
+/* Is a worker before this one's pools in line? */
+static int first_elsewhere(struct upstream *upstream)
+{
+	const struct line *line = &upstream->budget->line;
+	size_t number = upstream->worker->number;
+	const struct pool *pool = neediest(upstream);
+	const struct first elsewhere = line_first_waiting(line, number);
+	const struct first here = {pool ? (int)number : -1, pool ? pool->server_count : 0,
+							   atomic_load(&line->since_us[number])};
+
+	return line_is_before(&elsewhere, &here) ? elsewhere.number : -1;
+}
+
 void upstream_give(struct upstream *upstream)
 {
+	struct crew *crew = upstream->worker->crew;
+	int first =
+		crew_is_one(crew) || budget_excess(upstream->budget) ? -1 : first_elsewhere(upstream);
+
+	if (first >= 0) {
+		line_grant(crew, &upstream->budget->line, first);
+		return;
+	}
 	budget_give(upstream->budget);
-	line_wake(upstream->worker->crew, &upstream->budget->line, upstream->worker->number);
+	line_wake(crew, &upstream->budget->line, upstream->worker->number);
 	if (!list_empty(&upstream->hungry))
 		worker_feed_later(upstream->worker);
 }
@@ -188,12 +223,14 @@ void upstream_feed(struct upstream *upstream)
 {
 	struct pool *pool;
 
-	while (budget_has_room(upstream->budget) && (pool = neediest(upstream)) != NULL) {
+	while (has_room(upstream) && (pool = neediest(upstream)) != NULL) {
 		upstream_forget(pool);
 		upstream->fed = pool;
 		pool_balance(pool);
 		upstream->fed = NULL;
 	}
+	while (line_take_grant(&upstream->budget->line, upstream->worker->number))
+		upstream_give(upstream);
 }
 
 /* Those that say good-bye give their places back by themselves. */
@@ -253,73 +290,85 @@ static bool may_yield(const struct server *server, size_t backends, int64_t now_
 			(!backends || backends + 1 < server->pool->server_count));
 }
 
-/* Who asks for a backend of the route, while there is no place for a new one? */
-static int asker_of_route(const struct pool *pool, size_t *backends)
+static const struct first nobody = {.number = -1};
+
+/* Who asks for a backend of the route, while no new one can be had? */
+static struct first asker_of_route(const struct pool *pool)
 {
 	const struct worker *worker = pool->worker;
 
-	if (atomic_load(&pool->route->backends) < worker->conf->default_pool_size)
-		return -1;
-	return line_neediest(&pool->route->line, worker->number, backends);
+	if (atomic_load(&pool->route->backends) < worker->conf->default_pool_size &&
+		budget_has_room(pool->upstream->budget) && !pool_is_backing_off(pool))
+		return nobody;
+	return line_first_asking(&pool->route->line, worker->number);
 }
 
 /* And who for a place of the budget, while none is free, nor about to be? */
-static int asker_of_budget(const struct upstream *upstream, size_t *backends)
+static struct first asker_of_budget(const struct upstream *upstream)
 {
 	const struct budget *budget = upstream->budget;
-
 	int waiting = __builtin_popcountll(atomic_load(&budget->line.waiting));
 
 	if (budget_has_room(budget) || atomic_load(&budget->parting) >= waiting)
-		return -1;
-	return line_neediest(&budget->line, upstream->worker->number, backends);
+		return nobody;
+	return line_first_asking(&budget->line, upstream->worker->number);
 }
 
-static bool yields(const struct server *server, int64_t now_us)
+static bool is_due_to(const struct first *asker, const struct server *server, int64_t now_us)
 {
-	const struct pool *pool = server->pool;
-	struct line *lines[] = {&pool->route->line, &pool->upstream->budget->line};
-	size_t backends[2] = {0, 0};
-	const int askers[] = {asker_of_route(pool, &backends[0]),
-						  asker_of_budget(pool->upstream, &backends[1])};
+	return asker->number >= 0 && may_yield(server, asker->backends, now_us);
+}
 
-	for (int i = 0; i < 2; i++) {
-		if (askers[i] >= 0 && may_yield(server, backends[i], now_us) &&
-			line_claim(lines[i], askers[i]))
-			return true;
+bool upstream_yield(struct server *server)
+{
+	struct pool *pool = server->pool;
+	int64_t now_us = clock_monotonic_us();
+	struct first of_route = asker_of_route(pool);
+	struct first of_budget = asker_of_budget(pool->upstream);
+	/* A pool that wants either stands in both lines: a backend is better than a place. */
+	bool is_move = of_route.number == of_budget.number || line_is_before(&of_route, &of_budget);
+
+	if (is_move && is_due_to(&of_route, server, now_us) &&
+		line_claim(&pool->route->line, of_route.number)) {
+		move_later(server, (size_t)of_route.number);
+		return true;
+	}
+	if (is_due_to(&of_budget, server, now_us) &&
+		line_claim(&pool->upstream->budget->line, of_budget.number)) {
+		server_close(server, "another worker's clients need its place");
+		return true;
 	}
 	return false;
 }
 
-bool upstream_yields(const struct server *server)
-{
-	return yields(server, server->idle_since_us);
-}
-
 static bool is_asked(const struct pool *pool)
 {
-	size_t backends = 0, number = pool->worker->number;
+	size_t number = pool->worker->number;
 
-	return line_neediest(&pool->route->line, number, &backends) >= 0 ||
-		   line_neediest(&pool->upstream->budget->line, number, &backends) >= 0;
+	return line_first_asking(&pool->route->line, number).number >= 0 ||
+		   line_first_asking(&pool->upstream->budget->line, number).number >= 0;
 }
 
-/* Closes idle backends of the pool for others, the longest idle first. */
+/* Gives idle backends of the pool to others, the longest idle first. */
 static void yield(struct pool *pool)
 {
 	struct server *server;
-	int64_t now_us = clock_monotonic_us();
 
 	while (list_empty(&pool->turns) &&
 		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL &&
-		   yields(server, now_us))
-		server_close(server, "another worker's clients need its place");
+		   upstream_yield(server))
+		continue;
 }
 
 void upstreams_tick(struct worker *worker)
 {
 	struct pool *pool, *next;
 
+	if (crew_is_one(worker->crew))
+		return;
+	/* Pools that were served leave the line. */
+	for (size_t i = 0; i < worker->upstream_count; i++)
+		neediest(&worker->upstreams[i]);
 	if (!worker->is_asked)
 		return;
 	worker->is_asked = false;

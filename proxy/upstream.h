@@ -71,9 +71,9 @@ void upstreams_take_settings(struct worker *worker);
 void upstreams_wake(struct worker *worker);
 void upstreams_tick(struct worker *worker);
 
-/* The backend, of a pool that is asked, has just become free: is it to go for another worker's
- * pool? That worker counts on it then. */
-bool upstream_yields(const struct server *server);
+/* The backend, of a pool that is asked, is idle: if it is due to another worker it is moved
+ * there, or closed to make room for one there. False when it stays. */
+bool upstream_yield(struct server *server);
 
 /* A place is about to be given back (farewell.h), or is no more. */
 void upstream_parting(struct upstream *upstream, int more);

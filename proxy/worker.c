@@ -18,6 +18,7 @@
 #include "proxy/crew.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
+#include "proxy/move.h"
 #include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/prepared.h"
@@ -108,6 +109,8 @@ static void on_feed(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	for (size_t i = 0; i < worker->upstream_count && !worker->stopping; i++)
 		upstream_feed(&worker->upstreams[i]);
+	if (!worker->stopping)
+		move_all(worker);
 }
 
 void worker_feed_later(struct worker *worker)
@@ -154,12 +157,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void init_lists(struct worker *worker)
 {
-	struct list *lists[] = {&worker->restless,     &worker->idle,         &worker->opened,
-							&worker->linked,       &worker->linked_end,   &worker->listeners,
-							&worker->cancels,      &worker->farewells,    &worker->clients,
-							&worker->logins,       &worker->idle_clients, &worker->leaving,
-							&worker->waiting,      &worker->deadlines,    &worker->dead_clients,
-							&worker->dead_servers, &worker->resets,       &worker->capped};
+	struct list *lists[] = {
+		&worker->restless,   &worker->idle,      &worker->opened,       &worker->linked,
+		&worker->linked_end, &worker->listeners, &worker->cancels,      &worker->farewells,
+		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
+		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers,
+		&worker->resets,     &worker->capped,    &worker->movers};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -282,6 +285,7 @@ void worker_destroy(struct worker *worker)
 {
 	if (!worker)
 		return;
+	worker->stopping = true;
 	listener_close_all(worker);
 	list_each (node, next, &worker->clients)
 		client_close(list_entry(node, struct client, node));

@@ -116,6 +116,7 @@ struct worker {
 	size_t leaving_count;
 	struct list waiting;   /* for a backend, oldest first */
 	struct list capped;    /* parts of pools that wait for other workers; queue.h */
+	struct list movers;    /* backends on their way to other workers; move.h */
 	struct list deadlines; /* backends that must finish a step, oldest first */
 	struct list dead_clients, dead_servers;
 	struct client *by_pid; /* uthash over the pids of our cancel keys */
