@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/takeover.h"
 #include "proxy/worker.h"
 
 struct listener {
@@ -28,6 +29,7 @@ struct listener {
 	bool paused;
 	int64_t complained_us; /* when it last said that nothing can be accepted */
 	char *socket_path;     /* of a unix socket, or NULL */
+	struct takeover_file file;
 };
 
 /* Connections taken in one turn of the loop, so that a flood of them does not starve those who
@@ -134,6 +136,8 @@ static bool start(struct worker *worker, const struct conf_listen *section, int 
 	listener->section = section;
 	listener->fd = fd;
 	listener->socket_path = socket_path;
+	if (socket_path)
+		takeover_note(socket_path, &listener->file);
 	list_append(&worker->listeners, &listener->node);
 	event_assign(&listener->acceptable, worker->base, fd, EV_READ | EV_PERSIST, on_acceptable,
 				 listener);
@@ -158,7 +162,8 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section,
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (address->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
+	if ((worker->conf->reuse_port && !takeover_share(fd)) ||
+		bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
 		listen(fd, section->listen_backlog) != 0) {
 		int error = errno;
 
@@ -203,6 +208,17 @@ static bool clear_stale_socket(const struct sockaddr_un *address)
 	return stale && unlink(address->sun_path) == 0;
 }
 
+static bool listen_unix(int fd, const struct conf_listen *section,
+						const struct sockaddr_un *address)
+{
+	bool bound = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+
+	if (!bound && errno == EADDRINUSE && clear_stale_socket(address))
+		bound = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+	return bound && chmod(address->sun_path, (mode_t)section->unix_socket_mode) == 0 &&
+		   listen(fd, section->listen_backlog) == 0;
+}
+
 static bool open_unix(struct worker *worker, const struct conf_listen *section)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -214,11 +230,10 @@ static bool open_unix(struct worker *worker, const struct conf_listen *section)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail(address.sun_path, strerror(errno));
-	bool bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-	if (!bound && errno == EADDRINUSE && clear_stale_socket(&address))
-		bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-	if (!bound || chmod(address.sun_path, (mode_t)section->unix_socket_mode) != 0 ||
-		listen(fd, section->listen_backlog) != 0) {
+	if (!(worker->conf->reuse_port
+			  ? takeover_listen(fd, &address, (mode_t)section->unix_socket_mode,
+								section->listen_backlog)
+			  : listen_unix(fd, section, &address))) {
 		int error = errno;
 
 		close(fd);
@@ -243,6 +258,19 @@ bool listener_open(struct worker *worker, const struct conf_listen *section)
 	return ok && (!*section->unix_socket_dir || open_unix(worker, section));
 }
 
+int64_t listener_retire(struct worker *worker)
+{
+	if (!worker->conf->reuse_port || list_empty(&worker->listeners))
+		return 0;
+	list_each (node, next, &worker->listeners) {
+		struct listener *listener = list_entry(node, struct listener, node);
+
+		if (!listener->socket_path)
+			takeover_turn_away(listener->fd);
+	}
+	return TAKEOVER_US;
+}
+
 void listener_close_all(struct worker *worker)
 {
 	list_each (node, next, &worker->listeners) {
@@ -252,7 +280,7 @@ void listener_close_all(struct worker *worker)
 		event_del(&listener->acceptable);
 		close(listener->fd);
 		if (listener->socket_path)
-			unlink(listener->socket_path);
+			takeover_unlink(listener->socket_path, &listener->file);
 		free(listener->socket_path);
 		free(listener);
 	}
@@ -279,7 +307,8 @@ static void take_settings(struct listener *listener, const struct conf_listen *s
 	listener->section = section;
 	if (old->listen_backlog != section->listen_backlog)
 		done = listen(listener->fd, section->listen_backlog) == 0;
-	if (listener->socket_path && old->unix_socket_mode != section->unix_socket_mode)
+	if (listener->socket_path && old->unix_socket_mode != section->unix_socket_mode &&
+		takeover_is_ours(listener->socket_path, &listener->file))
 		done = chmod(listener->socket_path, (mode_t)section->unix_socket_mode) == 0 && done;
 	if (!done)
 		log_event(LOG_ERROR, "listen.settings", "listener", section->name, "error",
