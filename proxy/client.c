@@ -368,6 +368,7 @@ static void leave_pool(struct client *client)
 	pool_tenant_drop(client->pool_tenant);
 	pool_drop(client->pool);
 	client->pool_tenant = NULL;
+	client->statements.of_tenant = NULL;
 	client->pool = NULL;
 }
 
@@ -380,9 +381,9 @@ static void depart(struct client *client)
 	leave_server(client);
 	pins_fini(client);
 	limits_departed(client);
-	leave_pool(client);
 	local_clear_held(client);
 	names_forget_all(client);
+	leave_pool(client);
 	buf_fini(&client->reply);
 }
 

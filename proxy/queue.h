@@ -30,15 +30,16 @@ struct worker;
 struct pool_tenant {
 	struct pool *pool;
 	struct uuid id;
-	unsigned holders;      /* clients and backends that point here */
-	unsigned weight;       /* clients served per turn */
-	unsigned served;       /* of the present turn */
-	unsigned busy;         /* backends that its clients hold or are being given */
-	bool sees_sequences;   /* a client has asked for the last value of a sequence (names.c) */
-	struct common *common; /* what all workers count of it: busy backends, where `shares` says
-							* so, and its clients that keep their backends */
-	bool shares;           /* there is a limit, and there are other workers */
-	bool paused;           /* its clients get no backend */
+	unsigned holders;       /* clients and backends that point here */
+	unsigned weight;        /* clients served per turn */
+	unsigned served;        /* of the present turn */
+	unsigned busy;          /* backends that its clients hold or are being given */
+	bool sees_sequences;    /* a client has asked for the last value of a sequence (names.c) */
+	struct common *common;  /* what all workers count of it: busy backends, where `shares` says
+							 * so, and its clients that keep their backends */
+	bool shares;            /* there is a limit, and there are other workers */
+	size_t statement_bytes; /* of its clients' prepared statements, shared or not */
+	bool paused;            /* its clients get no backend */
 	size_t waiting_count;
 	struct list idle;    /* backends, most recently used first */
 	struct list waiting; /* clients, first come first */

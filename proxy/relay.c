@@ -528,7 +528,7 @@ void relay_settle(struct server *server)
 		pins_settings_reset(client);
 	if (pins_are_too_many(client))
 		client_fatal(client, REASON_TENANT_PINS, NULL);
-	else if (pins_are_in_doubt(&client->pins) && !server->cancels) /* else one could hit that */
+	else if (pins_are_to_be_asked(client) && !server->cancels) /* else one could hit that */
 		handover_ask(server);
 	else if (!keeps_backend(client) && !pins_are_in_doubt(&client->pins))
 		server_release(server);
