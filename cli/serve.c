@@ -9,6 +9,7 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
 #include "proxy/crew.h"
+#include "proxy/drain.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 #include "router/live.h"
@@ -42,8 +44,13 @@ struct service {
 	struct live *live;
 	struct crew *crew;
 	struct worker *workers[WORKERS_MAX];
-	pthread_t threads[WORKERS_MAX];
+	struct running {
+		struct service *service;
+		struct worker *worker;
+		pthread_t thread;
+	} threads[WORKERS_MAX];
 	size_t worker_count, running;
+	atomic_size_t ended; /* worker threads that have left their loop */
 };
 
 static void usage(FILE *out)
@@ -52,8 +59,9 @@ static void usage(FILE *out)
 		out,
 		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
 		"\n"
-		"Serves clients until SIGTERM or SIGINT; SIGHUP reads the settings again, SIGUSR1 "
-		"logs what the workers do. Logs to standard error.\n"
+		"Serves clients until SIGTERM, which lets transactions end, or SIGINT, SIGQUIT or a\n"
+		"second SIGTERM, which do not. SIGHUP reads the settings again, SIGUSR1 logs what the\n"
+		"workers do. Logs to standard error.\n"
 		"\n"
 		"%s"
 		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
@@ -115,18 +123,23 @@ static bool load_keys(struct service *service)
 
 static void *run_worker(void *arg)
 {
-	worker_run(arg);
+	const struct running *running = arg;
+
+	worker_run(running->worker);
+	atomic_fetch_add(&running->service->ended, 1);
 	return NULL;
 }
 
 static bool run_in_thread(struct service *service, struct worker *worker)
 {
+	struct running *running = &service->threads[service->running];
 	pthread_attr_t attributes;
 
+	running->service = service;
+	running->worker = worker;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	int error =
-		pthread_create(&service->threads[service->running], &attributes, run_worker, worker);
+	int error = pthread_create(&running->thread, &attributes, run_worker, running);
 	pthread_attr_destroy(&attributes);
 	if (error)
 		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
@@ -214,6 +227,25 @@ static bool start(struct service *service)
 
 /* ---- stopping ---- */
 
+#define DRAIN_LOOK_NS 20000000L /* how soon it is noticed that the last worker has ended */
+
+/* Lets transactions end; returns when all workers have left their loops, or when another signal
+ * asks for the end at once. */
+static void drain(struct service *service, const sigset_t *signals)
+{
+	const struct timespec period = {.tv_nsec = DRAIN_LOOK_NS};
+	const struct conf *conf = service->conf;
+
+	for (size_t i = 0; i < service->running; i++)
+		drain_begin(service->workers[i], conf->drain_delay_ms, conf->drain_timeout_ms);
+	while (atomic_load(&service->ended) < service->running) {
+		int got = sigtimedwait(signals, NULL, &period);
+
+		if (got > 0 && got != SIGHUP && got != SIGUSR1)
+			return;
+	}
+}
+
 struct stop_letter {
 	struct letter letter;
 	struct worker *worker;
@@ -234,7 +266,7 @@ static void stop(struct service *service)
 		mailbox_post(service->workers[i]->mailbox, &letters[i].letter);
 	}
 	for (size_t i = 0; i < service->running; i++)
-		pthread_join(service->threads[i], NULL);
+		pthread_join(service->threads[i].thread, NULL);
 	for (size_t i = 0; i < service->worker_count; i++)
 		worker_destroy(service->workers[i]);
 	control_stop(service->control);
@@ -283,6 +315,8 @@ static int serve(const struct options *options, struct conf *conf)
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
 		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
+		if (got == SIGTERM)
+			drain(&service, &signals);
 	}
 	reload_end(&reload);
 	stop(&service);

@@ -79,6 +79,7 @@ struct conf {
 	int64_t tcp_keepidle_ms, tcp_keepintvl_ms; /* rounded up to seconds */
 	int64_t tcp_user_timeout_ms;               /* 0: the system's */
 	int64_t file_check_period_ms;              /* 0: never */
+	int64_t drain_delay_ms, drain_timeout_ms;  /* both from the signal on */
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;

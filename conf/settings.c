@@ -105,6 +105,13 @@ const struct conf_setting conf_settings[] = {
 	 .unit = SECOND, .min = 0, .max = DAY, .preset = "2s", .reloadable = true,
 	 .doc = "How often this file, the key file and the password files are looked at; one that changed is read as on SIGHUP. 0 for never."},
 
+	{.section = "bulkhead", .key = "drain_delay", .type = TYPE_DURATION, IN_CONF(drain_delay_ms),
+	 .unit = SECOND, .min = 0, .max = HOUR, .preset = "0", .reloadable = true,
+	 .doc = "How long after SIGTERM, with readiness already off, all goes on as before; for balancers that take a while."},
+	{.section = "bulkhead", .key = "drain_timeout", .type = TYPE_DURATION, IN_CONF(drain_timeout_ms),
+	 .unit = SECOND, .min = 0, .max = DAY, .preset = "25s", .reloadable = true,
+	 .doc = "How long after SIGTERM transactions may go on, drain_delay included; what is left then is broken off."},
+
 	{.section = "listen", .key = "listen_addr", .type = TYPE_STRING, IN_LISTEN(listen_addr),
 	 .max = 4095, .preset = "127.0.0.1",
 	 .doc = "Addresses to accept TCP connections on, separated by commas; * for all, empty for none."},

@@ -196,6 +196,14 @@ static void check_reserve(const struct conf *conf, struct conf_errors *errors)
 		conf_error_at(errors, &place, "leaves nothing of max_client_conn to anybody else");
 }
 
+static void check_drain(const struct conf *conf, struct conf_errors *errors)
+{
+	struct conf_place place = place_of(conf, "bulkhead", "drain_delay", NULL, conf->origins);
+
+	if (conf->drain_delay_ms && conf->drain_delay_ms >= conf->drain_timeout_ms)
+		conf_error_at(errors, &place, "leaves nothing of drain_timeout to transactions");
+}
+
 void conf_validate(const struct conf *conf, struct conf_errors *errors)
 {
 	require_all(conf, HOME_CONF, NULL, conf->origins, errors);
@@ -208,5 +216,6 @@ void conf_validate(const struct conf *conf, struct conf_errors *errors)
 		check_cluster(conf, cluster, errors);
 	}
 	check_reserve(conf, errors);
+	check_drain(conf, errors);
 	check_dsn(conf, errors);
 }

@@ -78,6 +78,9 @@
 	  "from now on this session keeps its backend")                                            \
 	X(REASON_SHUTDOWN, "BH-NET-SHUTDOWN", "57P01",                                             \
 	  "terminating connection because Bulkhead is shutting down")                              \
+	X(REASON_DRAINED, "BH-NET-DRAINED", "57P01",                                               \
+	  "terminating connection because Bulkhead is shutting down; nothing was under way")       \
+	X(REASON_DRAINING, "BH-NET-DRAINING", "57P03", "Bulkhead is shutting down")                \
 	X(REASON_KILLED, "BH-NET-KILLED", "57P01",                                                 \
 	  "terminating connection due to an operator's command")                                   \
 	X(REASON_MEMORY, "BH-LIM-MEMORY", "53200", "out of memory")

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/crew.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/names.h"
 #include "proxy/pins.h"
@@ -450,7 +451,7 @@ static void linger(struct client *client)
 
 	struct client *oldest = list_first(&worker->leaving, struct client, queue);
 
-	if (oldest && !worker->stopping && worker->leaving_count >= most)
+	if (oldest && !worker->stopping && !drain_is_on(worker) && worker->leaving_count >= most)
 		client_close(oldest);
 	client->queue_since_us = clock_monotonic_us();
 	list_append(&worker->leaving, &client->queue);
@@ -524,15 +525,23 @@ void client_fatal_told(struct client *client)
 	send_off(client, &nothing);
 }
 
+static void heed(struct client *client)
+{
+	if (drain_is_on(client->worker)) {
+		drain_look_later(client);
+		return;
+	}
+	client->queue_since_us = clock_monotonic_us();
+	list_append(&client->worker->idle_clients, &client->queue);
+}
+
 void client_is_idle(struct client *client)
 {
 	client->state = CLIENT_IDLE;
 	client->attempts = 0;
 	list_remove(&client->queue);
-	if (client->worker->conf->client_idle_timeout_ms) {
-		client->queue_since_us = clock_monotonic_us();
-		list_append(&client->worker->idle_clients, &client->queue);
-	}
+	if (client->worker->heeds_idle)
+		heed(client);
 }
 
 void client_violation(struct client *client, const char *what)

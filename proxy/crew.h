@@ -69,6 +69,7 @@ struct crew {
 	struct crew_member members[WORKERS_MAX];
 	size_t next; /* where the search for the least loaded begins; the accepting worker's */
 	atomic_int sessions, logins;
+	atomic_bool closed; /* no further connection is accepted */
 	struct crew_route *routes;
 	size_t route_count;
 	pthread_mutex_t lock;

@@ -36,6 +36,9 @@ struct listener {
  * talk. */
 #define ACCEPT_BATCH 64
 
+/* And of those that wait when the socket is about to be closed: more than any backlog holds. */
+#define REST_BATCHES (65536 / ACCEPT_BATCH)
+
 #define COMPLAIN_EVERY_US 10000000
 
 static void complain(struct listener *listener, const char *why)
@@ -97,13 +100,11 @@ static void give_away(struct listener *listener, int fd)
 	mailbox_post(other->mailbox, &newcomer->letter);
 }
 
-static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+/* Takes a batch of connections; false when no more of them are there, or can be taken. */
+static bool accept_some(struct listener *listener)
 {
-	struct listener *listener = arg;
-
-	(void)what;
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int client = accept4((int)fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int client = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
 			give_away(listener, client);
@@ -112,14 +113,21 @@ static void on_acceptable(evutil_socket_t fd, short what, void *arg)
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
 		if (errno == EAGAIN || errno == EWOULDBLOCK)
-			return;
+			return false;
 		/* Out of descriptors or memory: the connection stays in the backlog until some are
 		 * free. */
 		complain(listener, strerror(errno));
 		listener->paused = true;
 		event_del(&listener->acceptable);
-		return;
+		return false;
 	}
+	return true;
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	accept_some(arg);
 }
 
 static bool start(struct worker *worker, const struct conf_listen *section, int fd,
@@ -260,7 +268,7 @@ bool listener_open(struct worker *worker, const struct conf_listen *section)
 
 int64_t listener_retire(struct worker *worker)
 {
-	if (!worker->conf->reuse_port || list_empty(&worker->listeners))
+	if (!worker->conf->reuse_port)
 		return 0;
 	list_each (node, next, &worker->listeners) {
 		struct listener *listener = list_entry(node, struct listener, node);
@@ -269,6 +277,16 @@ int64_t listener_retire(struct worker *worker)
 			takeover_turn_away(listener->fd);
 	}
 	return TAKEOVER_US;
+}
+
+void listener_accept_rest(struct worker *worker)
+{
+	list_each (node, next, &worker->listeners) {
+		struct listener *listener = list_entry(node, struct listener, node);
+
+		for (int batch = 0; batch < REST_BATCHES && accept_some(listener); batch++)
+			continue;
+	}
 }
 
 void listener_close_all(struct worker *worker)
@@ -284,6 +302,8 @@ void listener_close_all(struct worker *worker)
 		free(listener->socket_path);
 		free(listener);
 	}
+	if (worker->number == 0)
+		atomic_store(&worker->crew->closed, true);
 }
 
 void listener_tick(struct worker *worker)

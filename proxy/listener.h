@@ -27,6 +27,9 @@ int64_t listener_retire(struct worker *worker);
 /* Stops accepting, closes the sockets and removes unix socket files. */
 void listener_close_all(struct worker *worker);
 
+/* Takes the connections that the kernel has made for the worker already, before the end. */
+void listener_accept_rest(struct worker *worker);
+
 /*
  * The worker's listeners belong to the same sections of other settings from now on: `sections`
  * in the place of `old`. Backlog and the unix socket's mode are set where they differ.

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
@@ -470,6 +471,10 @@ static void begin_session(struct client *client)
 		return;
 	}
 	client_send_buf(client, &out);
+	if (drain_is_on(client->worker)) {
+		refuse(client, REASON_DRAINING, NULL);
+		return;
+	}
 	if (!limits_may_admit(client->worker)) {
 		refuse(client, REASON_CLIENTS, NULL);
 		return;

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/drain.h"
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
@@ -534,6 +535,8 @@ void relay_settle(struct server *server)
 		server_release(server);
 	else if (server->seal_lost)
 		handover_restore(server);
+	else if (client->worker->heeds_idle && drain_is_on(client->worker))
+		drain_look_later(client);
 }
 
 /*

@@ -72,6 +72,7 @@ static void take(struct worker *worker, const struct conf *conf,
 	move_over(worker, old);
 	verdict_cache_set_max(worker->verdicts, (size_t)conf->statement_cache_size);
 	upstreams_take_settings(worker);
+	worker->heeds_idle = conf->client_idle_timeout_ms > 0 || drain_is_on(worker);
 	if (conf->client_idle_timeout_ms && !old->client_idle_timeout_ms)
 		timeouts_begin_idle(worker, clock_monotonic_us());
 	end_strangers(worker);

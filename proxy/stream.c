@@ -214,6 +214,14 @@ bool stream_has_ended(const struct stream *stream)
 	return stream->broken || poll(&look, 1, 0) > 0;
 }
 
+bool stream_has_bytes(const struct stream *stream)
+{
+	char first;
+
+	return !stream->broken &&
+		   syscall(SYS_recvfrom, stream->fd, &first, 1, MSG_PEEK, NULL, NULL) > 0;
+}
+
 bool stream_write(struct stream *stream, const void *data, size_t len)
 {
 	size_t sent = 0;

@@ -75,6 +75,9 @@ bool stream_write(struct stream *stream, const void *data, size_t len);
  * call. */
 bool stream_has_ended(const struct stream *stream);
 
+/* Has something come in that was not read yet? One system call. */
+bool stream_has_bytes(const struct stream *stream);
+
 /* Are there bytes that the kernel has not taken? */
 static inline bool stream_is_full(const struct stream *stream)
 {

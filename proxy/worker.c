@@ -17,6 +17,7 @@
 #include "proxy/changes.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/drain.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/move.h"
@@ -169,6 +170,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
 	listener_tick(worker);
+	drain_tick(worker, now_us);
 	report(worker, now_us);
 }
 
@@ -226,6 +228,7 @@ static bool start_events(struct worker *worker)
 				 EV_READ | EV_PERSIST, on_mailbox, worker);
 	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
 	event_assign(&worker->feed, worker->base, -1, 0, on_feed, worker);
+	drain_init(worker);
 	return event_add(&worker->mailbox_event, NULL) == 0 && start_tick(worker);
 }
 
@@ -245,6 +248,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->address_count = setup->address_count;
 	init_lists(worker);
 	worker->tick_fd = -1;
+	worker->heeds_idle = worker->conf->client_idle_timeout_ms > 0;
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
@@ -326,6 +330,7 @@ void worker_destroy(struct worker *worker)
 		event_del(&worker->tick);
 		event_del(&worker->reap);
 		event_del(&worker->feed);
+		drain_fini(worker);
 		event_base_free(worker->base);
 	}
 	if (worker->tick_fd >= 0)

@@ -25,6 +25,7 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "router/directory.h"
 
@@ -129,6 +130,8 @@ struct worker {
 	uint64_t texts_reported; /* how many texts of SQL had come by then */
 	int64_t expired_us;      /* when it was last looked whose login has expired */
 	bool stopping;
+	bool heeds_idle; /* something is to be done with clients that become idle */
+	struct drain drain;
 	struct worker_counters counters;
 };
 

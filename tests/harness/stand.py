@@ -223,12 +223,12 @@ class Proxy:
         return self
 
     def stop(self):
-        """SIGTERM must end it cleanly; a sanitizer's finding would show in the exit code."""
+        """SIGINT must end it cleanly, and at once; a sanitizer's finding would show in the exit code."""
         if self.process is None:
             return
         crashed = self.process.poll()
         if crashed is None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)
             crashed = self.process.wait(30)
         self.process = None
         if crashed != 0:

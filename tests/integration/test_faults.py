@@ -353,7 +353,7 @@ def test_bulkhead_stops_in_the_middle_of_a_row(stand, middle):
         wire.send(query(f"SELECT repeat('x', {size})"))
         assert half.reached.wait(10)
         wire._fill(size - 100)  # all that there is of it has come
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         found = wire.until_end()
         half.release()
         assert all(m.row == [b"x" * size] for m in found if m.type == "D"), "a row that PostgreSQL never sent"
