@@ -198,6 +198,69 @@ void crew_drop(struct crew *crew, enum common_kind kind, struct common *common)
 	pthread_mutex_unlock(&crew->lock);
 }
 
+/* ---- places of one key ---- */
+
+void common_wait(struct crew *crew, struct common *common, size_t number)
+{
+	if (atomic_load(&common->waiting) & crew_bit(number))
+		return;
+	pthread_mutex_lock(&crew->lock);
+	atomic_fetch_or(&common->waiting, crew_bit(number));
+	pthread_mutex_unlock(&crew->lock);
+}
+
+/* The next of these workers behind this one, round and round; -1: none. */
+static int next_in_turn(const struct crew *crew, uint64_t workers, size_t number)
+{
+	for (size_t i = 1; i < crew->count; i++) {
+		size_t other = (number + i) % crew->count;
+
+		if (workers & crew_bit(other))
+			return (int)other;
+	}
+	return -1;
+}
+
+void common_give(struct crew *crew, struct common *common, size_t number)
+{
+	int next = -1;
+
+	if (atomic_load(&common->waiting) & ~crew_bit(number)) {
+		pthread_mutex_lock(&crew->lock);
+		next = next_in_turn(crew, atomic_load(&common->waiting), number);
+		if (next >= 0) {
+			atomic_fetch_and(&common->waiting, ~crew_bit((size_t)next));
+			atomic_fetch_or(&common->granted, crew_bit((size_t)next));
+		}
+		pthread_mutex_unlock(&crew->lock);
+	}
+	if (next >= 0)
+		crew_wake(crew, crew_bit((size_t)next));
+	else
+		atomic_fetch_sub(&common->used, 1);
+}
+
+bool common_take_grant(struct crew *crew, struct common *common, size_t number)
+{
+	uint64_t bit = crew_bit(number), before;
+
+	if (!(atomic_load(&common->granted) & bit))
+		return false;
+	pthread_mutex_lock(&crew->lock);
+	before = atomic_fetch_and(&common->granted, ~bit);
+	pthread_mutex_unlock(&crew->lock);
+	return before & bit;
+}
+
+void common_leave(struct crew *crew, struct common *common, size_t number)
+{
+	pthread_mutex_lock(&crew->lock);
+	atomic_fetch_and(&common->waiting, ~crew_bit(number));
+	pthread_mutex_unlock(&crew->lock);
+	if (common_take_grant(crew, common, number))
+		common_give(crew, common, number);
+}
+
 /* ---- lines ---- */
 
 static uint64_t others(const struct crew *crew, size_t number)

@@ -32,8 +32,10 @@ struct common {
 	UT_hash_handle hh;
 	unsigned holders; /* under the crew's lock */
 	atomic_int used;
-	atomic_int pinned;             /* of a tenant in a route: clients that keep backends */
-	atomic_uint_least64_t waiting; /* a bit for each worker that wants to know of free places */
+	atomic_int pinned; /* of a tenant in a route: clients that keep backends */
+	/* A bit for each worker that waits for a place, and for each that has been given one of
+	 * those in use, which it takes or passes on. Changed under the lock. */
+	atomic_uint_least64_t waiting, granted;
 	size_t key_len;
 	char key[];
 };
@@ -120,6 +122,18 @@ struct common *crew_hold(struct crew *crew, enum common_kind kind, const void *k
 
 /* One holder less. NULL is fine. */
 void crew_drop(struct crew *crew, enum common_kind kind, struct common *common);
+
+/* This worker, by its number, waits for a place. */
+void common_wait(struct crew *crew, struct common *common, size_t number);
+
+/* A place is given back: the next worker that waits has it, in turn. */
+void common_give(struct crew *crew, struct common *common, size_t number);
+
+/* Takes the place that this worker was given, if it was. */
+bool common_take_grant(struct crew *crew, struct common *common, size_t number);
+
+/* Waits no more, and passes on what it was given. */
+void common_leave(struct crew *crew, struct common *common, size_t number);
 
 /* ---- lines ---- */
 

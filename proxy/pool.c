@@ -700,11 +700,13 @@ static struct number number(uint64_t value)
 void pool_report(struct pool *pool)
 {
 	const struct pool_stats *stats = &pool->stats;
+	const struct worker *worker = pool->worker;
 
 	if (stats->requests == pool->reported)
 		return;
 	pool->reported = stats->requests;
-	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "clients",
+	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "worker",
+			  crew_is_one(worker->crew) ? NULL : number(worker->number).text, "clients",
 			  number(pool->client_count).text, "waiting", number(pool->waiting).text,
 			  "backends", number(pool->server_count).text, "requests",
 			  number(stats->requests).text, "handovers", number(stats->handovers).text,

@@ -31,6 +31,10 @@ static bool is_shared(const struct pool *pool)
 
 static void destroy(struct pool_tenant *tenant)
 {
+	struct crew *crew = tenant->pool->worker->crew;
+
+	if (!crew_is_one(crew))
+		common_leave(crew, tenant->common, tenant->pool->worker->number);
 	crew_drop(tenant->pool->worker->crew, COMMON_PART, tenant->common);
 	free(tenant);
 }
@@ -99,21 +103,30 @@ static int busy_in_all(const struct pool_tenant *tenant)
 	return tenant->shares ? atomic_load(&tenant->common->used) : (int)tenant->busy;
 }
 
+static size_t number_of(const struct pool_tenant *tenant)
+{
+	return tenant->pool->worker->number;
+}
+
 bool pool_tenant_has_room(const struct pool_tenant *tenant)
 {
 	int limit = limit_of(tenant);
 
-	return !tenant->paused && (!limit || busy_in_all(tenant) < limit);
+	if (tenant->paused)
+		return false;
+	return !limit || busy_in_all(tenant) < limit ||
+		   (tenant->shares &&
+			atomic_load(&tenant->common->granted) & crew_bit(number_of(tenant)));
 }
 
-/* It wants to know when other workers give something back. */
+/* It is to be told when other workers' clients leave it room. */
 static void wait_for_others(struct pool_tenant *tenant)
 {
-	const struct worker *worker = tenant->pool->worker;
+	struct worker *worker = tenant->pool->worker;
 
-	atomic_fetch_or(&tenant->common->waiting, crew_bit(worker->number));
+	common_wait(worker->crew, tenant->common, worker->number);
 	if (list_empty(&tenant->capped))
-		list_append(&tenant->pool->worker->capped, &tenant->capped);
+		list_append(&worker->capped, &tenant->capped);
 }
 
 /* A tenant is on the list of turns exactly while it has a client that may be served. */
@@ -140,9 +153,15 @@ void pool_tenant_pause(struct pool_tenant *tenant, bool paused)
 	update_turn(tenant);
 }
 
+static bool take_shared(struct pool_tenant *tenant)
+{
+	return common_take_grant(tenant->pool->worker->crew, tenant->common, number_of(tenant)) ||
+		   places_take(&tenant->common->used, limit_of(tenant));
+}
+
 bool pool_tenant_take(struct pool_tenant *tenant)
 {
-	if (tenant->shares && !places_take(&tenant->common->used, limit_of(tenant))) {
+	if (tenant->shares && !take_shared(tenant)) {
 		update_turn(tenant);
 		return false;
 	}
@@ -151,28 +170,32 @@ bool pool_tenant_take(struct pool_tenant *tenant)
 	return true;
 }
 
-static void wake_others(struct pool_tenant *tenant)
-{
-	struct worker *worker = tenant->pool->worker;
-
-	if (atomic_load(&tenant->common->waiting))
-		crew_wake(worker->crew,
-				  atomic_exchange(&tenant->common->waiting, 0) & ~crew_bit(worker->number));
-}
-
 void pool_tenant_give(struct pool_tenant *tenant)
 {
 	tenant->busy--;
-	if (tenant->shares) {
-		atomic_fetch_sub(&tenant->common->used, 1);
-		wake_others(tenant);
-	}
+	if (tenant->shares)
+		common_give(tenant->pool->worker->crew, tenant->common, number_of(tenant));
 	update_turn(tenant);
 }
 
 void pool_tenant_pin(struct pool_tenant *tenant, int more)
 {
 	atomic_fetch_add(&tenant->common->pinned, more);
+}
+
+/* Room that it was given and that no client of its could use at once is passed on. */
+static void look_again(struct pool_tenant *tenant)
+{
+	struct crew *crew = tenant->pool->worker->crew;
+
+	tenant->holders++;
+	update_turn(tenant);
+	pool_balance(tenant->pool);
+	if (common_take_grant(crew, tenant->common, number_of(tenant))) {
+		common_give(crew, tenant->common, number_of(tenant));
+		update_turn(tenant);
+	}
+	pool_tenant_drop(tenant);
 }
 
 void queue_look_at_capped(struct worker *worker)
@@ -189,8 +212,7 @@ void queue_look_at_capped(struct worker *worker)
 		struct pool_tenant *tenant = list_first(&capped, struct pool_tenant, capped);
 
 		list_remove(&tenant->capped);
-		update_turn(tenant);
-		pool_balance(tenant->pool);
+		look_again(tenant);
 	}
 }
 
@@ -200,6 +222,8 @@ static void share(struct pool_tenant *tenant, bool shares)
 	if (shares != tenant->shares)
 		atomic_fetch_add(&tenant->common->used,
 						 shares ? (int)tenant->busy : -(int)tenant->busy);
+	if (tenant->shares && !shares)
+		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant));
 	tenant->shares = shares;
 }
 
