@@ -84,7 +84,7 @@ static unsigned long long descriptors_needed(const struct conf *conf)
 {
 	return (unsigned long long)conf->max_client_conn + 2ULL * (unsigned)conf->max_login_conn +
 		   (unsigned long long)conf->default_pool_size * conf->cluster_count +
-		   DESCRIPTORS_ASIDE;
+		   DESCRIPTORS_ASIDE + 8ULL * (unsigned)conf->workers;
 }
 
 /* Asks for as many descriptors as we are allowed, and says so when the settings allow more than
@@ -221,7 +221,8 @@ static void put_in_force(struct next *next, struct reload *reload)
 											.max_stale_ms = conf->directory_max_stale_ms,
 											.cache_size = conf->directory_cache_size};
 	directory_limit(reload->directory, &limits);
-	worker_reload(reload->worker, conf, keyring, tls);
+	for (size_t i = 0; i < reload->worker_count; i++)
+		worker_reload(reload->workers[i], conf, keyring, tls);
 	probes_reload(reload->probes, conf);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;

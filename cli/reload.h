@@ -41,7 +41,8 @@ struct reload {
 	struct conf **conf; /* in force; replaced by a reload, as the next */
 	struct guard_keyring **keyring;
 	struct tls **tls;
-	struct worker *worker;
+	struct worker *const *workers;
+	size_t worker_count;
 	const struct worker_address
 		*addresses; /* of the clusters; their budgets get other limits */
 	struct control *control;

@@ -21,9 +21,10 @@ static struct number number(int64_t value)
 	return number;
 }
 
-static void write_pool(const struct live_pool *pool)
+/* `worker` is NULL where there is but one. */
+static void write_pool(const struct live_pool *pool, const char *worker)
 {
-	log_event(LOG_INFO, "live.pool", "cluster", pool->cluster, "sessions",
+	log_event(LOG_INFO, "live.pool", "cluster", pool->cluster, "worker", worker, "sessions",
 			  number((int64_t)pool->sessions).text, "waiting",
 			  number((int64_t)pool->waiting).text, "backends",
 			  number((int64_t)pool->backends).text, "requests",
@@ -59,7 +60,7 @@ static void write_views(void *done, struct live_view *const views[], size_t coun
 		if (!view)
 			continue;
 		for (size_t at = 0; at < view->pool_count; at++)
-			write_pool(&view->pools[at]);
+			write_pool(&view->pools[at], count > 1 ? number((int64_t)i).text : NULL);
 		for (size_t at = 0; at < view->backend_count; at++)
 			write_backend(&view->backends[at]);
 		for (size_t at = 0; at < view->session_count; at++)

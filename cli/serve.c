@@ -28,6 +28,7 @@
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
+#include "proxy/crew.h"
 #include "proxy/drain.h"
 #include "proxy/tls.h"
 #include "proxy/worker.h"
@@ -49,9 +50,14 @@ struct service {
 	struct directory *directory;
 	struct live *live;
 	struct probes *probes;
-	struct worker *worker;
-	pthread_t thread;
-	bool running;
+	struct crew *crew;
+	struct worker *workers[WORKERS_MAX];
+	struct running {
+		struct service *service;
+		struct worker *worker;
+		pthread_t thread;
+	} threads[WORKERS_MAX];
+	size_t worker_count, running;
 	atomic_size_t ended; /* worker threads that have left their loop */
 };
 
@@ -143,14 +149,33 @@ static bool load_tls(struct service *service)
 
 static void *run_worker(void *arg)
 {
-	struct service *service = arg;
+	const struct running *running = arg;
 
-	worker_run(service->worker);
-	atomic_fetch_add(&service->ended, 1);
+	worker_run(running->worker);
+	atomic_fetch_add(&running->service->ended, 1);
 	return NULL;
 }
 
-static bool start_worker(struct service *service)
+static bool run_in_thread(struct service *service, struct worker *worker)
+{
+	struct running *running = &service->threads[service->running];
+	pthread_attr_t attributes;
+
+	running->service = service;
+	running->worker = worker;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, WORKER_STACK);
+	int error = pthread_create(&running->thread, &attributes, run_worker, running);
+	pthread_attr_destroy(&attributes);
+	if (error)
+		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
+	else
+		service->running++;
+	return error == 0;
+}
+
+/* All are there before the first one runs. */
+static bool start_workers(struct service *service)
 {
 	struct worker_setup setup = {
 		.conf = service->conf,
@@ -158,23 +183,23 @@ static bool start_worker(struct service *service)
 		.tls = service->tls,
 		.directory = service->directory,
 		.live = service->live,
+		.crew = service->crew,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
 		.activation = &service->activation,
 	};
-	pthread_attr_t attributes;
+	size_t count = (size_t)service->conf->workers;
 
-	service->worker = worker_create(&setup);
-	if (!service->worker)
-		return false;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	int error = pthread_create(&service->thread, &attributes, run_worker, service);
-	pthread_attr_destroy(&attributes);
-	service->running = error == 0;
-	if (error)
-		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
-	return service->running;
+	for (; service->worker_count < count; service->worker_count++) {
+		service->workers[service->worker_count] = worker_create(&setup);
+		if (!service->workers[service->worker_count])
+			return false;
+	}
+	while (service->running < count) {
+		if (!run_in_thread(service, service->workers[service->running]))
+			return false;
+	}
+	return true;
 }
 
 /* What was known when the last process wrote it down. One that cannot be believed is not used:
@@ -255,7 +280,8 @@ static bool start(struct service *service)
 	if (!load_tls(service))
 		return false;
 	service->live = live_create();
-	if (!service->live)
+	service->crew = crew_create((size_t)conf->workers, conf->cluster_count);
+	if (!service->live || !service->crew)
 		return false;
 	service->control = control_start(conf);
 	if (!service->control)
@@ -267,7 +293,7 @@ static bool start(struct service *service)
 										  control_source(service->control), &limits);
 	if (!service->directory)
 		return false;
-	return feed_directory(service) && start_probes(service) && start_worker(service);
+	return feed_directory(service) && start_probes(service) && start_workers(service);
 }
 
 /* ---- stopping ---- */
@@ -281,8 +307,9 @@ static void drain(struct service *service, const sigset_t *signals, struct watch
 	const struct timespec period = {.tv_nsec = DRAIN_LOOK_NS};
 	const struct conf *conf = service->conf;
 
-	drain_begin(service->worker, conf->drain_delay_ms, conf->drain_timeout_ms);
-	while (atomic_load(&service->ended) == 0) {
+	for (size_t i = 0; i < service->running; i++)
+		drain_begin(service->workers[i], conf->drain_delay_ms, conf->drain_timeout_ms);
+	while (atomic_load(&service->ended) < service->running) {
 		int got = sigtimedwait(signals, NULL, &period);
 
 		watchdog_feed(watchdog, service->live);
@@ -304,18 +331,22 @@ static void deliver_stop(struct letter *letter)
 
 static void stop(struct service *service)
 {
-	struct stop_letter letter = {{NULL, deliver_stop}, service->worker};
+	struct stop_letter letters[WORKERS_MAX];
 
-	if (service->running) {
-		mailbox_post(service->worker->mailbox, &letter.letter);
-		pthread_join(service->thread, NULL);
+	for (size_t i = 0; i < service->running; i++) {
+		letters[i] = (struct stop_letter){{NULL, deliver_stop}, service->workers[i]};
+		mailbox_post(service->workers[i]->mailbox, &letters[i].letter);
 	}
-	worker_destroy(service->worker);
+	for (size_t i = 0; i < service->running; i++)
+		pthread_join(service->threads[i].thread, NULL);
+	for (size_t i = 0; i < service->worker_count; i++)
+		worker_destroy(service->workers[i]);
 	probes_stop(service->probes);
 	control_stop(service->control);
 	probes_destroy(service->probes);
 	directory_destroy(service->directory);
 	live_destroy(service->live);
+	crew_destroy(service->crew);
 	guard_keyring_destroy(service->keyring);
 	tls_destroy(service->tls);
 	free(service->addresses);
@@ -353,7 +384,8 @@ static int serve(const struct options *options, struct conf *conf)
 	reload_begin(&reload);
 	bool started = start(&service);
 	if (started) {
-		reload.worker = service.worker;
+		reload.workers = service.workers;
+		reload.worker_count = service.worker_count;
 		reload.addresses = service.addresses;
 		reload.control = service.control;
 		reload.directory = service.directory;

@@ -81,6 +81,8 @@ struct conf_cluster {
 
 struct conf {
 	/* [bulkhead] */
+	int workers;     /* threads that serve clients */
+	bool reuse_port; /* may another process listen where this one does */
 	int max_client_conn;
 	int reserved_client_conn;          /* of max_client_conn: for admin_users only */
 	char *admin_users;                 /* comma-separated names of principals; "" for none */

@@ -61,6 +61,12 @@ const size_t conf_section_count = sizeof conf_sections / sizeof *conf_sections;
 
 /* clang-format off */
 const struct conf_setting conf_settings[] = {
+	{.section = "bulkhead", .key = "workers", .type = TYPE_INT, IN_CONF(workers),
+	 .min = 1, .max = 64, .preset = "1",
+	 .doc = "Threads that serve clients; one is enough until it uses most of a processor."},
+	{.section = "bulkhead", .key = "reuse_port", .type = TYPE_BOOL, IN_CONF(reuse_port),
+	 .preset = "no",
+	 .doc = "Whether another bulkhead may listen on the same addresses, so that it can take this one's place without downtime."},
 	{.section = "bulkhead", .key = "max_client_conn", .type = TYPE_INT, IN_CONF(max_client_conn),
 	 .min = 1, .max = 1000000, .preset = "1000", .reloadable = true,
 	 .doc = "Client connections at one time; more are refused with 53300."},

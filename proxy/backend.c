@@ -425,7 +425,7 @@ static void check_done(struct server *server)
 	backend_login_free(server);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
-	welcomes_note_base(&server->pool->welcomes, &server->params);
+	pool_note_base(server->pool, &server->params);
 	pool_server_opened(server);
 }
 

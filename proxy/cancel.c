@@ -1,7 +1,9 @@
 /*
  * Cancel requests.
  *
- * Clients hold keys of Bulkhead's own: 31 random bits of pid and at least 32 of secret. A
+ * Clients hold keys of Bulkhead's own: 31 random bits of pid and at least 32 of secret. Where
+ * there are several workers, the rest of dividing the pid by their number is the client's
+ * worker's: a request that reaches another is posted to that one, which compares the key. A
  * request that fits a client whose backend is at work is passed on with that backend's own key,
  * over a connection made for it (PostgreSQL documentation, "Canceling Requests in Progress").
  * The server closes that connection when it has signalled the backend; until then the backend
@@ -19,6 +21,7 @@
 #include "base/secret.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/wire.h"
@@ -177,8 +180,8 @@ static struct client *find_client(struct worker *worker, uint32_t pid, const uin
 	return client;
 }
 
-void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid,
-					const uint8_t *key, size_t key_len)
+static void serve(struct worker *worker, struct stream_held from, uint32_t pid,
+				  const uint8_t *key, size_t key_len)
 {
 	struct client *client = find_client(worker, pid, key, key_len);
 
@@ -193,6 +196,60 @@ void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid
 		return;
 	}
 	stream_held_close(&from);
+}
+
+struct cancel_letter {
+	struct letter letter;
+	struct worker *worker; /* the client's */
+	struct stream_held from;
+	uint32_t pid;
+	size_t key_len;
+	uint8_t key[CLIENT_SECRET_MAX];
+};
+
+static void deliver(struct letter *letter)
+{
+	struct cancel_letter *request = (struct cancel_letter *)(void *)letter;
+
+	if (request->worker->stopping)
+		stream_held_close(&request->from);
+	else
+		serve(request->worker, request->from, request->pid, request->key, request->key_len);
+	secret_wipe(request->key, sizeof request->key);
+	free(request);
+}
+
+/* To the worker that the pid leads to. False when it cannot be brought there. */
+static bool forward(struct crew *crew, size_t number, const struct cancel_letter *request)
+{
+	struct cancel_letter *letter = malloc(sizeof *letter);
+
+	if (!letter)
+		return false;
+	*letter = *request;
+	letter->worker = crew->members[number].worker;
+	if (crew_post(crew, number, &letter->letter))
+		return true;
+	free(letter);
+	return false;
+}
+
+void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid,
+					const uint8_t *key, size_t key_len)
+{
+	struct cancel_letter request = {
+		.letter.deliver = deliver, .from = from, .pid = pid, .key_len = key_len};
+	size_t number = pid % worker->crew->count;
+
+	if (number == worker->number) {
+		serve(worker, from, pid, key, key_len);
+		return;
+	}
+	if (key_len <= sizeof request.key)
+		memcpy(request.key, key, key_len);
+	if (key_len > sizeof request.key || !forward(worker->crew, number, &request))
+		stream_held_close(&from);
+	secret_wipe(request.key, sizeof request.key);
 }
 
 void cancel_forget(struct server *server)

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "proxy/client_log.h"
+#include "proxy/crew.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/measure.h"
@@ -290,7 +291,21 @@ void client_send_buf(struct client *client, struct buf *buf)
 
 /* ---- life ---- */
 
-/* Draws a cancel key that no other client of this worker has. */
+/* A pid that leads back to this worker: see cancel.c. */
+static uint32_t draw_pid(const struct worker *worker)
+{
+	const uint32_t workers = (uint32_t)worker->crew->count;
+	uint32_t pid;
+
+	do {
+		secret_random(&pid, sizeof pid);
+		pid &= 0x7fffffff;
+		pid -= pid % workers;
+	} while (pid > 0x7fffffff - workers);
+	return pid + (uint32_t)worker->number;
+}
+
+/* Draws a cancel key that no other client has. */
 static void draw_cancel_key(struct client *client)
 {
 	struct client *other;
@@ -298,8 +313,7 @@ static void draw_cancel_key(struct client *client)
 	secret_random(client->secret, sizeof client->secret);
 	client->secret_len = CLIENT_SECRET_3_0;
 	do {
-		secret_random(&client->pid, sizeof client->pid);
-		client->pid &= 0x7fffffff;
+		client->pid = draw_pid(client->worker);
 		HASH_FIND(hh, client->worker->by_pid, &client->pid, sizeof client->pid, other);
 	} while (other || !client->pid);
 	HASH_ADD(hh, client->worker->by_pid, pid, sizeof client->pid, client);
@@ -312,6 +326,7 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 
 	if (!client) {
 		close(fd);
+		crew_departed(worker->crew, worker);
 		return NULL;
 	}
 	client->worker = worker;
@@ -327,6 +342,7 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 	if (!client->hh.tbl) {
 		free(client);
 		close(fd);
+		crew_departed(worker->crew, worker);
 		return NULL;
 	}
 	if (!is_unix)
@@ -416,6 +432,7 @@ void client_close(struct client *client)
 	list_remove(&client->node);
 	HASH_DEL(client->worker->by_pid, client);
 	client->worker->client_count--;
+	crew_departed(client->worker->crew, client->worker);
 	buf_fini(&client->in);
 	gathered(client);
 	list_append(&client->worker->dead_clients, &client->node);
@@ -454,15 +471,17 @@ void client_free(struct client *client)
 	free(client);
 }
 
-/* Those who take their time to read their last message are as few as those who log in. */
+/* Those who take their time to read their last message are as few as those who log in; each
+ * worker has its share of them. */
 static void linger(struct client *client)
 {
 	struct worker *worker = client->worker;
+	size_t workers = worker->crew->count;
+	size_t most = ((size_t)worker->conf->max_login_conn + workers - 1) / workers;
 
 	struct client *oldest = list_first(&worker->leaving, struct client, queue);
 
-	if (oldest && !worker->stopping && !drain_is_on(worker) &&
-		worker->leaving_count >= (size_t)worker->conf->max_login_conn)
+	if (oldest && !worker->stopping && !drain_is_on(worker) && worker->leaving_count >= most)
 		client_close(oldest);
 	client->queue_since_us = clock_monotonic_us();
 	list_append(&worker->leaving, &client->queue);

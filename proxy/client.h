@@ -135,7 +135,8 @@ struct client {
 	struct buf reply; /* local answers of a batch, up to its Sync */
 };
 
-/* Takes over a connected descriptor. NULL when memory is out (the descriptor is closed). */
+/* Takes over a connected descriptor, which crew_choose has given to this worker. NULL when
+ * memory is out (the descriptor is closed). */
 struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd,
 							 bool is_unix);
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/listener.h"
 #include "proxy/pins.h"
 #include "proxy/server.h"
@@ -10,6 +11,9 @@
 
 /* How long a connection that has not said who it is may still do so: to be told 57P03 then. */
 #define GREETING_US 1000000
+
+/* How long those that another process is not to have may log in and say what they came for. */
+#define LAST_LOGIN_US 1000000
 
 bool drain_is_on(const struct worker *worker)
 {
@@ -110,6 +114,12 @@ static void refuse_logins(struct worker *worker, bool also_greeting)
 				also_greeting ? worker : NULL);
 }
 
+static void close_listeners(struct worker *worker)
+{
+	listener_accept_rest(worker);
+	listener_close_all(worker);
+}
+
 static void start(struct worker *worker, int64_t now_us)
 {
 	struct drain *drain = &worker->drain;
@@ -117,8 +127,7 @@ static void start(struct worker *worker, int64_t now_us)
 	drain->state = DRAIN_ON;
 	drain->closed_us = now_us;
 	worker->heeds_idle = true;
-	listener_accept_rest(worker);
-	listener_close_all(worker);
+	close_listeners(worker);
 	refuse_logins(worker, false);
 	look_at_all(worker);
 }
@@ -132,9 +141,12 @@ static void go_on(struct worker *worker, int64_t now_us)
 		refuse_logins(worker, true);
 		drain->closed_us = 0;
 	}
+	bool closed = atomic_load(&worker->crew->closed);
+	if (closed)
+		mailbox_drain(worker->mailbox); /* with those that were accepted last */
 	if (worker->client_count)
 		look_at_all(worker);
-	else
+	else if (closed)
 		worker_stop(worker);
 }
 
@@ -153,6 +165,8 @@ void drain_tick(struct worker *worker, int64_t now_us)
 		go_on(worker, now_us);
 	else if (now_us - drain->asked_us >= drain->delay_us)
 		start(worker, now_us);
+	else if (drain->retire_us && now_us - drain->asked_us >= drain->retire_us)
+		close_listeners(worker);
 }
 
 static void deliver(struct letter *letter)
@@ -165,6 +179,9 @@ static void deliver(struct letter *letter)
 		return;
 	drain->state = DRAIN_DELAY;
 	drain->asked_us = now_us;
+	drain->retire_us = listener_retire(worker);
+	if (drain->retire_us && drain->delay_us < drain->retire_us + LAST_LOGIN_US)
+		drain->delay_us = drain->retire_us + LAST_LOGIN_US;
 	drain_tick(worker, now_us);
 }
 

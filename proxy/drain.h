@@ -14,7 +14,11 @@
  *	- after drain_timeout, which counts from the beginning, all that is left ends with 57P01 and
  *	  REASON_SHUTDOWN, and its statements are cancelled (worker_stop).
  *
- * The worker leaves its loop when no client is left.
+ * Where another process listens on the same addresses (`reuse_port`), it has all those who
+ * connect from now on: the listeners are closed after 0.2 seconds, and the rest begins a second
+ * later at the earliest, so that whoever was accepted here is served.
+ *
+ * The worker leaves its loop when no client is left, nor can come from the worker that accepts.
  */
 #ifndef PROXY_DRAIN_H
 #define PROXY_DRAIN_H
@@ -39,6 +43,7 @@ struct drain {
 	} state;
 	struct letter letter;
 	int64_t delay_us, timeout_us;
+	int64_t retire_us; /* when the listeners are closed, where another process has others */
 	int64_t asked_us, closed_us;
 	struct list parting; /* clients that may have nothing under way, by their `queue` */
 	struct event ripe;   /* looks at them when the turn is over */

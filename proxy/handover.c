@@ -196,7 +196,7 @@ static void finish(struct server *server)
 			server_set_tenant(server, client);
 	}
 	if (client->state == CLIENT_WELCOME) {
-		welcomes_add(&server->pool->welcomes, client->settings, &server->params);
+		pool_add_welcome(server->pool, client->settings, &server->params);
 		login_welcome(client, &server->params);
 		if (server->client == client)
 			server_release(server);

@@ -18,6 +18,8 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
+#include "proxy/takeover.h"
 #include "proxy/worker.h"
 
 struct listener {
@@ -31,6 +33,7 @@ struct listener {
 	bool is_shared;        /* the socket lives on in whoever opened it for us */
 	int64_t complained_us; /* when it last said that nothing can be accepted */
 	char *socket_path;     /* of a unix socket, or NULL */
+	struct takeover_file file;
 };
 
 /* Connections taken in one turn of the loop, so that a flood of them does not starve those who
@@ -52,6 +55,55 @@ static void complain(struct listener *listener, const char *why)
 	log_event(LOG_ERROR, "listen.accept", "error", why, NULL);
 }
 
+/* A connection on its way to the worker that is to have it. */
+struct newcomer {
+	struct letter letter;
+	struct worker *worker;
+	size_t section; /* its number: the two workers may have different settings at the moment */
+	int fd;
+	bool is_unix;
+};
+
+static void deliver(struct letter *letter)
+{
+	struct newcomer *newcomer = (struct newcomer *)(void *)letter;
+	struct worker *worker = newcomer->worker;
+
+	if (worker->stopping)
+		close(newcomer->fd);
+	else
+		client_create(worker, &worker->conf->listens[newcomer->section], newcomer->fd,
+					  newcomer->is_unix);
+	free(newcomer);
+}
+
+/* The worker with the fewest connections has it. */
+static void give_away(struct listener *listener, int fd)
+{
+	struct worker *worker = listener->worker;
+	struct crew *crew = worker->crew;
+	size_t number = crew_choose(crew);
+	bool is_unix = listener->is_unix;
+
+	if (number == worker->number) {
+		client_create(worker, listener->section, fd, is_unix);
+		return;
+	}
+	struct newcomer *newcomer = malloc(sizeof *newcomer);
+	struct worker *other = crew->members[number].worker;
+	if (!newcomer) {
+		close(fd);
+		crew_departed(crew, other);
+		return;
+	}
+	*newcomer = (struct newcomer){{NULL, deliver},
+								  other,
+								  (size_t)(listener->section - worker->conf->listens),
+								  fd,
+								  is_unix};
+	mailbox_post(other->mailbox, &newcomer->letter);
+}
+
 /* Takes a batch of connections; false when no more of them are there, or can be taken. */
 static bool accept_some(struct listener *listener)
 {
@@ -59,7 +111,7 @@ static bool accept_some(struct listener *listener)
 		int client = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (client >= 0) {
-			client_create(listener->worker, listener->section, client, listener->is_unix);
+			give_away(listener, client);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
@@ -98,6 +150,8 @@ static struct listener *start(struct worker *worker, const struct conf_listen *s
 	listener->fd = fd;
 	listener->socket_path = socket_path;
 	listener->is_unix = socket_path != NULL;
+	if (socket_path)
+		takeover_note(socket_path, &listener->file);
 	list_append(&worker->listeners, &listener->node);
 	event_assign(&listener->acceptable, worker->base, fd, EV_READ | EV_PERSIST, on_acceptable,
 				 listener);
@@ -122,7 +176,8 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section,
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (address->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-	if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
+	if ((worker->conf->reuse_port && !takeover_share(fd)) ||
+		bind(fd, address->ai_addr, address->ai_addrlen) != 0 ||
 		listen(fd, section->listen_backlog) != 0) {
 		int error = errno;
 
@@ -167,6 +222,17 @@ static bool clear_stale_socket(const struct sockaddr_un *address)
 	return stale && unlink(address->sun_path) == 0;
 }
 
+static bool listen_unix(int fd, const struct conf_listen *section,
+						const struct sockaddr_un *address)
+{
+	bool bound = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+
+	if (!bound && errno == EADDRINUSE && clear_stale_socket(address))
+		bound = bind(fd, (const struct sockaddr *)address, sizeof *address) == 0;
+	return bound && chmod(address->sun_path, (mode_t)section->unix_socket_mode) == 0 &&
+		   listen(fd, section->listen_backlog) == 0;
+}
+
 static bool open_unix(struct worker *worker, const struct conf_listen *section)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -178,11 +244,10 @@ static bool open_unix(struct worker *worker, const struct conf_listen *section)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return fail(address.sun_path, strerror(errno));
-	bool bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-	if (!bound && errno == EADDRINUSE && clear_stale_socket(&address))
-		bound = bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
-	if (!bound || chmod(address.sun_path, (mode_t)section->unix_socket_mode) != 0 ||
-		listen(fd, section->listen_backlog) != 0) {
+	if (!(worker->conf->reuse_port
+			  ? takeover_listen(fd, &address, (mode_t)section->unix_socket_mode,
+								section->listen_backlog)
+			  : listen_unix(fd, section, &address))) {
 		int error = errno;
 
 		close(fd);
@@ -241,6 +306,19 @@ bool listener_open(struct worker *worker, const struct conf_listen *section)
 	return ok && (!*section->unix_socket_dir || open_unix(worker, section));
 }
 
+int64_t listener_retire(struct worker *worker)
+{
+	if (!worker->conf->reuse_port)
+		return 0;
+	list_each (node, next, &worker->listeners) {
+		struct listener *listener = list_entry(node, struct listener, node);
+
+		if (!listener->socket_path && !listener->is_shared)
+			takeover_turn_away(listener->fd);
+	}
+	return TAKEOVER_US;
+}
+
 void listener_accept_rest(struct worker *worker)
 {
 	list_each (node, next, &worker->listeners) {
@@ -262,10 +340,12 @@ void listener_close_all(struct worker *worker)
 		event_del(&listener->acceptable);
 		close(listener->fd);
 		if (listener->socket_path)
-			unlink(listener->socket_path);
+			takeover_unlink(listener->socket_path, &listener->file);
 		free(listener->socket_path);
 		free(listener);
 	}
+	if (worker->number == 0)
+		atomic_store(&worker->crew->closed, true);
 }
 
 void listener_tick(struct worker *worker)
@@ -289,7 +369,8 @@ static void take_settings(struct listener *listener, const struct conf_listen *s
 	listener->section = section;
 	if (old->listen_backlog != section->listen_backlog)
 		done = listen(listener->fd, section->listen_backlog) == 0;
-	if (listener->socket_path && old->unix_socket_mode != section->unix_socket_mode)
+	if (listener->socket_path && old->unix_socket_mode != section->unix_socket_mode &&
+		takeover_is_ours(listener->socket_path, &listener->file))
 		done = chmod(listener->socket_path, (mode_t)section->unix_socket_mode) == 0 && done;
 	if (!done)
 		log_event(LOG_ERROR, "listen.settings", "listener", section->name, "error",

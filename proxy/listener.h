@@ -5,6 +5,7 @@
 #define PROXY_LISTENER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "conf/conf.h"
 
@@ -16,6 +17,13 @@ struct worker;
  * the reason logged, when one of them cannot be had.
  */
 bool listener_open(struct worker *worker, const struct conf_listen *section);
+
+/*
+ * Another process is to have those who connect from now on (`reuse_port`). Returns for how many
+ * microseconds those that have begun to connect are still to be accepted and served, before
+ * listener_close_all; 0 where nobody else is to have them.
+ */
+int64_t listener_retire(struct worker *worker);
 
 /* Stops accepting, closes the sockets and removes unix socket files. */
 void listener_close_all(struct worker *worker);

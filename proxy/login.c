@@ -79,7 +79,7 @@ static void ask_for_welcome(struct client *client)
 		return;
 	}
 	client->startup_settings = settings_ref(client->settings);
-	const struct params *known = welcomes_find(&client->pool->welcomes, client->settings);
+	const struct params *known = pool_find_welcome(client->pool, client->settings);
 	if (known) {
 		login_welcome(client, known);
 		return;

@@ -150,7 +150,7 @@ static void describe_tenant(const struct worker *worker, const struct tally *tal
 {
 	const struct client *client = list_first(&tally->members, struct client, in_tenant);
 
-	memcpy(&out->id, tally->key, sizeof out->id);
+	memcpy(&out->id, tally->hh.key, sizeof out->id);
 	out->sessions = tally->count;
 	out->slug = client ? strdup(client->tenant->slug) : NULL;
 	for (const struct pool *pool = worker->pools; pool; pool = pool->hh.next) {

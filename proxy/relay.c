@@ -231,7 +231,7 @@ static void show_startup_value(struct walk *walk, const uint8_t *message, size_t
 							   const char *name, const char *last)
 {
 	const struct params *params =
-		welcomes_find(&walk->server->pool->welcomes, walk->client->startup_settings);
+		pool_find_welcome(walk->server->pool, walk->client->startup_settings);
 	const char *value = params ? params_get(params, name) : NULL;
 
 	if (value)

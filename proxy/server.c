@@ -308,7 +308,6 @@ void server_link(struct server *server, struct client *client)
 	client->server = server;
 	client->came_back = server_is_last_of(server, client);
 	client->has_run = false;
-	pool_tenant_took(client->pool_tenant);
 }
 
 void server_unlink(struct server *server)
@@ -319,7 +318,7 @@ void server_unlink(struct server *server)
 		return;
 	list_remove(&server->linked_node);
 	stream_read_on(&server->stream); /* a client that did not read may have stopped it */
-	pool_tenant_gave(client->pool_tenant);
+	pool_tenant_give(client->pool_tenant);
 	server->last_client = client->pid;
 	client->last_backend = server->pid;
 	client->server = NULL;
@@ -420,6 +419,11 @@ void server_close(struct server *server, const char *why)
 		tell_client(server, client, was);
 	else
 		pool_balance(server->pool);
+}
+
+void server_attach(struct server *server)
+{
+	stream_attach(&server->stream, server->worker->base, on_readable);
 }
 
 void server_free(struct server *server)

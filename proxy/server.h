@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/mailbox.h"
 #include "policy/guard/guard.h"
 #include "policy/reason.h"
 #include "proxy/params.h"
@@ -141,9 +142,13 @@ struct server {
 	bool step_ok; /* what the current step must see was seen */
 	size_t begun; /* of the client's held statements */
 	struct buf step_error;
+
+	struct letter letter;   /* on its way to another worker, see move.h */
+	size_t moves_to, route; /* that one's number, and its pool's */
 };
 
-/* The backend works for the client from now on, or does so no more. */
+/* The backend works for the client from now on, whose tenant has taken room for it
+ * (pool_tenant_take), or does so no more. */
 void server_link(struct server *server, struct client *client);
 void server_unlink(struct server *server);
 
@@ -160,6 +165,9 @@ struct server *server_open(struct pool *pool, const char **why);
  * being prepared, it is sent back to the queue; linked, it is told. `why` is for the log.
  */
 void server_close(struct server *server, const char *why);
+
+/* It has come from another worker: is read on this one's loop from now on. */
+void server_attach(struct server *server);
 
 /* The memory; only from the worker's reaper. */
 void server_free(struct server *server);

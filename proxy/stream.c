@@ -171,6 +171,22 @@ void stream_end(struct stream *stream)
 	shutdown(stream->fd, SHUT_WR);
 }
 
+void stream_detach(struct stream *stream)
+{
+	event_del(&stream->readable);
+	event_del(&stream->writable);
+	stream->reading = false;
+}
+
+void stream_attach(struct stream *stream, struct event_base *base,
+				   event_callback_fn on_readable)
+{
+	event_assign(&stream->readable, base, stream->fd, EV_READ | EV_PERSIST, on_readable,
+				 stream->owner);
+	event_assign(&stream->writable, base, stream->fd, EV_WRITE, on_writable, stream);
+	stream_read_on(stream);
+}
+
 static void set_int(int fd, int level, int name, int64_t value)
 {
 	int word = value < INT32_MAX ? (int)value : INT32_MAX;

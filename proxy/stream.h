@@ -75,6 +75,11 @@ void stream_held_close(struct stream_held *held);
 /* Nothing more is written: close_notify, and the end of the sending half. `out` is empty. */
 void stream_end(struct stream *stream);
 
+/* Leaves the loop, with no bytes kept, for stream_attach on another worker's. */
+void stream_detach(struct stream *stream);
+void stream_attach(struct stream *stream, struct event_base *base,
+				   event_callback_fn on_readable);
+
 /* TCP_NODELAY, and keep-alive probes and limits as the settings have them (tcp(7)). */
 void stream_set_tcp_options(int fd, const struct conf *conf);
 

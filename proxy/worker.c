@@ -17,9 +17,11 @@
 #include "policy/statement.h"
 #include "proxy/changes.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/drain.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
+#include "proxy/move.h"
 #include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/prepared.h"
@@ -110,6 +112,8 @@ static void on_feed(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	for (size_t i = 0; i < worker->upstream_count && !worker->stopping; i++)
 		upstream_feed(&worker->upstreams[i]);
+	if (!worker->stopping)
+		move_all(worker);
 }
 
 void worker_feed_later(struct worker *worker)
@@ -162,6 +166,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	timeouts_tick(worker, now_us);
 	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
+	upstreams_tick(worker);
 	list_each (node, next, &worker->restless)
 		pool_tick(list_entry(node, struct pool, restless));
 	cancel_tick(worker, now_us);
@@ -177,12 +182,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void init_lists(struct worker *worker)
 {
-	struct list *lists[] = {&worker->restless,     &worker->idle,         &worker->opened,
-							&worker->linked,       &worker->linked_end,   &worker->listeners,
-							&worker->cancels,      &worker->farewells,    &worker->clients,
-							&worker->logins,       &worker->idle_clients, &worker->leaving,
-							&worker->waiting,      &worker->deadlines,    &worker->dead_clients,
-							&worker->dead_servers, &worker->resets};
+	struct list *lists[] = {
+		&worker->restless,   &worker->idle,      &worker->opened,       &worker->linked,
+		&worker->linked_end, &worker->listeners, &worker->cancels,      &worker->farewells,
+		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
+		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers,
+		&worker->resets,     &worker->capped,    &worker->movers};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -240,6 +245,8 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->tls = setup->tls;
 	worker->directory = setup->directory;
 	worker->live = setup->live;
+	worker->crew = setup->crew;
+	crew_join(worker->crew, worker);
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
 	worker->activation = setup->activation;
@@ -262,7 +269,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
 			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker) &&
 			  live_join(worker->live, worker->mailbox, &ops);
-	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
+	for (size_t i = 0; ok && worker->number == 0 && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
 		worker_destroy(worker);
@@ -308,6 +315,7 @@ void worker_destroy(struct worker *worker)
 {
 	if (!worker)
 		return;
+	worker->stopping = true;
 	listener_close_all(worker);
 	list_each (node, next, &worker->clients)
 		client_close(list_entry(node, struct client, node));
@@ -320,6 +328,7 @@ void worker_destroy(struct worker *worker)
 		live_leave(worker->live, worker->mailbox);
 		mailbox_drain(worker->mailbox);
 	}
+	crew_leave(worker->crew, worker);
 	on_reap(-1, 0, worker);
 	if (worker->base) {
 		event_del(&worker->mailbox_event);

@@ -33,6 +33,7 @@
 struct activation;
 struct budget;
 struct client;
+struct crew;
 struct live;
 struct paused;
 struct pool;
@@ -68,6 +69,7 @@ struct worker_setup {
 	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
+	struct crew *crew;
 	const struct worker_address *addresses; /* one per cluster of conf */
 	size_t address_count;
 	const struct activation *activation; /* sockets that were opened for us; NULL: none */
@@ -87,6 +89,8 @@ struct worker {
 	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
+	struct crew *crew;
+	size_t number; /* its place in the crew */
 	const struct worker_address *addresses;
 	size_t address_count;
 
@@ -124,6 +128,8 @@ struct worker {
 	struct list leaving;      /* told to go, oldest first */
 	size_t leaving_count;
 	struct list waiting;   /* for a backend, oldest first */
+	struct list capped;    /* parts of pools that wait for other workers; queue.h */
+	struct list movers;    /* backends on their way to other workers; move.h */
 	struct list deadlines; /* backends that must finish a step, oldest first */
 	struct list dead_clients, dead_servers;
 	struct client *by_pid; /* uthash over the pids of our cancel keys */
@@ -131,6 +137,7 @@ struct worker {
 	struct limits limits;
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
+	bool is_asked;           /* other workers ask for idle backends; upstream.h */
 	int64_t reported_us;     /* when the pools last wrote their lines */
 	uint64_t texts_reported; /* how many texts of SQL had come by then */
 	int64_t expired_us;      /* when it was last looked whose login has expired */
@@ -140,10 +147,14 @@ struct worker {
 	struct worker_counters counters;
 };
 
-/* NULL when memory or descriptors are out, or a listener cannot be opened (logged). */
+/*
+ * Joins the crew; the first worker of a crew opens the listeners. NULL when memory or
+ * descriptors are out, or a listener cannot be opened (logged).
+ */
 struct worker *worker_create(const struct worker_setup *setup);
 
-/* Runs the loop until worker_stop. */
+/* Runs the loop until worker_stop. All workers of a crew are created before, and destroyed
+ * after, any of them runs. */
 void worker_run(struct worker *worker);
 
 /* From the worker's own thread: ends all sessions with 57P01 and leaves the loop. */
