@@ -14,6 +14,24 @@ failed=''
 fail() { failed=yes; say "FAILED: $*" >&2; exit 1; }
 stop() { say "stopped" >&2; exit "$1"; }
 
+# The options that all of these scripts have; `usage` is the script's own.
+take_options() {
+	while (($#)); do
+		case $1 in
+		--cache | --mirror)
+			(($# > 1)) || { usage >&2; exit 2; }
+			printf -v "${1#--}" %s "$2"
+			shift
+			;;
+		--keep) keep=yes ;;
+		--verbose) verbose=yes ;;
+		-h | --help) usage; exit 0 ;;
+		*) usage >&2; exit 2 ;;
+		esac
+		shift
+	done
+}
+
 # ---- this machine ----
 
 # One line "URI suite" for each of Debian's own sources.
