@@ -302,10 +302,13 @@ def test_the_service_brings_the_secrets_that_its_settings_name():
     assert sorted(loaded) == sorted(named) == ["guard.key", "pool.password", "sidecar.password"]
 
 
-def test_the_socket_listens_where_the_settings_do():
+def test_the_socket_is_the_default_listeners_and_outlives_the_service():
     streams = re.findall(r"^ListenStream=(.*)$", unit("bulkhead.socket"), re.M)
-    directory = re.search(r"^unix_socket_dir = (.*)$", unit("bulkhead.ini"), re.M)[1]
-    assert streams == [f"127.0.0.1:{PORTS['data']}", f"{directory}/.s.PGSQL.{PORTS['data']}"]
+    (folder,) = re.findall(r"^RuntimeDirectory=(.*)$", unit("bulkhead.service"), re.M)
+    assert streams[0] == f"127.0.0.1:{PORTS['data']}"
+    assert re.fullmatch(rf"/run/[\w-]+/\.s\.PGSQL\.{PORTS['data']}", streams[1])
+    assert not streams[1].startswith(f"/run/{folder}/"), "the service takes its folder away when it stops"
+    assert "FileDescriptorName=default" in unit("bulkhead.socket") and "[listen:default]" in unit("bulkhead.ini")
 
 
 # ---- installing ----
