@@ -211,10 +211,10 @@ void conf_changes_fini(struct conf_changes *changes);
 /*
  * Makes of `fresh`, which was just loaded, the settings that may follow on those of `running`:
  * the same listeners and clusters in the same order, so that whoever knows one by its number
- * finds it again. Settings of sections without a name are as in the file, or A section with a
- * where they need a restart as they run.
- * name is taken as a whole, or, when one of its changes needs a restart, as a whole not at all:
- * a new password belongs to the new host beside it. `changes` is appended to. False when memory
+ * finds it again. Settings of sections without a name are as in the file, or, where they need a
+ * restart, as they run. A section with a name is taken as a whole, or, when one of its changes
+ * needs a restart, as a whole not at all: a new password belongs to the new host beside it.
+ * `changes` is appended to. False when memory
  * is out; `fresh` is then good for conf_destroy only.
  */
 bool conf_merge(struct conf *fresh, const struct conf *running, struct conf_changes *changes);
