@@ -257,6 +257,8 @@ PEERS = {peer.key: peer for peer in [
     Peer("bulkhead", "Bulkhead", Bulkhead, load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-tls", "Bulkhead, clients over TLS", BulkheadTls,
          load={"table": "sealed", "user-by-tenant": True, "tls": True}),
+    Peer("bulkhead-tls-plain", "Bulkhead, clients over TLS, the table without tenancy", BulkheadTls,
+         load={"table": "plain", "user-by-tenant": True, "tls": True}),
     Peer("bulkhead-plans", "Bulkhead, discard_plans = no", BulkheadKeepingPlans,
          load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-reporting", "Bulkhead", BulkheadReporting, load={"table": "sealed", "user-by-tenant": True}),

@@ -251,7 +251,8 @@ def churn(clients, quick=False):
 
 
 def over_tls(name, title, load, bulk=False, quick=False):
-    return Throughput(f"tls-{name}", f"clients over TLS 1.3, ECDSA P-256: {title}", TLS, load, quick, bulk=bulk)
+    peers = [*TLS, "bulkhead-tls-plain"] if "protocol" in load else TLS
+    return Throughput(f"tls-{name}", f"clients over TLS 1.3, ECDSA P-256: {title}", peers, load, quick, bulk=bulk)
 
 
 def tenants(name, count, choice, title, quick=False):
