@@ -576,12 +576,12 @@ static size_t consume_startup(struct client *client, const uint8_t *data, size_t
 		startup_fini(startup);
 		return 0;
 	case STARTUP_INVALID:
-		log_event(LOG_DEBUG, "client.not_postgres", "error", startup->error, NULL);
+		log_event(LOG_DEBUG, "client.not_postgres", NULL);
 		client_close(client);
 		break;
 	case STARTUP_REFUSED:
 		client->worker->counters.logins_refused++;
-		log_event(LOG_INFO, "client.refused", "error", startup->error, NULL);
+		client->worker->counters.refused[REASON_STARTUP]++;
 		client_fatal_text(client, startup->sqlstate, startup->error, NULL);
 		break;
 	case STARTUP_SSL:

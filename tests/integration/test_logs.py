@@ -88,7 +88,7 @@ def provoke(proxy):
                 f"CREATE TEMP TABLE kept AS SELECT '{PLANT}' AS c", "RESET ALL", f"PREPARE p AS SELECT '{PLANT}'",
                 f"DO $$BEGIN RAISE WARNING '{PLANT}'; END$$", f"DO $$BEGIN RAISE EXCEPTION '{PLANT}'; END$$",
                 f"DO $$BEGIN EXECUTE 'RESET ALL'; RAISE NOTICE '{PLANT}'; END$$", "SELECT count(*) FROM orders",
-                f"ALTER ROLE bulkhead_pool PASSWORD '{PLANT}'", f"/*{PLANT}*/ SELECT 1", "DISCARD ALL"):
+                f"/*{PLANT}*/ SELECT 1", "DISCARD ALL"):
         wire.send(query(sql))
         wire.until_ready()
     wire.send(parse(f"SELECT $1, '{PLANT}'", name=f"{PLANT}-statement"), describe(f"{PLANT}-statement"),
