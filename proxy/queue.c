@@ -112,9 +112,9 @@ bool pool_tenant_has_room(const struct pool_tenant *tenant)
 {
 	int limit = limit_of(tenant);
 
-	if (tenant->paused)
-		return false;
-	return !limit || busy_in_all(tenant) < limit ||
+	if (!limit || tenant->paused)
+		return !tenant->paused;
+	return busy_in_all(tenant) < limit ||
 		   (tenant->shares &&
 			atomic_load(&tenant->common->granted) & crew_bit(number_of(tenant)));
 }
@@ -130,12 +130,11 @@ static void wait_for_others(struct pool_tenant *tenant)
 }
 
 /* A tenant is on the list of turns exactly while it has a client that may be served. */
-static void update_turn(struct pool_tenant *tenant)
+static void update_waiting(struct pool_tenant *tenant)
 {
-	bool wants = !list_empty(&tenant->waiting);
-	bool may = wants && pool_tenant_has_room(tenant);
+	bool may = pool_tenant_has_room(tenant);
 
-	if (wants && !may && tenant->shares && !tenant->paused) {
+	if (!may && tenant->shares && !tenant->paused) {
 		wait_for_others(tenant);
 		may = pool_tenant_has_room(tenant); /* it may have come before they knew */
 	}
@@ -145,6 +144,14 @@ static void update_turn(struct pool_tenant *tenant)
 	} else if (!may) {
 		list_remove(&tenant->turn);
 	}
+}
+
+static inline void update_turn(struct pool_tenant *tenant)
+{
+	if (!list_empty(&tenant->waiting))
+		update_waiting(tenant);
+	else if (!list_empty(&tenant->turn))
+		list_remove(&tenant->turn);
 }
 
 void pool_tenant_pause(struct pool_tenant *tenant, bool paused)

@@ -171,7 +171,7 @@ enum tls_tenant tls_tenant(SSL *ssl, const char *suffix, char **token)
 	const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 	GENERAL_NAMES *names =
 		tls_peer_is_verified(ssl) ? alternative_names(SSL_get0_peer_certificate(ssl)) : NULL;
-	struct tenants tenants = {NULL};
+	struct tenants tenants = {.asked_len = 0};
 
 	if (host)
 		tenants.asked_len = tenant_len(host, strlen(host), suffix);

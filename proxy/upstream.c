@@ -236,7 +236,9 @@ void upstream_feed(struct upstream *upstream)
 /* Those that say good-bye give their places back by themselves. */
 bool upstream_is_over(const struct upstream *upstream)
 {
-	return budget_excess(upstream->budget) > atomic_load(&upstream->budget->parting);
+	int excess = budget_excess(upstream->budget);
+
+	return excess && excess > atomic_load(&upstream->budget->parting);
 }
 
 /* The longest idle backend of a server that has too many. */
