@@ -47,7 +47,11 @@ exec unshare --mount --pid --fork --cgroup --uts --ipc --propagation private sh 
     mknod -m 666 "$1/dev/random" c 1 8
     mknod -m 666 "$1/dev/urandom" c 1 9
     mknod -m 666 "$1/dev/tty" c 5 0
-    mkdir "$1/dev/shm" "$1/run/old"
+    mkdir "$1/dev/pts" "$1/dev/shm" "$1/run/old"
+    mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
+    mount -t tmpfs -o mode=1777 tmpfs "$1/dev/shm"
+    ln -s pts/ptmx "$1/dev/ptmx"
+    ln -s /proc/self/fd "$1/dev/fd"
     cd "$1"
     pivot_root . run/old
     umount -l /run/old
@@ -98,10 +102,8 @@ class Machine:
         return f"/proc/{self.first}/root{path}"
 
     def remove(self):
-        """The first process takes all others along."""
-        if self.first:
-            os.kill(self.first, signal.SIGKILL)
-        self.unshare.kill()
+        """The first process takes all others along, and unshare ends behind it."""
+        os.kill(self.first or self.unshare.pid, signal.SIGKILL)
         self.unshare.wait()
         subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c",
                         'mount -t cgroup2 none "$1" && find "$1/$2" -depth -type d -exec rmdir {} +', "sh",
