@@ -256,6 +256,22 @@ void client_send(struct client *client, const void *data, size_t len)
 		stream_write(&client->stream, data, len);
 }
 
+void client_send_notification(struct client *client, uint32_t backend, const uint8_t *message,
+							  size_t total)
+{
+	uint8_t start[WIRE_HEADER + 4];
+
+	if (total < sizeof start || wire_u32(message + WIRE_HEADER) != backend) {
+		client_send(client, message, total);
+		return;
+	}
+	memcpy(start, message, WIRE_HEADER);
+	for (int i = 0; i < 4; i++)
+		start[WIRE_HEADER + i] = (uint8_t)(client->pid >> (24 - 8 * i));
+	client_send(client, start, sizeof start);
+	client_send(client, message + sizeof start, total - sizeof start);
+}
+
 void client_send_buf(struct client *client, struct buf *buf)
 {
 	if (buf_len(buf))

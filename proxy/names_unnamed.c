@@ -74,7 +74,7 @@ enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *me
 									  size_t visible, uint64_t total)
 {
 	struct client *client = walk->client;
-	size_t len;
+	size_t len = 0;
 
 	names_forget_unnamed(client);
 	names_new_unnamed(client);

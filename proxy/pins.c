@@ -74,9 +74,9 @@ void pins_add(struct client *client, enum pin pin)
 	hold(client, client->pins.held | pin);
 }
 
-void pins_drop(struct client *client, enum pin pin)
+void pins_drop(struct client *client, uint32_t pins)
 {
-	hold(client, client->pins.held & ~(uint32_t)pin);
+	hold(client, client->pins.held & ~pins);
 }
 
 static void forget_doubts(struct pins *pins)

@@ -57,8 +57,8 @@ static inline bool pins_are_in_doubt(const struct pins *pins)
 /* The client keeps its backend for this, until it leaves or says DISCARD ALL. */
 void pins_add(struct client *client, enum pin pin);
 
-/* It keeps it for this no longer. */
-void pins_drop(struct client *client, enum pin pin);
+/* It keeps it for these no longer. */
+void pins_drop(struct client *client, uint32_t pins);
 
 /* The verdict's effects without those of statements that reset the session. */
 uint32_t pins_effects(const struct verdict *verdict);

@@ -66,6 +66,9 @@ static const char *text_in(const struct message *message, size_t *len)
 	return (const char *)message->body + at;
 }
 
+/* Statements without a mark come with others that have one. */
+#define LEFT_BY_NEXT (~0u - 1)
+
 /* One that has said anything: what is there may be its own, from then on without its mark. */
 static bool is_unknown(const struct postgres_world *world, unsigned client)
 {
@@ -97,6 +100,8 @@ static void watch(struct postgres *postgres, const struct message *message)
 		return;
 	if (!postgres->sealed)
 		require(postgres->emptied_by == postgres->asked_by);
+	if (postgres->left_by == LEFT_BY_NEXT)
+		postgres->left_by = postgres->asked_by;
 	require(!postgres->left_by || postgres->left_by == postgres->asked_by);
 }
 
@@ -159,8 +164,7 @@ static void leave(struct postgres *postgres, unsigned what)
 {
 	postgres->state.left |= what;
 	postgres->committed.left |= what;
-	/* A BEGIN under a name has no mark; it comes with others that have. */
-	postgres->left_by = postgres->asked_by ? postgres->asked_by : postgres->asked_last;
+	postgres->left_by = postgres->asked_by ? postgres->asked_by : LEFT_BY_NEXT;
 }
 
 static bool ends_transaction(const char *text)
