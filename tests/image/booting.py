@@ -27,8 +27,8 @@ GROUP = f"bulkhead-booting-{os.getpid()}"
 READY_S = 30
 WATCHDOGS_S = 20  # more than half of WatchdogSec, which is how often Bulkhead is to be heard
 
-# $1: a folder to see control groups in, $2: the name of ours, $3: the root. A pivot and no chroot, in which PrivateUsers=
-# could not be had; shared mounts, by which systemd brings credentials.
+# $1: a folder to see control groups in, $2: the name of ours, $3: the root. A pivot and no chroot, in which
+# PrivateUsers= could not be had; shared mounts, by which systemd brings credentials.
 BOOT = r"""
 set -eu
 mount -t cgroup2 none "$1"

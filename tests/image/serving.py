@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.postgres import HOST, Postgres, free_port  # noqa: E402
 from image.dockerfile import Dockerfile  # noqa: E402
-from image.shop import COMPOSE, DATABASE, TOP, ask, ask_as_tenants, expect, make_database, make_rows, say, superuser  # noqa: E402
+from image.shop import (  # noqa: E402
+    COMPOSE, DATABASE, TOP, ask, ask_as_tenants, expect, make_database, make_rows, say, superuser)
 
 READY_S = 30
 STOP_S = 30
