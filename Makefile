@@ -9,7 +9,7 @@
 #   make test-workers   the integration tests with four workers
 #   make test-differential   the same bytes to PostgreSQL 15 and 18 and through Bulkhead, all of them
 #   make image-check   the Dockerfile's steps in a chroot, and what comes of them in front of a PostgreSQL
-#   make deb        a Debian package in build/
+#   make deb        a Debian package in build/deb; make deb-check boots a Debian with it
 #   make SAN=address,undefined …   the same with sanitizers, in a build folder of its own
 #
 # Every room is a folder of .c files; all of them but cli/main.c make one library, which the

@@ -7,8 +7,8 @@ image-check:
 	@PYTHON=$(PYTHON) tests/image-check $(ARGS)
 
 deb-check: deb
-	@deploy/install-packages fresh-machine
-	@tests/deb-check $(ARGS)
+	@deploy/install-packages image-check
+	@PYTHON=$(PYTHON) tests/deb-check $(ARGS)
 
 # The Debian package, in build/deb.
 .PHONY: deb

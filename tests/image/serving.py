@@ -19,12 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.postgres import HOST, PG_BIN, Postgres, free_port  # noqa: E402
+from harness.postgres import HOST, Postgres, free_port  # noqa: E402
 from image.dockerfile import Dockerfile  # noqa: E402
+from image.shop import (  # noqa: E402
+    COMPOSE, DATABASE, TOP, ask, ask_as_tenants, expect, make_database, make_rows, say, superuser)
 
-TOP = Path(__file__).resolve().parents[2]
-COMPOSE = TOP / "deploy" / "compose"
-DATABASE = "shop"
 READY_S = 30
 STOP_S = 30
 
@@ -50,16 +49,6 @@ cd /
 exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups --no-new-privs \
     --inh-caps=-all --bounding-set=-all -- "$@"
 """
-
-
-def say(text):
-    print(f"        {text}", flush=True)
-
-
-def expect(what, expected, got):
-    if got != expected:
-        raise SystemExit(f"{what}: expected {expected!r}, got {got!r}")
-    say(f"{what}: {got}")
 
 
 class Container:
@@ -129,31 +118,13 @@ def look_around(container, version):
         ["sh", "-c", "command -v gcc cc make psql git curl wget || true"]))
 
 
-def superuser(postgres, database=DATABASE):
-    return {"PGHOST": HOST, "PGPORT": str(postgres.port), "PGUSER": "postgres", "PGPASSWORD": postgres.password,
-            "PGDATABASE": database}
-
-
-def on_this_machine(command, settings):
-    done = subprocess.run(command, env={"PATH": f"{PG_BIN}:/usr/bin:/bin", **settings}, text=True, check=False,
-                          capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise SystemExit(f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
-
-
-def psql(settings, *arguments):
-    return on_this_machine(["psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", *arguments], settings)
-
-
 def fill(container, postgres):
     """The services `postgres`, `init` and `shop` of docker-compose.yml, twice: a second `up` must change nothing."""
-    psql(superuser(postgres, "postgres"), "-c", f"CREATE DATABASE {DATABASE}")
-    psql(superuser(postgres), "-f", str(COMPOSE / "owner.sql"))
+    make_database(postgres)
     before = None
     for _ in range(2):
         container.must(["sh", "/deploy/init.sh"], superuser(postgres), files=[(COMPOSE / "init.sh", "/deploy/init.sh")])
-        on_this_machine(["sh", str(COMPOSE / "shop.sh")], {**superuser(postgres), "SHOP_SQL": str(TOP / "cli/shop")})
+        make_rows(postgres)
         keys = {path.name: path.read_bytes() for path in container.volume("/etc/bulkhead/keys").iterdir()}
         expect("keys that init wrote", ["guard.key", "pool.password", "sidecar.password"], sorted(keys))
         if before not in (None, keys):
@@ -193,34 +164,21 @@ def wait_until_healthy(container, process, settings, files, ask):
     raise SystemExit("it did not come up")
 
 
-def ask_as_tenants(ask):
-    for tenant, domain in (("acme", "acme.example"), ("globex", "globex.example")):
-        rows = ask(tenant, "SELECT count(*) > 0, bool_and(email LIKE '%@" + domain + "') FROM customers")
-        expect(f"{tenant} sees customers, and all are its own", "t|t", rows.stdout.strip() or rows.stderr)
-    expect("customers of acme, as docs/operations.md has it", "24", ask("acme", "SELECT count(*) FROM customers").stdout.strip())
-    refused = ask("acme", "SET backtrace_functions = ''")
-    expect("acme forges the context", 'ERROR:  permission denied to set parameter "backtrace_functions"',
-           refused.stderr.strip())
-
-
 def check(root, version, postgres, log):
     image = Dockerfile.read(TOP / "Dockerfile")
     container = Container(root, image)
     port = free_port()
 
-    def ask(tenant, query):
+    def ask_here(tenant, query):
         password = (container.volume("/var/lib/bulkhead") / "shop.password").read_text()
-        return subprocess.run([PG_BIN / "psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", "-c", query], text=True,
-                              env={"PGHOST": HOST, "PGPORT": str(port), "PGUSER": f"shop.{tenant}",
-                                   "PGDATABASE": DATABASE, "PGPASSWORD": password},
-                              capture_output=True, check=False, timeout=30)
+        return ask(HOST, port, password, tenant, query)
 
     try:
         look_around(container, version)
         fill(container, postgres)
         with serving(container, postgres, port, log) as (process, settings, files):
-            wait_until_healthy(container, process, settings, files, ask)
-            ask_as_tenants(ask)
+            wait_until_healthy(container, process, settings, files, ask_here)
+            ask_as_tenants(ask_here)
             os.kill(first_process(process), signal.Signals[image.stop_signal])
             expect(f"exit status after {image.stop_signal}, as process 1", 0, process.wait(timeout=STOP_S))
         expect("the directory's snapshot is kept in its volume", True,
