@@ -22,7 +22,7 @@
 #define WORKERS_MAX 64 /* a bit for each in a line */
 
 /* One bit for each worker, by its place in the crew. */
-struct line {
+struct budget_line {
 	atomic_uint_least64_t waiting, asking;
 	atomic_int backends[WORKERS_MAX];   /* of those: how many the pool has that asks */
 	atomic_llong since_us[WORKERS_MAX]; /* and since when it has waited */
@@ -33,7 +33,7 @@ struct budget {
 	atomic_int used;
 	atomic_int limit;   /* 0: none; a reload may change it */
 	atomic_int parting; /* of those in use, places that are about to be given back */
-	struct line line;
+	struct budget_line line;
 };
 
 /* Takes a place of `limit` (0: of any number); false when there is none. */

@@ -270,7 +270,7 @@ static uint64_t others(const struct crew *crew, size_t number)
 	return all & ~crew_bit(number);
 }
 
-void line_ask(struct crew *crew, struct line *line, size_t number, size_t backends)
+void line_ask(struct crew *crew, struct budget_line *line, size_t number, size_t backends)
 {
 	uint64_t bit = crew_bit(number);
 
@@ -282,7 +282,7 @@ void line_ask(struct crew *crew, struct line *line, size_t number, size_t backen
 		crew_wake(crew, others(crew, number));
 }
 
-void line_leave(struct line *line, size_t number)
+void line_leave(struct budget_line *line, size_t number)
 {
 	uint64_t bit = crew_bit(number);
 
@@ -290,12 +290,12 @@ void line_leave(struct line *line, size_t number)
 	atomic_fetch_and(&line->waiting, ~bit);
 }
 
-void line_stand_back(struct line *line, size_t number)
+void line_stand_back(struct budget_line *line, size_t number)
 {
 	atomic_store(&line->since_us[number], clock_monotonic_us());
 }
 
-void line_wake(struct crew *crew, const struct line *line, size_t number)
+void line_wake(struct crew *crew, const struct budget_line *line, size_t number)
 {
 	uint64_t waiting = atomic_load(&line->waiting) & others(crew, number);
 
@@ -312,7 +312,7 @@ bool line_is_before(const struct first *one, const struct first *other)
 	return one->since_us < other->since_us;
 }
 
-static struct first first_of(const struct line *line, uint64_t workers)
+static struct first first_of(const struct budget_line *line, uint64_t workers)
 {
 	struct first first = {.number = -1};
 
@@ -326,23 +326,23 @@ static struct first first_of(const struct line *line, uint64_t workers)
 	return first;
 }
 
-struct first line_first_waiting(const struct line *line, size_t number)
+struct first line_first_waiting(const struct budget_line *line, size_t number)
 {
 	return first_of(line, atomic_load(&line->waiting) & ~crew_bit(number));
 }
 
-struct first line_first_asking(const struct line *line, size_t number)
+struct first line_first_asking(const struct budget_line *line, size_t number)
 {
 	return first_of(line, atomic_load(&line->asking) & ~crew_bit(number));
 }
 
-void line_grant(struct crew *crew, struct line *line, int number)
+void line_grant(struct crew *crew, struct budget_line *line, int number)
 {
 	atomic_fetch_add(&line->grants[number], 1);
 	crew_wake(crew, crew_bit((size_t)number));
 }
 
-bool line_take_grant(struct line *line, size_t number)
+bool line_take_grant(struct budget_line *line, size_t number)
 {
 	if (!line_has_grant(line, number)) /* only this worker takes them */
 		return false;
@@ -350,7 +350,7 @@ bool line_take_grant(struct line *line, size_t number)
 	return true;
 }
 
-bool line_claim(struct line *line, int asker)
+bool line_claim(struct budget_line *line, int asker)
 {
 	uint64_t bit = crew_bit((size_t)asker);
 

@@ -58,7 +58,7 @@ struct crew_member {
 /* The backends of one route, that is, of one of the conf's clusters. */
 struct crew_route {
 	atomic_int backends;
-	struct line line;
+	struct budget_line line;
 	atomic_llong retry_at_us; /* no new connection before this */
 	atomic_uint failures;     /* attempts to connect that failed in a row */
 	atomic_int failure;       /* why the last one did: an enum reason */
@@ -143,14 +143,14 @@ static inline uint64_t crew_bit(size_t number)
 }
 
 /* This worker asks the others for a backend, for a pool that has so many. */
-void line_ask(struct crew *crew, struct line *line, size_t number, size_t backends);
+void line_ask(struct crew *crew, struct budget_line *line, size_t number, size_t backends);
 
 /* It does so no more; or it goes to the end of the line. */
-void line_leave(struct line *line, size_t number);
-void line_stand_back(struct line *line, size_t number);
+void line_leave(struct budget_line *line, size_t number);
+void line_stand_back(struct budget_line *line, size_t number);
 
 /* A place is free: wakes those that wait for one. */
-void line_wake(struct crew *crew, const struct line *line, size_t number);
+void line_wake(struct crew *crew, const struct budget_line *line, size_t number);
 
 /* Who comes first. */
 struct first {
@@ -160,20 +160,20 @@ struct first {
 };
 
 /* Of those in line that wait, or that ask; this worker is left out. */
-struct first line_first_waiting(const struct line *line, size_t number);
-struct first line_first_asking(const struct line *line, size_t number);
+struct first line_first_waiting(const struct budget_line *line, size_t number);
+struct first line_first_asking(const struct budget_line *line, size_t number);
 
 /* Of two; nobody comes behind everybody. */
 bool line_is_before(const struct first *one, const struct first *other);
 
 /* That question is mine to answer. False when another was faster. */
-bool line_claim(struct line *line, int asker);
+bool line_claim(struct budget_line *line, int asker);
 
 /* A place that was given back goes to that worker, which takes it, or gives it back. */
-void line_grant(struct crew *crew, struct line *line, int number);
-bool line_take_grant(struct line *line, size_t number);
+void line_grant(struct crew *crew, struct budget_line *line, int number);
+bool line_take_grant(struct budget_line *line, size_t number);
 
-static inline bool line_has_grant(const struct line *line, size_t number)
+static inline bool line_has_grant(const struct budget_line *line, size_t number)
 {
 	return atomic_load(&line->grants[number]) > 0;
 }

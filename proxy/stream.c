@@ -272,8 +272,8 @@ bool stream_has_bytes(const struct stream *stream)
 {
 	char first;
 
-	return !stream->broken &&
-		   syscall(SYS_recvfrom, stream->fd, &first, 1, MSG_PEEK, NULL, NULL) > 0;
+	return !stream->broken && (stream->pending || syscall(SYS_recvfrom, stream->fd, &first, 1,
+														  MSG_PEEK, NULL, NULL) > 0);
 }
 
 bool stream_write(struct stream *stream, const void *data, size_t len)

@@ -178,7 +178,7 @@ bool upstream_take(struct pool *pool)
 /* Is a worker before this one's pools in line? */
 static int first_elsewhere(struct upstream *upstream)
 {
-	const struct line *line = &upstream->budget->line;
+	const struct budget_line *line = &upstream->budget->line;
 	size_t number = upstream->worker->number;
 	const struct pool *pool = neediest(upstream);
 	const struct first elsewhere = line_first_waiting(line, number);
