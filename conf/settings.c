@@ -42,7 +42,8 @@ const struct conf_section conf_sections[] = {
 	{"guard", HOME_CONF, "The half of Bulkhead that lives in the database."},
 	{"control", HOME_CONF, "The control database: who the tenants and principals are."},
 	{"probes", HOME_CONF,
-	 "Where a machine asks whether Bulkhead lives (/livez) and is ready (/readyz), and for its metrics (/metrics)."},
+	 "Where a machine asks whether Bulkhead lives (/livez) and is ready (/readyz), and for its "
+	 "metrics (/metrics)."},
 	{"log", HOME_CONF, "Lines on standard error."},
 };
 const size_t conf_section_count = sizeof conf_sections / sizeof *conf_sections;
