@@ -50,7 +50,8 @@ const struct conf_section conf_sections[] = {
 	{"control", HOME_CONF, "The control database: who the tenants and principals are."},
 	{"tls", HOME_CONF, "What TLS connections have in common, of clients and to servers."},
 	{"probes", HOME_CONF,
-	 "Where a machine asks whether Bulkhead lives (/livez) and is ready (/readyz), and for its metrics (/metrics)."},
+	 "Where a machine asks whether Bulkhead lives (/livez) and is ready (/readyz), and for its "
+	 "metrics (/metrics)."},
 	{"log", HOME_CONF, "Lines on standard error."},
 };
 const size_t conf_section_count = sizeof conf_sections / sizeof *conf_sections;

@@ -33,7 +33,8 @@ def alone(number):
 def extended(number):
     def run(sql):
         return parse(sql) + bind() + execute() + sync()
-    return [run("BEGIN"), run(f"INSERT INTO orders (id, item) VALUES ({number}, 'drain')"), run("SELECT 1"), run("COMMIT")]
+    insert = f"INSERT INTO orders (id, item) VALUES ({number}, 'drain')"
+    return [run(sql) for sql in ("BEGIN", insert, "SELECT 1", "COMMIT")]
 
 
 class Client:

@@ -160,7 +160,7 @@ def test_those_who_connect_meanwhile_wait_for_the_next(launched, stand):
 
         def next_one():
             proxy = Proxy(stand, {})
-            shared = LAUNCHER.replace("listening = socket.socket()\n", f"listening = socket.socket(fileno=os.dup({fd}))\n")
+            shared = LAUNCHER.replace("= socket.socket()\n", f"= socket.socket(fileno=os.dup({fd}))\n")
             shared = shared.replace("        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n", "")
             shared = shared.replace('        listening.bind(("127.0.0.1", int(place)))\n', "")
             proxy.wrapper = [sys.executable, "-c", shared, "", "", f"default={port}"]
