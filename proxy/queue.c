@@ -311,6 +311,23 @@ static size_t room_of(const struct pool_tenant *tenant)
 	return room > 0 ? (size_t)room : 0;
 }
 
+/* Tenants in line for other workers' room that are looked at. */
+#define CAPPED_SEARCH_MAX 64
+
+/* Has the pool a tenant whose clients wait for room that other workers' clients take? */
+static bool has_capped(const struct pool *pool)
+{
+	int seen = 0;
+
+	list_each (node, next, &pool->worker->capped) {
+		if (list_entry(node, struct pool_tenant, capped)->pool == pool)
+			return true;
+		if (++seen == CAPPED_SEARCH_MAX)
+			break;
+	}
+	return false;
+}
+
 size_t queue_wanted(const struct pool *pool, size_t enough)
 {
 	int limit = pool->worker->conf->max_tenant_connections;
@@ -326,5 +343,6 @@ size_t queue_wanted(const struct pool *pool, size_t enough)
 		if (wanted > enough)
 			break;
 	}
-	return wanted;
+	/* Room is passed on by whoever has no backend for it: there must be one. */
+	return !wanted && !pool->server_count && has_capped(pool) ? 1 : wanted;
 }
