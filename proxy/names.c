@@ -2,12 +2,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "policy/session.h"
 #include "proxy/names_internal.h"
 #include "proxy/pins.h"
 #include "proxy/rewrite.h"
 #include "proxy/settings.h"
+#include "proxy/startup.h"
 
 /* Longest name of a portal or statement that is looked at; PostgreSQL cuts them at 63 bytes. */
 #define NAMES_MAX 8192
@@ -271,6 +273,8 @@ enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, 
 		!buf_append_cstr(walk->out, nonsense) ||
 		(*message == 'P' &&
 		 (!buf_append_cstr(walk->out, nonsense) || !buf_append_u16(walk->out, 0))) ||
+		(*message == 'B' && (!buf_append_cstr(walk->out, nonsense) ||
+							 !buf_append_u32(walk->out, 0) || !buf_append_u16(walk->out, 0))) ||
 		(*message == 'E' && !buf_append_u32(walk->out, 0)) || !wire_end(walk->out, mark)) {
 		buf_fini(error);
 		free(copy);
@@ -288,6 +292,30 @@ enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *messa
 	buf_init(&error);
 	if (!wire_error(&error, "ERROR", reason, NULL))
 		buf_fini(&error);
+	return names_refuse(walk, message, total, &error);
+}
+
+/* Does the text say that strings are to be read in another way than Bulkhead reads them? What
+ * does so out of sight ends the session (relay.c). */
+bool names_changes_strings(const struct verdict *verdict)
+{
+	for (uint32_t i = 0; i < verdict->setting_count; i++) {
+		const char *value = verdict->settings[i].value;
+
+		if (value && strcmp(verdict->settings[i].name, "standard_conforming_strings") == 0 &&
+			strcasecmp(value, "on") != 0 && !strchr("tTyY1", *value))
+			return true;
+	}
+	return false;
+}
+
+enum names_result names_refuse_strings(struct names_walk *walk, const uint8_t *message,
+									   uint64_t total)
+{
+	struct buf error;
+
+	buf_init(&error);
+	wire_error_text(&error, "ERROR", "0A000", STARTUP_STRINGS_REFUSED, NULL);
 	return names_refuse(walk, message, total, &error);
 }
 
@@ -338,6 +366,8 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 	const struct verdict *verdict = names_read(walk, text, len);
 	if (!verdict)
 		return NAMES_NO_MEMORY;
+	if (names_changes_strings(verdict))
+		return names_refuse_strings(walk, message, total);
 	if (names_sequence_is_lost(client, verdict))
 		return names_refuse_for(walk, message, total, REASON_SEQUENCE);
 	if (!pins_note(client, verdict))

@@ -44,12 +44,14 @@ struct names_walk {
 	size_t parsed_len;             /* 0: not all of it is in these bytes */
 	bool is_bound;                 /* that statement, by what follows */
 	const struct verdict *verdict; /* of the message at hand, when it is read already */
+	bool waits;                    /* the message at hand is to come again */
 };
 
 enum names_result {
 	NAMES_PASS,      /* it goes on, as it is or as it was changed, and is owed its answer */
 	NAMES_ACCOUNTED, /* the same, and what it is owed has been noted */
 	NAMES_ANSWERED,  /* the client has its answer: the message is not for the backend */
+	NAMES_WAIT,      /* it is to come again when what was asked for it is answered */
 	NAMES_TOO_LONG,  /* no such message is */
 	NAMES_NO_MEMORY,
 };
@@ -176,6 +178,14 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate);
  * or NULL.
  */
 const char *names_completed(struct server *server, struct reply_note *note);
+
+/* Are the columns of a statement looked at in the backend's next answer, if it describes one?
+ */
+bool names_awaits_description(const struct server *server);
+
+/* It does: a RowDescription or NoData of `total` bytes, or (0) one that is not there as a
+ * whole. */
+void names_described(struct server *server, const uint8_t *message, size_t total);
 
 /* The error at hand is that of a message which was made to fail: what to show for it. */
 void names_take_refusal(struct server *server, struct buf *error);

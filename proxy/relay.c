@@ -71,6 +71,9 @@ static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible
 	case NAMES_ANSWERED:
 		walk->run = message + visible;
 		return true;
+	case NAMES_WAIT:
+		walk->waits = true;
+		return true;
 	case NAMES_TOO_LONG:
 		client_violation(client, "a name that is too long");
 		return false;
@@ -136,6 +139,10 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 			break;
 		}
 		is_fine = take(&walk, at, visible, total, is_plain);
+		if (walk.waits) {
+			client->stalled = true;
+			break;
+		}
 		client->has_run |= *at == 'Q' || *at == 'E' || *at == 'F';
 		client->body_left = total - visible;
 		client->is_amid_walk = true;
@@ -246,8 +253,7 @@ static bool is_tolerable(struct walk *walk, const char *name, const char *value)
 		client_fatal_text(walk->client, "0A000",
 						  "this client_encoding is not supported by Bulkhead", NULL);
 	else if (strcmp(name, "standard_conforming_strings") == 0 && strcmp(value, "on") != 0)
-		client_fatal_text(walk->client, "0A000",
-						  "standard_conforming_strings is always \"on\" with Bulkhead", NULL);
+		client_fatal_text(walk->client, "0A000", STARTUP_STRINGS_REFUSED, NULL);
 	else
 		return true;
 	return false;
@@ -418,7 +424,7 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 	switch ((char)*message) {
 	case 'A':
 		swallow(walk, message, total);
-		client_send_notification(walk->client, server->pid, message, total);
+		client_send_notification(walk->client, message, total);
 		break;
 	case 'C':
 		on_command_complete(walk, message, total);
@@ -501,9 +507,13 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 	while (end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
 		bool whole = total <= (uint64_t)(end - at), ours;
+		bool describes = (*at == 'T' || *at == 'n') && names_awaits_description(server);
 
-		if (!whole && total <= WIRE_INSPECT_MAX && ((answers[*at] & LOOKED_AT) || total < 64))
+		if (!whole && total <= WIRE_INSPECT_MAX &&
+			((answers[*at] & LOOKED_AT) || describes || total < 64))
 			break; /* more of it comes with the next read */
+		if (describes)
+			names_described(server, at, whole ? (size_t)total : 0);
 		if (!account(&walk, at, total, &ours))
 			return len;
 		if (ours) {
@@ -557,8 +567,8 @@ static void end_batch(struct server *server)
 {
 	static const uint8_t sync[] = {'S', 0, 0, 0, 4};
 
-	if (server->status != 'I' || server->client->body_left || keeps_backend(server->client) ||
-		!replies_may_end_batch(&server->replies) ||
+	if (server->status != 'I' || server->client->body_left || server->client->stalled ||
+		keeps_backend(server->client) || !replies_may_end_batch(&server->replies) ||
 		!replies_push(&server->replies, REPLY_SYNC | REPLY_OURS))
 		return;
 	server->replies.batch = false;
