@@ -269,7 +269,8 @@ enum names_result names_parse_named(struct names_walk *walk, const uint8_t *mess
 	statement = names_define(client, name, message + after, (size_t)total - after, verdict);
 	if (!statement || !names_gather(walk, message))
 		return NAMES_NO_MEMORY;
-	statement->is_native = client_is_native(client) || client->server->replies.lost;
+	statement->is_native =
+		client_is_native(client) || client->server->replies.lost || client->reads_nothing;
 	walk->run = message + total;
 	return parse_new(walk, statement, name);
 }
