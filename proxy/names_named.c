@@ -320,6 +320,7 @@ static enum names_result find_out_columns(struct names_walk *walk, const uint8_t
 		!buf_append(walk->out, flush, sizeof flush) ||
 		!ask_description(walk, statement->prepared, NULL, NULL))
 		return NAMES_NO_MEMORY;
+	walk->client->server->replies.batch = true; /* its Sync is the client's, behind the Bind */
 	walk->client->barrier = walk->client->stalled = true;
 	return NAMES_WAIT;
 }
