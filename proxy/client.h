@@ -106,6 +106,7 @@ struct client {
 	bool has_run;          /* something on it, since it was linked */
 	bool stalled;          /* not read until the backend has answered more */
 	bool barrier;          /* the outcome of a statement is waited for */
+	bool reads_nothing;    /* its texts mean something else than Bulkhead would read in them */
 	bool is_cancelled;     /* its statement, which waits for the backend to be prepared */
 	size_t gathering;      /* bytes of a text that is collected, as worker->gathered counts */
 

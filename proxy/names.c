@@ -7,6 +7,7 @@
 #include "policy/session.h"
 #include "proxy/names_internal.h"
 #include "proxy/pins.h"
+#include "proxy/pool.h"
 #include "proxy/rewrite.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
@@ -252,8 +253,16 @@ const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t
 	return text;
 }
 
+void names_read_nothing(struct client *client)
+{
+	client->reads_nothing = true;
+	pins_add(client, PIN_SETTING);
+}
+
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len)
 {
+	if (walk->client->reads_nothing)
+		return walk->client->worker->unread;
 	if (!walk->verdict)
 		walk->verdict = verdict_cache_read(walk->client->worker->verdicts, text, len);
 	if (walk->verdict && names_writes_matter(walk))
@@ -295,9 +304,8 @@ enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *messa
 	return names_refuse(walk, message, total, &error);
 }
 
-/* Does the text say that strings are to be read in another way than Bulkhead reads them? What
- * does so out of sight ends the session (relay.c). */
-bool names_changes_strings(const struct verdict *verdict)
+/* Does the text say that strings are to be read in another way than Bulkhead reads them? */
+static bool changes_strings(const struct verdict *verdict)
 {
 	for (uint32_t i = 0; i < verdict->setting_count; i++) {
 		const char *value = verdict->settings[i].value;
@@ -309,11 +317,17 @@ bool names_changes_strings(const struct verdict *verdict)
 	return false;
 }
 
-enum names_result names_refuse_strings(struct names_walk *walk, const uint8_t *message,
-									   uint64_t total)
+enum names_result names_note_strings(struct names_walk *walk, const struct verdict *verdict,
+									 const uint8_t *message, uint64_t total)
 {
 	struct buf error;
 
+	if (!changes_strings(verdict))
+		return NAMES_PASS;
+	if (!pool_is_guarded(walk->client->pool)) {
+		names_read_nothing(walk->client);
+		return NAMES_PASS;
+	}
 	buf_init(&error);
 	wire_error_text(&error, "ERROR", "0A000", STARTUP_STRINGS_REFUSED, NULL);
 	return names_refuse(walk, message, total, &error);
@@ -366,8 +380,9 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 	const struct verdict *verdict = names_read(walk, text, len);
 	if (!verdict)
 		return NAMES_NO_MEMORY;
-	if (names_changes_strings(verdict))
-		return names_refuse_strings(walk, message, total);
+	enum names_result strings = names_note_strings(walk, verdict, message, total);
+	if (strings != NAMES_PASS)
+		return strings;
 	if (names_sequence_is_lost(client, verdict))
 		return names_refuse_for(walk, message, total, REASON_SEQUENCE);
 	if (!pins_note(client, verdict))

@@ -86,7 +86,7 @@ static inline bool names_reads_plain(struct names_walk *walk, const uint8_t *tex
 {
 	const uint8_t *nul = memchr(text, 0, (size_t)(end - text));
 
-	if (!nul)
+	if (!nul || walk->client->reads_nothing)
 		return false;
 	walk->verdict = verdict_cache_read(walk->client->worker->verdicts, (const char *)text,
 									   (size_t)(nul - text));
@@ -161,6 +161,13 @@ bool names_must_wait(const struct client *client, const uint8_t *message, size_t
  */
 enum names_result names_note(struct names_walk *walk, const uint8_t *message, size_t visible,
 							 uint64_t total);
+
+/*
+ * The client has, or may have, standard_conforming_strings off, so that its texts are not read:
+ * it keeps its backend, and names are left as they are. Only where the database is its tenant's
+ * own.
+ */
+void names_read_nothing(struct client *client);
 
 /* Sends what was gathered, and all bytes up to `to`. */
 void names_forward(struct names_walk *walk, const uint8_t *to);

@@ -83,10 +83,13 @@ enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, 
 enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
 								   uint64_t total, enum reason reason);
 
-/* Strings are read as Bulkhead reads them, or the statement is refused. */
-bool names_changes_strings(const struct verdict *verdict);
-enum names_result names_refuse_strings(struct names_walk *walk, const uint8_t *message,
-									   uint64_t total);
+/*
+ * A statement that has strings read in another way than Bulkhead reads them is refused, or,
+ * where the database is its tenant's own, nothing is read behind it. What does so out of sight
+ * ends the session (relay.c). NAMES_PASS: it may run.
+ */
+enum names_result names_note_strings(struct names_walk *walk, const struct verdict *verdict,
+									 const uint8_t *message, uint64_t total);
 
 /*
  * Does the statement ask for the last value of a sequence where somebody else may have taken

@@ -269,7 +269,8 @@ enum names_result names_parse_named(struct names_walk *walk, const uint8_t *mess
 	statement = names_define(client, name, message + after, (size_t)total - after, verdict);
 	if (!statement || !names_gather(walk, message))
 		return NAMES_NO_MEMORY;
-	statement->is_native = client_is_native(client) || client->server->replies.lost;
+	statement->is_native =
+		client_is_native(client) || client->server->replies.lost || client->reads_nothing;
 	walk->run = message + total;
 	return parse_new(walk, statement, name);
 }
@@ -319,6 +320,7 @@ static enum names_result find_out_columns(struct names_walk *walk, const uint8_t
 		!buf_append(walk->out, flush, sizeof flush) ||
 		!ask_description(walk, statement->prepared, NULL, NULL))
 		return NAMES_NO_MEMORY;
+	walk->client->server->replies.batch = true; /* its Sync is the client's, behind the Bind */
 	walk->client->barrier = walk->client->stalled = true;
 	return NAMES_WAIT;
 }

@@ -246,17 +246,20 @@ static void show_startup_value(struct walk *walk, const uint8_t *message, size_t
 					   last && strcmp(last, value) == 0 ? NULL : value);
 }
 
+#define STRINGS "standard_conforming_strings"
+
 /* What Bulkhead relies on when it reads texts. False when the session is over for it. */
 static bool is_tolerable(struct walk *walk, const char *name, const char *value)
 {
 	if (strcmp(name, "client_encoding") == 0 && !startup_encoding_is_safe(value))
 		client_fatal_text(walk->client, "0A000",
 						  "this client_encoding is not supported by Bulkhead", NULL);
-	else if (strcmp(name, "standard_conforming_strings") == 0 && strcmp(value, "on") != 0)
+	else if (strcmp(name, STRINGS) == 0 && strcmp(value, "on") != 0 &&
+			 !pool_is_guarded(walk->client->pool))
+		names_read_nothing(walk->client);
+	else if (strcmp(name, STRINGS) == 0 && strcmp(value, "on") != 0)
 		client_fatal_text(walk->client, "0A000", STARTUP_STRINGS_REFUSED, NULL);
-	else
-		return true;
-	return false;
+	return walk->client->state == CLIENT_LINKED;
 }
 
 /* A change that no statement said: the server is asked when the transaction is over. */
@@ -538,6 +541,13 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 	return (size_t)(at - data);
 }
 
+static bool strings_are_standard(const struct server *server)
+{
+	const char *value = params_get(&server->params, STRINGS);
+
+	return value && strcmp(value, "on") == 0;
+}
+
 void relay_settle(struct server *server)
 {
 	struct client *client = server->client;
@@ -545,6 +555,8 @@ void relay_settle(struct server *server)
 	if (server->state != SERVER_LINKED || client->body_left || !server_is_settled(server))
 		return;
 	names_forget_portals(client);
+	if (client->reads_nothing)
+		client->reads_nothing = !strings_are_standard(server);
 	if (server->settings_lost)
 		pins_settings_reset(client);
 	if (pins_are_too_many(client))

@@ -99,8 +99,8 @@ EXEMPTIONS = [
     ("the backend's process id", "`pg_backend_pid()` is the backend's of the moment, BackendKeyData is Bulkhead's own, and "
      "notifications show the latter: who compares the two finds a difference. None of these libraries does; tests of "
      "psycopg, asyncpg, pgx, postgres.js and lib/pq terminate the backend of a session by that number."),
-    ("`standard_conforming_strings = off`", "is refused (0A000): texts are read as the server reads them, in one way. "
-     "The tests of psycopg's quoting, DBD::Pg's attributes and one of pgx's switch it off."),
+    ("`standard_conforming_strings = off`", "is refused (0A000) where tenants share a database: texts are read as the "
+     "server reads them, in one way. In a database of its own a session that switches it off keeps its backend."),
     ("`DISCARD ALL` behind a library's back", "as on PostgreSQL itself, its prepared statements are gone (26000), and "
      "the library has to prepare them again."),
 ]

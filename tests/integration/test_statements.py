@@ -524,6 +524,21 @@ def test_columns_are_asked_for_in_the_middle_of_a_batch(stand, changing):
         assert one.query("ROLLBACK")[-1].status == "I"
 
 
+def test_the_backend_is_kept_while_columns_are_asked_for(stand):
+    """Clients that are all sent from backend to backend get their answers: each asks once on each."""
+    with stand.proxy(**TWO) as proxy:
+        wires = [proxy.wire(tenant) for tenant in TENANTS * 2]
+        for n, wire in enumerate(wires):
+            assert types(batch(wire, parse(f"SELECT {n % 4} AS a, $1::int AS b", "s"), describe("s"))) == "1tTZ"
+        for _ in range(20):
+            for wire in wires:
+                wire.send(bind(["1"], "s"), execute(), sync())
+            for n, wire in enumerate(wires):
+                assert rows(wire.until_ready()) == [[str(n % 4), "1"]]
+        for wire in wires:
+            wire.close()
+
+
 def test_statements_of_many_columns(stand):
     """Descriptions that are longer than what is looked at are passed on, and not compared."""
     text = "SELECT " + ", ".join(f"{n} AS {'c' * 50}{n}" for n in range(1000))
