@@ -235,7 +235,15 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 
 	if (server->stream.ssl)
 		binding.len = tls_end_point(server->stream.ssl, false, binding.data);
-	bool plus = binding.len && offers(list, len, SCRAM_MECHANISM_PLUS);
+	bool offered = offers(list, len, SCRAM_MECHANISM_PLUS), plus = binding.len && offered;
+
+	/* Who stands in between could choose a certificate to which nothing can be bound. */
+	if (server->stream.ssl && !binding.len && offered &&
+		server->pool->cluster->tls_mode < SSLMODE_VERIFY_FULL) {
+		fail(server, REASON_BACKEND_DOWN,
+			 "the server's certificate has no hash for channel binding");
+		return;
+	}
 	if (login->scram_begun || (!plus && !offers(list, len, SCRAM_MECHANISM))) {
 		fail(server, REASON_BACKEND_DOWN,
 			 "the server offers no SASL mechanism that Bulkhead has");
@@ -248,7 +256,7 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 	}
 	scram_client_init(&login->scram, login->password, &server->pool->scram);
 	login->scram_begun = true;
-	if (binding.len)
+	if (binding.len || (server->stream.ssl && !offered))
 		scram_client_bind(&login->scram, &binding, plus);
 	buf_init(&first);
 	buf_init(&out);

@@ -35,6 +35,7 @@ struct cancel {
 	struct server *server;        /* NULL once it is closed */
 	struct stream stream;         /* to the server */
 	bool asks_for_tls;            /* SSLRequest was sent and is not answered */
+	struct ssl_st *ssl;           /* for then: the server may be closed by that time */
 	struct stream_held requester; /* the client's, kept open until the request is done */
 	int64_t since_us;
 	struct buf packet;
@@ -50,6 +51,7 @@ static void finish(struct cancel *cancel)
 	stream_close(&cancel->stream);
 	buf_wipe(&cancel->packet);
 	stream_held_close(&cancel->requester);
+	stream_held_close(&(struct stream_held){-1, cancel->ssl});
 	free(cancel);
 	if (!server)
 		return;
@@ -72,12 +74,13 @@ static void finish(struct cancel *cancel)
  * that any more, nothing is sent. */
 static void start_tls(struct cancel *cancel, const uint8_t *answer, size_t len)
 {
-	const struct server *server = cancel->server;
 	struct ssl_st *ssl = NULL;
 
 	cancel->asks_for_tls = false;
-	if (server && len == 1 && *answer == 'S')
-		ssl = server_make_tls(server);
+	if (len == 1 && *answer == 'S') {
+		ssl = cancel->ssl;
+		cancel->ssl = NULL;
+	}
 	if (ssl && stream_start_tls(&cancel->stream, ssl, NULL, 0))
 		stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
 	else
@@ -138,15 +141,20 @@ static bool start(struct server *server, struct stream_held requester)
 	struct cancel *cancel = calloc(1, sizeof *cancel);
 	int fd = -1;
 
-	if (cancel && server->cancel_key_len && append_packet(server, &cancel->packet))
+	if (cancel && server->stream.ssl)
+		cancel->ssl = server_make_tls(server);
+	if (cancel && server->cancel_key_len && !server->stream.ssl == !cancel->ssl &&
+		append_packet(server, &cancel->packet))
 		fd = socket(endpoint->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 ||
 		(connect(fd, (const struct sockaddr *)&endpoint->address, endpoint->len) != 0 &&
 		 errno != EINPROGRESS)) {
 		if (fd >= 0)
 			close(fd);
-		if (cancel)
+		if (cancel) {
 			buf_wipe(&cancel->packet);
+			stream_held_close(&(struct stream_held){-1, cancel->ssl});
+		}
 		free(cancel);
 		stream_held_close(&requester);
 		return false;

@@ -43,6 +43,7 @@ struct stream {
 	bool read_waits, write_waits; /* reading waits for room, writing for bytes */
 	bool has_prefix;              /* it reads what was read before it began */
 	bool tls_failed;              /* nothing can be said through it any more */
+	size_t may_take;              /* bytes that reading may still take from the kernel now */
 	unsigned long tls_error;      /* OpenSSL's code for that, or 0: the connection broke */
 	struct event readable, writable;
 	void (*drained)(void *owner); /* `out` became empty after having held bytes */

@@ -62,6 +62,35 @@ static enum outcome outcome_of(struct stream *stream)
 
 /* ---- reading ---- */
 
+/*
+ * Bytes that one call takes from the kernel, about as many as the owners' buffers hold. OpenSSL
+ * reads on until it has data for us, and a peer may send other things for as long as it likes
+ * (KeyUpdate): the worker has other connections. What is left there makes an event.
+ */
+#define TAKEN_MAX 65536
+
+static long count_taken(BIO *bio, int what, const char *data, size_t len, int number, long more,
+						int result, size_t *done)
+{
+	struct stream *stream = (struct stream *)(void *)BIO_get_callback_arg(bio);
+
+	(void)data, (void)len, (void)number, (void)more;
+	if (what == BIO_CB_READ && !stream->may_take) {
+		BIO_clear_retry_flags(bio);
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	if (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0)
+		stream->may_take -= *done < stream->may_take ? *done : stream->may_take;
+	return result;
+}
+
+static void bound(struct stream *stream, BIO *bio)
+{
+	BIO_set_callback_ex(bio, count_taken);
+	BIO_set_callback_arg(bio, (char *)stream);
+}
+
 /* What was read before TLS began is used up: the rest comes from the descriptor. */
 static bool leave_prefix(struct stream *stream)
 {
@@ -72,6 +101,7 @@ static bool leave_prefix(struct stream *stream)
 		stream_break(stream);
 		return false;
 	}
+	bound(stream, bio);
 	SSL_set0_rbio(stream->ssl, bio);
 	return true;
 }
@@ -122,6 +152,7 @@ ssize_t stream_tls_read(struct stream *stream, void *data, size_t size)
 	int result = 1;
 
 	stream->pending = false;
+	stream->may_take = TAKEN_MAX;
 	while (got < size && (!got || SSL_has_pending(stream->ssl))) {
 		result = read_record(stream, (uint8_t *)data + got, size - got, &n);
 		if (result <= 0)
@@ -196,6 +227,8 @@ bool stream_start_tls(struct stream *stream, SSL *ssl, const void *data, size_t 
 	}
 	if (prefix)
 		SSL_set0_rbio(ssl, prefix);
+	else
+		bound(stream, SSL_get_rbio(ssl));
 	stream->ssl = ssl;
 	stream->has_prefix = prefix != NULL;
 	if (prefix)

@@ -205,7 +205,9 @@ static void use_key(struct maker *maker, SSL_CTX *context, const char *path)
 	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
 	if (!key)
 		complain(maker, "key_file", path, openssl_says());
-	else if (SSL_CTX_get0_certificate(context) && SSL_CTX_use_PrivateKey(context, key) != 1)
+	/* A key of another kind than the certificate's would be taken, for another one to come. */
+	else if (SSL_CTX_get0_certificate(context) && (SSL_CTX_use_PrivateKey(context, key) != 1 ||
+												   SSL_CTX_check_private_key(context) != 1))
 		complain(maker, "key_file", path, "is not the key of the certificate");
 	EVP_PKEY_free(key);
 	BIO_free(bio);
@@ -310,11 +312,24 @@ static bool has_ciphers_of_1_3(const SSL_CTX *context)
 	return false;
 }
 
+/* Never one with which nobody shows a certificate, or that does not encrypt: with the former a
+ * server would pass for verified. */
+static bool take_ciphers(SSL_CTX *context, const char *list)
+{
+	struct buf sound;
+
+	buf_init(&sound);
+	bool done = buf_appendf(&sound, "%s:!aNULL:!eNULL", list) && buf_append_byte(&sound, 0) &&
+				SSL_CTX_set_cipher_list(context, (const char *)buf_data(&sound)) == 1;
+	buf_fini(&sound);
+	return done;
+}
+
 /* False, complained, when the lists of ciphers name none. */
 static bool ciphers_are_sound(const struct conf *conf, FILE *err)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_method());
-	bool of_1_2 = context && SSL_CTX_set_cipher_list(context, conf->tls_ciphers) == 1;
+	bool of_1_2 = context && take_ciphers(context, conf->tls_ciphers);
 	bool of_1_3 = context && SSL_CTX_set_ciphersuites(context, conf->tls_ciphersuites) == 1 &&
 				  has_ciphers_of_1_3(context);
 
@@ -412,7 +427,7 @@ static bool cluster_has_tls(const struct conf_cluster *cluster)
 
 static void set_ciphers(const struct conf *conf, SSL_CTX *context)
 {
-	SSL_CTX_set_cipher_list(context, conf->tls_ciphers);
+	take_ciphers(context, conf->tls_ciphers);
 	SSL_CTX_set_ciphersuites(context, conf->tls_ciphersuites);
 }
 
@@ -423,6 +438,7 @@ static void make_all(struct tls *tls, struct maker *maker)
 	for (size_t i = 0; i < conf->listen_count; i++) {
 		maker->listen = &conf->listens[i];
 		note(maker, &conf->listens[i].tls_mode, sizeof conf->listens[i].tls_mode);
+		note(maker, conf->listens[i].tls_sni_suffix, strlen(conf->listens[i].tls_sni_suffix));
 		if (conf->listens[i].tls_mode != SSLMODE_DISABLE)
 			tls->listens[i] = make_listen(maker, maker->listen);
 		if (tls->listens[i])
