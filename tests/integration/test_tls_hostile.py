@@ -1,4 +1,4 @@
-"""Findings of a review: what must hold and does not."""
+"""TLS with peers that mean ill: floods, keys that do not fit, and somebody in between."""
 
 import os
 import subprocess
@@ -17,6 +17,7 @@ from harness.wire import Wire, query, rows, why
 from test_tls_server import Between, Server, Stand, hide_plus, relay, server, terminate_tls  # noqa: F401
 
 COUNT = "SELECT count(*) FROM orders"
+TOOLS = Path(__file__).parents[1] / "harness" / "tls_tools"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def tools(tmp_path_factory):
     """Clients in C, since Python's ssl sends no KeyUpdate."""
     folder = tmp_path_factory.mktemp("tools")
     for name in ("flood", "tunnel"):
-        subprocess.run(["cc", "-O1", "-o", folder / name, Path(__file__).with_name(f"review1_{name}.c"), "-lssl",
+        subprocess.run(["cc", "-O1", "-o", folder / name, TOOLS / f"{name}.c", "-lssl",
                         "-lcrypto"], check=True)
     return folder
 
