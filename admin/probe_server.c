@@ -31,6 +31,7 @@ struct probe {
 	bool head;      /* only the head of the answer is wanted */
 	bool is_asking; /* its request was read, and is not answered yet */
 	bool is_waiting;
+	bool is_ended; /* the peer has ended its half, and may still wait for the answer */
 };
 
 struct probe_server {
@@ -76,8 +77,12 @@ void probe_close(struct probe *probe)
  * bytes of its that nobody reads would reset the connection under the answer. */
 static void on_written(struct bufferevent *stream, void *arg)
 {
-	(void)arg;
-	shutdown(bufferevent_getfd(stream), SHUT_WR);
+	struct probe *probe = arg;
+
+	if (probe->is_ended)
+		probe_close(probe);
+	else
+		shutdown(bufferevent_getfd(stream), SHUT_WR);
 }
 
 static void on_ignored(struct bufferevent *stream, void *arg)
@@ -90,8 +95,13 @@ static void on_ignored(struct bufferevent *stream, void *arg)
 
 static void on_event(struct bufferevent *stream, short what, void *arg)
 {
-	(void)stream, (void)what;
-	probe_close(arg);
+	struct probe *probe = arg;
+
+	if (what & BEV_EVENT_EOF && what & BEV_EVENT_READING &&
+		(probe->is_waiting || evbuffer_get_length(bufferevent_get_output(stream))))
+		probe->is_ended = true;
+	else
+		probe_close(probe);
 }
 
 void probe_answer(struct probe *probe, int status, const char *content_type, struct buf *body)
@@ -233,9 +243,21 @@ static void on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
 	bufferevent_enable(probe->stream, EV_READ | EV_WRITE);
 }
 
+/* Out of descriptors: until the next tick the connection stays in the backlog, since a listener
+ * that is left readable turns the loop without end. */
+static void on_accept_failed(struct evconnlistener *listener, void *arg)
+{
+	(void)arg;
+	log_event(LOG_ERROR, "probes.accept", "error", strerror(errno), NULL);
+	evconnlistener_disable(listener);
+}
+
 void probe_server_tick(struct probe_server *server, int64_t now_us)
 {
 	struct probe *probe;
+
+	for (size_t i = 0; i < server->listener_count; i++)
+		evconnlistener_enable(server->listeners[i]);
 
 	while ((probe = list_first(&server->probes, struct probe, node)) != NULL &&
 		   now_us - probe->since_us >= PATIENCE_US)
@@ -262,6 +284,7 @@ static bool listen_on(struct probe_server *server, const char *where,
 		server->base, on_accepted, server, flags, BACKLOG, address, (int)len);
 	if (!listener)
 		return fail(where, strerror(errno));
+	evconnlistener_set_error_cb(listener, on_accept_failed);
 	server->listeners[server->listener_count++] = listener;
 	return true;
 }

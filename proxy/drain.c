@@ -146,7 +146,11 @@ static void go_on(struct worker *worker, int64_t now_us)
 		mailbox_drain(worker->mailbox); /* with those that were accepted last */
 	if (worker->client_count)
 		look_at_all(worker);
-	else if (closed)
+	else if (closed && !drain->done) {
+		drain->done = true;
+		atomic_fetch_add(&worker->crew->drained, 1);
+	}
+	if (atomic_load(&worker->crew->drained) == worker->crew->count)
 		worker_stop(worker);
 }
 

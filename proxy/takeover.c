@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- TCP ---- */
@@ -40,6 +41,11 @@ void takeover_turn_away(int fd)
 
 /* ---- unix sockets ---- */
 
+/* Others may lock the directory too, for as long as they like: a loop that waits here serves
+ * nobody. What is done under the lock takes microseconds. */
+#define LOCK_TRIES    50
+#define LOCK_PAUSE_NS 1000000L
+
 /* The directory, locked until it is closed; -1 when that cannot be had. */
 static int lock_directory(const char *path)
 {
@@ -48,9 +54,14 @@ static int lock_directory(const char *path)
 
 	snprintf(directory, sizeof directory, "%.*s", slash ? (int)(slash - path) + 1 : 0, path);
 	int fd = open(*directory ? directory : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
-		continue;
-	return fd;
+	for (int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return fd;
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_NS}, NULL);
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
 static void unlock_directory(int fd)
@@ -116,7 +127,9 @@ void takeover_unlink(const char *path, const struct takeover_file *file)
 {
 	int lock = lock_directory(path);
 
-	if (takeover_is_ours(path, file))
+	/* Without the lock it may be another's by the time it is gone: then it stays, and is replaced
+	 * by who comes next. */
+	if (lock >= 0 && takeover_is_ours(path, file))
 		unlink(path);
 	unlock_directory(lock);
 }
