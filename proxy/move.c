@@ -5,6 +5,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/measure.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
@@ -92,6 +93,8 @@ static void post(struct server *server)
 
 	log_event(LOG_DEBUG, "backend.moved", "cluster", pool->cluster->name, NULL);
 	forget_session(server);
+	measure_server_gone(server); /* while it is on its way nobody counts it */
+	server->stream.received = server->stream.sent = 0;
 	server->route = pool_number(pool);
 	pool_server_left(server);
 	stream_detach(&server->stream);

@@ -592,7 +592,8 @@ void pool_tick(struct pool *pool)
 	keep_minimum(pool);
 	if (pool_is_backing_off(pool))
 		return; /* the pause outlives those who met the failure */
-	if (!pool->client_count && !pool->server_count)
+	/* What it has counted is a part of the route's sums, which must not fall. */
+	if (!pool->client_count && !pool->server_count && !conf_has_metrics(pool->worker->conf))
 		pool_destroy(pool);
 	else if (is_settled(pool))
 		list_remove(&pool->restless);

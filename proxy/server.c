@@ -423,7 +423,8 @@ void server_close(struct server *server, const char *why)
 
 void server_attach(struct server *server)
 {
-	stream_attach(&server->stream, server->worker->base, on_readable);
+	stream_attach(&server->stream, server->worker->base,
+				  conf_has_metrics(server->worker->conf) ? on_readable_measured : on_readable);
 }
 
 void server_free(struct server *server)

@@ -261,3 +261,49 @@ def test_probes_under_a_flood(stand):
         stop.set(); [t.join() for t in threads]
         print(good, bad[:5], len(bad))
         assert good == 40
+
+
+COUNTERS = ("bulkhead_server_received_bytes_total", "bulkhead_server_sent_bytes_total")
+
+
+def test_counters_never_go_down_while_backends_move(stand):
+    from harness.probe import metrics
+    with stand.proxy(**four(pool={"default_pool_size": 1}), **probed()) as proxy, one_on_each(proxy) as wires:
+        stop = threading.Event()
+        def work(wire):
+            while not stop.is_set():
+                wire.query("SELECT repeat('x', 3000)")
+        threads = [threading.Thread(target=work, args=(wire,)) for wire in wires]
+        [t.start() for t in threads]
+        worst, last, n = {}, {}, 0
+        end = time.monotonic() + 5
+        try:
+            while time.monotonic() < end:
+                n += 1
+                found = {k: v for k, v in metrics(proxy).items() if str(k if isinstance(k, str) else k[0]).endswith(("_total", "_count", "_sum"))}
+                for k, v in found.items():
+                    if v < last.get(k, 0):
+                        worst.setdefault(k, (last[k], v))
+                last = found
+        finally:
+            stop.set(); [t.join() for t in threads]
+        print(n, worst)
+        assert not worst
+
+
+def test_counters_of_a_route_stay_when_a_workers_pool_goes(stand):
+    from harness.probe import metrics
+    with stand.proxy(**four(pool={"default_pool_size": 1}), **probed()) as proxy, one_on_each(proxy) as wires:
+        for wire in wires:
+            for _ in range(10):
+                wire.query("SELECT 1")
+        def counters():
+            return {k: v for k, v in metrics(proxy).items()
+                    if str(k if isinstance(k, str) else k[0]).endswith(("_total", "_count", "_sum"))}
+        before = counters()
+        wires[1].close()
+        time.sleep(1.5)
+        after = counters()
+        less = {k: (v, after.get(k)) for k, v in before.items() if after.get(k, 0) < v}
+        print(less)
+        assert not less
