@@ -307,3 +307,34 @@ def test_counters_of_a_route_stay_when_a_workers_pool_goes(stand):
         less = {k: (v, after.get(k)) for k, v in before.items() if after.get(k, 0) < v}
         print(less)
         assert not less
+
+
+@pytest.mark.parametrize("size", [1, 2, 20])
+@pytest.mark.parametrize("places", [0, 1, 3])
+@pytest.mark.parametrize("share", [0, 1])
+def test_waiting_costs_nothing_whatever_is_short(stand, size, places, share):
+    stand.cluster("annex"); stand.tenant("annex", cluster="annex"); stand.tenant("third")
+    if size == 20 and not places and not share:
+        pytest.skip("nothing is short")
+    m = {"max_server_connections": places}
+    with stand.proxy(**four(cluster__default=m, cluster__annex=m,
+                            pool={"default_pool_size": size, "max_tenant_connections": share})) as proxy:
+        with contextlib.ExitStack() as stack:
+            proxy.wire("annex", dbname="annex").close(); holders = []
+            for t in ("acme", "globex", "third"):
+                w = proxy.wire(t); stack.enter_context(w); w.query("BEGIN"); w.send(query("SELECT 1")); holders.append(w)
+            time.sleep(0.2)
+            waiting = []
+            for n in range(16):
+                t = ("acme", "globex", "annex", "third")[n % 4 if n < 8 else (n + n // 4) % 4]
+                w = stack.enter_context(proxy.wire(t, **({"dbname": "annex"} if t == "annex" else {})))
+                w.query("BEGIN"); w.send(query("SELECT 1")); waiting.append(w)
+            time.sleep(0.3)
+            first = cpu_over(proxy, 0.6)
+            for w in holders:
+                if not w.is_silent(0.01):
+                    w.until_ready(); w.query("COMMIT"); break
+            time.sleep(0.3)
+            second = cpu_over(proxy, 0.6)
+            print(size, places, share, first, second)
+            assert first < 0.15 and second < 0.15
