@@ -38,6 +38,7 @@ struct probe_server {
 	struct event_base *base;
 	struct evconnlistener *listeners[LISTENERS_MAX];
 	size_t listener_count;
+	bool is_shared;    /* the next process listens where we do */
 	char *socket_path; /* of ours, or NULL */
 	struct list probes;
 	size_t probe_count;
@@ -275,8 +276,10 @@ static bool fail(const char *where, const char *why)
 static bool listen_on(struct probe_server *server, const char *where,
 					  const struct sockaddr *address, socklen_t len)
 {
-	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-						   (address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
+	const unsigned flags =
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
+		(address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0) |
+		(server->is_shared && address->sa_family != AF_UNIX ? LEV_OPT_REUSEABLE_PORT : 0);
 
 	if (server->listener_count == LISTENERS_MAX)
 		return fail(where, "there are too many addresses");
@@ -307,11 +310,15 @@ static bool listen_on_name(struct probe_server *server, const char *name, int po
 	return ok;
 }
 
-/* One that was left behind is replaced; one that somebody answers on is not. */
-static void clear_stale(const struct sockaddr_un *address)
+/* One that was left behind is replaced; one that somebody answers on is not, unless we take its
+ * place. */
+static void clear_stale(const struct probe_server *server, const struct sockaddr_un *address)
 {
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
+	if (server->is_shared) {
+		unlink(address->sun_path);
+		return;
+	}
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (probe < 0)
 		return;
 	if (connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 &&
@@ -327,7 +334,7 @@ static bool listen_on_path(struct probe_server *server, const char *path)
 	if (strlen(path) >= sizeof address.sun_path)
 		return fail(path, "the path is too long for a unix socket");
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	clear_stale(&address);
+	clear_stale(server, &address);
 	if (!listen_on(server, path, (const struct sockaddr *)&address, sizeof address))
 		return false;
 	server->socket_path = strdup(path);
@@ -358,11 +365,25 @@ struct probe_server *probe_server_open(struct event_base *base, const struct con
 	server->base = base;
 	server->asked = asked;
 	server->self = self;
+	server->is_shared = conf->reuse_port;
 	list_init(&server->probes);
 	if (open_all(server, conf))
 		return server;
 	probe_server_destroy(server);
 	return NULL;
+}
+
+static void close_listeners(struct probe_server *server)
+{
+	for (size_t i = 0; i < server->listener_count; i++)
+		evconnlistener_free(server->listeners[i]);
+	server->listener_count = 0;
+}
+
+void probe_server_retire(struct probe_server *server)
+{
+	if (server->is_shared)
+		close_listeners(server);
 }
 
 void probe_server_destroy(struct probe_server *server)
@@ -373,9 +394,8 @@ void probe_server_destroy(struct probe_server *server)
 		return;
 	while ((probe = list_first(&server->probes, struct probe, node)) != NULL)
 		probe_close(probe);
-	for (size_t i = 0; i < server->listener_count; i++)
-		evconnlistener_free(server->listeners[i]);
-	if (server->socket_path)
+	close_listeners(server);
+	if (server->socket_path && !server->is_shared) /* else it is the next one's */
 		unlink(server->socket_path);
 	free(server->socket_path);
 	free(server);

@@ -25,6 +25,10 @@ typedef void (*probe_asked)(void *self, struct probe *probe, const char *path);
 struct probe_server *probe_server_open(struct event_base *base, const struct conf *conf,
 									   probe_asked asked, void *self);
 
+/* Where addresses are shared with the process that takes our place (reuse_port), they are left
+ * to it. */
+void probe_server_retire(struct probe_server *server);
+
 /* Closes all. NULL is fine. */
 void probe_server_destroy(struct probe_server *server);
 

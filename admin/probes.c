@@ -192,6 +192,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	ping_control(probes);
 	if (probes->measuring && now_us - probes->measure_asked_us > MEASURE_US)
 		give_up_measuring(probes);
+	if (atomic_load(&probes->stage) == PROBES_STOPPING)
+		probe_server_retire(probes->server);
 	probe_server_tick(probes->server, now_us);
 }
 

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from harness.probe import ask, probed
 from harness.stand import HOST
 from harness.wait import wait_for
 from harness.wire import Wire, WireError, errors, query, rows
@@ -82,6 +83,19 @@ def test_sessions_of_the_one_that_goes_end_their_transactions(stand):
         wire.query("COMMIT")
         assert wire.until_end()[-1].fields["C"] == "57P01"
         assert before.wait(10) == 0
+
+
+def test_probes_are_the_next_ones(stand):
+    """Both may listen where probes are answered; the one that goes leaves that to the other."""
+    with stand.proxy(**probed(), bulkhead={"reuse_port": "yes"}) as proxy, proxy.wire("acme") as wire:
+        wire.query("BEGIN")
+        wire.query("SELECT 1")
+        before = replace(proxy)
+        time.sleep(2)
+        assert [ask(proxy, "/readyz")[0] for _ in range(20)] == [200] * 20
+        wire.query("COMMIT")
+        assert before.wait(10) == 0
+        assert ask(proxy, "/readyz")[0] == 200
 
 
 def test_the_unix_socket_stays(stand):
