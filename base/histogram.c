@@ -17,6 +17,15 @@ void histogram_record(struct histogram *histogram, int64_t us)
 		histogram->max_us = value;
 }
 
+void histogram_add(struct histogram *to, const struct histogram *more)
+{
+	to->count += more->count;
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		to->buckets[i] += more->buckets[i];
+	if (more->max_us > to->max_us)
+		to->max_us = more->max_us;
+}
+
 uint64_t histogram_quantile(const struct histogram *histogram, double share)
 {
 	double wanted = share * (double)histogram->count;

@@ -426,10 +426,8 @@ void conf_destroy(struct conf *conf)
 	free(conf);
 }
 
-bool conf_is_admin(const struct conf *conf, const char *principal)
+static bool is_listed(const char *at, const char *principal)
 {
-	const char *at = conf->admin_users;
-
 	while (*at) {
 		size_t blanks = strspn(at, ", \t"), len = strcspn(at + blanks, ",");
 
@@ -442,6 +440,16 @@ bool conf_is_admin(const struct conf *conf, const char *principal)
 		at = next;
 	}
 	return false;
+}
+
+bool conf_is_admin(const struct conf *conf, const char *principal)
+{
+	return is_listed(conf->admin_users, principal);
+}
+
+bool conf_is_watcher(const struct conf *conf, const char *principal)
+{
+	return is_listed(conf->stats_users, principal);
 }
 
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name)

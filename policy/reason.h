@@ -32,6 +32,12 @@
 	X(REASON_CONTROL_DOWN, "BH-ID-CONTROL-DOWN", "57P03",                                      \
 	  "the tenant directory cannot be reached and does not know this name")                    \
 	X(REASON_KEY, "BH-ID-KEY", "28000", "this Bulkhead holds the key of another tenant only")  \
+	X(REASON_CONSOLE, "BH-ID-CONSOLE", "42501",                                                \
+	  "the console is for the principals of admin_users and stats_users")                      \
+	X(REASON_CONSOLE_ADMIN, "BH-PERM-CONSOLE", "42501",                                        \
+	  "this command of the console is for the principals of admin_users")                      \
+	X(REASON_CONSOLE_COMMAND, "BH-STMT-CONSOLE", "42601",                                      \
+	  "this is no command of the console")                                                     \
 	X(REASON_STARTUP, "BH-NET-STARTUP", "08P01", "invalid startup packet")                     \
 	X(REASON_PROTOCOL, "BH-NET-PROTOCOL", "08P01", "protocol violation")                       \
 	X(REASON_TOO_LARGE, "BH-LIM-MESSAGE", "54000", "message exceeds max_packet_size")          \

@@ -19,6 +19,7 @@
 #include "base/secret.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/console.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/wire.h"
@@ -167,6 +168,8 @@ void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *
 		start(client->server, fd);
 		return;
 	}
+	if (client && client->state == CLIENT_CONSOLE)
+		console_cancel(client);
 	close(fd);
 }
 

@@ -27,6 +27,7 @@
 
 #include <uthash.h>
 
+struct console;
 struct login;
 struct pool;
 struct pool_tenant;
@@ -44,6 +45,7 @@ enum client_state {
 	CLIENT_IDLE,      /* no backend, none needed */
 	CLIENT_WAITING,   /* waits for a backend, or for one that is being prepared for it */
 	CLIENT_LINKED,    /* has a backend */
+	CLIENT_CONSOLE,   /* is answered by Bulkhead itself; see console.h */
 	CLIENT_LEAVING,   /* the last bytes are going out; what comes in is thrown away */
 	CLIENT_CLOSED,
 };
@@ -75,7 +77,10 @@ struct client {
 	uint64_t body_left; /* of a message that is passing through, still to come */
 	bool is_amid_walk;  /* bytes of its are accounted for that were not sent on yet */
 
+	uint64_t serial; /* clients of a worker are counted; its list is in that order */
+	int64_t connected_us;
 	struct login *login; /* while logging in */
+	struct console *console; /* in CLIENT_CONSOLE, else NULL */
 	bool trusted;        /* the listener asks for no password */
 	const struct conf_listen *listen;
 	const struct principal *principal;
@@ -201,6 +206,9 @@ size_t login_consume(struct client *client, const uint8_t *data, size_t len);
 /* A backend with this client's settings is there: its parameters complete the login. */
 void login_welcome(struct client *client, const struct params *params);
 void login_free(struct client *client);
+
+/* Appends the BackendKeyData. False when memory is out. */
+bool login_append_key(const struct client *client, struct buf *out);
 
 /* In CLIENT_AUTH: whatever password is given, it will have been wrong. */
 void login_must_fail(struct client *client);

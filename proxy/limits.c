@@ -111,11 +111,9 @@ static size_t places_for(const struct client *client)
 	return (size_t)(conf->max_client_conn - reserved);
 }
 
-bool limits_admit(struct client *client, enum reason *why)
+static bool take_place(struct client *client, enum reason *why)
 {
 	struct limits *limits = &client->worker->limits;
-	const struct conf *conf = client->worker->conf;
-	const struct principal *principal = client->principal;
 
 	if (limits->sessions >= places_for(client)) {
 		*why = REASON_CLIENTS;
@@ -123,6 +121,30 @@ bool limits_admit(struct client *client, enum reason *why)
 	}
 	limits->sessions++;
 	client->admitted = true;
+	return true;
+}
+
+bool limits_admit_console(struct client *client, enum reason *why)
+{
+	const char *name = client->principal->name;
+
+	if (!take_place(client, why))
+		return false;
+	*why = REASON_MEMORY;
+	client->of_principal = tally_add(&client->worker->limits.principals, name, strlen(name));
+	if (client->of_principal)
+		list_append(&client->of_principal->members, &client->in_principal);
+	return client->of_principal;
+}
+
+bool limits_admit(struct client *client, enum reason *why)
+{
+	struct limits *limits = &client->worker->limits;
+	const struct conf *conf = client->worker->conf;
+	const struct principal *principal = client->principal;
+
+	if (!take_place(client, why))
+		return false;
 	client->of_tenant =
 		tally_add(&limits->tenants, &client->tenant->id, sizeof client->tenant->id);
 	client->of_principal =

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/console.h"
 #include "proxy/limits.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
@@ -230,6 +231,18 @@ static void choose_next_tenant(struct client *client)
 		find_route(client);
 }
 
+static void begin_console(struct client *client)
+{
+	const struct startup *startup = &client->login->startup;
+	const char *name = NULL;
+
+	for (size_t i = 0; i < startup->setting_count; i++) {
+		if (strcmp(startup->settings[i].name, "application_name") == 0)
+			name = startup->settings[i].value;
+	}
+	console_begin(client, name);
+}
+
 /* ---- the password ---- */
 
 static void authenticated(struct client *client, struct buf *out)
@@ -240,7 +253,10 @@ static void authenticated(struct client *client, struct buf *out)
 		return;
 	}
 	client_send_buf(client, out);
-	choose_next_tenant(client);
+	if (console_is_wanted(client->login->startup.database))
+		begin_console(client);
+	else
+		choose_next_tenant(client);
 }
 
 static bool may_log_in(const struct principal *principal)
@@ -554,7 +570,7 @@ size_t login_consume(struct client *client, const uint8_t *data, size_t len)
 
 /* ---- the end ---- */
 
-static bool append_backend_key(const struct client *client, struct buf *out)
+bool login_append_key(const struct client *client, struct buf *out)
 {
 	size_t mark;
 
@@ -572,7 +588,7 @@ void login_welcome(struct client *client, const struct params *params)
 	if (!client->settings->name_is_clean && reported)
 		name = reported;
 	buf_init(&out);
-	if (!params_append(params, name, &out) || !append_backend_key(client, &out) ||
+	if (!params_append(params, name, &out) || !login_append_key(client, &out) ||
 		!wire_ready_for_query(&out, 'I')) {
 		buf_fini(&out);
 		refuse(client, REASON_MEMORY, NULL);

@@ -393,6 +393,8 @@ void pool_server_gone(struct server *server)
 	list_remove(&server->opened_node);
 	pool->server_count--;
 	pool->stats.closed++;
+	pool->stats.transactions += server->idle_readies;
+	pool->stats.queries += server->readies;
 	if (server->opening) {
 		server->opening = false;
 		pool->opening--;

@@ -25,6 +25,7 @@
 #include "proxy/queue.h"
 #include "proxy/scram.h"
 #include "proxy/welcome.h"
+#include "router/live.h"
 
 #include <uthash.h>
 
@@ -38,6 +39,8 @@ struct worker_address;
 struct pool_stats {
 	struct histogram wait; /* from asking for a backend to being given one */
 	uint64_t requests, handovers, handover_failures, opened, closed;
+	uint64_t waited_us;             /* the sum of these times */
+	uint64_t transactions, queries; /* on backends that are gone */
 };
 
 struct pool {
@@ -62,6 +65,7 @@ struct pool {
 	bool balancing;
 	struct pool_stats stats;
 	uint64_t reported; /* stats.requests at the last line in the log */
+	struct live_work last, before; /* when the last two periods ended; see operate.c */
 };
 
 /* Does the guard live in its database? */

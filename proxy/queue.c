@@ -138,9 +138,12 @@ struct client *queue_next_of(struct pool_tenant *tenant)
 		return NULL;
 	struct client *client = list_first(&tenant->waiting, struct client, tenant_node);
 
+	int64_t waited_us = clock_monotonic_us() - client->waiting_since_us;
+	struct pool_stats *stats = &tenant->pool->stats;
+
 	queue_leave(client);
-	histogram_record(&tenant->pool->stats.wait,
-					 clock_monotonic_us() - client->waiting_since_us);
+	histogram_record(&stats->wait, waited_us);
+	stats->waited_us += waited_us > 0 ? (uint64_t)waited_us : 0;
 	return client;
 }
 

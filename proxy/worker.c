@@ -15,6 +15,7 @@
 #include "policy/statement.h"
 #include "proxy/changes.h"
 #include "proxy/client.h"
+#include "proxy/console.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/operate.h"
@@ -122,6 +123,7 @@ static void report(struct worker *worker, int64_t now_us)
 	if (!period_us || now_us - worker->reported_us < period_us)
 		return;
 	worker->reported_us = now_us;
+	operate_end_period(worker, now_us);
 	HASH_ITER (hh, worker->pools, pool, next)
 		pool_report(pool);
 }
@@ -142,6 +144,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		pool_tick(list_entry(node, struct pool, restless));
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
+	console_tick(worker);
 	listener_tick(worker);
 	report(worker, now_us);
 }
@@ -157,7 +160,8 @@ static void init_lists(struct worker *worker)
 							&worker->cancels,      &worker->farewells,    &worker->clients,
 							&worker->logins,       &worker->idle_clients, &worker->leaving,
 							&worker->waiting,      &worker->deadlines,    &worker->dead_clients,
-							&worker->dead_servers, &worker->resets};
+							&worker->dead_servers, &worker->resets,       &worker->looks,
+							&worker->consoles};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);

@@ -111,6 +111,9 @@ struct worker {
 	struct list leaving;      /* told to go, oldest first */
 	size_t leaving_count;
 	struct list waiting;   /* for a backend, oldest first */
+	struct list looks;     /* of router/live that are not over yet; see operate.c */
+	struct list consoles;  /* sessions on the console */
+	uint64_t last_serial;  /* of clients */
 	struct list deadlines; /* backends that must finish a step, oldest first */
 	struct list dead_clients, dead_servers;
 	struct client *by_pid; /* uthash over the pids of our cancel keys */

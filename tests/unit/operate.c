@@ -178,16 +178,17 @@ static void end(struct desk *desk)
 	mailbox_destroy(desk->mailbox);
 }
 
-static void note_answer(void *asker, struct live_view *const views[], size_t count,
-						size_t concerned)
+static void note_answer(void *asker, struct live_answer *answer)
 {
 	struct desk *desk = asker;
 
+	cr_assert_not_null(answer);
 	desk->answers++;
-	desk->concerned = concerned;
-	cr_assert_eq(count, 1, "one worker");
+	desk->concerned = answer->concerned;
+	cr_assert_eq(answer->count, 1, "one worker");
 	if (desk->saw)
-		desk->saw(desk, views[0]);
+		desk->saw(desk, answer->views[0]);
+	live_answer_free(answer);
 }
 
 static void wait_for_answer(struct desk *desk)
@@ -216,7 +217,7 @@ static size_t order(struct desk *desk, enum live_verb verb, int tenant)
 static void look(struct desk *desk, void (*saw)(struct desk *, const struct live_view *))
 {
 	desk->saw = saw;
-	cr_assert(live_look(desk->stage->live, desk->mailbox, note_answer, desk));
+	cr_assert(live_look(desk->stage->live, LIVE_ALL, desk->mailbox, note_answer, desk));
 	wait_for_answer(desk);
 }
 
@@ -408,8 +409,8 @@ static const struct live_session *session_in(const struct live_view *view, const
 	for (size_t i = 0; i < view->session_count; i++) {
 		const struct live_session *session = &view->sessions[i];
 
-		if (strcmp(session->state, state) == 0 && session->slug &&
-			strcmp(session->slug, slug) == 0)
+		if (strcmp(session->state, state) == 0 && session->tenant &&
+			strcmp(session->tenant->slug, slug) == 0)
 			return session;
 	}
 	cr_assert_fail("no session of %s is %s", slug, state);
@@ -424,15 +425,15 @@ static void see_work(struct desk *desk, const struct live_view *view)
 	const struct live_session *active = session_in(view, "b", "active");
 
 	cr_expect_eq(view->session_count, 4);
-	cr_expect(uuid_equal(&active->tenant, &desk->stage->tenants[B]->id));
-	cr_expect_str_eq(active->principal, "app");
+	cr_expect(uuid_equal(&active->tenant->id, &desk->stage->tenants[B]->id));
+	cr_expect_str_eq(active->principal->name, "app");
 	cr_expect(!idle->backend && !waiting->backend && waiting->waited_us >= 0);
 	cr_expect_str_eq(within->pin, "");
 
 	cr_assert_eq(view->backend_count, 2);
 	for (size_t i = 0; i < 2; i++) {
 		const struct live_backend *backend = &view->backends[i];
-		const struct live_session *session = backend->slug[0] == 'a' ? within : active;
+		const struct live_session *session = backend->tenant->slug[0] == 'a' ? within : active;
 
 		cr_expect_str_eq(backend->state, "active");
 		cr_expect_str_eq(backend->cluster, "default");
