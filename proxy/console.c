@@ -449,7 +449,7 @@ static void take_message(struct console *console, char type, const uint8_t *body
 	if (type == 'Q')
 		query(console, body, len);
 	else if (!extended(console, type, body, len) && !is_over(console))
-		client_violation(console->client, "malformed or unexpected message");
+		client_violation(console->client, "malformed message");
 }
 
 size_t console_consume(struct client *client, const uint8_t *data, size_t len)
@@ -457,8 +457,8 @@ size_t console_consume(struct client *client, const uint8_t *data, size_t len)
 	if (client->console->phase != CONSOLE_READY || len < WIRE_HEADER)
 		return 0;
 	uint64_t total = 1 + (uint64_t)wire_u32(data + 1);
-	if (total < WIRE_HEADER) {
-		client_violation(client, "invalid message length");
+	if (!memchr("QPBDECSHXdcf", data[0], 12) || total < WIRE_HEADER) {
+		client_violation(client, "malformed or unexpected message");
 		return len;
 	}
 	if (total > MESSAGE_MAX) {
