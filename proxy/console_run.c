@@ -18,7 +18,7 @@
 #include "proxy/worker.h"
 #include "router/directory.h"
 
-#define ROWS_AT_ONCE  500   /* in one turn of the loop */
+#define ROWS_AT_ONCE  200   /* in one turn of the loop */
 #define BYTES_AT_ONCE 65536 /* the same */
 
 /* ---- the end of a command ---- */

@@ -834,13 +834,14 @@ static const struct console_table tables[] = {
 						next_database},
 	[SHOW_HELP] = {COLUMNS(help_columns), false, LIVE_COUNTS, NULL, next_help},
 	[SHOW_LISTS] = {COLUMNS(list_columns), true, LIVE_COUNTS, gather_pools, next_list},
-	[SHOW_PINS] = {COLUMNS(pin_columns), true, LIVE_ALL, NULL, next_pin},
+	[SHOW_PINS] = {COLUMNS(pin_columns), true, LIVE_SESSIONS, NULL, next_pin},
 	[SHOW_POOLS] = {COLUMNS(pool_columns), true, LIVE_COUNTS, gather_pools, next_pool},
 	[SHOW_SERVERS] = {COLUMNS(server_columns), true, LIVE_BACKENDS, NULL, next_server},
 	[SHOW_STATE] = {COLUMNS(state_columns), true, LIVE_COUNTS, NULL, next_state},
 	[SHOW_STATS] = {COLUMNS(stats_columns), true, LIVE_COUNTS, gather_pools, next_stats},
-	[SHOW_TENANTS] = {COLUMNS(tenant_columns), true, LIVE_ALL, gather_tenants, next_tenant},
-	[SHOW_USERS] = {COLUMNS(user_columns), true, LIVE_ALL, gather_users, next_user},
+	[SHOW_TENANTS] = {COLUMNS(tenant_columns), true, LIVE_SESSIONS, gather_tenants,
+					  next_tenant},
+	[SHOW_USERS] = {COLUMNS(user_columns), true, LIVE_SESSIONS, gather_users, next_user},
 	[SHOW_VERSION] = {COLUMNS(version_columns), false, LIVE_COUNTS, NULL, next_version},
 };
 

@@ -100,8 +100,13 @@ struct live_view *live_view_create(size_t backends_max, size_t pools_max, size_t
 bool live_view_reserve(struct live_view *view, size_t sessions_max);
 void live_view_free(struct live_view *view);
 
-/* What is to be looked at: pools, paused tenants and counts; backends too; and sessions. */
-enum live_scope { LIVE_COUNTS, LIVE_BACKENDS, LIVE_ALL };
+/* What is to be looked at, each with all before it. */
+enum live_scope {
+	LIVE_COUNTS, /* pools, paused tenants and counts */
+	LIVE_BACKENDS,
+	LIVE_SESSIONS, /* without their addresses, which cost a system call each */
+	LIVE_ALL,
+};
 
 enum live_verb {
 	LIVE_KILL,  /* ends the sessions, with 57P01 */
