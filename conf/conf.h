@@ -72,6 +72,7 @@ struct conf {
 	int max_login_conn;                /* connections that have not logged in yet */
 	int64_t max_packet_size;           /* bytes of one client message, header included */
 	int64_t client_login_timeout_ms;
+	int64_t login_failure_delay_ms; /* 0: none */
 	int64_t client_idle_timeout_ms; /* 0: never */
 	bool tcp_keepalive;
 	int tcp_keepcnt;

@@ -51,6 +51,7 @@ static size_t consume(struct client *client, const uint8_t *data, size_t len)
 			n = console_consume(client, data + used, len - used);
 			break;
 		case CLIENT_PRINCIPAL:
+		case CLIENT_SLOWED:
 		case CLIENT_TENANT:
 		case CLIENT_WELCOME:
 		case CLIENT_WAITING:
@@ -81,6 +82,7 @@ static bool may_read(const struct client *client)
 	case CLIENT_LEAVING:
 		return true;
 	case CLIENT_PRINCIPAL:
+	case CLIENT_SLOWED:
 	case CLIENT_TENANT:
 	case CLIENT_WELCOME:
 	case CLIENT_WAITING:

@@ -40,6 +40,7 @@ enum client_state {
 	CLIENT_STARTUP,   /* startup packets are read */
 	CLIENT_PRINCIPAL, /* the directory is asked who this is */
 	CLIENT_AUTH,      /* SASL messages are read */
+	CLIENT_SLOWED,    /* its proof is looked at later; see penalty.h */
 	CLIENT_TENANT,    /* the directory is asked for the tenant */
 	CLIENT_WELCOME,   /* waits for a backend, to learn its ParameterStatus */
 	CLIENT_IDLE,      /* no backend, none needed */

@@ -57,7 +57,16 @@ static bool is_over(const struct tally *tally, int limit)
 
 /* ---- connections that log in ---- */
 
-/* The oldest connection that keeps us waiting: what it does next is up to its peer alone. */
+/*
+ * The oldest connection that keeps us waiting: what it does next is up to its peer alone. Those
+ * that wait because others have failed before them are no better.
+ */
+static bool is_silent(const struct client *client)
+{
+	return client->state == CLIENT_STARTUP || client->state == CLIENT_AUTH ||
+		   client->state == CLIENT_SLOWED;
+}
+
 static struct client *find_silent(const struct worker *worker, const struct client *but)
 {
 	int seen = 0;
@@ -65,7 +74,7 @@ static struct client *find_silent(const struct worker *worker, const struct clie
 	list_each (node, next, &worker->logins) {
 		struct client *client = list_entry(node, struct client, queue);
 
-		if (client != but && (client->state == CLIENT_STARTUP || client->state == CLIENT_AUTH))
+		if (client != but && is_silent(client))
 			return client;
 		if (++seen == VICTIM_SEARCH_MAX)
 			break;

@@ -17,6 +17,7 @@
 #include "proxy/client.h"
 #include "proxy/console.h"
 #include "proxy/limits.h"
+#include "proxy/penalty.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
 #include "proxy/server.h"
@@ -34,6 +35,7 @@ struct login {
 	size_t next_token;
 	struct directory_lookup *pending;
 	struct scram_server scram;
+	struct penalty_ticket ticket;
 	bool ssl_asked, gss_asked, scram_begun, mechanism_read;
 	bool unavailable; /* nobody could say whether there is such a principal */
 };
@@ -46,6 +48,7 @@ void login_free(struct client *client)
 		return;
 	if (login->pending)
 		directory_abandon(login->pending);
+	penalty_drop(&login->ticket);
 	startup_fini(&login->startup);
 	selector_choice_fini(&login->choice);
 	if (login->scram_begun)
@@ -344,6 +347,7 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 			client_send_buf(client, &out);
 		break;
 	case SCRAM_DONE:
+		penalty_succeeded(client, login->choice.principal);
 		if (!may_log_in(client->principal)) /* it has expired since it was asked */
 			refuse(client, REASON_PASSWORD, NULL);
 		else if (!wire_authentication(&out, AUTH_SASL_FINAL, buf_data(&answer),
@@ -353,6 +357,7 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 			authenticated(client, &out);
 		break;
 	case SCRAM_WRONG:
+		penalty_failed(client, login->choice.principal);
 		refuse(client, why_unknown(client), NULL);
 		break;
 	case SCRAM_INVALID:
@@ -374,6 +379,10 @@ static size_t consume_auth(struct client *client, const uint8_t *data, size_t le
 		return len;
 	}
 	if (len < 1 + (size_t)length)
+		return 0;
+	/* The first message is followed by the one with the proof. */
+	if (client->login->mechanism_read &&
+		penalty_waits(client, &client->login->ticket, client->login->choice.principal))
 		return 0;
 	step_scram(client, data + WIRE_HEADER, length - 4);
 	return 1 + (size_t)length;

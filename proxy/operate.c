@@ -28,6 +28,7 @@ static const char *session_state(const struct client *client)
 	case CLIENT_STARTUP:
 	case CLIENT_PRINCIPAL:
 	case CLIENT_AUTH:
+	case CLIENT_SLOWED:
 	case CLIENT_TENANT:
 	case CLIENT_WELCOME:
 		return "login";

@@ -145,6 +145,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
 	console_tick(worker);
+	penalty_tick(worker, now_us);
 	listener_tick(worker);
 	report(worker, now_us);
 }
@@ -220,6 +221,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
 	init_lists(worker);
+	penalties_init(&worker->penalties);
 	worker->tick_fd = -1;
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
@@ -287,6 +289,7 @@ void worker_destroy(struct worker *worker)
 		client_close(list_entry(node, struct client, node));
 	destroy_pools(worker);
 	operate_fini(worker);
+	penalties_fini(&worker->penalties);
 	cancel_stop(worker);
 	farewell_stop(worker);
 	if (worker->mailbox) {

@@ -26,6 +26,7 @@
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/limits.h"
+#include "proxy/penalty.h"
 #include "router/directory.h"
 
 struct budget;
@@ -119,6 +120,7 @@ struct worker {
 	struct client *by_pid; /* uthash over the pids of our cancel keys */
 	size_t client_count;
 	struct limits limits;
+	struct penalties penalties;
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
 	int64_t reported_us; /* when the pools last wrote their lines */
