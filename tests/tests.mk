@@ -101,7 +101,7 @@ FUZZ_PARSER  := $(PARSER_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 $(BUILD)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)$(FUZZ_CC) -I. -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
+	$(Q)$(FUZZ_CC) -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"fuzzed"' -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
 		$(FILE_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(FUZZ_PARSER): FILE_CFLAGS = $(PARSER_CFLAGS)
