@@ -48,17 +48,15 @@ uint64_t siphash(const uint8_t key[16], const void *data, size_t len)
 
 		v[3] ^= word;
 		sip_round(v);
-		sip_round(v);
 		v[0] ^= word;
 	}
 	for (size_t i = 0; i < len; i++)
 		last |= (uint64_t)in[i] << (8 * i);
 	v[3] ^= last;
 	sip_round(v);
-	sip_round(v);
 	v[0] ^= last;
 	v[2] ^= 0xff;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
 		sip_round(v);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }

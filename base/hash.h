@@ -1,8 +1,9 @@
 /*
  * hash.h: the hash of every table whose keys a stranger chooses.
  *
- * SipHash-2-4 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012) under a key
- * drawn once per process, so that nobody can prepare keys that collide. Include this before
+ * SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, with one round
+ * for each word and three at the end, as tables of Rust and CPython have it) under a key drawn
+ * once per process, so that nobody can prepare keys that collide. Include this before
  * <uthash.h>: it makes uthash use it.
  */
 #ifndef BASE_HASH_H

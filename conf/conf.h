@@ -45,8 +45,8 @@ struct conf_listen {
 	struct conf_origin *origins; /* private to conf/: where each value came from */
 };
 
-/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use: of
- * all tenants in shared tables, or of the one tenant whose database it is. */
+/* [cluster:NAME]: a database of a PostgreSQL server, and the login that the backends there use:
+ * of all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
 	char *host; /* name, address, or a directory (leading '/') for a unix socket */
@@ -83,15 +83,17 @@ struct conf {
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
 	bool discard_plans;
-	int max_prepared_statements;  /* Bulkhead's on one backend */
-	int64_t statement_cache_size; /* bytes of verdicts on texts, of one worker */
-	int default_pool_size;          /* backends per route */
-	int min_pool_size;              /* kept open while the route has clients */
-	int max_tenant_connections;     /* backends one tenant may hold at a time; 0: no limit */
-	int max_tenant_pinned;          /* its clients that may keep theirs; 0: no limit */
-	int64_t query_wait_timeout_ms;  /* 0: wait for ever */
-	int64_t query_timeout_ms;       /* 0: no limit */
-	int64_t transaction_timeout_ms; /* 0: no limit */
+	int max_prepared_statements;       /* Bulkhead's on one backend */
+	int64_t statement_cache_size;      /* bytes of verdicts on texts, of one worker */
+	int64_t max_tenant_statement_size; /* bytes of its clients' prepared statements, of one
+										  worker */
+	int default_pool_size;             /* backends per route */
+	int min_pool_size;                 /* kept open while the route has clients */
+	int max_tenant_connections;        /* backends one tenant may hold at a time; 0: no limit */
+	int max_tenant_pinned;             /* its clients that may keep theirs; 0: no limit */
+	int64_t query_wait_timeout_ms;     /* 0: wait for ever */
+	int64_t query_timeout_ms;          /* 0: no limit */
+	int64_t transaction_timeout_ms;    /* 0: no limit */
 	int64_t idle_transaction_timeout_ms; /* 0: no limit */
 	int64_t server_idle_timeout_ms;      /* 0: never */
 	int64_t server_lifetime_ms;          /* 0: for ever */

@@ -317,6 +317,7 @@ void visit_set_config(struct walk *walk, const FuncCall *call)
 	struct arguments arguments;
 	const char *name;
 
+	walk->reading->has_looked_at_values = true;
 	if (!take_arguments(call, &arguments)) {
 		/* No function of PostgreSQL's; one of another schema, perhaps. */
 		walk_add_effects(walk, EFFECT_UNKNOWN);

@@ -377,5 +377,9 @@ const struct verdict *reading_verdict(const struct reading *reading)
 	settle_statements(verdict, statements, strings);
 	settle_settings(verdict, settings, strings);
 	settle_names(verdict, relations, functions, strings);
+	verdict->is_of_fold = verdict->is_plain && verdict->statement_count == 1 &&
+						  !verdict->setting_count && !reading->has_looked_at_values &&
+						  statements[0].action == SQL_PLAIN &&
+						  !(verdict->classes & ~(uint32_t)(SQL_CLASS_READ | SQL_CLASS_WRITE));
 	return verdict;
 }

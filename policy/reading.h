@@ -29,6 +29,7 @@ struct name_set {
 struct reading {
 	enum sql_reading outcome;
 	bool memory_is_out;
+	bool has_looked_at_values;
 	struct buf strings;    /* each with its NUL */
 	struct buf statements; /* of struct sql_statement, and so on */
 	struct buf settings;

@@ -53,6 +53,9 @@
 	  "no more connections of this login are allowed (max_user_client_connections)")           \
 	X(REASON_TENANT_PINS, "BH-LIM-TENANT-PINS", "53300",                                       \
 	  "no more sessions of this tenant may keep their backends (max_tenant_pinned)")           \
+	X(REASON_STATEMENTS, "BH-LIM-STATEMENTS", "53400",                                         \
+	  "too many prepared statements (10000 or 64 MB of one session, "                          \
+	  "max_tenant_statement_size)")                                                            \
 	X(REASON_WAIT_TIMEOUT, "BH-LIM-WAIT-TIMEOUT", "57014",                                     \
 	  "no backend became free within query_wait_timeout")                                      \
 	X(REASON_QUERY_TIMEOUT, "BH-LIM-QUERY-TIMEOUT", "57014",                                   \

@@ -166,8 +166,10 @@ struct verdict {
 	const struct sql_relation *relations; /* each once */
 	const struct sql_function *functions; /* each once */
 	size_t size;                          /* bytes of memory, all in all */
-	bool is_plain; /* no statement has effects, or an action that concerns more than its
-					  transaction */
+	bool is_plain;   /* no statement has effects, or an action that concerns more than its
+						transaction */
+	bool is_of_fold; /* one plain statement that reads or writes, whose values were not looked
+					  * at: the same of all texts with its fold (fold.h) */
 };
 
 /*
@@ -181,13 +183,14 @@ const struct verdict *verdict_ref(const struct verdict *verdict);
 void verdict_unref(const struct verdict *verdict); /* NULL is fine */
 
 /*
- * A cache of verdicts by the exact text: keyed hash, full compare, bounded bytes, the least
- * recently used go first. Of one thread.
+ * A cache of verdicts by the exact text, and by the fold where nothing depends on the values:
+ * keyed hash, full compare, bounded bytes, the least recently used go first. Of one thread.
  */
 struct verdict_cache;
 
 struct verdict_cache_stats {
 	uint64_t hits, misses, evictions;
+	uint64_t folded;  /* of the hits, those that only the fold was known of */
 	uint64_t read_ns; /* time spent in sql_read */
 	size_t bytes, count;
 };

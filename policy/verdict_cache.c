@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "policy/fold.h"
 #include "policy/statement.h"
 
 #include <uthash.h>
@@ -13,8 +14,10 @@ struct entry {
 	struct list recent; /* on its cache's list, most recently used first */
 	const struct verdict *verdict;
 	size_t size; /* of the entry, its text and its verdict */
-	char text[];
+	char text[]; /* or a NUL and a fold */
 };
+
+#define FOLDED 4096 /* a power of two */
 
 struct verdict_cache {
 	struct entry *by_text;
@@ -23,6 +26,8 @@ struct verdict_cache {
 	/* The verdict that was given out last, when it is not kept. */
 	const struct verdict *unkept;
 	struct verdict_cache_stats stats;
+	char fold[1 + FOLD_MAX]; /* its first byte is NUL */
+	unsigned folded[FOLDED]; /* hashes of texts that were last found by their folds */
 };
 
 struct verdict_cache *verdict_cache_create(size_t bytes_max)
@@ -49,7 +54,7 @@ static void remove_entry(struct verdict_cache *cache, struct entry *entry)
 /* Makes room for `len` more bytes, as far as there is any to be made. */
 static void make_room(struct verdict_cache *cache, size_t len)
 {
-	while (!list_empty(&cache->recent) && cache->stats.bytes + len > cache->bytes_max) {
+	while (cache->by_text && cache->stats.bytes + len > cache->bytes_max) {
 		remove_entry(cache, list_entry(cache->recent.prev, struct entry, recent));
 		cache->stats.evictions++;
 	}
@@ -111,26 +116,59 @@ static void keep(struct verdict_cache *cache, const char *text, size_t len, unsi
 	cache->unkept = verdict;
 }
 
+/* The verdict kept for this text, or NULL; the hash is wanted for keep. */
+static const struct verdict *find(struct verdict_cache *cache, const char *text, size_t len,
+								  unsigned *hash)
+{
+	struct entry *entry;
+
+	HASH_VALUE(text, len, *hash);
+	HASH_FIND_BYHASHVALUE(hh, cache->by_text, text, len, *hash, entry);
+	if (!entry)
+		return NULL;
+	cache->stats.hits++;
+	list_remove(&entry->recent);
+	list_prepend(&cache->recent, &entry->recent);
+	return entry->verdict;
+}
+
+/* Has this text been found by its fold not long ago? Then the next time it need not be folded.
+ */
+static bool comes_again(struct verdict_cache *cache, unsigned hash)
+{
+	unsigned *last = &cache->folded[hash % FOLDED];
+	bool is_known = *last == hash;
+
+	*last = hash;
+	return is_known;
+}
+
 const struct verdict *verdict_cache_read(struct verdict_cache *cache, const char *text,
 										 size_t len)
 {
-	const struct verdict *verdict;
-	struct entry *entry;
-	unsigned hash;
+	unsigned hash, fold_hash;
 
 	verdict_unref(cache->unkept);
 	cache->unkept = NULL;
-	HASH_VALUE(text, len, hash);
-	HASH_FIND_BYHASHVALUE(hh, cache->by_text, text, len, hash, entry);
-	if (entry) {
-		cache->stats.hits++;
-		list_remove(&entry->recent);
-		list_prepend(&cache->recent, &entry->recent);
-		return entry->verdict;
+	if (len && !*text) /* as folds begin here; it cannot be read */
+		return cache->unkept = sql_read(text, len);
+	const struct verdict *verdict = find(cache, text, len, &hash);
+	if (verdict)
+		return verdict;
+	size_t fold_len = fold(text, len, cache->fold + 1);
+	if (fold_len)
+		verdict = find(cache, cache->fold, 1 + fold_len, &fold_hash);
+	if (verdict) {
+		cache->stats.folded++;
+		if (comes_again(cache, hash))
+			keep(cache, text, len, hash, verdict_ref(verdict));
+		return verdict;
 	}
 	cache->stats.misses++;
 	verdict = read_timed(cache, text, len);
-	if (verdict)
+	if (verdict && fold_len && verdict->is_of_fold)
+		keep(cache, cache->fold, 1 + fold_len, fold_hash, verdict);
+	else if (verdict)
 		keep(cache, text, len, hash, verdict);
 	return verdict;
 }

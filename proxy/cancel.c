@@ -163,6 +163,9 @@ void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *
 
 	if (client && client->state == CLIENT_WAITING && !client->server) {
 		local_give_up(client, REASON_CANCELLED);
+	} else if (client && client->state == CLIENT_WAITING &&
+			   client->server->state == SERVER_PREPARING) {
+		client->is_cancelled = true; /* handover.c sees to it */
 	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
 			   !replies_is_empty(&client->server->replies)) {
 		start(client->server, fd);

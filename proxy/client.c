@@ -267,6 +267,22 @@ void client_send(struct client *client, const void *data, size_t len)
 		stream_write(&client->stream, data, len);
 }
 
+void client_send_notification(struct client *client, uint32_t backend, const uint8_t *message,
+							  size_t total)
+{
+	uint8_t start[WIRE_HEADER + 4];
+
+	if (total < sizeof start || wire_u32(message + WIRE_HEADER) != backend) {
+		client_send(client, message, total);
+		return;
+	}
+	memcpy(start, message, WIRE_HEADER);
+	for (int i = 0; i < 4; i++)
+		start[WIRE_HEADER + i] = (uint8_t)(client->pid >> (24 - 8 * i));
+	client_send(client, start, sizeof start);
+	client_send(client, message + sizeof start, total - sizeof start);
+}
+
 void client_send_buf(struct client *client, struct buf *buf)
 {
 	if (buf_len(buf))
@@ -364,6 +380,7 @@ static void leave_pool(struct client *client)
 	pool_tenant_drop(client->pool_tenant);
 	pool_drop(client->pool);
 	client->pool_tenant = NULL;
+	client->statements.of_tenant = NULL;
 	client->pool = NULL;
 }
 
@@ -377,9 +394,9 @@ static void depart(struct client *client)
 	leave_server(client);
 	pins_fini(client);
 	limits_departed(client);
-	leave_pool(client);
 	local_clear_held(client);
 	names_forget_all(client);
+	leave_pool(client);
 	buf_fini(&client->reply);
 }
 

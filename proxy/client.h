@@ -109,6 +109,7 @@ struct client {
 	bool has_run;          /* something on it, since it was linked */
 	bool stalled;          /* not read until the backend has answered more */
 	bool barrier;          /* the outcome of a statement is waited for */
+	bool is_cancelled;     /* its statement, which waits for the backend to be prepared */
 	size_t gathering;      /* bytes of a text that is collected, as worker->gathered counts */
 
 	enum {
@@ -121,13 +122,14 @@ struct client {
 	/* Transaction begun towards the client, not yet towards a backend. */
 	char *held[CLIENT_HELD_MAX];
 	size_t held_count;
+	bool has_failed;          /* that transaction, towards the client */
 	enum session_begin bound; /* what the unnamed portal would execute, of that kind */
 	char *bound_text;
 
-	struct statements statements;          /* with names */
-	struct buf unnamed;                    /* a Parse without a name that was not bound yet */
-	uint64_t unnamed_id;                   /* of the unnamed statement; 0: there is none */
-	bool unnamed_held;                     /* the same, too long to be kept: the backend is */
+	struct statements statements; /* with names */
+	struct buf unnamed;  /* the last Parse without a name; empty: too long to be kept */
+	uint64_t unnamed_id; /* of the unnamed statement; 0: there is none */
+	bool unnamed_held;   /* the same, too long to be kept: the backend is */
 	enum session_begin unnamed_begin;      /* the unnamed statement only begins a transaction */
 	const struct verdict *unnamed_verdict; /* of it, when it is not plain */
 	bool unnamed_rewritten;
@@ -156,6 +158,11 @@ void client_close(struct client *client);
 
 /* Sends bytes to the client. */
 void client_send(struct client *client, const void *data, size_t len);
+
+/* Sends a NotificationResponse; one that the client has caused itself, on the backend of this
+ * pid, shows the pid that the client knows as its own. */
+void client_send_notification(struct client *client, uint32_t backend, const uint8_t *message,
+							  size_t total);
 
 /* Sends and empties a buffer. */
 void client_send_buf(struct client *client, struct buf *buf);
@@ -222,7 +229,8 @@ size_t local_consume(struct client *client, const uint8_t *data, size_t len);
 
 /*
  * The client, which waits for a backend, is to wait no longer: its statement fails with the
- * reason. One that was told that a transaction has begun, or keeps a backend, is ended.
+ * reason, and so does the transaction that it was told has begun. One that logs in, or keeps a
+ * backend, is ended.
  */
 void local_give_up(struct client *client, enum reason reason);
 

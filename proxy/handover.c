@@ -1,17 +1,19 @@
 /*
  * Putting a backend into the context of the client it is about to serve.
  *
- * Up to four exchanges, each ended by its own ReadyForQuery:
+ * Up to five exchanges, each ended by its own ReadyForQuery:
  *
  *	DISCARD   what DISCARD ALL does, when something of an earlier client may be left
  *	ENTER     `SELECT bulkhead.enter(…)`, when the backend is not in the tenant's context
  *	SETTINGS  SETs and RESETs, when the applied settings are not the client's
  *	BEGIN     the transaction that the client was told has begun
+ *	FAIL      what makes it fail, where the client was told that it has
  *
  * Every exchange is waited for before one byte of the client's goes out: bytes sent behind a
- *DISCARD ALL that fails (a statement timeout that somebody left, a late cancel) would run in
- *the previous tenant's context. Any surprise closes the backend, and the client gets another
- *one. Nothing of these exchanges is shown to the client: an error's context could hold the mac.
+ * DISCARD ALL that fails (a statement timeout that somebody left, a late cancel) would run in
+ * the previous tenant's context. Any surprise closes the backend, and the client gets another
+ * one. Nothing of these exchanges is shown to the client: an error's context could hold the
+ * mac.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +57,9 @@ static bool needs_settings(const struct server *server)
 
 /* ---- sending ---- */
 
+/* There is no such savepoint. */
+static const char fail_sql[] = "ROLLBACK TO SAVEPOINT \"bulkhead: cancelled\"";
+
 static void add_step(struct server *server, enum handover_step step)
 {
 	server->steps[server->step_count++] = step;
@@ -78,11 +83,32 @@ static bool append_enter(struct server *server, struct buf *out)
 	return ok;
 }
 
+/* A Query is read in one encoding from beginning to end: where values are not ASCII, that is
+ * set in one of its own. */
+static bool append_encoding(struct server *server, struct buf *out)
+{
+	const struct settings *to = server->client->settings;
+	const char *encoding = to->is_plain ? NULL : settings_get(to, "client_encoding");
+	struct buf sql;
+
+	if (!encoding)
+		return true;
+	buf_init(&sql);
+	bool ok = session_append_set(&sql, "client_encoding", encoding, false) &&
+			  buf_append_byte(&sql, 0) && wire_query(out, (const char *)buf_data(&sql));
+	buf_fini(&sql);
+	add_step(server, STEP_SETTINGS);
+	return ok;
+}
+
 static bool append_settings(struct server *server, struct buf *out)
 {
 	const struct settings *from = server->settings;
 	struct buf sql;
 
+	if (!append_encoding(server, out))
+		return false;
+	add_step(server, STEP_SETTINGS);
 	buf_init(&sql);
 	bool ok = settings_append_change(&sql, from, server->client->settings,
 									 pool_is_guarded(server->pool)) &&
@@ -122,7 +148,6 @@ static bool append_due(struct server *server, struct buf *out)
 	if (needs_settings(server)) {
 		if (!append_settings(server, out))
 			return false;
-		add_step(server, STEP_SETTINGS);
 		if (!client->settings->is_plain)
 			return true;
 	}
@@ -131,6 +156,30 @@ static bool append_due(struct server *server, struct buf *out)
 			return false;
 		add_step(server, STEP_BEGIN);
 	}
+	if (client->has_failed && server->status != 'E') {
+		add_step(server, STEP_FAIL);
+		return wire_query(out, fail_sql);
+	}
+	return true;
+}
+
+/* The client's statement was cancelled in the meantime. A transaction that has begun here is
+ * begun anew, and made to fail, on another backend. */
+static bool give_up(struct server *server)
+{
+	struct client *client = server->client;
+	bool is_cancelled = client->is_cancelled;
+
+	client->is_cancelled = false;
+	if (!is_cancelled || client_is_pinned(client) || client->unnamed_held ||
+		pins_are_in_doubt(&client->pins) || client->has_failed)
+		return false;
+	server_unlink(server);
+	if (client->held_count)
+		server_close(server, "its client's statement was cancelled before it began");
+	else
+		server_give_back(server);
+	local_give_up(client, REASON_CANCELLED);
 	return true;
 }
 
@@ -154,6 +203,8 @@ static void finish(struct server *server)
 		client_resume(client);
 		return;
 	}
+	if (give_up(server))
+		return;
 	local_clear_held(client);
 	list_append(&server->worker->linked, &server->linked_node);
 	client->state = CLIENT_LINKED;
@@ -264,6 +315,7 @@ static void state_known(struct server *server)
 {
 	server_on_time(server);
 	server->state = SERVER_LINKED;
+	server->client->is_cancelled = false; /* nothing ran */
 	server->client->state = CLIENT_LINKED;
 	list_append(&server->worker->linked, &server->linked_node);
 	relay_settle(server);
@@ -335,6 +387,9 @@ static void step_entered(struct server *server)
 
 static void step_set(struct server *server)
 {
+	if (server->step_at + 1 < server->step_count &&
+		server->steps[server->step_at + 1] == STEP_SETTINGS)
+		return; /* that was the encoding alone */
 	settings_unref(server->settings);
 	server->settings = settings_ref(server->client->settings);
 }
@@ -385,6 +440,13 @@ static void refuse_begin(struct server *server)
 	server_close(server, "BEGIN failed");
 }
 
+static char status_behind(enum handover_step step)
+{
+	if (step == STEP_FAIL)
+		return 'E';
+	return step == STEP_BEGIN ? 'T' : 'I';
+}
+
 static void step_done(struct server *server, char status)
 {
 	enum handover_step step = server->steps[server->step_at];
@@ -405,7 +467,12 @@ static void step_done(struct server *server, char status)
 		refuse_begin(server);
 		return;
 	}
-	if (failed || !server->step_ok || status != (step == STEP_BEGIN ? 'T' : 'I')) {
+	if (step == STEP_FAIL) {
+		server->step_ok = failed;
+		buf_fini(&server->step_error);
+		failed = false;
+	}
+	if (failed || !server->step_ok || status != status_behind(step)) {
 		surprise(server, "unexpected answer");
 		return;
 	}
@@ -423,6 +490,7 @@ static void step_done(struct server *server, char status)
 	case STEP_BEGIN:
 		server->begun++;
 		break;
+	case STEP_FAIL:
 	case STEP_STATE:
 		break;
 	}
@@ -521,7 +589,7 @@ size_t handover_consume(struct server *server, const uint8_t *data, size_t len)
 		break;
 	case 'A':
 		if (listens(server))
-			client_send(server->client, data, used);
+			client_send_notification(server->client, server->pid, data, used);
 		break;
 	case 'S':
 		if (!server_note_parameter(server, message.body, message.len, &name, &value))

@@ -30,6 +30,7 @@ void local_clear_held(struct client *client)
 	for (size_t i = 0; i < client->held_count; i++)
 		free(client->held[i]);
 	client->held_count = 0;
+	client->has_failed = false;
 	unbind(client);
 }
 
@@ -37,6 +38,8 @@ void local_clear_held(struct client *client)
 
 static char local_status(const struct client *client)
 {
+	if (client->has_failed)
+		return 'E';
 	return client->held_count ? 'T' : 'I';
 }
 
@@ -128,7 +131,8 @@ static bool local_parse(struct client *client, const uint8_t *body, size_t len)
 	if (!text || len - at != 2 || wire_u16(body + at) != 0)
 		return false;
 	enum session_begin kind = session_begin(text, strlen(text));
-	if (kind == NOT_BEGIN || (*name && statements_find(&client->statements, name)))
+	if (kind == NOT_BEGIN || (*name && (statements_find(&client->statements, name) ||
+										!names_have_room(client, len))))
 		return false;
 	if (!*name)
 		return keep_unnamed(client, body, len, kind) &&
@@ -235,6 +239,9 @@ static bool local_sync(struct client *client)
 
 static bool answer(struct client *client, char type, const uint8_t *body, size_t len)
 {
+	/* What may be said in a transaction that has failed, and what not, the server knows. */
+	if (client->has_failed && type != 'S' && type != 'H')
+		return false;
 	switch (type) {
 	case 'Q':
 		return local_query(client, body, len);
@@ -276,11 +283,12 @@ static bool is_stray_copy(char type)
 
 void local_give_up(struct client *client, enum reason reason)
 {
-	if (client->state != CLIENT_WAITING || client->server || client->held_count) {
+	if (client->state != CLIENT_WAITING || client->server) {
 		client_fatal(client, reason, NULL);
 		return;
 	}
 	queue_leave(client);
+	client->has_failed = client->held_count > 0;
 	client->skip = SKIP_STATEMENT;
 	client->skip_reason = reason;
 	client_is_idle(client);

@@ -146,6 +146,8 @@ static void find_route(struct client *client)
 	}
 	client->pool = pool_hold(client->worker, cluster);
 	client->pool_tenant = client->pool ? pool_tenant_hold(client->pool, tenant) : NULL;
+	client->statements.of_tenant =
+		client->pool_tenant ? &client->pool_tenant->statement_bytes : NULL;
 	if (!client->pool_tenant) {
 		refuse(client, REASON_MEMORY, NULL);
 		return;

@@ -262,13 +262,15 @@ const struct verdict *names_read(struct names_walk *walk, const char *text, size
 enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
 							   struct buf *error)
 {
-	static const char nonsense[] = "bulkhead: refused"; /* no SQL, and no portal */
+	static const char nonsense[] = "bulkhead: refused"; /* no SQL, and no name in use */
 	struct reply_note note = {.kind = NOTE_REFUSED, .error = *error};
 	struct reply_note *copy = buf_len(error) ? names_note_create(&note) : NULL;
 	size_t mark;
 
 	if (!copy || !names_replace(walk, message, &mark) ||
 		!buf_append_cstr(walk->out, nonsense) ||
+		(*message == 'P' &&
+		 (!buf_append_cstr(walk->out, nonsense) || !buf_append_u16(walk->out, 0))) ||
 		(*message == 'E' && !buf_append_u32(walk->out, 0)) || !wire_end(walk->out, mark)) {
 		buf_fini(error);
 		free(copy);

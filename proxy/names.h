@@ -6,8 +6,8 @@
  * the backend lacks is prepared there first; and the unnamed statement, which PostgreSQL keeps
  * until the next Parse or Query of the session ("Extended Query" in the protocol's
  * documentation), is parsed anew where another client's stands in its place. Some drivers parse
- * and describe in one batch and bind in the next: the text of an unnamed statement that was not
- * bound in the same go is kept for that.
+ * and describe in one batch and bind in the next, or bind again without a Parse: its text is
+ * kept for that.
  *
  * Texts are read here (policy/statement.h): what may stay in the session is noted (pins.h), and
  * a few statements that have to do with all of the session are replaced (rewrite.h).
@@ -31,16 +31,18 @@
 #include "proxy/worker.h"
 
 /* Longest Parse of an unnamed statement that is kept; with a longer one the client keeps its
- * backend until it binds. */
+ * backend until it binds. Once it is bound, few bind it again without another Parse. */
 #define NAMES_UNNAMED_MAX 16384
+#define NAMES_BOUND_MAX   4096
 
 /* One walk over bytes that came from the client. */
 struct names_walk {
 	struct client *client;
-	const uint8_t *run;    /* first byte not yet passed on */
-	struct buf *out;       /* what goes before it */
-	const uint8_t *parsed; /* the last Parse of the unnamed statement that nothing has bound */
-	size_t parsed_len;     /* 0: not all of it is in these bytes */
+	const uint8_t *run;            /* first byte not yet passed on */
+	struct buf *out;               /* what goes before it */
+	const uint8_t *parsed;         /* the last Parse of the unnamed statement */
+	size_t parsed_len;             /* 0: not all of it is in these bytes */
+	bool is_bound;                 /* that statement, by what follows */
 	const struct verdict *verdict; /* of the message at hand, when it is read already */
 };
 
@@ -55,7 +57,7 @@ enum names_result {
 /* Has the client anything that makes messages without names special? */
 static inline bool names_has_any(const struct client *client)
 {
-	return client->unnamed.end || client->unnamed_held || client->unnamed_verdict ||
+	return client->unnamed_held || client->unnamed_begin || client->unnamed_verdict ||
 		   client->portal_count;
 }
 
@@ -111,12 +113,13 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 		names_new_unnamed(client);
 		walk->parsed = message;
 		walk->parsed_len = visible;
+		walk->is_bound = false;
 		return true;
 	case 'B':
 		if (!is_long_enough || body[0] || body[1] || !client->unnamed_id ||
 			server->unnamed_id != client->unnamed_id || names_has_any(client))
 			return false;
-		walk->parsed = NULL;
+		walk->is_bound = true;
 		return true;
 	case 'Q':
 		if (visible < total || server->replies.skipping || names_has_any(client) ||
@@ -160,7 +163,7 @@ enum names_result names_note(struct names_walk *walk, const uint8_t *message, si
 /* Sends what was gathered, and all bytes up to `to`. */
 void names_forward(struct names_walk *walk, const uint8_t *to);
 
-/* The walk is over: keeps the unnamed statement that may still be bound. */
+/* The walk is over: keeps the unnamed statement, which may still be bound. */
 void names_end(struct names_walk *walk);
 
 /* ---- what comes back ---- */
@@ -190,10 +193,13 @@ void names_skipped(struct client *client);
 
 /*
  * Defines a statement of the client's from what follows its name in a Parse message; no backend
- * has it yet. NULL when memory is out or the client has too many.
+ * has it yet. NULL when memory is out; there must be room (statements_have_room).
  */
 struct statement *names_define(struct client *client, const char *name, const uint8_t *body,
 							   size_t len, const struct verdict *verdict);
+
+/* May the client define one more, whose Parse has `len` bytes? */
+bool names_have_room(const struct client *client, size_t len);
 
 /* The client has no unnamed statement any more. */
 void names_forget_unnamed(struct client *client);

@@ -72,9 +72,9 @@ const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len);
 
 /*
- * The Query or Execute is not carried out: one that fails goes in its place, so that all behind
- * it is as PostgreSQL has it behind an error, and the client is shown `error`, which is taken
- * over.
+ * The Query, Parse with a name or Execute is not carried out: one that fails goes in its place,
+ * so that all behind it is as PostgreSQL has it behind an error, and the client is shown
+ * `error`, which is taken over.
  */
 enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
 							   struct buf *error);

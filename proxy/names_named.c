@@ -181,6 +181,13 @@ static bool append_body(const struct client *client, const struct verdict *verdi
 		   buf_append(out, body + text_len, len - text_len);
 }
 
+bool names_have_room(const struct client *client, size_t len)
+{
+	size_t tenant_max = (size_t)client->worker->conf->max_tenant_statement_size;
+
+	return statements_have_room(&client->statements, len, tenant_max);
+}
+
 struct statement *names_define(struct client *client, const char *name, const uint8_t *body,
 							   size_t len, const struct verdict *verdict)
 {
@@ -257,6 +264,8 @@ enum names_result names_parse_named(struct names_walk *walk, const uint8_t *mess
 	if (statement)
 		return statement->is_native ? NAMES_PASS
 									: parse_again(walk, message, statement, after, total);
+	if (!names_have_room(client, (size_t)total))
+		return names_refuse_for(walk, message, total, REASON_STATEMENTS);
 	statement = names_define(client, name, message + after, (size_t)total - after, verdict);
 	if (!statement || !names_gather(walk, message))
 		return NAMES_NO_MEMORY;

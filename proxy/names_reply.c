@@ -88,7 +88,7 @@ const char *names_completed(struct server *server, struct reply_note *note)
 	case SQL_DEALLOCATE_ALL:
 		names_forget_all(client);
 		backend_statements_clear(&server->statements);
-		pins_drop(client, PIN_NATIVE);
+		pins_drop(client, PIN_NATIVE | PIN_STATEMENT);
 		break;
 	case SQL_DISCARD_ALL:
 		names_forget_all(client);

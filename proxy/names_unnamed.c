@@ -41,7 +41,7 @@ bool names_bring_unnamed(struct names_walk *walk, const uint8_t *message)
 	client->server->unnamed_id = client->unnamed_id;
 	if (!names_gather(walk, message))
 		return false;
-	if (!buf_len(&client->unnamed))
+	if (!client->unnamed_id || !buf_len(&client->unnamed))
 		return names_append_close(walk->out, "") && names_ask_ours(walk, REPLY_CLOSE, NULL);
 	return buf_append(walk->out, buf_data(&client->unnamed), buf_len(&client->unnamed)) &&
 		   names_ask_ours(walk, REPLY_PARSE, NULL);
@@ -74,12 +74,13 @@ enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *me
 									  size_t visible, uint64_t total)
 {
 	struct client *client = walk->client;
-	size_t len;
+	size_t len = 0;
 
 	names_forget_unnamed(client);
 	names_new_unnamed(client);
 	walk->parsed = message;
 	walk->parsed_len = visible == total ? visible : 0;
+	walk->is_bound = false;
 	const char *text =
 		visible == total ? names_text(message, WIRE_HEADER + 1, total, &len) : NULL;
 	const struct verdict *verdict = text ? names_read(walk, text, len) : client->worker->unread;
@@ -104,7 +105,7 @@ enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *mes
 	if (!names_bring_unnamed(walk, message) ||
 		!names_note_portal(client, portal, client->unnamed_verdict, client->unnamed_rewritten))
 		return NAMES_NO_MEMORY;
-	walk->parsed = NULL;
+	walk->is_bound = true;
 	client->unnamed_held = false;
 	return NAMES_PASS;
 }
@@ -112,9 +113,12 @@ enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *mes
 void names_end(struct names_walk *walk)
 {
 	struct client *client = walk->client;
+	size_t max = walk->is_bound ? NAMES_BOUND_MAX : NAMES_UNNAMED_MAX;
 
 	if (!walk->parsed)
 		return;
-	client->unnamed_held = !walk->parsed_len || walk->parsed_len > NAMES_UNNAMED_MAX ||
-						   !buf_append(&client->unnamed, walk->parsed, walk->parsed_len);
+	buf_truncate(&client->unnamed, 0);
+	bool is_kept = walk->parsed_len && walk->parsed_len <= max &&
+				   buf_append(&client->unnamed, walk->parsed, walk->parsed_len);
+	client->unnamed_held = !is_kept && !walk->is_bound;
 }

@@ -17,7 +17,7 @@
 #define TOUCHED_MAX_BYTES 4096
 
 /* Who is pinned by one of these stays so, whatever the server would answer. */
-#define PINS_LASTING (~(uint32_t)(PINS_ASKED | PIN_NATIVE))
+#define PINS_LASTING (~(uint32_t)(PINS_ASKED | PIN_NATIVE | PIN_UNKNOWN))
 
 const char *pin_name(uint32_t pins)
 {
@@ -77,16 +77,23 @@ void pins_add(struct client *client, enum pin pin)
 	hold(client, client->pins.held | pin);
 }
 
-void pins_drop(struct client *client, enum pin pin)
+void pins_drop(struct client *client, uint32_t pins)
 {
-	hold(client, client->pins.held & ~(uint32_t)pin);
+	hold(client, client->pins.held & ~pins);
 }
 
 static void forget_doubts(struct pins *pins)
 {
 	pins->failed = false;
-	pins->doubts = 0;
+	pins->doubts = pins->transactions = 0;
 	buf_fini(&pins->touched);
+}
+
+/* Nothing is in doubt any more. */
+static void be_sure(struct client *client)
+{
+	forget_doubts(&client->pins);
+	pins_drop(client, PIN_UNKNOWN);
 }
 
 void pins_fini(struct client *client)
@@ -288,26 +295,35 @@ bool pins_settle(struct client *client, const struct sql_statement *statement)
 		value = settings_get(client->startup_settings, statement->name);
 		break;
 	case SQL_RESET_ALL:
-		forget_doubts(&client->pins);
+		be_sure(client);
 		return take_settings(client, settings_ref(client->startup_settings));
 	default:
 		return false;
 	}
 	if (!is_only_doubt(&client->pins, statement->name) || !set(client, statement->name, value))
 		return false;
-	forget_doubts(&client->pins);
+	be_sure(client);
 	return true;
 }
 
+/* As when the client's own statement_timeout hits the question. */
 void pins_not_known(struct client *client)
 {
-	forget_doubts(&client->pins);
+	client->pins.transactions = client->server->idle_readies + 1;
 	pins_add(client, PIN_UNKNOWN);
+}
+
+bool pins_are_to_be_asked(const struct client *client)
+{
+	return pins_are_in_doubt(&client->pins) &&
+		   client->pins.transactions != client->server->idle_readies + 1;
 }
 
 void pins_settings_reset(struct client *client)
 {
 	buf_fini(&client->pins.touched);
+	if (!client->pins.doubts)
+		be_sure(client);
 	settings_unref(client->settings);
 	client->settings = settings_ref(client->startup_settings);
 }
@@ -379,11 +395,11 @@ bool pins_take_answer(struct client *client, const uint8_t *body, size_t len)
 		return false;
 	hold(client, (pins->held & ~pins->doubts) | (found & pins->doubts));
 	/* The statements under its own names are all that is left of a PREPARE that is gone. */
-	if (pins->doubts & PIN_PREPARED && pins->held == PIN_NATIVE) {
+	if (pins->doubts & PIN_PREPARED && (pins->held & ~(uint32_t)PIN_UNKNOWN) == PIN_NATIVE) {
 		client->server->needs_discard = true;
 		statements_own(&client->statements);
-		hold(client, 0);
+		hold(client, pins->held & PIN_UNKNOWN);
 	}
-	forget_doubts(pins);
+	be_sure(client);
 	return true;
 }

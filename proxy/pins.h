@@ -44,6 +44,7 @@ struct pins {
 	uint32_t doubts;    /* pins that may have come or gone since the server was last asked */
 	struct buf touched; /* names of settings that may have changed, each with its NUL */
 	bool failed; /* a statement failed, so that a setting need not have been set at all */
+	uint32_t transactions; /* of its backend, and one, when the server could not say; or 0 */
 };
 
 /* Names of one of the pins, for people; NULL for none. */
@@ -57,8 +58,8 @@ static inline bool pins_are_in_doubt(const struct pins *pins)
 /* The client keeps its backend for this, until it leaves or says DISCARD ALL. */
 void pins_add(struct client *client, enum pin pin);
 
-/* It keeps it for this no longer. */
-void pins_drop(struct client *client, enum pin pin);
+/* It keeps it for these no longer. */
+void pins_drop(struct client *client, uint32_t pins);
 
 /* The verdict's effects without those of statements that reset the session. */
 uint32_t pins_effects(const struct verdict *verdict);
@@ -90,8 +91,11 @@ bool pins_append_question(const struct client *client, struct buf *out);
  */
 bool pins_take_answer(struct client *client, const uint8_t *body, size_t len);
 
-/* There was no answer: the backend is kept. */
+/* There was no answer: the backend is kept until there is one to a later question. */
 void pins_not_known(struct client *client);
+
+/* Is something in doubt, and was no answer given since the last transaction? */
+bool pins_are_to_be_asked(const struct client *client);
 
 /* Does it keep its backend while more clients of its tenant do so than max_tenant_pinned? */
 bool pins_are_too_many(const struct client *client);

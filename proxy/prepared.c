@@ -11,15 +11,23 @@
 
 struct prepared_table {
 	struct prepared *statements;
-	uint64_t nonce, last_number;
+	uint64_t last_number;
+	char
+		prefix[sizeof PREPARED_PREFIX + 16]; /* of all its names: with random bits, and a `_` */
 };
 
 struct prepared_table *prepared_table_create(void)
 {
 	struct prepared_table *table = calloc(1, sizeof *table);
 
-	if (table)
-		secret_random(&table->nonce, sizeof table->nonce);
+	uint64_t nonce;
+	char prefix[sizeof table->prefix + 1];
+
+	if (!table)
+		return NULL;
+	secret_random(&nonce, sizeof nonce);
+	snprintf(prefix, sizeof prefix, PREPARED_PREFIX "%016" PRIx64 "_", nonce);
+	memcpy(table->prefix, prefix, sizeof table->prefix);
 	return table;
 }
 
@@ -109,11 +117,20 @@ void prepared_unref(struct prepared *prepared)
 		forget(prepared);
 }
 
-void prepared_name(const struct prepared *prepared, uint64_t number,
-				   char name[PREPARED_NAME_MAX])
+size_t prepared_name(const struct prepared *prepared, uint64_t number,
+					 char name[PREPARED_NAME_MAX])
 {
-	snprintf(name, PREPARED_NAME_MAX, PREPARED_PREFIX "%016" PRIx64 "_%" PRIx64,
-			 prepared->table->nonce, number);
+	static const char digits[] = "0123456789abcdef";
+	size_t len = sizeof prepared->table->prefix;
+	int shift = 60;
+
+	memcpy(name, prepared->table->prefix, len);
+	while (shift && !(number >> shift))
+		shift -= 4;
+	for (; shift >= 0; shift -= 4)
+		name[len++] = digits[number >> shift & 0xf];
+	name[len] = '\0';
+	return len;
 }
 
 void prepared_renew(struct prepared *prepared)

@@ -54,9 +54,9 @@ bool prepared_is_under(const struct prepared *prepared, const struct settings *s
 struct prepared *prepared_ref(struct prepared *prepared);
 void prepared_unref(struct prepared *prepared);
 
-/* What it is called on backends. */
-void prepared_name(const struct prepared *prepared, uint64_t number,
-				   char name[PREPARED_NAME_MAX]);
+/* What it is called on backends; returns the name's length. */
+size_t prepared_name(const struct prepared *prepared, uint64_t number,
+					 char name[PREPARED_NAME_MAX]);
 
 /* What backends have prepared under this name is of no use any more: it gets another number. */
 void prepared_renew(struct prepared *prepared);

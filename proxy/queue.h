@@ -28,13 +28,14 @@ struct pool;
 struct pool_tenant {
 	struct pool *pool;
 	struct uuid id;
-	unsigned holders;    /* clients and backends that point here */
-	unsigned weight;     /* clients served per turn */
-	unsigned served;     /* of the present turn */
-	unsigned busy;       /* backends that its clients hold or are being given */
-	bool sees_sequences; /* a client has asked for the last value of a sequence (names.c) */
-	unsigned pinned;     /* of its clients, those that keep their backends */
-	bool paused;         /* its clients get no backend */
+	unsigned holders;       /* clients and backends that point here */
+	unsigned weight;        /* clients served per turn */
+	unsigned served;        /* of the present turn */
+	unsigned busy;          /* backends that its clients hold or are being given */
+	bool sees_sequences;    /* a client has asked for the last value of a sequence (names.c) */
+	unsigned pinned;        /* of its clients, those that keep their backends */
+	size_t statement_bytes; /* of its clients' prepared statements, shared or not */
+	bool paused;            /* its clients get no backend */
 	size_t waiting_count;
 	struct list idle;    /* backends, most recently used first */
 	struct list waiting; /* clients, first come first */

@@ -415,6 +415,10 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 	size_t len = total - WIRE_HEADER;
 
 	switch ((char)*message) {
+	case 'A':
+		swallow(walk, message, total);
+		client_send_notification(walk->client, server->pid, message, total);
+		break;
 	case 'C':
 		on_command_complete(walk, message, total);
 		break;
@@ -440,8 +444,14 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 enum { UNASKED = 1, LOOKED_AT = 2 };
 
 static const uint8_t answers[256] = {
-	['N'] = UNASKED,   ['A'] = UNASKED,   ['S'] = UNASKED | LOOKED_AT, ['D'] = UNASKED,
-	['C'] = LOOKED_AT, ['E'] = LOOKED_AT, ['Z'] = LOOKED_AT,           ['d'] = UNASKED,
+	['N'] = UNASKED,
+	['A'] = UNASKED | LOOKED_AT,
+	['S'] = UNASKED | LOOKED_AT,
+	['D'] = UNASKED,
+	['C'] = LOOKED_AT,
+	['E'] = LOOKED_AT,
+	['Z'] = LOOKED_AT,
+	['d'] = UNASKED,
 };
 
 /* Accounts for one message's header. False when the backend has been closed over it. */
@@ -528,7 +538,7 @@ void relay_settle(struct server *server)
 		pins_settings_reset(client);
 	if (pins_are_too_many(client))
 		client_fatal(client, REASON_TENANT_PINS, NULL);
-	else if (pins_are_in_doubt(&client->pins) && !server->cancels) /* else one could hit that */
+	else if (pins_are_to_be_asked(client) && !server->cancels) /* else one could hit that */
 		handover_ask(server);
 	else if (!keeps_backend(client) && !pins_are_in_doubt(&client->pins))
 		server_release(server);

@@ -58,10 +58,11 @@ enum handover_step {
 	STEP_ENTER,
 	STEP_SETTINGS,
 	STEP_BEGIN,
+	STEP_FAIL,  /* the transaction is to be one that has failed */
 	STEP_STATE, /* what its client has left in it; see handover_ask */
 };
 
-#define HANDOVER_STEPS_MAX 8
+#define HANDOVER_STEPS_MAX 10
 #define CANCEL_KEY_MAX     256
 
 /* What timeouts.c saw at its last look at a linked backend, and since when it has been so. */

@@ -47,7 +47,16 @@ static bool insert(struct statements *statements, struct statement *statement)
 	if (!statement->hh.tbl)
 		return false;
 	statements->bytes += weight(statement);
+	if (statements->of_tenant)
+		*statements->of_tenant += weight(statement);
 	return true;
+}
+
+bool statements_have_room(const struct statements *statements, size_t len, size_t tenant_max)
+{
+	return HASH_COUNT(statements->by_name) < STATEMENTS_CLIENT_MAX &&
+		   statements->bytes + len <= STATEMENTS_CLIENT_BYTES_MAX &&
+		   (!statements->of_tenant || *statements->of_tenant + len <= tenant_max);
 }
 
 struct statement *statements_define(struct statements *statements, const char *name,
@@ -64,9 +73,7 @@ struct statement *statements_define(struct statements *statements, const char *n
 	statement->prepared = prepared;
 	statement->verdict = verdict;
 	statement->name = strndup(name, STATEMENT_NAME_MAX);
-	if (!statement->name || !prepared ||
-		HASH_COUNT(statements->by_name) >= STATEMENTS_CLIENT_MAX ||
-		statements->bytes >= STATEMENTS_CLIENT_BYTES_MAX || !insert(statements, statement)) {
+	if (!statement->name || !prepared || !insert(statements, statement)) {
 		statement_unref(statement);
 		return NULL;
 	}
@@ -79,6 +86,8 @@ void statements_remove(struct statements *statements, struct statement *statemen
 		return;
 	HASH_DEL(statements->by_name, statement);
 	statements->bytes -= weight(statement);
+	if (statements->of_tenant)
+		*statements->of_tenant -= weight(statement);
 	statement_unref(statement);
 }
 

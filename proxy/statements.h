@@ -41,6 +41,7 @@ struct statement {
 struct statements {
 	struct statement *by_name;
 	size_t bytes;
+	size_t *of_tenant; /* the same of all clients of its tenant, or NULL */
 };
 
 #define STATEMENT_NAME_MAX 63
@@ -48,9 +49,14 @@ struct statements {
 /* The statement of that name, or NULL. */
 struct statement *statements_find(const struct statements *statements, const char *name);
 
+/* May there be one more, of a text of `len` bytes, while the tenant may have `tenant_max` in
+ * all?
+ */
+bool statements_have_room(const struct statements *statements, size_t len, size_t tenant_max);
+
 /*
  * Defines a statement, and takes the references to `prepared` and `verdict` over whatever
- * happens. NULL when memory is out or the client has too many; the name must be free.
+ * happens. NULL when memory is out; the name must be free, and there must be room.
  */
 struct statement *statements_define(struct statements *statements, const char *name,
 									struct prepared *prepared, const struct verdict *verdict);

@@ -123,8 +123,9 @@ struct worker {
 	struct penalties penalties;
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
-	int64_t reported_us; /* when the pools last wrote their lines */
-	int64_t expired_us;  /* when it was last looked whose login has expired */
+	int64_t reported_us;     /* when the pools last wrote their lines */
+	uint64_t texts_reported; /* how many texts of SQL had come by then */
+	int64_t expired_us;      /* when it was last looked whose login has expired */
 	bool stopping;
 	struct worker_counters counters;
 };

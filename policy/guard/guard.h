@@ -118,17 +118,18 @@ extern const char guard_enter_sql[];
 extern const char guard_discard_sql[];
 
 /*
- * Leaves nothing of the previous tenant: sent before guard_enter_sql. It does what DISCARD ALL does (its
- * documentation has the list), but begins with the settings, so that no timeout of the tenant's ends it.
+ * Leaves nothing of the previous tenant: sent before guard_enter_sql. It does what DISCARD ALL
+ * does (its documentation has the list), but begins with the settings, so that no timeout of
+ * the tenant's ends it.
  */
 extern const char guard_clear_sql[];
 
 /*
- * The same but for DISCARD PLANS, which has every expression of enter planned anew and takes the server three
- * times as long as all the rest of a hand-over. What stays are the plans of the application's functions. They
- * are checked against search_path, role and row security before each use, but a function that is wrongly
- * called IMMUTABLE may have been carried out when they were made: then its result of then stands in them, the
- * previous tenant's.
+ * The same but for DISCARD PLANS, which has every expression of enter planned anew and takes
+ * the server three times as long as all the rest of a hand-over. What stays are the plans of
+ * the application's functions. They are checked against search_path, role and row security
+ * before each use, but a function that is wrongly called IMMUTABLE may have been carried out
+ * when they were made: then its result of then stands in them, the previous tenant's.
  */
 extern const char guard_clear_but_plans_sql[];
 

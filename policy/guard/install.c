@@ -60,8 +60,9 @@ static bool append_parts(struct buf *sql, const char *const parts[], size_t coun
 static bool write_sql(struct buf *sql, const struct guard_install *what)
 {
 	bool strict = what->hardening == GUARD_STRICT;
-	const char *const before[] = {begin_sql,   roles_sql,    schema_sql,  keys_sql, enter_sql,
-								  session_sql, context_sql, warnings_sql, protect_sql, check_sql};
+	const char *const before[] = {begin_sql,   roles_sql,   schema_sql,  keys_sql,
+								  enter_sql,   session_sql, context_sql, warnings_sql,
+								  protect_sql, check_sql};
 	const char *const after[] = {grants_sql, hardening_sql, "WITH", hardening_list_sql,
 								 hardening_apply_sql};
 

@@ -25,6 +25,8 @@ enum load_work {
 	WORK_RESULT,   /* a result of 10 MB */
 	WORK_COPY_OUT, /* the same as COPY TO STDOUT */
 	WORK_COPY_IN,  /* 10 MB of COPY FROM STDIN, read and thrown away by the server */
+	WORK_ORM,      /* one row by its key, in a text as ORMs write them, one of a hundred */
+	WORK_INLINED,  /* the same with values in the text, no two alike; simple protocol */
 };
 
 /* The application's own way of choosing a tenant: BEGIN; set_config; the work; COMMIT. */

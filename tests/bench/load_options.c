@@ -69,8 +69,8 @@ static double seconds(const char *value)
 static void take_name(struct options *options, int option, const char *value)
 {
 	static const char *const protocols[] = {"simple", "extended", "prepared", NULL};
-	static const char *const works[] = {"select",   "write",   "result",
-										"copy-out", "copy-in", NULL};
+	static const char *const works[] = {"select",  "write", "result",  "copy-out",
+										"copy-in", "orm",   "inlined", NULL};
 	static const char *const wraps[] = {"none", "separate", "burst", NULL};
 	static const char *const choices[] = {"stay", "rotate", "uniform", "zipf", NULL};
 

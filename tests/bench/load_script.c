@@ -23,14 +23,20 @@ enum statement {
 	RESULT_10MB,
 	COPY_OUT,
 	COPY_IN,
+	ORM,
+	INLINED,
 	STATEMENTS
 };
+
+#define ORM_TEXTS 100
+#define TEXT_MAX  512
 
 static struct {
 	const struct options *options;
 	enum statement statements[8]; /* of one transaction, in order */
 	int count;
-	char texts[STATEMENTS][256]; /* with $1, $2 */
+	char texts[STATEMENTS][TEXT_MAX]; /* with $1, $2 */
+	unsigned long turn;               /* makes texts differ */
 	struct bytes copy;
 } script;
 
@@ -167,6 +173,14 @@ static void set_texts(const char *table)
 	set_text(RESULT_10MB, "%s", RESULT);
 	set_text(COPY_OUT, "COPY (%s) TO STDOUT", RESULT);
 	set_text(COPY_IN, "COPY sink FROM STDIN WHERE false");
+	set_text(ORM,
+			 "SELECT \"account\".\"id\", \"account\".\"tenant_id\", \"account\".\"balance\", "
+			 "\"account\".\"filler\" FROM \"account_%s\" AS \"account\" WHERE "
+			 "(\"account\".\"id\" = $1 AND \"account\".\"filler\" LIKE 'row%%') "
+			 "ORDER BY \"account\".\"id\" ASC LIMIT ",
+			 table);
+	set_text(INLINED, "SELECT balance, filler FROM account_%s WHERE id = $1 AND balance > -$2",
+			 table);
 }
 
 static void add_statement(enum statement statement)
@@ -193,6 +207,12 @@ static void add_work(enum load_work work)
 		break;
 	case WORK_COPY_IN:
 		add_statement(COPY_IN);
+		break;
+	case WORK_ORM:
+		add_statement(ORM);
+		break;
+	case WORK_INLINED:
+		add_statement(INLINED);
 		break;
 	}
 }
@@ -255,8 +275,13 @@ static int find_params(enum statement statement, int tenant, long row, char text
 		snprintf(texts[0], 40, "00000000-0000-4000-8000-%012x", tenant);
 		return 1;
 	case SELECT:
+	case ORM:
 		snprintf(texts[0], 40, "%ld", row);
 		return 1;
+	case INLINED:
+		snprintf(texts[0], 40, "%ld", row);
+		snprintf(texts[1], 40, "%lu", 1000000 + script.turn++);
+		return 2;
 	case UPDATE:
 	case INSERT:
 		snprintf(texts[0], 40, "%ld", row);
@@ -277,27 +302,32 @@ static long rows_of(enum statement statement)
 {
 	if (statement == RESULT_10MB)
 		return RESULT_ROWS;
-	return statement == SELECT || statement == SET_TENANT;
+	return statement == SELECT || statement == SET_TENANT || statement == ORM ||
+		   statement == INLINED;
 }
 
 static void send_statement(struct script_state *state, enum statement statement, int tenant,
 						   long row, struct bytes *out)
 {
-	char texts[2][40], name[8] = "";
+	char texts[2][40], name[8] = "", text[TEXT_MAX + 16];
 	const char *params[2] = {texts[0], texts[1]};
 	int count = find_params(statement, tenant, row, texts);
 
+	memcpy(text, script.texts[statement], TEXT_MAX);
+	if (statement == ORM)
+		snprintf(text + strlen(text), 16, "%lu", 1 + script.turn++ % ORM_TEXTS);
+
 	switch (script.options->protocol) {
 	case PROTOCOL_SIMPLE:
-		add_query(out, script.texts[statement], params);
+		add_query(out, text, params);
 		return;
 	case PROTOCOL_EXTENDED:
-		add_parse(out, "", script.texts[statement]);
+		add_parse(out, "", text);
 		break;
 	case PROTOCOL_PREPARED:
 		snprintf(name, sizeof name, "s%d", (int)statement);
 		if (!(state->prepared & 1u << statement))
-			add_parse(out, name, script.texts[statement]);
+			add_parse(out, name, text);
 		state->prepared |= 1u << statement;
 		break;
 	}

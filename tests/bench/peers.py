@@ -3,6 +3,7 @@
 A `Peer` is a program together with how the load speaks to it: which table, and who names the tenant.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -148,6 +149,7 @@ class Bulkhead(Proxy):
     name = "Bulkhead"
     user = f"{LOGIN}.t0000"
     more = ""  # settings of [pool]
+    log_more = ""  # settings of [log]
     control_database = DATABASE
 
     def control_port(self):
@@ -173,6 +175,8 @@ listen_port = {self.port}
 default_pool_size = {self.pool}
 {"server_idle_timeout = 1s" if self.pools else ""}
 {self.more}
+[log]
+{self.log_more}
 [control]
 dsn = host={HOST} port={self.control_port()} dbname={self.control_database} user=bulkhead_sidecar
 password_file = {keys}/sidecar.password
@@ -180,6 +184,18 @@ password_file = {keys}/sidecar.password
 key_file = {keys}/guard.key
 """)
         return [PROGRAM, "serve", "-c", config], {}
+
+
+class BulkheadReporting(Bulkhead):
+    """Writes every second what it has read."""
+
+    log_more = "stats_period = 1s"
+
+    def read(self):
+        """Texts that were known, texts that were read, and seconds of reading, since the start."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines() if '"texts.stats"' in line]
+        last = lines[-1] if lines else {"hits": 0, "misses": 0, "read_us": 0}
+        return int(last["hits"]), int(last["misses"]), int(last["read_us"]) / 1e6
 
 
 class BulkheadKeepingPlans(Bulkhead):
@@ -209,6 +225,7 @@ PEERS = {peer.key: peer for peer in [
     Peer("bulkhead", "Bulkhead", Bulkhead, load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-plans", "Bulkhead, discard_plans = no", BulkheadKeepingPlans,
          load={"table": "sealed", "user-by-tenant": True}),
+    Peer("bulkhead-reporting", "Bulkhead", BulkheadReporting, load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-plain", "Bulkhead, the table without tenancy", Bulkhead,
          load={"table": "plain", "user-by-tenant": True}),
     Peer("bulkhead-unix", "Bulkhead, server on a unix socket", Bulkhead, unix=True,

@@ -22,6 +22,9 @@ COLUMNS = [
     ("before_us", "proxy CPU µs/query before", 2),
     ("after_us", "after", 2),
     ("after_to_before", "after to before", 3),
+    ("known_percent", "texts known %", 2),
+    ("read_us", "µs to read one that is not", 2),
+    ("read_percent", "reading, % of the proxy's CPU", 2),
 ]
 BULK_COLUMNS = [
     ("megabytes_per_second", "MB/s", 0),

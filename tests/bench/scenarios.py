@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from callgrind import instructions
 from peers import PEERS as PROGRAMS
 from peers import Bulkhead
-from probes import Load, measure, memory_kb, system_calls
+from probes import Load, cpu, measure, memory_kb, system_calls
 from stage import TENANTS
 from storm import HELD, STORM_PEERS, measure_in_storm
 
@@ -104,6 +104,27 @@ class SystemCalls(Scenario):
     def run(self, stage, programs, options, round_number, peer):
         calls = system_calls(stage, programs.of(peer), {**self.load, **peer.load})
         return {"system_calls": round(sum(calls.values()), 3), "by_name": calls}
+
+
+class Reading(Scenario):
+    """What part of the proxy's CPU goes into reading texts of SQL that are not known."""
+
+    def __init__(self, name, title, load, quick=False):
+        super().__init__(name, title, ["bulkhead-reporting"], quick)
+        self.load = load
+
+    def run(self, stage, programs, options, round_number, peer):
+        program = programs.of(peer)
+        time.sleep(1.2)  # until what went before has been reported
+        before, spent = program.read(), cpu(program.pid)
+        result = measure(stage, program, {**self.load, **peer.load, "clients": 16, "seed": round_number,
+                                          "warmup": options.warmup, "seconds": options.seconds})
+        spent = cpu(program.pid) - spent
+        time.sleep(1.2)
+        hits, misses, read = (after - earlier for after, earlier in zip(program.read(), before))
+        return {"queries_per_second": result["queries_per_second"], "proxy_us": result["proxy_us"],
+                "known_percent": 100 * hits / (hits + misses), "read_us": read / max(misses, 1) * 1e6,
+                "read_percent": 100 * read / spent}
 
 
 class HandOverCalls(Scenario):
@@ -278,6 +299,11 @@ SCENARIOS = [
     instructions_of("extended", ["pgbouncer", "bulkhead"], quick=True),
     instructions_of("prepared", ["pgbouncer-session", "bulkhead"]),
     Memory("memory", "memory per client", ["pgbouncer", "bulkhead"], quick=True),
+    Reading("reading-orm",
+            "reading SQL: a hundred texts of 240 bytes as ORMs write them, extended protocol, 16 clients",
+            {"protocol": "extended", "work": "orm"}, quick=True),
+    Reading("reading-inlined", "reading SQL: values in the text, no two alike, simple protocol, 16 clients",
+            {"protocol": "simple", "work": "inlined"}, quick=True),
     IdlePools("idle-pools", f"select-only, 16 clients, before and after {POOLS:,} other pools were used once",
               ["bulkhead"]),
     Storm("storm", "16 clients of 16 tenants, extended protocol, 100,000 announcements a second",

@@ -104,6 +104,10 @@ TARGETS = [
            ratio("slow-control", "p99_us", "bulkhead-slow", "bulkhead-unheard")),
     Target("p99 with a control database that does not answer, to one that announces nothing", 1.10,
            ratio("slow-control", "p99_us", "bulkhead-silent", "bulkhead-unheard")),
+    Target("reading SQL, part of the proxy's CPU, texts of ORMs", 10,
+           value("reading-orm", "read_percent", "bulkhead-reporting"), unit="%"),
+    Target("reading SQL, part of the proxy's CPU, values in the texts", 10,
+           value("reading-inlined", "read_percent", "bulkhead-reporting"), unit="%"),
     throughput("tenants-1000-uniform", "(b), every transaction one of 1,000 tenants", 1.2, "pgbouncer-app"),
 ]
 

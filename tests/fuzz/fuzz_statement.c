@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/fold.h"
 #include "policy/statement.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -111,6 +112,41 @@ static void check_alone(const struct verdict *verdict, const char *text)
 	}
 }
 
+static void check_same_names(const struct verdict *a, const struct verdict *b)
+{
+	require(a->relation_count == b->relation_count && a->function_count == b->function_count);
+	for (uint32_t i = 0; i < a->relation_count; i++) {
+		require(is_equal(a->relations[i].schema, b->relations[i].schema));
+		require(is_equal(a->relations[i].name, b->relations[i].name));
+		require(a->relations[i].is_written == b->relations[i].is_written);
+	}
+	for (uint32_t i = 0; i < a->function_count; i++) {
+		require(is_equal(a->functions[i].schema, b->functions[i].schema));
+		require(is_equal(a->functions[i].name, b->functions[i].name));
+		require(a->functions[i].is_known == b->functions[i].is_known);
+	}
+}
+
+/* A text's verdict goes for all that fold to the same: so for the fold itself, and back. */
+static void check_fold(const struct verdict *verdict, const char *text, size_t size)
+{
+	static char folded[FOLD_MAX], again[FOLD_MAX];
+	size_t len = size <= FOLD_MAX && !memchr(text, 0, size) ? fold(text, size, folded) : 0;
+	size_t again_len = len ? fold(folded, len, again) : 0;
+
+	if (!len)
+		return;
+	require(len <= size);
+	require(!again_len || (again_len == len && memcmp(again, folded, len) == 0));
+	const struct verdict *of_fold = sql_read(folded, len);
+	require(of_fold && of_fold->is_of_fold == verdict->is_of_fold);
+	if (verdict->is_of_fold) {
+		require(of_fold->classes == verdict->classes && of_fold->effects == verdict->effects);
+		check_same_names(of_fold, verdict);
+	}
+	verdict_unref(of_fold);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data;
@@ -126,6 +162,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(verdict->effects == EFFECTS_ALL && verdict->classes == SQL_CLASSES_ALL);
 		require(verdict->statement_count == 0 && !verdict->is_plain);
 	}
+	if (size)
+		check_fold(verdict, text, size);
 	verdict_unref(verdict);
 	return 0;
 }

@@ -66,6 +66,15 @@ static const char *text_in(const struct message *message, size_t *len)
 	return (const char *)message->body + at;
 }
 
+/* Statements without a mark come with others that have one. */
+#define LEFT_BY_NEXT (~0u - 1)
+
+/* One that has said anything: what is there may be its own, from then on without its mark. */
+static bool is_unknown(const struct postgres_world *world, unsigned client)
+{
+	return client < CLIENTS_MAX && !world->clients[client].is_known;
+}
+
 static void watch(struct postgres *postgres, const struct message *message)
 {
 	const struct postgres_world *world = postgres->world;
@@ -87,8 +96,12 @@ static void watch(struct postgres *postgres, const struct message *message)
 		return;
 	}
 	postgres->asked_last = postgres->asked_by;
+	if (is_unknown(world, postgres->asked_by))
+		return;
 	if (!postgres->sealed)
 		require(postgres->emptied_by == postgres->asked_by);
+	if (postgres->left_by == LEFT_BY_NEXT)
+		postgres->left_by = postgres->asked_by;
 	require(!postgres->left_by || postgres->left_by == postgres->asked_by);
 }
 
@@ -151,8 +164,7 @@ static void leave(struct postgres *postgres, unsigned what)
 {
 	postgres->state.left |= what;
 	postgres->committed.left |= what;
-	/* A BEGIN under a name has no mark; it comes with others that have. */
-	postgres->left_by = postgres->asked_by ? postgres->asked_by : postgres->asked_last;
+	postgres->left_by = postgres->asked_by ? postgres->asked_by : LEFT_BY_NEXT;
 }
 
 static bool ends_transaction(const char *text)
@@ -611,6 +623,8 @@ static struct outcome statement_of(struct postgres *postgres, const char *marked
 		return command("SET", EFFECT_NONE);
 	if (begins(text, "BEGIN"))
 		return command("BEGIN", EFFECT_BEGIN);
+	if (strcmp(text, "ROLLBACK TO SAVEPOINT \"bulkhead: cancelled\"") == 0)
+		return failing("3B001");
 	if (begins(text, "START"))
 		return command("START TRANSACTION", EFFECT_BEGIN);
 	if (ends_transaction(text))
@@ -684,8 +698,10 @@ void session_note(struct postgres *postgres, const struct message *message)
 {
 	watch(postgres, message);
 	/* Portals end with their transaction. */
-	if ((message->type == 'S' || message->type == 'Q') && postgres->loop.status == 'I')
+	if ((message->type == 'S' || message->type == 'Q') && postgres->loop.status == 'I') {
 		postgres->portal.text[0] = '\0';
+		postgres->portal_owner = 0;
+	}
 	if (postgres->loop.ignoring || postgres->loop.copying || message->type != 'Q')
 		return;
 	copy_text(postgres->query.text, TEXT_MAX, message->body, message->len);

@@ -43,6 +43,7 @@ NAMES = [
     (re.compile(r'((RE)?SET "|CALL bulkhead\.set_all\().*;', re.S), SETTINGS),
     (re.compile(r"SELECT (bulkhead\.session_state\(\d+\)|0)(, (pg_catalog\.current|bulkhead\.session)_setting\(.*\))*"), STATE),
     (re.compile(r"\s*(BEGIN|START\s+TRANSACTION|SET\s+TRANSACTION)\b[^;]*;?\s*", re.I), BEGIN),
+    (re.compile(r'ROLLBACK TO SAVEPOINT "bulkhead: cancelled"'), BEGIN),
 ]
 
 

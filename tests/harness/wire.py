@@ -70,6 +70,12 @@ class Message:
         return self.body.decode()
 
     @property
+    def sender(self):
+        """The pid in a NotificationResponse."""
+        assert self.type == "A"
+        return int.from_bytes(self.body[:4], "big")
+
+    @property
     def row(self):
         """The columns of a DataRow as bytes, None for NULL."""
         assert self.type == "D"

@@ -32,15 +32,6 @@ OPEN = {
     "settings of the startup packet are replayed before client_encoding": [
         "startup: LATIN1",
     ],
-    "options have other forms than -c and --": [
-        "startup, options: options '--'", "startup, options: options '-- x'", "startup, options: options '-e'",
-        "startup, options: options '-S 2048'", "startup, options: options '-S2048'",
-        "startup, options: options '-fs'", "startup, options: options '-f s -f h'",
-        "startup, options: options '-f x'", "startup, options: options '-d 1'", "startup, options: options '-x'",
-        "startup, options: options 'x'", "startup, options: options '-E'", "startup, options: options '-B 20'",
-        "startup, options: options '-p 1'", "startup, options: options '-tpl'", "startup, options: options '-W 0'",
-        "startup, options: options '-s'",
-    ],
     "errors of the startup packet lack their hint or detail, or have another code": [
         "startup: a name that is none", "startup, options: options '-c'", "startup, options: options '-c='",
         "startup, options: options '-c ='", "startup, options: options '--='",
@@ -52,6 +43,15 @@ OPEN = {
 
 # What stays.
 KEPT = {
+    "switches of the server's command line other than -c and -- are refused: no driver sends them": [
+        "startup, options: options '--'", "startup, options: options '-- x'", "startup, options: options '-e'",
+        "startup, options: options '-S 2048'", "startup, options: options '-S2048'",
+        "startup, options: options '-fs'", "startup, options: options '-f s -f h'",
+        "startup, options: options '-f x'", "startup, options: options '-d 1'", "startup, options: options '-x'",
+        "startup, options: options 'x'", "startup, options: options '-E'", "startup, options: options '-B 20'",
+        "startup, options: options '-p 1'", "startup, options: options '-tpl'", "startup, options: options '-W 0'",
+        "startup, options: options '-s'",
+    ],
     'Bulkhead sets what the client has sent in its startup packet, so pg_settings says "session"': [
         "settings: where it comes from", "startup, kept: where it comes from",
     ],
@@ -85,7 +85,7 @@ KEPT = {
         "names and SQL: then DO $$ BEGIN EXECUTE 'PREPARE a AS SELECT 2'; END $$",
     ],
     "the first currval or lastval for a value of an earlier transaction is refused, where others have used the backend since": [
-        "session: sequences that were not asked", "session: a sequence, unseen",
+        "session: sequences that were not asked", "session: a sequence, unseen", "session: sequences",
     ],
     "a custom setting that a function makes is not seen, and stays with the backend": [
         "set_config: unseen",
@@ -96,7 +96,7 @@ KEPT = {
 }
 
 # Those that may give the same answers: it depends on who has asked for sequences before them on the same proxy.
-BY_CHANCE = {"session: sequences that were not asked", "session: a sequence, unseen"}
+BY_CHANCE = {"session: sequences that were not asked", "session: a sequence, unseen", "session: sequences"}
 
 # What is so on some servers only, by major version: search_path is reported from 18 on, and followed as all that is.
 ONLY_BEFORE = {"settings, spelt: search paths, by set_config": 18}

@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from harness import middle as mid
-from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, hold
+from harness.middle import BEGIN, CHECK, CLIENT, DISCARD, ENTER, FROM_BULKHEAD, SETTINGS, STATE, hold
 from harness.scene import (collect, extended, locked, new_scene, served, statement, tell, told, transaction,
                            wait_for_lock, wait_until)
 from harness.stand import TENANTS
 from harness.unseen import unseen
-from harness.wire import bind, cstr, data_row, execute, message, parse, query, rows, sync, types
+from harness.wire import bind, cstr, data_row, errors, execute, message, parse, query, rows, sync, types
 
 # What PostgreSQL answers to DISCARD ALL, enter, the client's settings and the BEGIN that was held for it.
 ANSWERS = [(DISCARD, "C"), (DISCARD, "Z"),
@@ -293,6 +293,23 @@ def test_behind_a_client_that_kept_its_backend(scene, kind, spoil):
     scene.assert_sound()
 
 
+def test_a_question_that_fails_is_asked_again(scene):
+    """As when the client's own statement_timeout hits it: the backend is kept until the next transaction is over."""
+    acme, backend = scene.client("acme"), scene.backend()
+    rule = scene.middle.rule(STATE, "D", mid.replace(error("57014")))
+    tell(acme, "SET work_mem = '5MB'; LISTEN gossip; UNLISTEN gossip")
+    wait_until(lambda: rule.links == [backend])
+    asked = len(scene.middle.sent(STATE, "Q"))
+    other = scene.client("acme")
+    other.send(query("SELECT 1"))
+    assert other.is_silent(0.2)
+    assert rows(acme.query("SHOW work_mem")) == [["5MB"]]
+    assert rows(other.until_ready()) == [["1"]]
+    assert len(scene.middle.sent(STATE, "Q")) == asked + 1
+    assert rows(acme.query("SHOW work_mem")) == [["5MB"]]
+    scene.assert_sound()
+
+
 def test_a_kept_backend_is_cleaned_for_its_own_tenant_too(scene):
     """Nobody is served by it before DISCARD ALL has been answered."""
     acme, other, cleaned = scene.client("acme"), scene.client("acme"), hold()
@@ -561,6 +578,34 @@ def test_a_cancelled_client_gets_a_clean_backend(scene):
     before = len(scene.middle.sent(DISCARD, "Q"))
     assert served(transaction(acme, "acme"), "acme")
     assert len(scene.middle.sent(DISCARD, "Q")) == before + 1
+    scene.assert_sound()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("exchange", [ENTER, SETTINGS, BEGIN])
+def test_a_cancel_during_a_hand_over(scene, exchange, begun):
+    """The statement that waits for it fails, and so does its transaction; neither runs."""
+    if exchange == BEGIN and not begun:
+        pytest.skip("there is no BEGIN to wait for")
+    globex, held = scene.client("globex", application_name="to be cancelled"), hold()
+    scene.seal("acme")
+    if begun:
+        assert types(globex.query("BEGIN")) == "CZ"
+    before = len(scene.middle.sent(CLIENT, "Q"))
+    scene.middle.rule(exchange, "Z", held)
+    globex.send(query("INSERT INTO tickets (subject) VALUES ('cancelled')"))
+    assert held.reached.wait(10)
+    globex.cancel()
+    held.release()
+    found = globex.until_ready()
+    assert [m.fields["C"] for m in found if m.type == "E"] == ["57014"]
+    assert found[-1].status == ("E" if begun else "I")
+    assert len(scene.middle.sent(CLIENT, "Q")) == before
+    if begun:
+        assert errors(globex.query("SELECT 1")) == ["25P02"]
+        assert globex.query("ROLLBACK")[-1].status == "I"
+    assert served(transaction(globex, "globex"), "globex")
+    globex.close()
     scene.assert_sound()
 
 

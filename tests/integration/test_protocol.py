@@ -148,6 +148,29 @@ def test_cancel_while_waiting_for_a_backend(stand, data):
         assert len(rows(waiting.query(ITEMS))) == 3
 
 
+@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
+@pytest.mark.parametrize("data", [query("SELECT 2"), run("SELECT 2") + sync()], ids=["simple", "extended"])
+def test_cancel_while_waiting_in_a_transaction(stand, data, end):
+    """The statement fails, and with it the transaction that no backend has begun yet."""
+    with stand.proxy(pool={"default_pool_size": 1}) as proxy, login(proxy) as holder, login(proxy, "globex") as waiting:
+        holder.query("BEGIN")
+        holder.query("SELECT 1")
+        assert types(waiting.query("BEGIN")) == "CZ"
+        waiting.send(data)
+        assert waiting.is_silent(0.1)
+        waiting.cancel()
+        refused, ready = waiting.until_ready()
+        assert [refused.fields[letter] for letter in "SC"] == ["ERROR", "57014"]
+        assert ready.status == "E"
+        assert types(holder.query("COMMIT")) == "CZ"
+        assert errors(waiting.query("SELECT 3")) == ["25P02"]
+        waiting.send(sync())
+        assert waiting.until_ready()[-1].status == "E"
+        done, ready = waiting.query(end)
+        assert (done.tag, ready.status) == ("ROLLBACK", "I")
+        assert len(rows(waiting.query(ITEMS))) == 3
+
+
 def test_cancel_with_a_wrong_key(stand, proxy):
     with login(proxy) as wire:
         wire.send(query("SELECT pg_sleep(0.5)"))

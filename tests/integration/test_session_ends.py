@@ -49,6 +49,18 @@ def test_a_copy_behind_a_deallocate_is_fed(proxy):
         assert errors(batch(wire, bind(statement="x"), execute())) == ["26000"]
 
 
+@pytest.mark.parametrize("notifies", ["NOTIFY here", "DO $$ BEGIN NOTIFY here; END $$", "SELECT pg_notify('here', '')"])
+def test_a_client_knows_its_own_notifications(stand, notifies):
+    """By the pid of BackendKeyData, as programs do that skip what they have sent themselves."""
+    with stand.proxy(pool={**ONE, "default_pool_size": 2}) as proxy, client(proxy) as hears, client(proxy) as says:
+        hears.query("LISTEN here")
+        found = hears.query(notifies)
+        found += [] if any(m.type == "A" for m in found) else hears.until("A")
+        assert [m.sender for m in found if m.type == "A"] == [hears.pid]
+        says.query(notifies)
+        assert hears.until("A")[-1].sender not in (hears.pid, says.pid)
+
+
 def test_notifications_come_while_the_server_is_asked(stand):
     """Each DO is followed by a question about what it left."""
     count = 300

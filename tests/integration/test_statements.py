@@ -282,6 +282,18 @@ def test_long_names_and_odd_ones(pair):
         assert value(run(other, name)) == f"2 {len(name)}"
 
 
+@pytest.mark.parametrize("forgets", ["DISCARD ALL", "DEALLOCATE ALL"])
+def test_a_text_that_is_too_long_keeps_the_backend_while_it_is_there(pair, forgets):
+    one, other = pair
+    assert types(batch(one, parse(f"SELECT length('{'x' * 1_500_000}')", "long"))) == "1Z"
+    other.send(query("SELECT 1"))
+    assert other.is_silent(0.1)
+    assert rows(run(one, "long")) == [["1500000"]]
+    assert not errors(one.query(forgets))
+    assert rows(other.until_ready()) == [["1"]]
+    assert errors(run(one, "long")) == ["26000"]
+
+
 def test_texts_byte_by_byte(pair):
     """Long ones too, whether or not they are read as a whole."""
     for size in (10, 5000, 40_000, 300_000, 1_500_000):
@@ -513,3 +525,43 @@ def test_a_bind_whose_names_do_not_end(pair):
     one, other = pair
     assert errors(batch(one, message("B", cstr("") + b"s"))) in (["08P01"], [])
     assert rows(other.query("SELECT 1")) == [["1"]]
+
+
+def fill(wire, size=4000):
+    """Prepares statements of different texts until one is refused; their names, and the refusal's batch."""
+    for n in range(10_001):
+        found = batch(wire, parse(f"SELECT {n} /* {'x' * size} */", f"s{n}"), describe(f"s{n}"))
+        if errors(found):
+            return [f"s{m}" for m in range(n)], found
+    raise AssertionError("none was refused")
+
+
+def test_a_tenant_has_only_so_many(stand):
+    """One more is refused as an error of its own; other tenants have theirs, and what is closed makes room."""
+    with stand.proxy(pool={"default_pool_size": 2, "max_tenant_statement_size": "64kB"}) as proxy:
+        with proxy.wire("acme") as acme, proxy.wire("acme") as other, proxy.wire("globex") as globex:
+            names, found = fill(acme)
+            assert 10 < len(names) < 17
+            assert types(found) == "EZ" and found[0].fields["C"] == "53400"
+            assert found[0].fields["D"] == "reason=BH-LIM-STATEMENTS"
+            assert [value(run(acme, name)) for name in names] == [str(n) for n in range(len(names))]
+            assert errors(run(acme, f"s{len(names)}")) == ["26000"]
+            assert errors(batch(other, parse(f"SELECT 1 /* {'y' * 4000} */", "x"))) == ["53400"]
+            assert value(batch(other, parse(f"SELECT 1 /* {'y' * 4000} */"), bind(), execute())) == "1"
+            assert len(fill(globex)[0]) == len(names)
+            acme.send(close(names[0]), sync())
+            assert not errors(acme.until_ready())
+            assert not errors(batch(other, parse(f"SELECT 1 /* {'y' * 3000} */", "x")))
+            acme.close()
+            wait_for(lambda: not errors(batch(other, parse(f"SELECT 1 /* {'y' * 4000} */", "y"))), "room")
+            assert len(fill(other)[0]) > 10
+
+
+def test_a_session_has_only_so_many(stand):
+    with stand.proxy(**ONE) as proxy, proxy.wire("acme") as wire:
+        for n in range(0, 10_000, 500):
+            found = batch(wire, *(parse("SELECT 1", f"s{m}") for m in range(n, n + 500)))
+            assert not errors(found)
+        assert errors(batch(wire, parse("SELECT 1", "one more"))) == ["53400"]
+        assert errors(batch(wire, parse("BEGIN", "one more"))) == ["53400"]
+        assert value(run(wire, "s9999")) == "1"

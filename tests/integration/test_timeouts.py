@@ -439,7 +439,7 @@ def test_a_new_backend_is_not_taken_for_an_idle_client(stand):
 # ---- query_wait_timeout ----
 
 def test_waiting_for_a_backend_ends(stand):
-    """A statement fails; a client that was told that its transaction has begun, or that logs in, is ended."""
+    """A statement fails, and the transaction that was begun with it; a client that logs in is ended."""
     limit = 1.0
     with stand.proxy(pool={"default_pool_size": 1, "query_wait_timeout": limit}) as proxy:
         holder, waiting, begun, new, lucky = (Wire.connect(HOST, proxy.port) for _ in range(5))
@@ -457,13 +457,15 @@ def test_waiting_for_a_backend_ends(stand):
             lucky.send(query("SELECT 'lucky'"))
             assert first_error(waiting.until_ready()) == WAIT_TIMEOUT
             assert_in_time(time.monotonic() - start, limit)
-            assert_ended(begun, WAIT_TIMEOUT)
+            found = begun.until_ready()
+            assert first_error(found) == WAIT_TIMEOUT and found[-1].status == "E"
             assert_ended(new, WAIT_TIMEOUT)
             assert_in_time(time.monotonic() - start, limit)
             assert holder.query("COMMIT")[-1].status == "I"
             assert rows(lucky.until_ready()) == [["lucky"]]
-            assert_usable(holder)
-            assert_usable(waiting)
+            assert begun.query("ROLLBACK")[-1].status == "I"
+            for wire in (holder, waiting, begun):
+                assert_usable(wire)
 
 
 def login_of(tenant, **keys):

@@ -36,6 +36,32 @@ def test_it_is_not_there(client):
     assert_there_is_none(batch(client, describe()))
 
 
+@pytest.mark.parametrize("again", [(bind(), execute()), (describe(), bind(), execute())], ids=["bound", "described"])
+@pytest.mark.parametrize("text", ["SELECT 'own'", "SELECT 'own' /* " + "x" * 3000 + " */",
+                                  "SELECT 'own', set_config('a.b', 'c', false)"],
+                         ids=["plain", "long", "of the session"])
+def test_it_is_bound_again(proxy, text, again):
+    """PostgreSQL has it until the next Parse or Query of the session, whoever has used the backend since."""
+    with proxy.wire("acme") as other, proxy.wire("acme") as client:
+        for _ in range(2):
+            assert rows(batch(client, parse("SELECT 'before'"), bind(), execute())) == [["before"]]
+            assert rows(batch(client, parse(text), bind(), execute()))[0][0] == "own"
+            for _ in range(2):
+                assert rows(batch(other, parse(OF_ANOTHER), bind(), execute()))
+                assert rows(batch(client, *again))[0][0] == "own"
+        client.query("SELECT 1")
+        assert_there_is_none(batch(client, bind(), execute()))
+        assert_there_is_none(batch(client, bind(), execute()))
+
+
+def test_one_that_failed_is_not_there(proxy):
+    with proxy.wire("acme") as other, proxy.wire("acme") as client:
+        assert rows(batch(client, parse("SELECT 'own'"), bind(), execute()))
+        assert errors(batch(client, parse("SELEC 1"), bind(), execute())) == ["42601"]
+        assert rows(batch(other, parse(OF_ANOTHER), bind(), execute()))
+        assert_there_is_none(batch(client, bind(), execute()))
+
+
 def test_a_portals_name_that_does_not_end(client):
     """The name of the statement stands behind it, in bytes that are still to come."""
     name = "p" * 600

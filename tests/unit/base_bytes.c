@@ -237,25 +237,26 @@ Test(utf8, refuses_overlong_surrogates_and_pieces)
 
 /* ---- hash ---- */
 
-/* From the authors' reference vectors: key 00..0f, message of n bytes 00, 01, 02 … */
-Test(siphash, agrees_with_the_reference_vectors)
+/* From CPython, which hashes strings so: key of zeros (PYTHONHASHSEED=0), message of n bytes
+ * 00, 01, 02 … */
+Test(siphash, agrees_with_another_implementation)
 {
 	static const struct {
 		size_t len;
 		uint64_t hash;
 	} vectors[] = {
-		{0, 0x726fdb47dd0e0e31},  {1, 0x74f839c593dc67fd}, {2, 0x0d6c8009d9a94f5a},
-		{7, 0xab0200f58b01d137},  {8, 0x93f5f5799a932462}, {15, 0xa129ca6149be45e5},
-		{63, 0x958a324ceb064572},
+		{1, 0x68a914128e01e473},  {7, 0x2f098ab0c751325a},  {8, 0xead411e67ebe2eea},
+		{15, 0xf30eb725bb91c9ea}, {16, 0x8972188433a5c5b7}, {63, 0x385d3e39e5f37359},
 	};
-	uint8_t key[16], message[64];
+	uint8_t key[16] = {0}, message[64];
 
 	for (size_t i = 0; i < sizeof message; i++)
 		message[i] = (uint8_t)i;
-	memcpy(key, message, sizeof key);
 	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
 		cr_expect_eq(siphash(key, message, vectors[i].len), vectors[i].hash, "length %zu",
 					 vectors[i].len);
+	memcpy(key, message, sizeof key);
+	cr_expect_eq(siphash(key, message, 0), 0xabac0158050fc4dc);
 }
 
 Test(siphash, is_stable_within_the_process_and_reads_the_length)

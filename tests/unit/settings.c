@@ -75,9 +75,10 @@ Test(settings, changes)
 	expect_change(NULL, a,
 				  "RESET \"datestyle\";SET \"datestyle\" = E'ISO';SET \"timezone\" = "
 				  "E'UTC';SET \"application_name\" = E'';");
-	expect_change(a, b,
-				  "RESET \"datestyle\";CALL bulkhead.set_all(ARRAY[E'search_path', E'TenantA']);"
-				  "SET \"timezone\" = E'Europe/Paris';SET \"application_name\" = E'psql';");
+	expect_change(
+		a, b,
+		"RESET \"datestyle\";CALL bulkhead.set_all(ARRAY[E'search_path', E'TenantA']);"
+		"SET \"timezone\" = E'Europe/Paris';SET \"application_name\" = E'psql';");
 	expect_change(b, none,
 				  "RESET \"search_path\";RESET \"timezone\";SET \"application_name\" = E'';");
 	expect_change(a, a, "");

@@ -189,12 +189,13 @@ Test(statements, there_are_only_so_many)
 	char name[16];
 
 	for (int i = 0; i < STATEMENTS_CLIENT_MAX; i++) {
+		cr_assert(statements_have_room(&statements, 8, SIZE_MAX));
 		snprintf(name, sizeof name, "s%d", i);
 		cr_assert_not_null(define(&statements, table, name, "SELECT 1"));
 	}
-	cr_assert_null(define(&statements, table, "one more", "SELECT 1"));
+	cr_assert_not(statements_have_room(&statements, 8, SIZE_MAX));
 	statements_remove(&statements, statements_find(&statements, "s0"));
-	cr_assert_not_null(define(&statements, table, "one more", "SELECT 1"));
+	cr_assert(statements_have_room(&statements, 8, SIZE_MAX));
 	statements_clear(&statements);
 	prepared_table_destroy(table);
 }
@@ -208,17 +209,40 @@ Test(statements, and_only_so_many_bytes)
 	char name[16];
 
 	memset(body, 'x', len - 3);
-	for (;; count++) {
+	for (; statements_have_room(&statements, len, SIZE_MAX); count++) {
 		struct prepared *prepared = prepared_intern(table, UNDER(""), body, len);
 
 		cr_assert_not_null(prepared);
 		snprintf(name, sizeof name, "s%zu", count);
-		if (!statements_define(&statements, name, prepared, NULL))
-			break;
+		cr_assert_not_null(statements_define(&statements, name, prepared, NULL));
 	}
-	cr_assert_eq(count, 4, "one text counts as often as it is named");
+	cr_assert_eq(count, 3, "one text counts as often as it is named, and so do names");
 	statements_clear(&statements);
 	free(body);
+	prepared_table_destroy(table);
+}
+
+Test(statements, those_of_a_tenant_count_together)
+{
+	struct prepared_table *table = prepared_table_create();
+	size_t of_tenant = 0;
+	struct statements one = {.of_tenant = &of_tenant}, two = {.of_tenant = &of_tenant};
+	struct statement *a = define(&one, table, "a", "SELECT 1");
+
+	cr_assert_eq(of_tenant, one.bytes);
+	define(&two, table, "b", "SELECT 2");
+	cr_assert_eq(of_tenant, one.bytes + two.bytes);
+	cr_assert(statements_have_room(&one, 100, of_tenant + 100));
+	cr_assert_not(statements_have_room(&two, 101, of_tenant + 100));
+	statement_ref(a);
+	statements_remove(&one, a);
+	cr_assert_eq(of_tenant, two.bytes);
+	statements_restore(&one, a);
+	statement_unref(a);
+	cr_assert_eq(of_tenant, one.bytes + two.bytes);
+	statements_clear(&one);
+	statements_clear(&two);
+	cr_assert_eq(of_tenant, 0);
 	prepared_table_destroy(table);
 }
 
