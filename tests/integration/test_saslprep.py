@@ -1,4 +1,4 @@
-"""Passwords that are not ASCII: whoever PostgreSQL lets in, by libpq's and its own SASLprep, Bulkhead lets in, and no other.
+"""Passwords that are not ASCII: whoever PostgreSQL lets in, by libpq's and its own SASLprep, Bulkhead lets in too.
 
 PostgreSQL is asked each time: a role with one spelling of a password, and a login with another.
 """
@@ -79,7 +79,7 @@ def test_a_principals_password(stand, proxy, tmp_path, case):
 
 @pytest.mark.parametrize("case", [case for case in SPELLINGS if case != "not UTF-8"])
 def test_the_pools_own_password(stand, tmp_path, case):
-    """Bulkhead as the client: with each spelling of its password file, which must be UTF-8, it gets in where libpq does."""
+    """Bulkhead as the client: with each spelling of its password (which must be UTF-8) it gets in where libpq does."""
     password, spellings = SPELLINGS[case]
     with stand.admin() as admin:
         before, = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'bulkhead_pool'").fetchone()
