@@ -88,7 +88,7 @@ valgrind: build
 # FUZZ_TRACE=1 build/fuzz/NAME FILE tells what an input does; write_corpus.py makes the larger targets' seeds.
 FUZZ_CC    ?= clang
 FUZZ_ARGS  ?= -runs=10000
-FUZZ_NAMES := startup scram_server scram_client replies session backend login statement
+FUZZ_NAMES := startup scram_server scram_client replies session backend login statement console
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 FUZZ_SHARED  := $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))

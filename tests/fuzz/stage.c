@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "proxy/console.h"
 #include "proxy/farewell.h"
 #include "proxy/settings.h"
 #include "proxy/timeouts.h"
@@ -284,6 +285,8 @@ void stage_tick(struct stage *stage, int64_t later_us)
 		pool_tick(list_entry(node, struct pool, restless));
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
+	console_tick(worker);
+	penalty_tick(worker, now_us);
 	stage_check(stage);
 }
 
@@ -325,6 +328,7 @@ void stage_end(struct stage *stage)
 	destroy_pools(worker);
 	cancel_stop(worker);
 	farewell_stop(worker);
+	penalties_fini(&worker->penalties);
 	for (int i = 0; i < 2; i++)
 		stage_turn(stage);
 	for (size_t i = 0; i < STAGE_SERVERS; i++)
