@@ -36,8 +36,7 @@
 	  "the console is for the principals of admin_users and stats_users")                      \
 	X(REASON_CONSOLE_ADMIN, "BH-PERM-CONSOLE", "42501",                                        \
 	  "this command of the console is for the principals of admin_users")                      \
-	X(REASON_CONSOLE_COMMAND, "BH-STMT-CONSOLE", "42601",                                      \
-	  "this is no command of the console")                                                     \
+	X(REASON_CONSOLE_COMMAND, "BH-STMT-CONSOLE", "42601", "this is no command of the console") \
 	X(REASON_STARTUP, "BH-NET-STARTUP", "08P01", "invalid startup packet")                     \
 	X(REASON_PROTOCOL, "BH-NET-PROTOCOL", "08P01", "protocol violation")                       \
 	X(REASON_TOO_LARGE, "BH-LIM-MESSAGE", "54000", "message exceeds max_packet_size")          \

@@ -454,10 +454,12 @@ static void take_message(struct console *console, char type, const uint8_t *body
 
 size_t console_consume(struct client *client, const uint8_t *data, size_t len)
 {
+	static const char types[] = {'Q', 'P', 'B', 'D', 'E', 'C', 'S', 'H', 'X', 'd', 'c', 'f'};
+
 	if (client->console->phase != CONSOLE_READY || len < WIRE_HEADER)
 		return 0;
 	uint64_t total = 1 + (uint64_t)wire_u32(data + 1);
-	if (!memchr("QPBDECSHXdcf", data[0], 12) || total < WIRE_HEADER) {
+	if (!memchr(types, data[0], sizeof types) || total < WIRE_HEADER) {
 		client_violation(client, "malformed or unexpected message");
 		return len;
 	}

@@ -1,6 +1,7 @@
 /*
  * console_internal.h: what the files of the console share. console.c speaks the protocol,
- * console_run.c carries commands out, console_table.c makes rows of what workers have answered.
+ * console_run.c carries commands out, console_table*.c makes rows of what workers have
+ * answered.
  */
 #ifndef PROXY_CONSOLE_INTERNAL_H
 #define PROXY_CONSOLE_INTERNAL_H

@@ -285,15 +285,19 @@ static void begin_scram(struct client *client)
 		SCRAM_MECHANISM "\0"; /* a list, ended by an empty string */
 	struct login *login = client->login;
 	const struct principal *principal = client->principal;
-	struct scram_verifier verifier;
+	struct scram_verifier verifier, mock;
 	struct buf out;
+
+	/* The mock is made for all, since the time it takes would tell who exists. */
+	scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &mock);
 	bool known = principal && principal->verifier &&
 				 scram_verifier_parse(principal->verifier, &verifier);
 
 	/* One that is disabled or expired keeps its salt: a new one would tell strangers that it
 	 * is. */
 	if (!known)
-		scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &verifier);
+		verifier = mock;
+	secret_wipe(&mock, sizeof mock);
 	scram_server_init(&login->scram, &verifier, !known || !may_log_in(principal));
 	login->scram_begun = true;
 	secret_wipe(&verifier, sizeof verifier);

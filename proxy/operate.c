@@ -52,7 +52,7 @@ static const char *session_state(const struct client *client)
 /* Where its peer is; empty when it is gone. */
 static void describe_address(const struct client *client, struct live_session *out)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof address;
 	const struct sockaddr_in *v4 = (const void *)&address;
 	const struct sockaddr_in6 *v6 = (const void *)&address;

@@ -50,7 +50,7 @@ void penalties_fini(struct penalties *penalties)
  * *local: it is this machine. */
 static size_t address_of(const struct client *client, uint8_t out[16], bool *local)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof address;
 	const struct sockaddr_in *v4 = (const void *)&address;
 	const struct sockaddr_in6 *v6 = (const void *)&address;
@@ -207,7 +207,8 @@ static void expire(struct penalties *penalties, int64_t now_us)
 {
 	struct penalty *penalty;
 
-	while ((penalty = list_first(&penalties->by_age, struct penalty, node)) != NULL &&
+	while (penalties->by_key &&
+		   (penalty = list_first(&penalties->by_age, struct penalty, node)) != NULL &&
 		   now_us - penalty->last_us > PENALTY_FORGET_US)
 		forget(penalties, penalty);
 }
@@ -215,11 +216,11 @@ static void expire(struct penalties *penalties, int64_t now_us)
 void penalty_tick(struct worker *worker, int64_t now_us)
 {
 	struct penalty_ticket *ticket;
+	struct client *client;
 
 	expire(&worker->penalties, now_us);
-	while ((ticket = first_due(&worker->penalties, now_us)) != NULL) {
-		struct client *client = ticket->client;
-
+	while ((ticket = first_due(&worker->penalties, now_us)) != NULL &&
+		   (client = ticket->client) != NULL) {
 		penalty_drop(ticket);
 		client->state = CLIENT_AUTH;
 		client_resume(client);

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from harness.postgres import HOST
+from harness.program import INSTRUMENTED
 from harness.stand import DATABASE
 from harness.wire import ScramClient, Wire, password_message, sasl_initial, startup, why
 
@@ -165,6 +166,7 @@ def test_it_can_be_turned_off_and_on(proxy):
 
 
 @pytest.mark.alone
+@pytest.mark.skipif(INSTRUMENTED, reason="sanitizers and valgrind take memory of their own")
 def test_what_is_remembered_is_bounded(proxy):
     """More names than are kept, each with a failure; the first is forgotten, and memory does not grow with them."""
     fail(proxy, "first.acme")
@@ -196,6 +198,7 @@ def share_slower(ones, others):
 
 
 @pytest.mark.alone
+@pytest.mark.skipif(INSTRUMENTED, reason="sanitizers and valgrind take time of their own")
 def test_time_does_not_tell_who_exists(stand):
     users = {"known": "shop.acme", "unknown": "nobody.acme", "disabled": "disabled.acme", "expired": "expired.acme"}
     for name in ("disabled", "expired"):
