@@ -6,7 +6,10 @@
 #   make test-clients  what drivers and ORMs see, and docs/clients.md
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
+#   make test-workers   the integration tests with four workers
 #   make test-differential   the same bytes to PostgreSQL 15 and 18 and through Bulkhead, all of them
+#   make image-check   the Dockerfile's steps in a chroot, and what comes of them in front of a PostgreSQL
+#   make deb        a Debian package in build/deb; make deb-check boots a Debian with it
 #   make SAN=address,undefined …   the same with sanitizers, in a build folder of its own
 #
 # Every room is a folder of .c files; all of them but cli/main.c make one library, which the
@@ -21,6 +24,8 @@ BUILD   ?= build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 comma   := ,
 PREFIX  ?= /usr/local
 DESTDIR ?=
+UNIT_DIR     ?= $(PREFIX)/lib/systemd/system
+SYSUSERS_DIR ?= $(PREFIX)/lib/sysusers.d
 PG_BIN  ?= /usr/lib/postgresql/15/bin
 PYTHON  ?= /usr/bin/python3
 
@@ -60,9 +65,10 @@ say = $(if $(V),,@echo "  $(1)	$(2)")
 include tests/tests.mk
 include tests/bench/bench.mk
 include tests/soak/soak.mk
+include deploy/deploy.mk
 
 .DEFAULT_GOAL := build
-.PHONY: build build-deps deps run test install uninstall clean fmt lint
+.PHONY: build build-deps deps run test install install-strip install-systemd uninstall clean fmt lint
 
 build: build-deps
 	@$(MAKE) --no-print-directory $(PROGRAM)
@@ -106,8 +112,21 @@ $(patsubst %.c,$(BUILD)/obj/%.o,$(shell grep -l '^EMBED_TEXT' $(SOURCES))): \
 	$(shell find $(ROOMS) -name '*.sql')
 
 install: build
-	install -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bulkhead
+	install $(STRIP) -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bulkhead
 	install -D -m 0644 conf/bulkhead.ini $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini
+
+install-strip:
+	@$(MAKE) --no-print-directory install STRIP=-s
+
+# Units of systemd, and the settings and the user that they take; settings that are there already stay.
+install-systemd: install
+	install -d $(DESTDIR)$(UNIT_DIR) $(DESTDIR)$(SYSUSERS_DIR)
+	sed 's|/usr/bin/bulkhead|$(PREFIX)/bin/bulkhead|' deploy/systemd/bulkhead.service \
+		>$(DESTDIR)$(UNIT_DIR)/bulkhead.service
+	install -m 0644 deploy/systemd/bulkhead.socket $(DESTDIR)$(UNIT_DIR)
+	install -m 0644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERS_DIR)/bulkhead.conf
+	[ -e $(DESTDIR)/etc/bulkhead/bulkhead.ini ] || \
+		install -D -m 0644 deploy/systemd/bulkhead.ini $(DESTDIR)/etc/bulkhead/bulkhead.ini
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini

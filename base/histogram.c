@@ -12,18 +12,20 @@ void histogram_record(struct histogram *histogram, int64_t us)
 	uint64_t value = us > 0 ? (uint64_t)us : 0;
 
 	histogram->count++;
+	histogram->sum_us += value;
 	histogram->buckets[bucket_of(value)]++;
 	if (value > histogram->max_us)
 		histogram->max_us = value;
 }
 
-void histogram_add(struct histogram *to, const struct histogram *more)
+void histogram_add(struct histogram *histogram, const struct histogram *other)
 {
-	to->count += more->count;
+	histogram->count += other->count;
+	histogram->sum_us += other->sum_us;
+	if (other->max_us > histogram->max_us)
+		histogram->max_us = other->max_us;
 	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
-		to->buckets[i] += more->buckets[i];
-	if (more->max_us > to->max_us)
-		to->max_us = more->max_us;
+		histogram->buckets[i] += other->buckets[i];
 }
 
 uint64_t histogram_quantile(const struct histogram *histogram, double share)

@@ -14,9 +14,19 @@
 
 /* All zero is an empty one. */
 struct histogram {
-	uint64_t count, max_us;
+	uint64_t count, sum_us, max_us;
 	uint64_t buckets[HISTOGRAM_BUCKETS];
 };
+
+/* The same as recording 0, without a call. */
+static inline void histogram_record_none(struct histogram *histogram)
+{
+	histogram->count++;
+	histogram->buckets[0]++;
+}
+
+/* Adds what another has recorded. */
+void histogram_add(struct histogram *histogram, const struct histogram *other);
 
 void histogram_record(struct histogram *histogram, int64_t us);
 

@@ -37,6 +37,20 @@ void secret_random(void *out, size_t len)
 	}
 }
 
+/*
+ * Nobody but the owner, with the exception that libpq makes for keys: what root has put there
+ * for another user to read, as Kubernetes does with a Secret and systemd with a credential, may
+ * be readable by a group.
+ */
+static bool is_private(const struct stat *about)
+{
+	mode_t others = S_IRWXG | S_IRWXO;
+
+	if (about->st_uid == 0 && geteuid() != 0)
+		others &= ~(mode_t)S_IRGRP;
+	return (about->st_mode & others) == 0;
+}
+
 static char *read_checked(int fd, size_t limit, const char **why)
 {
 	struct stat about;
@@ -49,7 +63,7 @@ static char *read_checked(int fd, size_t limit, const char **why)
 		*why = "not a regular file";
 		return NULL;
 	}
-	if (about.st_mode & (S_IRWXG | S_IRWXO)) {
+	if (!is_private(&about)) {
 		*why = "group or others have access to it; its mode must be 0600";
 		return NULL;
 	}

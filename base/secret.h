@@ -23,7 +23,8 @@ void secret_random(void *out, size_t len);
 
 /*
  * Reads a small secret file (a password: one line, its end of line cut off). Refuses a file
- * that group or others may read or write, is no regular file, or holds more than `limit` bytes.
+ * that group or others may read or write, is no regular file, or holds more than `limit` bytes;
+ * one of root's that another user reads may be readable by a group.
  * Returns a string from malloc, to be given to secret_free, or NULL with the reason in *why (a
  * static text, or one that stays valid until the next call on this thread).
  */

@@ -5,19 +5,20 @@
 #include "cli/key_file.h"
 #include "cli/options.h"
 #include "policy/guard/guard.h"
+#include "proxy/tls.h"
 
 static void usage(FILE *out)
 {
-	fprintf(out,
-			"Usage: bulkhead check [-c FILE] [--set SECTION.KEY=VALUE]...\n"
-			"\n"
-			"Reads the settings, the key file and the password files, and prints what is wrong "
-			"with\n"
-			"them as file:line: message. Connects to nothing.\n"
-			"\n"
-			"%s"
-			"  -h, --help                   this text\n",
-			options_help);
+	fprintf(
+		out,
+		"Usage: bulkhead check [-c FILE] [--set SECTION.KEY=VALUE]...\n"
+		"\n"
+		"Reads the settings, keys, passwords and certificates, and prints what is wrong with\n"
+		"them as file:line: message. Connects to nothing.\n"
+		"\n"
+		"%s"
+		"  -h, --help                   this text\n",
+		options_help);
 }
 
 static bool key_file_is_sound(const struct conf *conf)
@@ -33,11 +34,22 @@ static bool key_file_is_sound(const struct conf *conf)
 	return true;
 }
 
+static bool certificates_are_sound(const struct conf *conf)
+{
+	struct tls *tls = tls_create(conf, stderr);
+	bool sound = tls != NULL;
+
+	tls_destroy(tls);
+	return sound;
+}
+
 int check_settings(const struct options *options)
 {
 	/* The password files are read by this too. */
 	struct conf *conf = options_load(options, stderr);
 	bool sound = conf && key_file_is_sound(conf);
+
+	sound = conf && certificates_are_sound(conf) && sound;
 
 	conf_destroy(conf);
 	if (!sound)

@@ -23,6 +23,7 @@ int cmd_serve(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_lint(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_healthcheck(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
 int cmd_principal(int argc, char **argv);

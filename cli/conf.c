@@ -1,7 +1,8 @@
-/* bulkhead conf: writes the files that are made from the table of settings. */
+/* bulkhead conf: writes the files that are made from the tables of settings and metrics. */
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/metrics.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
 
@@ -11,8 +12,10 @@ int cmd_conf(int argc, char **argv)
 		conf_write_sample(stdout);
 	} else if (argc == 2 && strcmp(argv[1], "--docs") == 0) {
 		conf_write_docs(stdout);
+	} else if (argc == 2 && strcmp(argv[1], "--metrics") == 0) {
+		metrics_write_docs(stdout);
 	} else {
-		fputs("Usage: bulkhead conf --sample | --docs\n", stderr);
+		fputs("Usage: bulkhead conf --sample | --docs | --metrics\n", stderr);
 		return CLI_USAGE;
 	}
 	return CLI_DONE;

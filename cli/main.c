@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{"init", cmd_init, "install guard and control schema into a database"},
 	{"lint", cmd_lint, "say what is unsafe in a database"},
 	{"check", cmd_check, "say what is wrong with a configuration"},
+	{"healthcheck", cmd_healthcheck, "ask a Bulkhead that runs whether it is ready"},
 	{"sandbox", cmd_sandbox, "run a private PostgreSQL with three tenants behind the proxy"},
 	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
 	{"principal", cmd_principal,
@@ -40,7 +41,7 @@ static void print_help(FILE *out)
 		  out);
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		if (commands[i].help)
-			fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+			fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].help);
 	}
 	fputs("\n"
 		  "  -V, --version  versions of this program and of its libraries\n"

@@ -10,14 +10,18 @@
 #include <time.h>
 
 #include "admin/control.h"
+#include "admin/probes.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "proxy/budget.h"
 #include "proxy/reload.h"
+#include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 
@@ -27,8 +31,9 @@
 
 /* ---- what the files look like ---- */
 
-static bool append_file(struct buf *out, const char *path)
+static bool append_file(const char *path, void *arg)
 {
+	struct buf *out = arg;
 	struct stat about;
 
 	if (!path || !*path)
@@ -52,10 +57,11 @@ static char *look_at_files(const struct conf *conf)
 	char *text = NULL;
 
 	buf_init(&out);
-	bool done = append_file(&out, conf->path) && append_file(&out, conf->guard_key_file) &&
-				append_file(&out, conf->control_password_file);
+	bool done = append_file(conf->path, &out) && append_file(conf->guard_key_file, &out) &&
+				append_file(conf->control_password_file, &out) &&
+				tls_each_file(conf, append_file, &out);
 	for (size_t i = 0; done && i < conf->cluster_count; i++)
-		done = append_file(&out, conf->clusters[i].password_file);
+		done = append_file(conf->clusters[i].password_file, &out);
 	if (done && buf_append_byte(&out, '\0'))
 		text = strdup((const char *)buf_data(&out));
 	buf_fini(&out);
@@ -78,7 +84,7 @@ static unsigned long long descriptors_needed(const struct conf *conf)
 {
 	return (unsigned long long)conf->max_client_conn + 2ULL * (unsigned)conf->max_login_conn +
 		   (unsigned long long)conf->default_pool_size * conf->cluster_count +
-		   DESCRIPTORS_ASIDE;
+		   DESCRIPTORS_ASIDE + 8ULL * (unsigned)conf->workers;
 }
 
 /* Asks for as many descriptors as we are allowed, and says so when the settings allow more than
@@ -129,6 +135,7 @@ void reload_set_budgets(const struct conf *conf, const struct worker_address *ad
 struct next {
 	struct conf *conf;
 	struct guard_keyring *keyring;
+	struct tls *tls;
 	struct conf_changes changes;
 	bool changed;
 };
@@ -152,6 +159,12 @@ static bool load_keys(struct next *next, FILE *err)
 	return next->keyring != NULL;
 }
 
+static bool load_tls(struct next *next, FILE *err)
+{
+	next->tls = tls_create(next->conf, err);
+	return next->tls != NULL;
+}
+
 /* Names the key file too where the path is as it was and what stands in it is not. */
 static bool compare_keys(struct next *next, const struct reload *reload)
 {
@@ -161,6 +174,8 @@ static bool compare_keys(struct next *next, const struct reload *reload)
 				strcmp(next->conf->guard_key_file, (*reload->conf)->guard_key_file) != 0 ||
 				buf_appendf(taken, "%sguard.key_file", buf_len(taken) ? ", " : "");
 
+	if (!tls_equal(next->tls, *reload->tls))
+		done = done && buf_appendf(taken, "%stls", buf_len(taken) ? ", " : "");
 	next->changed = buf_len(taken) > 0 || !same;
 	return done && buf_append_byte(taken, '\0') &&
 		   buf_append_byte(&next->changes.deferred, '\0');
@@ -180,7 +195,8 @@ static bool tell_control(const struct next *next, const struct reload *reload)
 static bool read_next(struct next *next, const struct reload *reload, FILE *err)
 {
 	next->conf = options_load(reload->options, err);
-	if (!next->conf || !merge(next, reload, err) || !load_keys(next, err))
+	if (!next->conf || !merge(next, reload, err) || !load_keys(next, err) ||
+		!load_tls(next, err))
 		return false;
 	if (compare_keys(next, reload) && tell_control(next, reload))
 		return true;
@@ -194,17 +210,27 @@ static void put_in_force(struct next *next, struct reload *reload)
 	struct conf *conf = next->conf;
 	struct guard_keyring *keyring = next->keyring;
 
+	/* Contexts of which nothing has changed go on: with them would end what clients may
+	 * resume. */
+	bool same = tls_equal(next->tls, *reload->tls);
+	struct tls *tls = same ? *reload->tls : next->tls;
+
 	set_process(conf);
 	reload_set_budgets(conf, reload->addresses);
 	const struct directory_limits limits = {.ttl_ms = conf->directory_ttl_ms,
 											.max_stale_ms = conf->directory_max_stale_ms,
 											.cache_size = conf->directory_cache_size};
 	directory_limit(reload->directory, &limits);
-	worker_reload(reload->worker, conf, keyring);
+	for (size_t i = 0; i < reload->worker_count; i++)
+		worker_reload(reload->workers[i], conf, keyring, tls);
+	probes_reload(reload->probes, conf);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;
+	if (!same)
+		next->tls = *reload->tls;
 	*reload->conf = conf;
 	*reload->keyring = keyring;
+	*reload->tls = tls;
 }
 
 /* What a look at the files found to be nothing new is told only to those who want to know all.
@@ -246,6 +272,7 @@ static void reload_now(struct reload *reload, bool asked)
 	size_t len = 0;
 	FILE *err = open_memstream(&complaint, &len);
 
+	notify_reloading();
 	/* Before they are read: what changes meanwhile is seen at the next look. */
 	replace(&reload->read, look_at_files(*reload->conf));
 	replace(&reload->seen, NULL);
@@ -265,7 +292,9 @@ static void reload_now(struct reload *reload, bool asked)
 	free(complaint);
 	conf_changes_fini(&next.changes);
 	guard_keyring_destroy(next.keyring);
+	tls_destroy(next.tls);
 	conf_destroy(next.conf);
+	notify_ready();
 }
 
 /* ---- waiting ---- */
@@ -277,6 +306,12 @@ static bool is_same(const char *a, const char *b)
 
 static void look(struct reload *reload)
 {
+	int64_t period_us = (*reload->conf)->file_check_period_ms * 1000;
+	int64_t now_us = clock_monotonic_us();
+
+	if (!period_us || now_us - reload->looked_us < period_us)
+		return; /* it was the watchdog's turn */
+	reload->looked_us = now_us;
 	char *now = look_at_files(*reload->conf);
 	bool due = false;
 
@@ -301,15 +336,17 @@ static int wait_for_signal(const sigset_t *signals, int64_t period_ms)
 int reload_until_stopped(struct reload *reload, const sigset_t *signals)
 {
 	for (;;) {
-		int got = wait_for_signal(signals, (*reload->conf)->file_check_period_ms);
+		int64_t period_ms = (*reload->conf)->file_check_period_ms;
+		int got = wait_for_signal(signals, watchdog_sleep_ms(&reload->watchdog, period_ms));
 
+		watchdog_feed(&reload->watchdog, reload->live);
 		if (got == SIGHUP)
 			reload_now(reload, true);
 		else if (got == SIGUSR1)
 			report_live(reload->live);
 		else if (got)
 			return got;
-		else if ((*reload->conf)->file_check_period_ms)
+		else
 			look(reload);
 	}
 }
@@ -317,6 +354,8 @@ int reload_until_stopped(struct reload *reload, const sigset_t *signals)
 void reload_begin(struct reload *reload)
 {
 	set_process(*reload->conf);
+	watchdog_init(&reload->watchdog);
+	reload->looked_us = clock_monotonic_us();
 	reload->read = look_at_files(*reload->conf);
 }
 

@@ -1,10 +1,11 @@
 /*
  * reload.h: settings and keys that change under a program that runs.
  *
- * A reload reads everything anew (file, environment, flags, password files, key file) and takes
- * it as a whole, or, when anything in it is wrong, not at all. It is logged: serve.reloaded
- * with the names of what changed, serve.needs_restart with the names of what waits for a
- * restart, serve.reload_failed with a line for each fault. No value is ever logged.
+ * A reload reads everything anew (file, environment, flags, password files, key file,
+ * certificates) and takes it as a whole, or, when anything in it is wrong, not at all. It is
+ * logged: serve.reloaded with the names of what changed, serve.needs_restart with the names of
+ * what waits for a restart, serve.reload_failed with a line for each fault. No value is ever
+ * logged.
  *
  * SIGHUP asks for one, and so does a file that changed. The files are looked at every
  * file_check_period instead of being watched with inotify(7): the paths lead through symbolic
@@ -21,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/supervise.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 
@@ -28,6 +30,8 @@ struct control;
 struct directory;
 struct live;
 struct options;
+struct probes;
+struct tls;
 struct worker;
 struct worker_address;
 
@@ -36,18 +40,23 @@ struct reload {
 	const struct options *options;
 	struct conf **conf; /* in force; replaced by a reload, as the next */
 	struct guard_keyring **keyring;
-	struct worker *worker;
+	struct tls **tls;
+	struct worker *const *workers;
+	size_t worker_count;
 	const struct worker_address
 		*addresses; /* of the clusters; their budgets get other limits */
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
+	struct probes *probes;
 
 	/* Private: the files as they were when they were last read, and at the last look. */
 	char *read, *seen;
 	bool failed;       /* what was read was no good */
 	char *complaint;   /* what was said about it */
 	unsigned patience; /* looks until it is tried again all the same */
+	int64_t looked_us; /* when the files were last looked at */
+	struct watchdog watchdog;
 };
 
 /*

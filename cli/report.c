@@ -22,9 +22,10 @@ static struct number number(int64_t value)
 	return number;
 }
 
-static void write_pool(const struct live_pool *pool)
+/* `worker` is NULL where there is but one. */
+static void write_pool(const struct live_pool *pool, const char *worker)
 {
-	log_event(LOG_INFO, "live.pool", "cluster", pool->cluster, "sessions",
+	log_event(LOG_INFO, "live.pool", "cluster", pool->cluster, "worker", worker, "sessions",
 			  number((int64_t)pool->sessions).text, "waiting",
 			  number((int64_t)pool->waiting).text, "backends",
 			  number((int64_t)pool->backends).text, "requests",
@@ -37,7 +38,7 @@ static void write_backend(const struct live_backend *backend)
 {
 	log_event(LOG_INFO, "live.backend", "pid", number(backend->pid).text, "cluster",
 			  backend->cluster, "tenant", backend->tenant ? backend->tenant->slug : NULL,
-			  "state", backend->state, "session",
+			  "state", backend_state_names[backend->state], "session",
 			  backend->session ? number(backend->session).text : NULL, "age_us",
 			  number(backend->age_us).text, NULL);
 }
@@ -46,9 +47,9 @@ static void write_session(const struct live_session *session)
 {
 	log_event(LOG_INFO, "live.session", "pid", number(session->pid).text, "tenant",
 			  session->tenant ? session->tenant->slug : NULL, "principal",
-			  session->principal ? session->principal->name : NULL, "state", session->state,
-			  "pin", *session->pin ? session->pin : NULL, "backend",
-			  session->backend ? number(session->backend).text : NULL, "waited_us",
+			  session->principal ? session->principal->name : NULL, "state",
+			  session_state_names[session->state], "pin", *session->pin ? session->pin : NULL,
+			  "backend", session->backend ? number(session->backend).text : NULL, "waited_us",
 			  number(session->waited_us).text, NULL);
 }
 
@@ -60,7 +61,7 @@ static void write_views(void *done, struct live_answer *answer)
 		if (!view)
 			continue;
 		for (size_t at = 0; at < view->pool_count; at++)
-			write_pool(&view->pools[at]);
+			write_pool(&view->pools[at], answer->count > 1 ? number((int64_t)i).text : NULL);
 		for (size_t at = 0; at < view->backend_count; at++)
 			write_backend(&view->backends[at]);
 		for (size_t at = 0; at < view->session_count; at++)

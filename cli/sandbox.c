@@ -160,7 +160,7 @@ static bool launch_bulkhead(struct sandbox *sandbox)
 	char *configuration = sandbox_path(sandbox, "bulkhead.ini");
 	const char *const argv[] = {"bulkhead", "serve", "-c", configuration, NULL};
 	const struct process_spec spec = {
-		.file = "/proc/self/exe", .argv = argv, .output = log, .death_signal = SIGTERM};
+		.file = "/proc/self/exe", .argv = argv, .output = log, .death_signal = SIGINT};
 	bool started = log >= 0 && (watch_start(&sandbox->watch, &sandbox->bulkhead, &spec) ||
 								sandbox_complain("cannot start Bulkhead: %s", strerror(errno)));
 
@@ -280,7 +280,7 @@ static int run(struct sandbox *sandbox, const struct request *request)
 
 static void stop(struct sandbox *sandbox)
 {
-	watch_stop(&sandbox->watch, &sandbox->bulkhead, SIGTERM, SERVE_STOP_MS);
+	watch_stop(&sandbox->watch, &sandbox->bulkhead, SIGINT, SERVE_STOP_MS);
 	sandbox_cluster_stop(sandbox);
 	sandbox->watch.stop_signal = 0;
 	if (sandbox->lock >= 0)

@@ -18,6 +18,7 @@ static void print_ini(FILE *file, const struct sandbox *sandbox)
 	fprintf(file, "login = bulkhead_pool\npassword_file = %s/keys/pool.password\n\n",
 			sandbox->dir);
 	fprintf(file, "[guard]\nkey_file = %s/keys/guard.key\n\n", sandbox->dir);
+	fprintf(file, "[probes]\nunix_socket = %s/probes\nlisten_addr =\n\n", sandbox->run);
 	fprintf(file, "[control]\ndsn = host=" SANDBOX_HOST " port=%d dbname=" SANDBOX_DATABASE,
 			sandbox->postgres_port);
 	fprintf(file, " user=bulkhead_sidecar\npassword_file = %s/keys/sidecar.password\n",

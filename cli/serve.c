@@ -9,20 +9,28 @@
 #include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/control.h"
+#include "admin/probes.h"
+#include "base/activation.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
 #include "cli/reload.h"
+#include "cli/supervise.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
 #include "proxy/budget.h"
+#include "proxy/crew.h"
+#include "proxy/drain.h"
+#include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
 #include "router/live.h"
@@ -33,15 +41,24 @@
 /* Everything that runs, in the order in which it is started. */
 struct service {
 	struct conf *conf;
+	struct activation activation; /* sockets that were opened for us */
 	struct guard_keyring *keyring;
+	struct tls *tls;
 	struct worker_address *addresses;
 	struct budget *budgets; /* one for each different server among the addresses */
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
-	struct worker *worker;
-	pthread_t thread;
-	bool running;
+	struct probes *probes;
+	struct crew *crew;
+	struct worker *workers[WORKERS_MAX];
+	struct running {
+		struct service *service;
+		struct worker *worker;
+		pthread_t thread;
+	} threads[WORKERS_MAX];
+	size_t worker_count, running;
+	atomic_size_t ended; /* worker threads that have left their loop */
 };
 
 static void usage(FILE *out)
@@ -50,8 +67,9 @@ static void usage(FILE *out)
 		out,
 		"Usage: bulkhead serve [-c FILE] [--set SECTION.KEY=VALUE]...\n"
 		"\n"
-		"Serves clients until SIGTERM or SIGINT; SIGHUP reads the settings again, SIGUSR1 "
-		"logs what the workers do. Logs to standard error.\n"
+		"Serves clients until SIGTERM, which lets transactions end, or SIGINT, SIGQUIT or a\n"
+		"second SIGTERM, which do not. SIGHUP reads the settings again, SIGUSR1 logs what the\n"
+		"workers do. Logs to standard error.\n"
 		"\n"
 		"%s"
 		"  -t, --test                   check the settings as `bulkhead check` does, and exit\n"
@@ -111,35 +129,77 @@ static bool load_keys(struct service *service)
 	return service->keyring != NULL;
 }
 
+static bool load_tls(struct service *service)
+{
+	char *complaint = NULL, *line;
+	size_t len = 0;
+	FILE *err = open_memstream(&complaint, &len);
+
+	if (!err)
+		return false;
+	service->tls = tls_create(service->conf, err);
+	fclose(err);
+	for (char *rest = complaint; (line = strsep(&rest, "\n")) != NULL;) {
+		if (*line)
+			log_event(LOG_ERROR, "serve.tls", "error", line, NULL);
+	}
+	free(complaint);
+	return service->tls != NULL;
+}
+
 static void *run_worker(void *arg)
 {
-	worker_run(arg);
+	const struct running *running = arg;
+
+	worker_run(running->worker);
+	atomic_fetch_add(&running->service->ended, 1);
 	return NULL;
 }
 
-static bool start_worker(struct service *service)
+static bool run_in_thread(struct service *service, struct worker *worker)
+{
+	struct running *running = &service->threads[service->running];
+	pthread_attr_t attributes;
+
+	running->service = service;
+	running->worker = worker;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, WORKER_STACK);
+	int error = pthread_create(&running->thread, &attributes, run_worker, running);
+	pthread_attr_destroy(&attributes);
+	if (error)
+		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
+	else
+		service->running++;
+	return error == 0;
+}
+
+/* All are there before the first one runs. */
+static bool start_workers(struct service *service)
 {
 	struct worker_setup setup = {
 		.conf = service->conf,
 		.keyring = service->keyring,
+		.tls = service->tls,
 		.directory = service->directory,
 		.live = service->live,
+		.crew = service->crew,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
+		.activation = &service->activation,
 	};
-	pthread_attr_t attributes;
+	size_t count = (size_t)service->conf->workers;
 
-	service->worker = worker_create(&setup);
-	if (!service->worker)
-		return false;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, WORKER_STACK);
-	int error = pthread_create(&service->thread, &attributes, run_worker, service->worker);
-	pthread_attr_destroy(&attributes);
-	service->running = error == 0;
-	if (error)
-		log_event(LOG_ERROR, "serve.thread", "error", strerror(error), NULL);
-	return service->running;
+	for (; service->worker_count < count; service->worker_count++) {
+		service->workers[service->worker_count] = worker_create(&setup);
+		if (!service->workers[service->worker_count])
+			return false;
+	}
+	while (service->running < count) {
+		if (!run_in_thread(service, service->workers[service->running]))
+			return false;
+	}
+	return true;
 }
 
 /* What was known when the last process wrote it down. One that cannot be believed is not used:
@@ -170,14 +230,58 @@ static bool feed_directory(struct service *service)
 	return fed;
 }
 
+/* A socket that no section asks for would be listened on, and never accepted from. */
+static bool take_sockets(struct service *service)
+{
+	const struct conf *conf = service->conf;
+	const char *why = NULL;
+
+	if (!activation_take(&service->activation, &why)) {
+		log_event(LOG_ERROR, "serve.sockets", "error", why, NULL);
+		return false;
+	}
+	for (size_t i = 0; i < service->activation.count; i++) {
+		const char *name = service->activation.sockets[i].name;
+		bool is_known = false;
+
+		for (size_t j = 0; j < conf->listen_count; j++)
+			is_known = is_known || strcmp(conf->listens[j].name, name) == 0;
+		if (!is_known) {
+			log_event(LOG_ERROR, "serve.sockets", "name", name, "error",
+					  "there is no [listen:NAME] of this name for the socket: see "
+					  "FileDescriptorName= in systemd.socket(5)",
+					  NULL);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Before the workers: who asks meanwhile is told that they are not ready. */
+static bool start_probes(struct service *service)
+{
+	const struct probes_setup setup = {
+		.conf = service->conf,
+		.live = service->live,
+		.directory = service->directory,
+		.control = control_mailbox(service->control),
+	};
+
+	service->probes = probes_start(&setup);
+	return service->probes != NULL;
+}
+
 static bool start(struct service *service)
 {
 	const struct conf *conf = service->conf;
 
-	if (!load_keys(service) || !resolve_clusters(service))
+	if (!take_sockets(service) || !load_keys(service) || !resolve_clusters(service))
+		return false;
+	if (!load_tls(service))
 		return false;
 	service->live = live_create();
-	if (!service->live)
+	service->crew = crew_create((size_t)conf->workers, conf->cluster_count);
+	if (!service->live || !service->crew)
 		return false;
 	service->control = control_start(conf);
 	if (!service->control)
@@ -189,10 +293,30 @@ static bool start(struct service *service)
 										  control_source(service->control), &limits);
 	if (!service->directory)
 		return false;
-	return feed_directory(service) && start_worker(service);
+	return feed_directory(service) && start_probes(service) && start_workers(service);
 }
 
 /* ---- stopping ---- */
+
+#define DRAIN_LOOK_NS 20000000L /* how soon it is noticed that the last worker has ended */
+
+/* Lets transactions end; returns when all workers have left their loops, or when another signal
+ * asks for the end at once. */
+static void drain(struct service *service, const sigset_t *signals, struct watchdog *watchdog)
+{
+	const struct timespec period = {.tv_nsec = DRAIN_LOOK_NS};
+	const struct conf *conf = service->conf;
+
+	for (size_t i = 0; i < service->running; i++)
+		drain_begin(service->workers[i], conf->drain_delay_ms, conf->drain_timeout_ms);
+	while (atomic_load(&service->ended) < service->running) {
+		int got = sigtimedwait(signals, NULL, &period);
+
+		watchdog_feed(watchdog, service->live);
+		if (got > 0 && got != SIGHUP && got != SIGUSR1)
+			return;
+	}
+}
 
 struct stop_letter {
 	struct letter letter;
@@ -207,19 +331,27 @@ static void deliver_stop(struct letter *letter)
 
 static void stop(struct service *service)
 {
-	struct stop_letter letter = {{NULL, deliver_stop}, service->worker};
+	struct stop_letter letters[WORKERS_MAX];
 
-	if (service->running) {
-		mailbox_post(service->worker->mailbox, &letter.letter);
-		pthread_join(service->thread, NULL);
+	for (size_t i = 0; i < service->running; i++) {
+		letters[i] = (struct stop_letter){{NULL, deliver_stop}, service->workers[i]};
+		mailbox_post(service->workers[i]->mailbox, &letters[i].letter);
 	}
-	worker_destroy(service->worker);
+	for (size_t i = 0; i < service->running; i++)
+		pthread_join(service->threads[i].thread, NULL);
+	for (size_t i = 0; i < service->worker_count; i++)
+		worker_destroy(service->workers[i]);
+	probes_stop(service->probes);
 	control_stop(service->control);
+	probes_destroy(service->probes);
 	directory_destroy(service->directory);
 	live_destroy(service->live);
+	crew_destroy(service->crew);
 	guard_keyring_destroy(service->keyring);
+	tls_destroy(service->tls);
 	free(service->addresses);
 	free(service->budgets);
+	activation_fini(&service->activation);
 	conf_destroy(service->conf);
 }
 
@@ -242,22 +374,32 @@ static void block_signals(sigset_t *set)
 static int serve(const struct options *options, struct conf *conf)
 {
 	struct service service = {.conf = conf};
-	struct reload reload = {
-		.options = options, .conf = &service.conf, .keyring = &service.keyring};
+	struct reload reload = {.options = options,
+							.conf = &service.conf,
+							.keyring = &service.keyring,
+							.tls = &service.tls};
 	sigset_t signals;
 
 	block_signals(&signals);
 	reload_begin(&reload);
 	bool started = start(&service);
 	if (started) {
-		reload.worker = service.worker;
+		reload.workers = service.workers;
+		reload.worker_count = service.worker_count;
 		reload.addresses = service.addresses;
 		reload.control = service.control;
 		reload.directory = service.directory;
 		reload.live = service.live;
+		reload.probes = service.probes;
+		probes_enter(service.probes, PROBES_SERVING);
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
+		notify_ready();
 		int got = reload_until_stopped(&reload, &signals);
 		log_event(LOG_INFO, "serve.stopping", "signal", strsignal(got), NULL);
+		probes_enter(service.probes, PROBES_STOPPING);
+		notify_stopping();
+		if (got == SIGTERM)
+			drain(&service, &signals, &reload.watchdog);
 	}
 	reload_end(&reload);
 	stop(&service);

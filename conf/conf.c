@@ -426,6 +426,11 @@ void conf_destroy(struct conf *conf)
 	free(conf);
 }
 
+bool conf_has_metrics(const struct conf *conf)
+{
+	return conf->metrics && (*conf->probes_listen_addr || *conf->probes_unix_socket);
+}
+
 static bool is_listed(const char *at, const char *principal)
 {
 	while (*at) {

@@ -22,9 +22,20 @@
 #include "base/log.h"
 
 enum conf_pool_mode { POOL_TRANSACTION, POOL_SESSION };
-enum conf_auth { AUTH_SCRAM_SHA_256, AUTH_TRUST };
+enum conf_auth { AUTH_SCRAM_SHA_256, AUTH_TRUST, AUTH_CERT };
 enum conf_unset { UNSET_DENY, UNSET_HOME };
-enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP };
+enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP, SELECT_TLS };
+
+/* libpq's sslmode, in the order of what they ask for. */
+enum conf_sslmode {
+	SSLMODE_DISABLE,
+	SSLMODE_ALLOW,
+	SSLMODE_PREFER,
+	SSLMODE_REQUIRE,
+	SSLMODE_VERIFY_CA,
+	SSLMODE_VERIFY_FULL,
+};
+enum conf_tls_version { TLS_1_2, TLS_1_3 };
 
 #define CONF_SELECTORS_MAX 8
 
@@ -37,7 +48,11 @@ struct conf_listen {
 	int unix_socket_mode;  /* permission bits, written in octal */
 	int listen_backlog;
 	enum conf_auth auth; /* AUTH_TRUST is refused unless listen_addr is "" */
-	char *tenant;        /* for the selector `fixed`; "" when not set */
+	enum conf_sslmode tls_mode;
+	char *tls_cert_file, *tls_key_file; /* "" only with SSLMODE_DISABLE */
+	char *tls_ca_file, *tls_crl_file;   /* for clients' certificates; "" when not set */
+	char *tls_sni_suffix;               /* for the selector `tls`; "" when not set */
+	char *tenant;                       /* for the selector `fixed`; "" when not set */
 	enum conf_selector selectors[CONF_SELECTORS_MAX];
 	size_t selector_count;
 	char *user_separator; /* for the selector `user`: one character */
@@ -53,16 +68,21 @@ struct conf_cluster {
 	int port;
 	char *database;
 	char *login;
-	char *tenant;                /* whose database it is: id, slug or key; "": shared tables */
-	char *password_file;         /* "" when not set */
-	char *password;              /* secret; NULL when none is set */
-	bool allow_cleartext;        /* may the server ask for the password in clear */
+	char *tenant;         /* whose database it is: id, slug or key; "": shared tables */
+	char *password_file;  /* "" when not set */
+	char *password;       /* secret; NULL when none is set */
+	bool allow_cleartext; /* may the server ask for the password in clear */
+	enum conf_sslmode tls_mode;
+	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
+	char *tls_cert_file, *tls_key_file; /* Bulkhead's own; "" when not set */
 	int max_server_connections;  /* to this host and port, over all its sections; 0: no limit */
 	struct conf_origin *origins; /* private to conf/ */
 };
 
 struct conf {
 	/* [bulkhead] */
+	int workers;     /* threads that serve clients */
+	bool reuse_port; /* may another process listen where this one does */
 	int max_client_conn;
 	int reserved_client_conn;          /* of max_client_conn: for admin_users only */
 	char *admin_users;                 /* comma-separated names of principals; "" for none */
@@ -79,6 +99,7 @@ struct conf {
 	int64_t tcp_keepidle_ms, tcp_keepintvl_ms; /* rounded up to seconds */
 	int64_t tcp_user_timeout_ms;               /* 0: the system's */
 	int64_t file_check_period_ms;              /* 0: never */
+	int64_t drain_delay_ms, drain_timeout_ms;  /* both from the signal on */
 
 	/* [pool] */
 	enum conf_pool_mode pool_mode;
@@ -114,9 +135,22 @@ struct conf {
 	int64_t directory_max_stale_ms; /* 0: no limit */
 	char *directory_snapshot_file;  /* empty: none */
 
+	/* [tls] */
+	enum conf_tls_version tls_min_protocol;
+	char *tls_ciphers, *tls_ciphersuites; /* of 1.2, and of 1.3 */
+	/* [probes] */
+	char *probes_listen_addr; /* comma-separated; "" for none */
+	int probes_listen_port;
+	char *probes_unix_socket; /* path; "" for none */
+	int64_t liveness_timeout_ms;
+	bool metrics;
+	int metrics_tenants; /* 0: none */
+
 	/* [log] */
 	enum log_level log_level;
 	enum log_format log_format;
+	bool log_connections, log_disconnections;
+	int log_sample;          /* percent of the sessions that these two are for */
 	int64_t stats_period_ms; /* 0: never */
 
 	struct conf_listen *listens;
@@ -179,9 +213,10 @@ void conf_changes_fini(struct conf_changes *changes);
 /*
  * Makes of `fresh`, which was just loaded, the settings that may follow on those of `running`:
  * the same listeners and clusters in the same order, so that whoever knows one by its number
- * finds it again. Settings of sections without a name are all as in the file. A section with a
- * name is taken as a whole, or, when one of its changes needs a restart, as a whole not at all:
- * a new password belongs to the new host beside it. `changes` is appended to. False when memory
+ * finds it again. Settings of sections without a name are as in the file, or, where they need a
+ * restart, as they run. A section with a name is taken as a whole, or, when one of its changes
+ * needs a restart, as a whole not at all: a new password belongs to the new host beside it.
+ * `changes` is appended to. False when memory
  * is out; `fresh` is then good for conf_destroy only.
  */
 bool conf_merge(struct conf *fresh, const struct conf *running, struct conf_changes *changes);
@@ -199,6 +234,16 @@ void conf_dump(const struct conf *conf, FILE *out);
  */
 void conf_complain(FILE *out, const struct conf *conf, const char *section, const char *key,
 				   const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* The same about a setting of a listener, and of a cluster. */
+void conf_complain_listen(FILE *out, const struct conf *conf, const struct conf_listen *listen,
+						  const char *key, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+void conf_complain_cluster(FILE *out, const struct conf *conf,
+						   const struct conf_cluster *cluster, const char *key,
+						   const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Can the metrics be asked for? */
+bool conf_has_metrics(const struct conf *conf);
 
 /* Is the principal one of admin_users? */
 bool conf_is_admin(const struct conf *conf, const char *principal);

@@ -107,24 +107,54 @@ void conf_error_at(struct conf_errors *errors, const struct conf_place *place,
 	add_line(errors, &line, done);
 }
 
+__attribute__((format(printf, 3, 0))) static void
+print_line(FILE *out, const struct conf_place *place, const char *format, va_list args)
+{
+	struct buf line;
+
+	buf_init(&line);
+	if (append_place(&line, place) && append_message(&line, format, args))
+		fprintf(out, "%.*s\n", (int)buf_len(&line), (const char *)buf_data(&line));
+	else
+		fputs("out of memory\n", out);
+	buf_fini(&line);
+}
+
 void conf_complain(FILE *out, const struct conf *conf, const char *section, const char *key,
 				   const char *format, ...)
 {
 	struct conf_place place =
 		conf_place_of(conf, conf_find_setting(section, key), NULL, conf->origins);
-	struct buf line;
 	va_list args;
 
-	buf_init(&line);
-	bool done = append_place(&line, &place);
 	va_start(args, format);
-	done = done && append_message(&line, format, args);
+	print_line(out, &place, format, args);
 	va_end(args);
-	if (done)
-		fprintf(out, "%.*s\n", (int)buf_len(&line), (const char *)buf_data(&line));
-	else
-		fputs("out of memory\n", out);
-	buf_fini(&line);
+}
+
+void conf_complain_listen(FILE *out, const struct conf *conf, const struct conf_listen *listen,
+						  const char *key, const char *format, ...)
+{
+	struct conf_place place =
+		conf_place_of(conf, conf_find_setting("listen", key), listen->name, listen->origins);
+	va_list args;
+
+	va_start(args, format);
+	print_line(out, &place, format, args);
+	va_end(args);
+}
+
+void conf_complain_cluster(FILE *out, const struct conf *conf,
+						   const struct conf_cluster *cluster, const char *key,
+						   const char *format, ...)
+{
+	struct conf_place place =
+		conf_place_of(conf, conf_find_setting("cluster", key), cluster->name, cluster->origins);
+	va_list args;
+
+	va_start(args, format);
+	print_line(out, &place, format, args);
+	va_end(args);
 }
 
 void conf_errors_fini(struct conf_errors *errors)

@@ -143,7 +143,64 @@ static void check_listen(const struct conf *conf, const struct conf_listen *list
 	}
 }
 
+/* What is given where nothing reads it, and what is missing where it is needed. */
+static void check_client_tls(const struct conf *conf, const struct conf_listen *listen,
+							 struct conf_errors *errors)
+{
+	bool verifies = listen->tls_mode >= SSLMODE_VERIFY_CA;
+	struct conf_place place =
+		place_of(conf, "listen", "client_tls_sslmode", listen->name, listen->origins);
+
+	if (listen->tls_mode != SSLMODE_DISABLE &&
+		(!*listen->tls_cert_file || !*listen->tls_key_file))
+		conf_error_at(errors, &place, "needs client_tls_cert_file and client_tls_key_file");
+	if (verifies && !*listen->tls_ca_file)
+		conf_error_at(errors, &place, "needs client_tls_ca_file");
+	if (*listen->tls_crl_file && !*listen->tls_ca_file) {
+		place = place_of(conf, "listen", "client_tls_crl_file", listen->name, listen->origins);
+		conf_error_at(errors, &place, "needs client_tls_ca_file");
+	}
+	if (listen->auth == AUTH_CERT &&
+		(listen->tls_mode != SSLMODE_VERIFY_FULL || *listen->unix_socket_dir)) {
+		place = place_of(conf, "listen", "auth", listen->name, listen->origins);
+		conf_error_at(
+			errors, &place,
+			"cert needs client_tls_sslmode = verify-full, and an empty unix_socket_dir");
+	}
+	if (*listen->tls_sni_suffix == '.') {
+		place =
+			place_of(conf, "listen", "client_tls_sni_suffix", listen->name, listen->origins);
+		conf_error_at(errors, &place, "starts with a dot");
+	}
+	if (has_selector(listen, SELECT_TLS) &&
+		(!*listen->tls_sni_suffix || listen->tls_mode == SSLMODE_DISABLE)) {
+		place = place_of(conf, "listen", "selectors", listen->name, listen->origins);
+		conf_error_at(errors, &place,
+					  "tls needs client_tls_sni_suffix, and client_tls_sslmode");
+	}
+}
+
 /* ---- servers ---- */
+
+static void check_server_tls(const struct conf *conf, const struct conf_cluster *cluster,
+							 struct conf_errors *errors)
+{
+	struct conf_place place =
+		place_of(conf, "cluster", "server_tls_sslmode", cluster->name, cluster->origins);
+
+	if (cluster->tls_mode >= SSLMODE_VERIFY_CA && !*cluster->tls_ca_file)
+		conf_error_at(errors, &place, "needs server_tls_ca_file");
+	if (*cluster->tls_crl_file && !*cluster->tls_ca_file) {
+		place =
+			place_of(conf, "cluster", "server_tls_crl_file", cluster->name, cluster->origins);
+		conf_error_at(errors, &place, "needs server_tls_ca_file");
+	}
+	if (!*cluster->tls_cert_file != !*cluster->tls_key_file) {
+		place =
+			place_of(conf, "cluster", "server_tls_cert_file", cluster->name, cluster->origins);
+		conf_error_at(errors, &place, "goes together with server_tls_key_file");
+	}
+}
 
 static void check_cluster(const struct conf *conf, const struct conf_cluster *cluster,
 						  struct conf_errors *errors)
@@ -160,6 +217,7 @@ static void check_cluster(const struct conf *conf, const struct conf_cluster *cl
 	if (*cluster->host == '/' && strlen(cluster->host) > SUN_PATH_DIR_MAX)
 		conf_error_at(errors, &place, "is longer than %d bytes, too long for a unix socket",
 					  SUN_PATH_DIR_MAX);
+	check_server_tls(conf, cluster, errors);
 }
 
 /* libpq's own words are not passed on: they can quote a piece of a password. */
@@ -202,11 +260,21 @@ static void check_reserve(const struct conf *conf, struct conf_errors *errors)
 		conf_error_at(errors, &place, "leaves nothing of max_client_conn to anybody else");
 }
 
+static void check_drain(const struct conf *conf, struct conf_errors *errors)
+{
+	struct conf_place place = place_of(conf, "bulkhead", "drain_delay", NULL, conf->origins);
+
+	if (conf->drain_delay_ms && conf->drain_delay_ms >= conf->drain_timeout_ms)
+		conf_error_at(errors, &place, "leaves nothing of drain_timeout to transactions");
+}
+
 void conf_validate(const struct conf *conf, struct conf_errors *errors)
 {
 	require_all(conf, HOME_CONF, NULL, conf->origins, errors);
-	for (size_t i = 0; i < conf->listen_count; i++)
+	for (size_t i = 0; i < conf->listen_count; i++) {
 		check_listen(conf, &conf->listens[i], errors);
+		check_client_tls(conf, &conf->listens[i], errors);
+	}
 	for (size_t i = 0; i < conf->cluster_count; i++) {
 		const struct conf_cluster *cluster = &conf->clusters[i];
 
@@ -214,5 +282,6 @@ void conf_validate(const struct conf *conf, struct conf_errors *errors)
 		check_cluster(conf, cluster, errors);
 	}
 	check_reserve(conf, errors);
+	check_drain(conf, errors);
 	check_dsn(conf, errors);
 }

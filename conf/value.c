@@ -296,7 +296,7 @@ static bool add_selector(const struct conf_setting *setting, struct conf_listen 
 		}
 	}
 	/* No more than there are words, since none may come twice. */
-	_Static_assert(SELECT_STARTUP < CONF_SELECTORS_MAX, "every selector has a place");
+	_Static_assert(SELECT_TLS < CONF_SELECTORS_MAX, "every selector has a place");
 	list->selectors[list->selector_count++] = (enum conf_selector)value;
 	return true;
 }

@@ -37,6 +37,12 @@
 	X(REASON_CONSOLE_ADMIN, "BH-PERM-CONSOLE", "42501",                                        \
 	  "this command of the console is for the principals of admin_users")                      \
 	X(REASON_CONSOLE_COMMAND, "BH-STMT-CONSOLE", "42601", "this is no command of the console") \
+	X(REASON_CERTIFICATE, "BH-ID-CERTIFICATE", "28000",                                        \
+	  "the client's certificate does not fit this connection")                                 \
+	X(REASON_CHANNEL_BINDING, "BH-ID-CHANNEL-BINDING", "28000",                                \
+	  "SCRAM channel binding failed")                                                          \
+	X(REASON_TLS_REQUIRED, "BH-NET-TLS-REQUIRED", "28000",                                     \
+	  "connections without TLS are refused here")                                              \
 	X(REASON_STARTUP, "BH-NET-STARTUP", "08P01", "invalid startup packet")                     \
 	X(REASON_PROTOCOL, "BH-NET-PROTOCOL", "08P01", "protocol violation")                       \
 	X(REASON_TOO_LARGE, "BH-LIM-MESSAGE", "54000", "message exceeds max_packet_size")          \
@@ -83,6 +89,9 @@
 	  "from now on this session keeps its backend")                                            \
 	X(REASON_SHUTDOWN, "BH-NET-SHUTDOWN", "57P01",                                             \
 	  "terminating connection because Bulkhead is shutting down")                              \
+	X(REASON_DRAINED, "BH-NET-DRAINED", "57P01",                                               \
+	  "terminating connection because Bulkhead is shutting down; nothing was under way")       \
+	X(REASON_DRAINING, "BH-NET-DRAINING", "57P03", "Bulkhead is shutting down")                \
 	X(REASON_KILLED, "BH-NET-KILLED", "57P01",                                                 \
 	  "terminating connection due to an operator's command")                                   \
 	X(REASON_MEMORY, "BH-LIM-MEMORY", "53200", "out of memory")
@@ -91,6 +100,7 @@ enum reason {
 #define REASON_NAME(name, code, sqlstate, message) name,
 	REASONS(REASON_NAME)
 #undef REASON_NAME
+		REASON_COUNT
 };
 
 const char *reason_code(enum reason reason);

@@ -18,6 +18,7 @@
 #include "proxy/scram.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/tls.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -28,6 +29,7 @@ struct backend_login {
 	struct scram_client scram;
 	char *password; /* what SCRAM was begun with: a reload may bring another */
 	bool scram_begun, server_proved;
+	bool asks_for_tls;  /* SSLRequest was sent and is not answered */
 	bool authenticated; /* AuthenticationOk was seen */
 	int messages;
 
@@ -115,18 +117,69 @@ static void send_buf(struct server *server, struct buf *out, bool complete)
 	buf_wipe(out);
 }
 
-void backend_connected(struct server *server)
+static void send_startup(struct server *server)
 {
 	struct buf out;
 
+	buf_init(&out);
+	send_buf(server, &out, append_startup(server->pool->cluster, &out));
+}
+
+void backend_connected(struct server *server)
+{
 	server->login = calloc(1, sizeof *server->login);
 	if (!server->login) {
 		server_close(server, "out of memory");
 		return;
 	}
 	server->state = SERVER_LOGIN;
-	buf_init(&out);
-	send_buf(server, &out, append_startup(server->pool->cluster, &out));
+	server->login->asks_for_tls = server->wants_tls;
+	if (server->wants_tls)
+		server_send(server, wire_ssl_request, sizeof wire_ssl_request);
+	else
+		send_startup(server);
+}
+
+/* Nothing but a failure of TLS itself is held against TLS: what the server says after that is
+ * its answer. */
+bool backend_lost(struct server *server, const char *why)
+{
+	if (server->login->messages || !server->stream.ssl || !server_try_other(server))
+		return false;
+	log_event(LOG_INFO, "backend.tls_failed", "cluster", server->pool->cluster->name, "why",
+			  why, NULL);
+	return true;
+}
+
+static void start_tls(struct server *server)
+{
+	struct ssl_st *ssl = server_make_tls(server);
+
+	if (ssl && stream_start_tls(&server->stream, ssl, NULL, 0))
+		send_startup(server);
+	else
+		fail(server, REASON_MEMORY, "TLS cannot be begun");
+}
+
+/*
+ * The one byte that answers SSLRequest. Anything behind it was not sent by the server that we
+ * are about to know (CVE-2021-23222); an error message in its place proves nothing, and its
+ * text is nobody's (CVE-2024-10977).
+ */
+static void on_tls_answer(struct server *server, const uint8_t *data, size_t len)
+{
+	server->login->asks_for_tls = false;
+	if (len > 1 && *data != 'E')
+		fail(server, REASON_BACKEND_DOWN, "bytes behind the server's answer to SSLRequest");
+	else if (*data == 'S')
+		start_tls(server);
+	else if (*data == 'N' && server_may_be_plain(server))
+		send_startup(server);
+	else if (*data == 'N')
+		fail(server, REASON_BACKEND_DOWN,
+			 "the server has no TLS, and server_tls_sslmode demands it");
+	else
+		fail(server, REASON_BACKEND_DOWN, "the server's answer to SSLRequest is none");
 }
 
 /* ---- authentication ---- */
@@ -161,13 +214,13 @@ static void answer_md5(struct server *server, const uint8_t *salt, size_t len)
 	secret_wipe(answer, sizeof answer);
 }
 
-static bool offers_scram(const uint8_t *list, size_t len)
+static bool offers(const uint8_t *list, size_t len, const char *name)
 {
 	size_t at = 0;
 	const char *mechanism;
 
 	while ((mechanism = wire_cstr(list, len, &at)) != NULL && *mechanism) {
-		if (strcmp(mechanism, SCRAM_MECHANISM) == 0)
+		if (strcmp(mechanism, name) == 0)
 			return true;
 	}
 	return false;
@@ -176,10 +229,14 @@ static bool offers_scram(const uint8_t *list, size_t len)
 static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 {
 	struct backend_login *login = server->login;
+	struct scram_binding binding = {.len = 0};
 	struct buf first, out;
 	size_t mark;
 
-	if (login->scram_begun || !offers_scram(list, len)) {
+	if (server->stream.ssl)
+		binding.len = tls_end_point(server->stream.ssl, false, binding.data);
+	bool plus = binding.len && offers(list, len, SCRAM_MECHANISM_PLUS);
+	if (login->scram_begun || (!plus && !offers(list, len, SCRAM_MECHANISM))) {
 		fail(server, REASON_BACKEND_DOWN,
 			 "the server offers no SASL mechanism that Bulkhead has");
 		return;
@@ -191,10 +248,12 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 	}
 	scram_client_init(&login->scram, login->password, &server->pool->scram);
 	login->scram_begun = true;
+	if (binding.len)
+		scram_client_bind(&login->scram, &binding, plus);
 	buf_init(&first);
 	buf_init(&out);
 	bool ok = scram_client_first(&login->scram, &first) && wire_begin(&out, 'p', &mark) &&
-			  buf_append_cstr(&out, SCRAM_MECHANISM) &&
+			  buf_append_cstr(&out, plus ? SCRAM_MECHANISM_PLUS : SCRAM_MECHANISM) &&
 			  buf_append_u32(&out, (uint32_t)buf_len(&first)) &&
 			  buf_append(&out, buf_data(&first), buf_len(&first)) && wire_end(&out, mark);
 	buf_wipe(&first);
@@ -228,6 +287,7 @@ static void step_scram(struct server *server, const uint8_t *data, size_t len, b
 	case SCRAM_WRONG:
 		fail(server, REASON_BACKEND_DOWN, "the server does not know the password it asked for");
 		break;
+	case SCRAM_UNBOUND: /* said by servers alone */
 	case SCRAM_INVALID:
 		fail(server, REASON_BACKEND_DOWN, "malformed SCRAM message from the server");
 		break;
@@ -365,7 +425,7 @@ static void check_done(struct server *server)
 	backend_login_free(server);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
-	welcomes_note_base(&server->pool->welcomes, &server->params);
+	pool_note_base(server->pool, &server->params);
 	pool_server_opened(server);
 }
 
@@ -389,6 +449,11 @@ static void on_error(struct server *server, const struct server_message *message
 		return;
 	}
 	bool is_verdict = server->state == SERVER_CHECK && !is_interruption(code);
+
+	/* Its first word: pg_hba.conf may have nothing for connections of this kind. */
+	if (server->state == SERVER_LOGIN && server->login->messages == 1 &&
+		server_try_other(server))
+		return;
 
 	fail(server, is_verdict ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,
 		 text ? text : "an error without a message");
@@ -462,11 +527,15 @@ static void on_message(struct server *server, const struct server_message *messa
 size_t backend_consume(struct server *server, const uint8_t *data, size_t len)
 {
 	struct server_message message;
-	size_t used = server_next_message(server, data, len, &message);
 
+	if (server->login->asks_for_tls) {
+		on_tls_answer(server, data, len);
+		return len;
+	}
+	size_t used = server_next_message(server, data, len, &message);
 	if (used && ++server->login->messages > LOGIN_MESSAGES_MAX)
 		fail(server, REASON_BACKEND_DOWN, "too many messages during login");
 	else if (used)
 		on_message(server, &message);
-	return used;
+	return server->state == SERVER_CONNECTING ? len : used; /* another attempt has begun */
 }

@@ -1,20 +1,52 @@
 /*
- * budget.h: how many connections Bulkhead may have to one PostgreSQL server.
+ * budget.h: how many there may be of something that all workers share, and which workers want
+ * more of it.
  *
- * One budget per host and port, shared by every route that leads there and by all workers. A
- * place is taken before a connection is made and given back when the server is known to have
- * ended it, so that the server never sees more of them than the limit.
+ * A place is taken before what it stands for is made, and given back afterwards, so that there
+ * are never more than the limit. For the connections to one PostgreSQL server there is one
+ * budget per host and port, shared by every route that leads there; those of one route, and the
+ * backends that one tenant's clients hold, are counted in the same way (crew.h).
+ *
+ * A worker that gets no place stands in line. It asks, which each of the others finds when it
+ * is woken; the first that can spare an idle backend takes the question. A place that is given
+ * back is granted to the first in line: the one with the fewest backends, among equals the one
+ * that has waited longest.
  */
 #ifndef PROXY_BUDGET_H
 #define PROXY_BUDGET_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#define WORKERS_MAX 64 /* a bit for each in a line */
+
+/* One bit for each worker, by its place in the crew. */
+struct budget_line {
+	atomic_uint_least64_t waiting, asking;
+	atomic_int backends[WORKERS_MAX];   /* of those: how many the pool has that asks */
+	atomic_llong since_us[WORKERS_MAX]; /* and since when it has waited */
+	atomic_int grants[WORKERS_MAX];     /* places that are the worker's to take */
+};
 
 struct budget {
 	atomic_int used;
-	atomic_int limit; /* 0: none; a reload may change it */
+	atomic_int limit;   /* 0: none; a reload may change it */
+	atomic_int parting; /* of those in use, places that are about to be given back */
+	struct budget_line line;
 };
+
+/* Takes a place of `limit` (0: of any number); false when there is none. */
+static inline bool places_take(atomic_int *used, int limit)
+{
+	int seen = atomic_load(used);
+
+	do {
+		if (limit && seen >= limit)
+			return false;
+	} while (!atomic_compare_exchange_weak(used, &seen, seen + 1));
+	return true;
+}
 
 /* By how many places is more used than the limit? */
 static inline int budget_excess(const struct budget *budget)
@@ -36,13 +68,7 @@ static inline bool budget_has_room(const struct budget *budget)
 /* Takes a place; false when there is none. */
 static inline bool budget_take(struct budget *budget)
 {
-	int limit = atomic_load(&budget->limit), used = atomic_load(&budget->used);
-
-	do {
-		if (limit && used >= limit)
-			return false;
-	} while (!atomic_compare_exchange_weak(&budget->used, &used, used + 1));
-	return true;
+	return places_take(&budget->used, atomic_load(&budget->limit));
 }
 
 static inline void budget_give(struct budget *budget)

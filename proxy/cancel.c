@@ -1,7 +1,9 @@
 /*
  * Cancel requests.
  *
- * Clients hold keys of Bulkhead's own: 31 random bits of pid and at least 32 of secret. A
+ * Clients hold keys of Bulkhead's own: 31 random bits of pid and at least 32 of secret. Where
+ * there are several workers, the rest of dividing the pid by their number is the client's
+ * worker's: a request that reaches another is posted to that one, which compares the key. A
  * request that fits a client whose backend is at work is passed on with that backend's own key,
  * over a connection made for it (PostgreSQL documentation, "Canceling Requests in Progress").
  * The server closes that connection when it has signalled the backend; until then the backend
@@ -20,6 +22,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/console.h"
+#include "proxy/crew.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/wire.h"
@@ -30,9 +33,10 @@
 struct cancel {
 	struct list node;
 	struct worker *worker;
-	struct server *server; /* NULL once it is closed */
-	struct stream stream;  /* to the server */
-	int requester; /* the client's connection, kept open until the request is done, or -1 */
+	struct server *server;        /* NULL once it is closed */
+	struct stream stream;         /* to the server */
+	bool asks_for_tls;            /* SSLRequest was sent and is not answered */
+	struct stream_held requester; /* the client's, kept open until the request is done */
 	int64_t since_us;
 	struct buf packet;
 };
@@ -46,8 +50,7 @@ static void finish(struct cancel *cancel)
 		event_base_loopexit(cancel->worker->base, NULL);
 	stream_close(&cancel->stream);
 	buf_wipe(&cancel->packet);
-	if (cancel->requester >= 0)
-		close(cancel->requester);
+	stream_held_close(&cancel->requester);
 	free(cancel);
 	if (!server)
 		return;
@@ -66,14 +69,33 @@ static void finish(struct cancel *cancel)
 		client_resume(server->client);
 }
 
+/* The session is encrypted, and so is what ends its statement: where the server will not have
+ * that any more, nothing is sent. */
+static void start_tls(struct cancel *cancel, const uint8_t *answer, size_t len)
+{
+	const struct server *server = cancel->server;
+	struct ssl_st *ssl = NULL;
+
+	cancel->asks_for_tls = false;
+	if (server && len == 1 && *answer == 'S')
+		ssl = server_make_tls(server);
+	if (ssl && stream_start_tls(&cancel->stream, ssl, NULL, 0))
+		stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
+	else
+		finish(cancel);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct cancel *cancel = arg;
-	uint8_t ignored[64];
+	uint8_t bytes[64];
 
 	(void)fd, (void)what;
-	if (stream_read(&cancel->stream, ignored, sizeof ignored) < 0)
+	ssize_t n = stream_read(&cancel->stream, bytes, sizeof bytes);
+	if (n < 0)
 		finish(cancel);
+	else if (n > 0 && cancel->asks_for_tls)
+		start_tls(cancel, bytes, (size_t)n);
 }
 
 static void on_drained(void *arg)
@@ -94,7 +116,10 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	}
 	stream_open(&cancel->stream, cancel->worker->base, (int)fd, on_readable, on_drained,
 				cancel);
-	stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
+	if (cancel->asks_for_tls)
+		stream_write(&cancel->stream, wire_ssl_request, sizeof wire_ssl_request);
+	else
+		stream_write(&cancel->stream, buf_data(&cancel->packet), buf_len(&cancel->packet));
 }
 
 static bool append_packet(const struct server *server, struct buf *out)
@@ -107,7 +132,7 @@ static bool append_packet(const struct server *server, struct buf *out)
 }
 
 /* Starts a request; takes `requester` over. False when none could be made. */
-static bool start(struct server *server, int requester)
+static bool start(struct server *server, struct stream_held requester)
 {
 	const struct worker_endpoint *endpoint =
 		&server->pool->address->endpoints[server->endpoint];
@@ -124,13 +149,13 @@ static bool start(struct server *server, int requester)
 		if (cancel)
 			buf_wipe(&cancel->packet);
 		free(cancel);
-		if (requester >= 0)
-			close(requester);
+		stream_held_close(&requester);
 		return false;
 	}
 	cancel->worker = server->worker;
 	cancel->server = server;
 	cancel->requester = requester;
+	cancel->asks_for_tls = server->stream.ssl != NULL;
 	cancel->since_us = clock_monotonic_us();
 	list_append(&server->worker->cancels, &cancel->node);
 	server->cancels++;
@@ -141,7 +166,7 @@ static bool start(struct server *server, int requester)
 
 void cancel_backend(struct server *server)
 {
-	if (start(server, -1))
+	if (start(server, (struct stream_held){.fd = -1}))
 		server->hold = true;
 }
 
@@ -156,8 +181,8 @@ static struct client *find_client(struct worker *worker, uint32_t pid, const uin
 	return client;
 }
 
-void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key,
-					size_t key_len)
+static void serve(struct worker *worker, struct stream_held from, uint32_t pid,
+				  const uint8_t *key, size_t key_len)
 {
 	struct client *client = find_client(worker, pid, key, key_len);
 
@@ -168,12 +193,66 @@ void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *
 		client->is_cancelled = true; /* handover.c sees to it */
 	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
 			   !replies_is_empty(&client->server->replies)) {
-		start(client->server, fd);
+		start(client->server, from);
 		return;
 	}
 	if (client && client->state == CLIENT_CONSOLE)
 		console_cancel(client);
-	close(fd);
+	stream_held_close(&from);
+}
+
+struct cancel_letter {
+	struct letter letter;
+	struct worker *worker; /* the client's */
+	struct stream_held from;
+	uint32_t pid;
+	size_t key_len;
+	uint8_t key[CLIENT_SECRET_MAX];
+};
+
+static void deliver(struct letter *letter)
+{
+	struct cancel_letter *request = (struct cancel_letter *)(void *)letter;
+
+	if (request->worker->stopping)
+		stream_held_close(&request->from);
+	else
+		serve(request->worker, request->from, request->pid, request->key, request->key_len);
+	secret_wipe(request->key, sizeof request->key);
+	free(request);
+}
+
+/* To the worker that the pid leads to. False when it cannot be brought there. */
+static bool forward(struct crew *crew, size_t number, const struct cancel_letter *request)
+{
+	struct cancel_letter *letter = malloc(sizeof *letter);
+
+	if (!letter)
+		return false;
+	*letter = *request;
+	letter->worker = crew->members[number].worker;
+	if (crew_post(crew, number, &letter->letter))
+		return true;
+	free(letter);
+	return false;
+}
+
+void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid,
+					const uint8_t *key, size_t key_len)
+{
+	struct cancel_letter request = {
+		.letter.deliver = deliver, .from = from, .pid = pid, .key_len = key_len};
+	size_t number = pid % worker->crew->count;
+
+	if (number == worker->number) {
+		serve(worker, from, pid, key, key_len);
+		return;
+	}
+	if (key_len <= sizeof request.key)
+		memcpy(request.key, key, key_len);
+	if (key_len > sizeof request.key || !forward(worker->crew, number, &request))
+		stream_held_close(&from);
+	secret_wipe(request.key, sizeof request.key);
 }
 
 void cancel_forget(struct server *server)

@@ -10,10 +10,13 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/secret.h"
+#include "proxy/client_log.h"
 #include "proxy/console.h"
+#include "proxy/crew.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
+#include "proxy/measure.h"
 #include "proxy/names.h"
 #include "proxy/operate.h"
 #include "proxy/pins.h"
@@ -179,7 +182,7 @@ static void read_behind(struct client *client)
 	ssize_t n =
 		stream_read(&client->stream, client->in.memory + client->in.end, WORKER_READ_SIZE);
 	if (n < 0)
-		client_close(client);
+		login_tls_failed(client);
 	if (n <= 0)
 		return;
 	client->in.end += (size_t)n;
@@ -196,7 +199,7 @@ static void read_fresh(struct client *client)
 	ssize_t n = stream_read(&client->stream, scratch, WORKER_READ_SIZE);
 
 	if (n < 0)
-		client_close(client);
+		login_tls_failed(client);
 	if (n <= 0)
 		return;
 	size_t used = consume(client, scratch, (size_t)n);
@@ -228,6 +231,13 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		adjust_reading(client);
 }
 
+/* The same with a look at the clock: measure.h. */
+static void on_readable_measured(evutil_socket_t fd, short what, void *arg)
+{
+	on_readable(fd, what, arg);
+	measure_asked(arg);
+}
+
 void client_resume(struct client *client)
 {
 	if (client->state == CLIENT_CLOSED)
@@ -251,7 +261,7 @@ static void on_drained(void *arg)
 	struct client *client = arg;
 
 	if (client->state == CLIENT_LEAVING) {
-		shutdown(client->stream.fd, SHUT_WR);
+		stream_end(&client->stream);
 		return;
 	}
 	if (client->state == CLIENT_LINKED)
@@ -292,7 +302,21 @@ void client_send_buf(struct client *client, struct buf *buf)
 
 /* ---- life ---- */
 
-/* Draws a cancel key that no other client of this worker has. */
+/* A pid that leads back to this worker: see cancel.c. */
+static uint32_t draw_pid(const struct worker *worker)
+{
+	const uint32_t workers = (uint32_t)worker->crew->count;
+	uint32_t pid;
+
+	do {
+		secret_random(&pid, sizeof pid);
+		pid &= 0x7fffffff;
+		pid -= pid % workers;
+	} while (pid > 0x7fffffff - workers);
+	return pid + (uint32_t)worker->number;
+}
+
+/* Draws a cancel key that no other client has. */
 static void draw_cancel_key(struct client *client)
 {
 	struct client *other;
@@ -300,8 +324,7 @@ static void draw_cancel_key(struct client *client)
 	secret_random(client->secret, sizeof client->secret);
 	client->secret_len = CLIENT_SECRET_3_0;
 	do {
-		secret_random(&client->pid, sizeof client->pid);
-		client->pid &= 0x7fffffff;
+		client->pid = draw_pid(client->worker);
 		HASH_FIND(hh, client->worker->by_pid, &client->pid, sizeof client->pid, other);
 	} while (other || !client->pid);
 	HASH_ADD(hh, client->worker->by_pid, pid, sizeof client->pid, client);
@@ -314,10 +337,12 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 
 	if (!client) {
 		close(fd);
+		crew_departed(worker->crew, worker);
 		return NULL;
 	}
 	client->worker = worker;
 	client->listen = listen;
+	client->is_local = is_unix;
 	client->trusted = is_unix && listen->auth == AUTH_TRUST;
 	client->state = CLIENT_STARTUP;
 	list_init(&client->wait_node);
@@ -328,17 +353,20 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 	if (!client->hh.tbl) {
 		free(client);
 		close(fd);
+		crew_departed(worker->crew, worker);
 		return NULL;
 	}
 	if (!is_unix)
 		stream_set_tcp_options(fd, worker->conf);
 	list_append(&worker->clients, &client->node);
 	list_append(&worker->logins, &client->queue);
-	client->queue_since_us = client->connected_us = clock_monotonic_us();
+	client->since_us = client->queue_since_us = clock_monotonic_us();
 	client->serial = ++worker->last_serial;
 	worker->client_count++;
 	worker->counters.clients++;
-	stream_open(&client->stream, worker->base, fd, on_readable, on_drained, client);
+	stream_open(&client->stream, worker->base, fd,
+				conf_has_metrics(worker->conf) ? on_readable_measured : on_readable, on_drained,
+				client);
 	limits_connected(client);
 	return client;
 }
@@ -387,6 +415,8 @@ static void leave_pool(struct client *client)
 /* Ends everything but the socket. */
 static void depart(struct client *client)
 {
+	if (client->admitted && !client->logging_in)
+		client_log_disconnected(client);
 	list_remove(&client->queue);
 	queue_leave(client);
 	login_free(client);
@@ -409,12 +439,14 @@ void client_close(struct client *client)
 	else
 		depart(client);
 	client->state = CLIENT_CLOSED;
+	measure_client_gone(client);
 	stream_close(&client->stream);
 	operate_client_gone(client);
 	list_remove(&client->queue);
 	list_remove(&client->node);
 	HASH_DEL(client->worker->by_pid, client);
 	client->worker->client_count--;
+	crew_departed(client->worker->crew, client->worker);
 	buf_fini(&client->in);
 	gathered(client);
 	list_append(&client->worker->dead_clients, &client->node);
@@ -454,15 +486,17 @@ void client_free(struct client *client)
 	free(client);
 }
 
-/* Those who take their time to read their last message are as few as those who log in. */
+/* Those who take their time to read their last message are as few as those who log in; each
+ * worker has its share of them. */
 static void linger(struct client *client)
 {
 	struct worker *worker = client->worker;
+	size_t workers = worker->crew->count;
+	size_t most = ((size_t)worker->conf->max_login_conn + workers - 1) / workers;
 
 	struct client *oldest = list_first(&worker->leaving, struct client, queue);
 
-	if (oldest && !worker->stopping &&
-		worker->leaving_count >= (size_t)worker->conf->max_login_conn)
+	if (oldest && !worker->stopping && !drain_is_on(worker) && worker->leaving_count >= most)
 		client_close(oldest);
 	client->queue_since_us = clock_monotonic_us();
 	list_append(&worker->leaving, &client->queue);
@@ -489,7 +523,8 @@ static void send_off(struct client *client, struct buf *last)
 		buf_fini(last);
 		return;
 	}
-	if (is_amid_message(client))
+	/* In the middle of a handshake there is nobody to be told. */
+	if (is_amid_message(client) || (client->stream.ssl && !stream_is_secure(&client->stream)))
 		buf_fini(last);
 	depart(client);
 	client->state = CLIENT_LEAVING;
@@ -497,7 +532,7 @@ static void send_off(struct client *client, struct buf *last)
 	linger(client);
 	client_send_buf(client, last);
 	if (!stream_is_full(&client->stream))
-		shutdown(client->stream.fd, SHUT_WR);
+		stream_end(&client->stream);
 	stream_read_on(&client->stream);
 }
 
@@ -507,9 +542,11 @@ void client_fatal(struct client *client, enum reason reason, const char *detail)
 
 	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
 		return;
-	log_event(LOG_INFO, "client.ended", "reason", reason_code(reason), "tenant",
-			  client->tenant ? client->tenant->slug : NULL, "principal",
-			  client->principal ? client->principal->name : NULL, "detail", detail, NULL);
+	if (client->logging_in)
+		client->worker->counters.refused[reason]++;
+	else
+		client->worker->counters.ended[reason]++;
+	client_log_ended(client, reason_code(reason), reason_sqlstate(reason), detail);
 	buf_init(&last);
 	wire_error(&last, "FATAL", reason, detail);
 	send_off(client, &last);
@@ -520,9 +557,7 @@ void client_fatal_text(struct client *client, const char *sqlstate, const char *
 {
 	struct buf last;
 
-	log_event(LOG_INFO, "client.ended", "sqlstate", sqlstate, "tenant",
-			  client->tenant ? client->tenant->slug : NULL, "principal",
-			  client->principal ? client->principal->name : NULL, NULL);
+	client_log_ended(client, NULL, sqlstate, NULL);
 	buf_init(&last);
 	wire_error_text(&last, "FATAL", sqlstate, message, detail);
 	send_off(client, &last);
@@ -536,15 +571,23 @@ void client_fatal_told(struct client *client)
 	send_off(client, &nothing);
 }
 
+static void heed(struct client *client)
+{
+	if (drain_is_on(client->worker)) {
+		drain_look_later(client);
+		return;
+	}
+	client->queue_since_us = clock_monotonic_us();
+	list_append(&client->worker->idle_clients, &client->queue);
+}
+
 void client_is_idle(struct client *client)
 {
 	client->state = CLIENT_IDLE;
 	client->attempts = 0;
 	list_remove(&client->queue);
-	if (client->worker->conf->client_idle_timeout_ms) {
-		client->queue_since_us = clock_monotonic_us();
-		list_append(&client->worker->idle_clients, &client->queue);
-	}
+	if (client->worker->heeds_idle)
+		heed(client);
 }
 
 void client_violation(struct client *client, const char *what)

@@ -29,6 +29,7 @@
 
 struct console;
 struct login;
+struct scram_binding;
 struct pool;
 struct pool_tenant;
 struct server;
@@ -73,16 +74,17 @@ struct client {
 	struct list node;  /* worker->clients */
 	struct list queue; /* worker->logins, ->idle_clients or ->leaving, by state */
 	int64_t queue_since_us;
+	int64_t since_us; /* when it connected */
 
 	struct buf in;      /* bytes read and not yet used */
 	uint64_t body_left; /* of a message that is passing through, still to come */
 	bool is_amid_walk;  /* bytes of its are accounted for that were not sent on yet */
 
-	uint64_t serial; /* clients of a worker are counted; its list is in that order */
-	int64_t connected_us;
-	struct login *login; /* while logging in */
+	uint64_t serial;         /* clients of a worker are counted; its list is in that order */
+	struct login *login;     /* while logging in */
 	struct console *console; /* in CLIENT_CONSOLE, else NULL */
-	bool trusted;        /* the listener asks for no password */
+	bool is_local;           /* it came over a unix socket */
+	bool trusted;            /* no password is asked for */
 	const struct conf_listen *listen;
 	const struct principal *principal;
 	const struct tenant *tenant;
@@ -138,7 +140,8 @@ struct client {
 	struct buf reply; /* local answers of a batch, up to its Sync */
 };
 
-/* Takes over a connected descriptor. NULL when memory is out (the descriptor is closed). */
+/* Takes over a connected descriptor, which crew_choose has given to this worker. NULL when
+ * memory is out (the descriptor is closed). */
 struct client *client_create(struct worker *worker, const struct conf_listen *listen, int fd,
 							 bool is_unix);
 
@@ -220,6 +223,34 @@ bool login_append_key(const struct client *client, struct buf *out);
 
 /* In CLIENT_AUTH: whatever password is given, it will have been wrong. */
 void login_must_fail(struct client *client);
+
+/* ---- login_tls.c ---- */
+
+#define TLS_FIRST_BYTE 0x16 /* of a handshake record; no startup packet begins with it */
+
+/* The client sent SSLRequest, and nothing behind it: answers, and begins TLS where it is
+ * offered. */
+void login_tls_asked(struct client *client);
+
+/* The first bytes of a connection: begins TLS with them if they are that, and it is offered.
+ * False when they are something else. */
+bool login_tls_directly(struct client *client, const uint8_t *data, size_t len);
+
+/* The client's stream is at its end: closes it; where TLS failed, so that the alert arrives. */
+void login_tls_failed(struct client *client);
+
+/* Is the connection as secure as the listener demands, and is the client's certificate good? */
+bool login_tls_will_do(struct client *client, enum reason *why);
+
+/* Where certificates must name the principal: does this one? */
+bool login_tls_names(struct client *client, const char *principal);
+
+/* The tenant that TLS names, from malloc, or NULL; false with the reason when it cannot be
+ * said. */
+bool login_tls_tenant(struct client *client, char **token, enum reason *why);
+
+/* What SCRAM can be bound to; empty without TLS. */
+void login_tls_binding(struct client *client, struct scram_binding *binding);
 
 /* ---- local.c ---- */
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/client_log.h"
 #include "proxy/console_internal.h"
 #include "proxy/limits.h"
 #include "proxy/wire.h"
@@ -69,6 +70,7 @@ static void flush(struct console *console)
 
 static void ready(struct console *console)
 {
+	console->in_batch = false;
 	console_say(console, wire_ready_for_query(&console->client->reply,
 											  console->in_transaction ? 'T' : 'I'));
 	flush(console);
@@ -444,6 +446,7 @@ static void take_message(struct console *console, char type, const uint8_t *body
 	default:
 		break;
 	}
+	console->in_batch = true;
 	if (console->skips || !may_stay(console))
 		return;
 	if (type == 'Q')
@@ -477,6 +480,12 @@ size_t console_consume(struct client *client, const uint8_t *data, size_t len)
 bool console_may_read(const struct client *client)
 {
 	return client->console->phase == CONSOLE_READY && !stream_is_full(&client->stream);
+}
+
+/* What it takes for its transaction holds nothing, and does not keep it. */
+bool console_is_between(const struct client *client)
+{
+	return client->console->phase == CONSOLE_READY && !client->console->in_batch;
 }
 
 void console_done(struct console *console)
@@ -559,7 +568,9 @@ void console_begin(struct client *client, const char *application_name)
 	limits_logged_in(client);
 	list_remove(&client->queue);
 	client->state = CLIENT_CONSOLE;
+	client->worker->counters.logins++;
 	log_event(LOG_INFO, "console.welcome", "principal", name, NULL);
+	client_log_connected(client);
 	client_send_buf(client, &out);
 }
 

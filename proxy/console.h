@@ -34,6 +34,9 @@ size_t console_consume(struct client *client, const uint8_t *data, size_t len);
 /* Is the console ready for a message? */
 bool console_may_read(const struct client *client);
 
+/* Has the client had the answers to all that it has sent? */
+bool console_is_between(const struct client *client);
+
 /* The client has taken what was sent. */
 void console_drained(struct client *client);
 

@@ -118,6 +118,7 @@ struct console {
 	size_t script_at;
 	bool script_ran;     /* a command of it */
 	bool in_transaction; /* as far as the client is concerned */
+	bool in_batch;       /* messages came that no ReadyForQuery has followed yet */
 	bool failed;         /* the command that ran */
 	bool skips;          /* messages up to the next Sync */
 

@@ -236,7 +236,7 @@ static void show(struct console *console, const struct console_command *command,
 
 static bool is_busy(const struct console *console, const struct live_backend *backend)
 {
-	if (!backend->tenant || *backend->state == 'i') /* idle */
+	if (!backend->tenant || backend->state == BACKEND_IDLE)
 		return false;
 	return console->of_all || uuid_equal(&console->tenant, &backend->tenant->id);
 }

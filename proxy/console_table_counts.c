@@ -63,7 +63,7 @@ static bool count_sessions(struct console_rows *rows)
 		if (!session->tenant || !(group = group_of_tenant(rows, session->tenant)))
 			continue;
 		group->sessions++;
-		group->waiting += strcmp(session->state, "waiting") == 0;
+		group->waiting += session->state == SESSION_WAITING;
 		group->pinned += *session->pin != '\0';
 	}
 	return rows->failed;
@@ -78,8 +78,8 @@ static void count_backends(struct console_rows *rows)
 
 		if (!group)
 			continue;
-		group->active += strcmp(backend->state, "idle") != 0;
-		group->idle += strcmp(backend->state, "idle") == 0;
+		group->active += backend->state != BACKEND_IDLE;
+		group->idle += backend->state == BACKEND_IDLE;
 	}
 }
 
@@ -152,7 +152,7 @@ static bool gather_users(struct console_rows *rows)
 		}
 		const struct principal *principal = session->principal;
 		/* Who logs in has not shown yet that it is this principal. */
-		if (!principal || strcmp(session->state, "login") == 0)
+		if (!principal || session->state == SESSION_LOGIN)
 			continue;
 		struct group *group = group_of(rows, principal->name, strlen(principal->name));
 		if (group) {

@@ -1,5 +1,5 @@
 /* Tables of the console: sessions and backends, as they are. */
-#include <string.h>
+#include <stdio.h>
 
 #include "proxy/console_table.h"
 
@@ -14,6 +14,16 @@ static void cell_worker(struct row *row)
 	cell_count(row, row->rows->view + 1);
 }
 
+/* As PgBouncer shows it; empty without TLS. */
+static void cell_tls(struct row *row, const char *version, const char *cipher)
+{
+	char text[128] = "";
+
+	if (version)
+		snprintf(text, sizeof text, "%s/%s", version, cipher);
+	cell_text(row, text);
+}
+
 static const struct console_column client_columns[] = {
 	{"type", CELL_TEXT},
 	{"user", CELL_TEXT},
@@ -24,6 +34,7 @@ static const struct console_column client_columns[] = {
 	{"connect_time", CELL_TEXT},
 	{"wait", CELL_INT8},
 	{"wait_us", CELL_INT8},
+	{"tls", CELL_TEXT},
 	{"application_name", CELL_TEXT},
 	{"prepared_statements", CELL_INT8},
 	{"pid", CELL_INT8},
@@ -42,16 +53,18 @@ static bool next_client(struct console_rows *rows, struct row *row)
 		return false;
 	const struct conf_cluster *cluster =
 		cluster_of(rows, session->tenant ? session->tenant->cluster : NULL);
-	bool on_console = strcmp(session->state, "console") == 0;
 	cell_text(row, "C");
 	cell_text(row, principal_name(session->principal));
-	cell_text(row, on_console ? CONF_CONSOLE_DATABASE : cluster ? cluster->database : NULL);
-	cell_text(row, session->state);
+	cell_text(row, session->state == SESSION_CONSOLE ? CONF_CONSOLE_DATABASE
+				   : cluster                         ? cluster->database
+													 : NULL);
+	cell_text(row, session_state_names[session->state]);
 	cell_text(row, session->address);
 	cell_int(row, session->port);
 	cell_since(row, session->age_us);
 	cell_int(row, session->waited_us / 1000000);
 	cell_int(row, session->waited_us % 1000000);
+	cell_tls(row, session->tls_version, session->tls_cipher);
 	cell_text(row, session->application_name);
 	cell_count(row, session->statements);
 	cell_int(row, session->pid);
@@ -69,8 +82,8 @@ static const struct console_column server_columns[] = {
 	{"type", CELL_TEXT},         {"user", CELL_TEXT},         {"database", CELL_TEXT},
 	{"state", CELL_TEXT},        {"addr", CELL_TEXT},         {"port", CELL_INT8},
 	{"connect_time", CELL_TEXT}, {"close_needed", CELL_INT8}, {"remote_pid", CELL_INT8},
-	{"cluster", CELL_TEXT},      {"tenant", CELL_TEXT},       {"tenant_id", CELL_TEXT},
-	{"client", CELL_INT8},       {"worker", CELL_INT8},
+	{"tls", CELL_TEXT},          {"cluster", CELL_TEXT},      {"tenant", CELL_TEXT},
+	{"tenant_id", CELL_TEXT},    {"client", CELL_INT8},       {"worker", CELL_INT8},
 };
 
 static bool next_server(struct console_rows *rows, struct row *row)
@@ -83,12 +96,13 @@ static bool next_server(struct console_rows *rows, struct row *row)
 	cell_text(row, "S");
 	cell_text(row, cluster ? cluster->login : NULL);
 	cell_text(row, cluster ? cluster->database : NULL);
-	cell_text(row, backend->state);
+	cell_text(row, backend_state_names[backend->state]);
 	cell_text(row, cluster ? cluster->host : NULL);
 	cell_int(row, cluster ? cluster->port : 0);
 	cell_since(row, backend->age_us);
 	cell_int(row, backend->leaving);
 	cell_int(row, backend->pid);
+	cell_tls(row, backend->tls_version, backend->tls_cipher);
 	cell_text(row, backend->cluster);
 	cells_tenant(row, backend->tenant);
 	if (backend->session)

@@ -30,7 +30,7 @@ static void finish(struct farewell *farewell)
 		close(farewell->fd);
 	}
 	free(farewell);
-	upstream->farewell_count--;
+	upstream_parting(upstream, -1);
 	upstream_give(upstream);
 }
 
@@ -57,7 +57,7 @@ static struct farewell *create(struct list *list, struct upstream *upstream)
 		return NULL;
 	}
 	farewell->upstream = upstream;
-	upstream->farewell_count++;
+	upstream_parting(upstream, 1);
 	farewell->fd = -1;
 	farewell->since_us = clock_monotonic_us();
 	list_append(list, &farewell->node);

@@ -196,7 +196,7 @@ static void finish(struct server *server)
 			server_set_tenant(server, client);
 	}
 	if (client->state == CLIENT_WELCOME) {
-		welcomes_add(&server->pool->welcomes, client->settings, &server->params);
+		pool_add_welcome(server->pool, client->settings, &server->params);
 		login_welcome(client, &server->params);
 		if (server->client == client)
 			server_release(server);
@@ -237,6 +237,8 @@ static void advance(struct server *server)
 		server_send(server, buf_data(&out), buf_len(&out));
 		buf_wipe(&out);
 	} else {
+		histogram_record(&server->pool->stats.handover,
+						 clock_monotonic_us() - server->handover_since_us);
 		finish(server);
 	}
 }
@@ -266,6 +268,7 @@ void handover_start(struct server *server, struct client *client)
 		server->needs_discard = true;
 	if (needs_enter(server) || needs_discard(server))
 		server->pool->stats.handovers++;
+	server->handover_since_us = clock_monotonic_us();
 	advance(server);
 }
 
@@ -284,6 +287,7 @@ void handover_restore(struct server *server)
 	/* What the client has in its session is its own; it is discarded when the client leaves. */
 	server->needs_discard = false;
 	server->begun = 0;
+	server->handover_since_us = clock_monotonic_us();
 	advance(server);
 }
 

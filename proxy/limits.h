@@ -1,6 +1,9 @@
 /*
  * limits.h: how many clients there may be, of all, of one tenant, of one principal.
  *
+ * The numbers are those of all workers together (crew.h); whose they are, each worker knows for
+ * its own.
+ *
  * Connections that have not logged in are counted apart from those that have, so that strangers
  * who connect and keep silent take nobody's place: they only drive each other out, the oldest
  * first.
@@ -10,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/hash.h"
 #include "base/list.h"
@@ -18,27 +22,32 @@
 #include <uthash.h>
 
 struct client;
+struct common;
 struct directory_change;
 struct worker;
 
-/* One tenant's or principal's clients; exists while it has any. */
+/* One tenant's or principal's clients of this worker; exists while it has any. */
 struct tally {
-	char *key;
-	size_t key_len;
+	struct common *common; /* has the key, and counts those of all workers */
 	size_t count;
 	struct list members; /* by their in_tenant or in_principal */
 	UT_hash_handle hh;
 };
 
 struct limits {
-	size_t logging_in; /* connections that are not sessions yet */
-	size_t sessions;   /* clients that were admitted */
+	size_t logging_in; /* connections of this worker's that are not sessions yet */
+	size_t sessions;   /* clients of its that were admitted */
 	struct tally *tenants, *principals;
 };
 
 /* A connection came in; the oldest login that waits for its peer makes room where there are too
  * many. */
 void limits_connected(struct client *client);
+
+/* Another worker has a connection too many, and nobody there to blame: the oldest login here
+ * that waits for its peer makes room, or, where there is nobody anywhere, the newcomer itself
+ * by its pid. False when there is nobody here, though there are still too many. */
+bool limits_end_login(struct worker *worker, uint32_t newcomer);
 
 /* Might one more client be admitted, whoever it is? Asked before it is known who it is. */
 bool limits_may_admit(const struct worker *worker);

@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/client_log.h"
 #include "proxy/console.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/penalty.h"
 #include "proxy/pool.h"
@@ -23,6 +25,7 @@
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
+#include "proxy/tls.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 #include "router/selector.h"
@@ -80,7 +83,7 @@ static void ask_for_welcome(struct client *client)
 		return;
 	}
 	client->startup_settings = settings_ref(client->settings);
-	const struct params *known = welcomes_find(&client->pool->welcomes, client->settings);
+	const struct params *known = pool_find_welcome(client->pool, client->settings);
 	if (known) {
 		login_welcome(client, known);
 		return;
@@ -279,10 +282,19 @@ static enum reason why_unknown(const struct client *client)
 	return client->login->unavailable ? REASON_CONTROL_DOWN : REASON_PASSWORD;
 }
 
+/* The strongest first; the list is ended by an empty string. Whether there is such a principal
+ * makes no difference. */
+static bool append_mechanisms(struct buf *out, bool plus)
+{
+	static const char names[] = SCRAM_MECHANISM_PLUS "\0" SCRAM_MECHANISM "\0";
+	size_t from = plus ? 0 : sizeof SCRAM_MECHANISM_PLUS;
+
+	return wire_authentication(out, AUTH_SASL, names + from, sizeof names - from);
+}
+
 static void begin_scram(struct client *client)
 {
-	static const char mechanisms[] =
-		SCRAM_MECHANISM "\0"; /* a list, ended by an empty string */
+	struct scram_binding binding;
 	struct login *login = client->login;
 	const struct principal *principal = client->principal;
 	struct scram_verifier verifier, mock;
@@ -300,11 +312,13 @@ static void begin_scram(struct client *client)
 	secret_wipe(&mock, sizeof mock);
 	scram_server_init(&login->scram, &verifier, !known || !may_log_in(principal));
 	login->scram_begun = true;
+	login_tls_binding(client, &binding);
+	scram_server_offer(&login->scram, &binding);
 	secret_wipe(&verifier, sizeof verifier);
 
 	buf_init(&out);
 	client->state = CLIENT_AUTH;
-	if (!wire_authentication(&out, AUTH_SASL, mechanisms, sizeof mechanisms)) {
+	if (!append_mechanisms(&out, binding.len > 0)) {
 		buf_fini(&out);
 		refuse(client, REASON_MEMORY, NULL);
 		return;
@@ -325,7 +339,7 @@ static bool read_sasl(struct login *login, const uint8_t *body, size_t len,
 		return true;
 	login->mechanism_read = true;
 	const char *mechanism = wire_cstr(body, len, &at);
-	if (!mechanism || strcmp(mechanism, SCRAM_MECHANISM) != 0 || len - at < 4)
+	if (!mechanism || !scram_server_choose(&login->scram, mechanism) || len - at < 4)
 		return false;
 	*data = body + at + 4;
 	*data_len = len - at - 4;
@@ -365,6 +379,9 @@ static void step_scram(struct client *client, const uint8_t *body, size_t len)
 	case SCRAM_WRONG:
 		penalty_failed(client, login->choice.principal);
 		refuse(client, why_unknown(client), NULL);
+		break;
+	case SCRAM_UNBOUND:
+		refuse(client, REASON_CHANNEL_BINDING, NULL);
 		break;
 	case SCRAM_INVALID:
 		client_violation(client, "malformed SCRAM message");
@@ -441,20 +458,45 @@ static void on_principal(void *asker, enum directory_result result, const struct
 	client_resume(client);
 }
 
-static void find_principal(struct client *client)
+/* Splits the user's name and collects what names a tenant. */
+static bool choose(struct client *client)
 {
 	struct login *login = client->login;
 	const struct startup *startup = &login->startup;
+	enum reason why = REASON_STARTUP;
+	char *by_tls = NULL;
+	bool done = login_tls_tenant(client, &by_tls, &why);
+
+	if (!done) {
+		refuse(client, why, NULL);
+		return false;
+	}
 	struct selector_input input = {.user = startup->user,
 								   .database =
 									   startup->database_given ? startup->database : NULL,
-								   .startup = startup->tenant};
+								   .startup = startup->tenant,
+								   .tls = by_tls};
+	done = selector_choose(client->listen, &input, &login->choice);
+	free(by_tls);
+	if (!done)
+		refuse(client, REASON_STARTUP, "the tenant's name is empty or too long");
+	return done;
+}
+
+static void find_principal(struct client *client)
+{
+	struct login *login = client->login;
 	const struct principal *principal = NULL;
 
-	if (!selector_choose(client->listen, &input, &login->choice)) {
-		refuse(client, REASON_STARTUP, "the tenant's name is empty or too long");
+	if (!choose(client))
+		return;
+	if (!login_tls_names(client, login->choice.principal)) {
+		refuse(client, REASON_CERTIFICATE, NULL);
 		return;
 	}
+	/* That it names the principal was proved in the handshake. */
+	if (client->listen->auth == AUTH_CERT && !client->is_local)
+		client->trusted = client->stream.ssl && client->listen->tls_mode == SSLMODE_VERIFY_FULL;
 	enum directory_result result = directory_find_principal(
 		client->worker->directory, login->choice.principal, client->worker->mailbox,
 		on_principal, client, &principal, &login->pending);
@@ -490,8 +532,13 @@ static bool append_negotiation(struct client *client, struct buf *out)
 
 static void begin_session(struct client *client)
 {
+	enum reason why;
 	struct buf out;
 
+	if (!login_tls_will_do(client, &why)) {
+		refuse(client, why, NULL);
+		return;
+	}
 	buf_init(&out);
 	if (!append_negotiation(client, &out)) {
 		buf_fini(&out);
@@ -499,6 +546,10 @@ static void begin_session(struct client *client)
 		return;
 	}
 	client_send_buf(client, &out);
+	if (drain_is_on(client->worker)) {
+		refuse(client, REASON_DRAINING, NULL);
+		return;
+	}
 	if (!limits_may_admit(client->worker)) {
 		refuse(client, REASON_CLIENTS, NULL);
 		return;
@@ -507,20 +558,26 @@ static void begin_session(struct client *client)
 }
 
 /*
- * Encryption is not offered here yet. Bytes behind the request in the same read were sent
- * before our answer: a client that waits for it sends none, so they are somebody else's
- * (CVE-2021-23222 and its kin).
+ * Bytes behind the request in the same read were sent before our answer: a client that waits
+ * for it sends none, so they are somebody else's (CVE-2021-23222 and its kin). GSSAPI is not
+ * offered.
  */
-static void refuse_encryption(struct client *client, bool *asked, bool more)
+static void take_encryption_request(struct client *client, enum startup_kind kind, bool more)
 {
-	if (*asked || more) {
+	struct login *login = client->login;
+	bool *asked = kind == STARTUP_SSL ? &login->ssl_asked : &login->gss_asked;
+
+	if (*asked || more || (kind == STARTUP_SSL && client->stream.ssl)) {
 		client_violation(client, more ? "bytes behind an encryption request"
 									  : "encryption was asked for twice");
 		return;
 	}
 	*asked = true;
-	startup_fini(&client->login->startup);
-	client_send(client, "N", 1);
+	startup_fini(&login->startup);
+	if (kind == STARTUP_SSL)
+		login_tls_asked(client);
+	else
+		client_send(client, "N", 1);
 }
 
 /* The connection that brings a cancel request serves for nothing else; cancel.c keeps it until
@@ -528,10 +585,9 @@ static void refuse_encryption(struct client *client, bool *asked, bool more)
 static void take_cancel(struct client *client)
 {
 	struct startup *startup = &client->login->startup;
-	int fd = stream_release(&client->stream);
 
-	cancel_request(client->worker, fd, startup->cancel_pid, startup->cancel_key,
-				   startup->cancel_key_len);
+	cancel_request(client->worker, stream_hold(&client->stream), startup->cancel_pid,
+				   startup->cancel_key, startup->cancel_key_len);
 	client_close(client);
 }
 
@@ -541,24 +597,25 @@ static size_t consume_startup(struct client *client, const uint8_t *data, size_t
 	struct startup *startup = &login->startup;
 	size_t used = 0;
 
-	switch (startup_parse(data, len, &used, startup)) {
+	if (!login->ssl_asked && login_tls_directly(client, data, len))
+		return len;
+	enum startup_kind kind = startup_parse(data, len, &used, startup);
+	switch (kind) {
 	case STARTUP_INCOMPLETE:
 		startup_fini(startup);
 		return 0;
 	case STARTUP_INVALID:
-		log_event(LOG_DEBUG, "client.not_postgres", "error", startup->error, NULL);
+		log_event(LOG_DEBUG, "client.not_postgres", NULL);
 		client_close(client);
 		break;
 	case STARTUP_REFUSED:
 		client->worker->counters.logins_refused++;
-		log_event(LOG_INFO, "client.refused", "error", startup->error, NULL);
+		client->worker->counters.refused[REASON_STARTUP]++;
 		client_fatal_text(client, startup->sqlstate, startup->error, NULL);
 		break;
 	case STARTUP_SSL:
-		refuse_encryption(client, &login->ssl_asked, used < len);
-		break;
 	case STARTUP_GSSENC:
-		refuse_encryption(client, &login->gss_asked, used < len);
+		take_encryption_request(client, kind, used < len);
 		break;
 	case STARTUP_CANCEL:
 		take_cancel(client);
@@ -611,8 +668,12 @@ void login_welcome(struct client *client, const struct params *params)
 	}
 	login_free(client);
 	limits_logged_in(client);
+	client->worker->counters.logins++;
 	client_is_idle(client);
+	struct ssl_st *ssl = client->stream.ssl;
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",
-			  client->principal->name, NULL);
+			  client->principal->name, "tls", ssl ? tls_version(ssl) : NULL, "cipher",
+			  ssl ? tls_cipher(ssl) : NULL, NULL);
+	client_log_connected(client);
 	client_send_buf(client, &out);
 }

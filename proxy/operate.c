@@ -10,10 +10,12 @@
 #include "proxy/client.h"
 #include "proxy/console.h"
 #include "proxy/limits.h"
+#include "proxy/measure.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/live.h"
 
@@ -22,7 +24,7 @@
 /* Sessions that are looked at in one turn of the loop: a fraction of a millisecond's worth. */
 #define SLICE 250
 
-static const char *session_state(const struct client *client)
+enum session_state operate_session_state(const struct client *client)
 {
 	switch (client->state) {
 	case CLIENT_STARTUP:
@@ -31,22 +33,22 @@ static const char *session_state(const struct client *client)
 	case CLIENT_SLOWED:
 	case CLIENT_TENANT:
 	case CLIENT_WELCOME:
-		return "login";
+		return SESSION_LOGIN;
 	case CLIENT_IDLE:
-		return client->held_count ? "idle in transaction" : "idle";
+		return client->held_count ? SESSION_IDLE_IN_TRANSACTION : SESSION_IDLE;
 	case CLIENT_WAITING:
-		return "waiting";
+		return SESSION_WAITING;
 	case CLIENT_LINKED:
 		if (!replies_is_empty(&client->server->replies))
-			return "active";
-		return client->server->status == 'I' ? "idle" : "idle in transaction";
+			return SESSION_ACTIVE;
+		return client->server->status == 'I' ? SESSION_IDLE : SESSION_IDLE_IN_TRANSACTION;
 	case CLIENT_CONSOLE:
-		return "console";
+		return SESSION_CONSOLE;
 	case CLIENT_LEAVING:
 	case CLIENT_CLOSED:
 		break;
 	}
-	return "leaving";
+	return SESSION_LEAVING;
 }
 
 /* Where its peer is; empty when it is gone. */
@@ -70,6 +72,15 @@ static void describe_address(const struct client *client, struct live_session *o
 	}
 }
 
+/* Texts of OpenSSL's that are never freed. */
+static void describe_tls(const struct stream *stream, const char **version, const char **cipher)
+{
+	if (!stream_is_secure(stream))
+		return;
+	*version = tls_version(stream->ssl);
+	*cipher = tls_cipher(stream->ssl);
+}
+
 static void describe_session(const struct client *client, enum live_scope scope, int64_t now_us,
 							 struct live_session *out)
 {
@@ -79,40 +90,41 @@ static void describe_session(const struct client *client, enum live_scope scope,
 	out->pid = client->pid;
 	out->tenant = client->tenant ? tenant_ref(client->tenant) : NULL;
 	out->principal = client->principal ? principal_ref(client->principal) : NULL;
-	out->state = session_state(client);
+	out->state = operate_session_state(client);
 	out->pin = client_is_pinned(client) ? pin_name(client->pins.held) : "";
 	if (client_is_pinned(client))
 		out->pinned_us = now_us - client->pins.since_us;
 	out->backend = client->server ? client->server->pid : 0;
 	if (client->state == CLIENT_WAITING && !client->server)
 		out->waited_us = now_us - client->waiting_since_us;
-	out->age_us = now_us - client->connected_us;
+	out->age_us = now_us - client->since_us;
 	out->statements = HASH_COUNT(client->statements.by_name);
 	snprintf(out->application_name, sizeof out->application_name, "%s", name ? name : "");
+	describe_tls(&client->stream, &out->tls_version, &out->tls_cipher);
 	if (scope == LIVE_ALL)
 		describe_address(client, out);
 }
 
-static const char *backend_state(enum server_state state)
+enum backend_state operate_backend_state(const struct server *server)
 {
-	switch (state) {
+	switch (server->state) {
 	case SERVER_CONNECTING:
 	case SERVER_LOGIN:
 	case SERVER_CHECK:
-		return "opening";
+		return BACKEND_OPENING;
 	case SERVER_IDLE:
-		return "idle";
+		return BACKEND_IDLE;
 	case SERVER_PREPARING:
-		return "preparing";
+		return BACKEND_PREPARING;
 	case SERVER_LINKED:
-		return "active";
+		return BACKEND_ACTIVE;
 	case SERVER_CLEANING:
-		return "cleaning";
+		return BACKEND_CLEANING;
 	case SERVER_HELD:
 	case SERVER_CLOSED:
 		break;
 	}
-	return "held";
+	return BACKEND_HELD;
 }
 
 static void describe_backend(const struct server *server, int64_t now_us,
@@ -121,10 +133,11 @@ static void describe_backend(const struct server *server, int64_t now_us,
 	out->pid = server->pid;
 	out->cluster = strdup(server->pool->cluster->name);
 	out->tenant = server->tenant ? tenant_ref(server->tenant) : NULL;
-	out->state = backend_state(server->state);
+	out->state = operate_backend_state(server);
 	out->session = server->client ? server->client->pid : 0;
 	out->age_us = now_us - server->opened_us;
 	out->leaving = server->too_old;
+	describe_tls(&server->stream, &out->tls_version, &out->tls_cipher);
 }
 
 /* The first of each tenant's queue has waited longest there. */
@@ -142,24 +155,20 @@ static int64_t longest_wait(const struct pool *pool, int64_t now_us)
 	return longest_us;
 }
 
-static struct live_work work_of(const struct pool *pool, int64_t now_us)
+static struct live_work work_of(struct pool *pool, int64_t now_us)
 {
-	struct live_work work = {.transactions = pool->stats.transactions,
-							 .queries = pool->stats.queries,
-							 .requests = pool->stats.requests,
-							 .waited_us = pool->stats.waited_us,
-							 .at_us = now_us};
+	const struct pool_stats *stats = &pool->stats;
 
-	list_each (node, next, &pool->servers) {
-		const struct server *server = list_entry(node, struct server, node);
-
-		work.transactions += server->idle_readies;
-		work.queries += server->readies;
-	}
-	return work;
+	list_each (node, next, &pool->servers)
+		measure_server(list_entry(node, struct server, node));
+	return (struct live_work){.transactions = stats->transactions,
+							  .queries = stats->queries,
+							  .requests = stats->requests,
+							  .waited_us = stats->wait.sum_us,
+							  .at_us = now_us};
 }
 
-static void describe_pool(const struct pool *pool, int64_t now_us, struct live_pool *out)
+static void describe_pool(struct pool *pool, int64_t now_us, struct live_pool *out)
 {
 	const struct pool_stats *stats = &pool->stats;
 
@@ -208,7 +217,7 @@ static void describe_pools(const struct worker *worker, enum live_scope scope,
 {
 	int64_t now_us = clock_monotonic_us();
 
-	for (const struct pool *pool = worker->pools; pool; pool = pool->hh.next) {
+	for (struct pool *pool = worker->pools; pool; pool = pool->hh.next) {
 		describe_pool(pool, now_us, &view->pools[view->pool_count++]);
 		if (scope == LIVE_COUNTS)
 			continue;
@@ -440,7 +449,11 @@ static size_t obey(void *self, enum live_verb verb, const struct uuid *tenant)
 
 struct live_ops operate_ops(struct worker *worker)
 {
-	return (struct live_ops){worker, look, obey};
+	return (struct live_ops){.self = worker,
+							 .look = look,
+							 .measure = measure_worker,
+							 .obey = obey,
+							 .beat_us = &worker->beat_us};
 }
 
 void operate_fini(struct worker *worker)

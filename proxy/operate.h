@@ -10,11 +10,13 @@
 
 #include "base/hash.h"
 #include "base/uuid.h"
+#include "router/measures.h"
 
 #include <uthash.h>
 
 struct client;
 struct live_ops;
+struct server;
 struct worker;
 
 /* A tenant that is paused. */
@@ -34,6 +36,9 @@ void operate_end_period(struct worker *worker, int64_t now_us);
 
 /* The client is about to be taken off worker->clients. */
 void operate_client_gone(const struct client *client);
+/* What the session, or the backend, does now. */
+enum session_state operate_session_state(const struct client *client);
+enum backend_state operate_backend_state(const struct server *server);
 
 void operate_fini(struct worker *worker);
 

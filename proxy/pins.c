@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "policy/session.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
@@ -53,9 +54,9 @@ static void count(struct client *client, uint32_t before, uint32_t pins)
 	bool was = before & ~(uint32_t)PIN_MODE, is = pins & ~(uint32_t)PIN_MODE;
 
 	if (client->pool_tenant && is && !was)
-		client->pool_tenant->pinned++;
+		pool_tenant_pin(client->pool_tenant, 1);
 	else if (client->pool_tenant && was && !is)
-		client->pool_tenant->pinned--;
+		pool_tenant_pin(client->pool_tenant, -1);
 }
 
 static void hold(struct client *client, uint32_t pins)
@@ -107,7 +108,7 @@ bool pins_are_too_many(const struct client *client)
 	int limit = client->worker->conf->max_tenant_pinned;
 
 	return limit && client->pins.held & ~(uint32_t)PIN_MODE &&
-		   client->pool_tenant->pinned > (unsigned)limit;
+		   atomic_load(&client->pool_tenant->common->pinned) > limit;
 }
 
 /* ---- what may have changed ---- */

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/upstream.h"
@@ -33,6 +34,11 @@
 
 /* ---- life ---- */
 
+size_t pool_number(const struct pool *pool)
+{
+	return (size_t)(pool->address - pool->worker->addresses);
+}
+
 static struct pool *create(struct worker *worker, const struct conf_cluster *cluster,
 						   const struct worker_address *address)
 {
@@ -44,6 +50,7 @@ static struct pool *create(struct worker *worker, const struct conf_cluster *clu
 	pool->cluster = cluster;
 	pool->address = address;
 	pool->upstream = upstream_find(worker, pool->address->budget);
+	pool->route = &worker->crew->routes[pool_number(pool)];
 	list_init(&pool->restless);
 	list_init(&pool->hungry);
 	list_init(&pool->servers);
@@ -97,9 +104,64 @@ void pool_destroy(struct pool *pool)
 	welcomes_fini(&pool->welcomes);
 	secret_wipe(&pool->scram, sizeof pool->scram);
 	upstream_forget(pool);
+	line_leave(&pool->route->line, pool->worker->number);
 	list_remove(&pool->restless);
 	HASH_DEL(pool->worker->pools, pool);
 	free(pool);
+}
+
+/* ---- what a login is told ---- */
+
+static void copy_welcome(struct pool *pool, const struct settings *settings)
+{
+	struct crew *crew = pool->worker->crew;
+
+	pthread_mutex_lock(&crew->lock);
+	unsigned age = atomic_load(&pool->route->welcomes_age);
+	const struct params *known = welcomes_find(&pool->route->welcomes, settings);
+	if (age != pool->welcomes_age)
+		welcomes_drop(&pool->welcomes);
+	pool->welcomes_age = age;
+	if (known)
+		welcomes_add(&pool->welcomes, settings, known);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings)
+{
+	const struct params *own = welcomes_find(&pool->welcomes, settings);
+
+	if (crew_is_one(pool->worker->crew) ||
+		(own && pool->welcomes_age == atomic_load(&pool->route->welcomes_age)))
+		return own;
+	copy_welcome(pool, settings);
+	return welcomes_find(&pool->welcomes, settings);
+}
+
+void pool_add_welcome(struct pool *pool, const struct settings *settings,
+					  const struct params *params)
+{
+	struct crew *crew = pool->worker->crew;
+
+	welcomes_add(&pool->welcomes, settings, params);
+	if (crew_is_one(crew))
+		return;
+	pthread_mutex_lock(&crew->lock);
+	welcomes_add(&pool->route->welcomes, settings, params);
+	pthread_mutex_unlock(&crew->lock);
+}
+
+void pool_note_base(struct pool *pool, const struct params *params)
+{
+	struct crew *crew = pool->worker->crew;
+
+	welcomes_note_base(&pool->welcomes, params);
+	if (crew_is_one(crew))
+		return;
+	pthread_mutex_lock(&crew->lock);
+	if (welcomes_note_base(&pool->route->welcomes, params))
+		atomic_fetch_add(&pool->route->welcomes_age, 1);
+	pthread_mutex_unlock(&crew->lock);
 }
 
 /* ---- idle backends ---- */
@@ -182,10 +244,12 @@ static bool is_still_there(struct client *client)
 {
 	if (client->stream.reading || !client_is_gone(client))
 		return true;
+	pool_tenant_give(client->pool_tenant);
 	client_close(client);
 	return false;
 }
 
+/* The client's tenant has taken room for it. */
 static void assign(struct server *server, struct client *client)
 {
 	take_off_idle(server);
@@ -194,16 +258,35 @@ static void assign(struct server *server, struct client *client)
 
 /* ---- opening ---- */
 
-static bool is_backing_off(const struct pool *pool)
+bool pool_is_backing_off(const struct pool *pool)
 {
-	return pool->retry_at_us && clock_monotonic_us() < pool->retry_at_us;
+	int64_t retry_at_us = atomic_load(&pool->route->retry_at_us);
+
+	return retry_at_us && clock_monotonic_us() < retry_at_us;
+}
+
+/* The route's backends, those of other workers' pools included. */
+static int count_all(const struct pool *pool)
+{
+	return atomic_load(&pool->route->backends);
+}
+
+static bool has_place(const struct pool *pool)
+{
+	return count_all(pool) < pool->worker->conf->default_pool_size;
 }
 
 static bool may_open(const struct pool *pool)
 {
-	return !pool->worker->stopping &&
-		   pool->server_count < (size_t)pool->worker->conf->default_pool_size &&
-		   !is_backing_off(pool);
+	return !pool->worker->stopping && has_place(pool) && !pool_is_backing_off(pool);
+}
+
+static void give_place(struct pool *pool)
+{
+	const struct worker *worker = pool->worker;
+
+	atomic_fetch_sub(&pool->route->backends, 1);
+	line_wake(worker->crew, &pool->route->line, worker->number);
 }
 
 /* False when no connection could be begun: for want of a place, or with a failure noted. */
@@ -211,52 +294,105 @@ static bool open_one(struct pool *pool)
 {
 	const char *why = NULL;
 
-	if (!upstream_take(pool))
+	if (!places_take(&pool->route->backends, pool->worker->conf->default_pool_size))
 		return false;
+	if (!upstream_take(pool)) {
+		give_place(pool);
+		return false;
+	}
 	if (server_open(pool, &why))
 		return true;
 	upstream_give(pool->upstream);
+	give_place(pool);
 	pool_open_failed(pool, REASON_BACKEND_DOWN, why);
 	return false;
+}
+
+static bool wants_more(const struct pool *pool)
+{
+	return queue_wanted(pool, pool->opening) > pool->opening;
+}
+
+void pool_leave_line(struct pool *pool)
+{
+	if (!pool->in_route_line || wants_more(pool))
+		return;
+	pool->in_route_line = false;
+	line_leave(&pool->route->line, pool->worker->number);
+}
+
+/* No place is to be had for another backend, and other workers' pools have some of the route's.
+ */
+static void ask_others(struct pool *pool)
+{
+	struct worker *worker = pool->worker;
+
+	if (crew_is_one(worker->crew) || worker->stopping || !wants_more(pool) ||
+		count_all(pool) <= (int)pool->server_count)
+		return;
+	bool had_place = has_place(pool);
+	pool->in_route_line = true;
+	line_ask(worker->crew, &pool->route->line, worker->number, pool->server_count);
+	if (!had_place && has_place(pool))
+		crew_wake(worker->crew, crew_bit(worker->number)); /* it came before they knew */
 }
 
 /* Opens as many backends as there are clients that none of those on their way will serve. */
 static void open_for_waiting(struct pool *pool)
 {
-	while (queue_wanted(pool, pool->opening) > pool->opening && may_open(pool)) {
+	while (wants_more(pool) && may_open(pool)) {
 		if (!open_one(pool))
-			return;
+			break;
 	}
+	ask_others(pool);
+	pool_leave_line(pool);
+}
+
+static enum reason failure_of(const struct pool *pool)
+{
+	return (enum reason)atomic_load(&pool->route->failure);
 }
 
 static void refuse_waiting(struct pool *pool)
 {
 	struct client *client;
 
-	while ((client = queue_next(pool)) != NULL)
-		client_fatal(client, pool->failure_reason, NULL);
+	while ((client = queue_next(pool)) != NULL) {
+		pool_tenant_give(client->pool_tenant);
+		client_fatal(client, failure_of(pool), NULL);
+	}
 }
 
 /* The next pause: doubled for each failure in a row, up to 2^BACK_OFF_MAX times the first. */
 static void back_off(struct pool *pool)
 {
-	unsigned doublings = pool->failures < BACK_OFF_MAX ? pool->failures : BACK_OFF_MAX;
+	long long now_us = clock_monotonic_us(),
+			  retry_at_us = atomic_load(&pool->route->retry_at_us);
+	unsigned failures = atomic_load(&pool->route->failures);
+	unsigned doublings = failures < BACK_OFF_MAX ? failures : BACK_OFF_MAX;
 	int64_t pause_us = pool->worker->conf->server_login_retry_ms * 1000 << doublings;
 
-	pool->failures++;
-	pool->retry_at_us = clock_monotonic_us() + pause_us;
+	/* Attempts that were under way together fail together: they count once. */
+	if (retry_at_us > now_us || !atomic_compare_exchange_strong(
+									&pool->route->retry_at_us, &retry_at_us, now_us + pause_us))
+		return;
+	atomic_store(&pool->route->failures, failures + 1);
+}
+
+static void forget_failures(struct pool *pool)
+{
+	atomic_store(&pool->route->retry_at_us, 0);
+	atomic_store(&pool->route->failures, 0);
 }
 
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 {
-	/* Attempts that were under way together fail together: they count once. */
-	if (!is_backing_off(pool))
-		back_off(pool);
-	pool->failure_reason = reason;
+	atomic_store(&pool->route->failure, (int)reason);
+	back_off(pool);
 	pool->worker->counters.backends_refused++;
 	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
 			  reason_code(reason), "why", why, NULL);
-	if (pool->server_count == 0)
+	if (count_all(pool) == 0)
 		refuse_waiting(pool);
 	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
 					 another */
@@ -285,8 +421,8 @@ static void request(struct client *client, bool again)
 		pool_tenant_has_room(client->pool_tenant) ? find_idle(pool, client) : NULL;
 
 	pool->stats.requests++;
-	if (server) {
-		histogram_record(&pool->stats.wait, 0);
+	if (server && pool_tenant_take(client->pool_tenant)) {
+		histogram_record_none(&pool->stats.wait);
 		assign(server, client);
 		return;
 	}
@@ -294,8 +430,8 @@ static void request(struct client *client, bool again)
 		client_fatal(client, REASON_SHUTDOWN, NULL);
 		return;
 	}
-	if (pool->server_count == 0 && is_backing_off(pool)) {
-		client_fatal(client, pool->failure_reason, NULL);
+	if (pool_is_backing_off(pool) && count_all(pool) == 0) {
+		client_fatal(client, failure_of(pool), NULL);
 		return;
 	}
 	queue_enter(client, again);
@@ -329,7 +465,7 @@ void pool_balance(struct pool *pool)
 		bool is_last = server->idle_node.next == &pool->idle;
 		struct client *client = is_last ? next_for(pool, server) : queue_next(pool);
 
-		if (is_still_there(client))
+		if (client && is_still_there(client))
 			assign(is_last ? server : best_idle(pool, client), client);
 	}
 	pool->balancing = false;
@@ -342,8 +478,7 @@ void pool_server_opened(struct server *server)
 
 	server->opening = false;
 	pool->opening--;
-	pool->retry_at_us = 0;
-	pool->failures = 0;
+	forget_failures(pool);
 	pool->stats.opened++;
 	pool_server_ready(server);
 }
@@ -351,7 +486,7 @@ void pool_server_opened(struct server *server)
 /* Only after a reload. */
 static bool is_too_large(const struct pool *pool)
 {
-	return pool->server_count > (size_t)pool->worker->conf->default_pool_size;
+	return count_all(pool) > pool->worker->conf->default_pool_size;
 }
 
 /* Why a backend that has become free is closed all the same, or NULL. */
@@ -372,6 +507,13 @@ static const char *why_not_kept(const struct server *server)
 	return NULL;
 }
 
+/* By another worker, while its own pool's clients can do without it, or have had their turn. */
+static bool is_asked_for(const struct server *server)
+{
+	return server->pool->is_asked && (list_empty(&server->pool->turns) ||
+									  server->idle_since_us - server->turn_began_us >= STAY_US);
+}
+
 void pool_server_ready(struct server *server)
 {
 	struct pool *pool = server->pool;
@@ -380,11 +522,19 @@ void pool_server_ready(struct server *server)
 	const char *why = why_not_kept(server);
 	if (why)
 		server_close(server, why);
+	else if (is_asked_for(server) && upstream_yield(server))
+		return;
 	else if (pool->waiting)
 		pool_balance(pool);
 }
 
-void pool_server_gone(struct server *server)
+void pool_server_hold(struct server *server)
+{
+	take_off_idle(server);
+	server->state = SERVER_HELD;
+}
+
+void pool_server_left(struct server *server)
 {
 	struct pool *pool = server->pool;
 
@@ -392,15 +542,21 @@ void pool_server_gone(struct server *server)
 	list_remove(&server->node);
 	list_remove(&server->opened_node);
 	pool->server_count--;
+	if (!pool->client_count || pool->worker->conf->min_pool_size)
+		attend(pool);
+}
+
+void pool_server_gone(struct server *server)
+{
+	struct pool *pool = server->pool;
+
+	pool_server_left(server);
+	give_place(pool);
 	pool->stats.closed++;
-	pool->stats.transactions += server->idle_readies;
-	pool->stats.queries += server->readies;
 	if (server->opening) {
 		server->opening = false;
 		pool->opening--;
 	}
-	if (!pool->client_count || pool->worker->conf->min_pool_size)
-		attend(pool);
 }
 
 /* ---- what time brings ---- */
@@ -409,26 +565,30 @@ void pool_server_gone(struct server *server)
 static void keep_minimum(struct pool *pool)
 {
 	if (pool->client_count && !pool->opening && may_open(pool) &&
-		pool->server_count < (size_t)pool->worker->conf->min_pool_size &&
+		count_all(pool) < pool->worker->conf->min_pool_size &&
 		budget_has_room(pool->upstream->budget))
 		open_one(pool);
 }
 
 static bool is_settled(const struct pool *pool)
 {
-	size_t minimum = (size_t)pool->worker->conf->min_pool_size;
+	int minimum = pool->worker->conf->min_pool_size;
 
-	if (minimum > (size_t)pool->worker->conf->default_pool_size)
-		minimum = (size_t)pool->worker->conf->default_pool_size;
-	return !pool->waiting && (!pool->client_count || pool->server_count >= minimum);
+	if (minimum > pool->worker->conf->default_pool_size)
+		minimum = pool->worker->conf->default_pool_size;
+	/* What other workers' pools lose is not told to this one. */
+	bool is_alone = crew_is_one(pool->worker->crew);
+	return !pool->waiting && !pool->in_route_line &&
+		   (!pool->client_count || !minimum || (is_alone && count_all(pool) >= minimum));
 }
 
 void pool_tick(struct pool *pool)
 {
 	if (pool->waiting)
 		pool_balance(pool);
+	pool_leave_line(pool);
 	keep_minimum(pool);
-	if (is_backing_off(pool))
+	if (pool_is_backing_off(pool))
 		return; /* the pause outlives those who met the failure */
 	if (!pool->client_count && !pool->server_count)
 		pool_destroy(pool);
@@ -439,7 +599,7 @@ void pool_tick(struct pool *pool)
 static bool is_needed(const struct server *server)
 {
 	return server->pool->client_count &&
-		   server->pool->server_count <= (size_t)server->worker->conf->min_pool_size;
+		   count_all(server->pool) <= server->worker->conf->min_pool_size;
 }
 
 static void expire_idle(struct worker *worker, int64_t now_us)
@@ -515,8 +675,7 @@ void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
 	if (!is_same_password(pool->cluster->password, cluster->password))
 		forget_password(pool);
 	pool->cluster = cluster;
-	pool->retry_at_us = 0;
-	pool->failures = 0;
+	forget_failures(pool);
 	queue_take_settings(pool);
 	while (is_too_large(pool) &&
 		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL)
@@ -541,11 +700,13 @@ static struct number number(uint64_t value)
 void pool_report(struct pool *pool)
 {
 	const struct pool_stats *stats = &pool->stats;
+	const struct worker *worker = pool->worker;
 
 	if (stats->requests == pool->reported)
 		return;
 	pool->reported = stats->requests;
-	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "clients",
+	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "worker",
+			  crew_is_one(worker->crew) ? NULL : number(worker->number).text, "clients",
 			  number(pool->client_count).text, "waiting", number(pool->waiting).text,
 			  "backends", number(pool->server_count).text, "requests",
 			  number(stats->requests).text, "handovers", number(stats->handovers).text,

@@ -7,6 +7,9 @@
  * it waits in its tenant's queue, and the queues take turns. Connections to one server share a
  * budget over all its pools (upstream.h).
  *
+ * Each worker has a pool for a route, and default_pool_size bounds the backends of all of them
+ * together. A pool that may open none, because other workers' pools have them, asks for one.
+ *
  * A pool exists while it has clients or backends. Nothing here walks over pools that nothing
  * happens to: what needs attention at the next tick stands on worker->restless.
  */
@@ -30,17 +33,21 @@
 #include <uthash.h>
 
 struct client;
+struct crew_route;
+struct params;
 struct server;
+struct settings;
 struct upstream;
 struct worker;
 struct worker_address;
 
 /* Since the pool was made. */
 struct pool_stats {
-	struct histogram wait; /* from asking for a backend to being given one */
+	struct histogram wait;     /* from asking for a backend to being given one */
+	struct histogram handover; /* of those that took an exchange with the server */
+	struct histogram query;    /* from statement to ReadyForQuery; measure.h */
 	uint64_t requests, handovers, handover_failures, opened, closed;
-	uint64_t waited_us;             /* the sum of these times */
-	uint64_t transactions, queries; /* on backends that are gone */
+	uint64_t queries, transactions; /* as far as measure_server has counted them */
 };
 
 struct pool {
@@ -49,24 +56,29 @@ struct pool {
 	const struct worker_address *address; /* its server, and the key in worker->pools */
 	struct upstream *upstream;
 	UT_hash_handle hh;
-	struct list restless; /* worker->restless */
-	struct list hungry;   /* upstream->hungry */
-	struct list servers;  /* all */
-	struct list idle;     /* least recently used first */
-	struct list unsealed; /* idle and in nobody's context */
-	struct list turns;    /* tenants with clients that may be served */
+	struct list restless;     /* worker->restless */
+	struct list hungry;       /* upstream->hungry */
+	struct crew_route *route; /* what the pools of all workers count together */
+	bool in_route_line;       /* asks other workers for one of the route's backends */
+	bool is_asked;            /* another worker asks for one, or for its place */
+	struct list servers;      /* all */
+	struct list idle;         /* least recently used first */
+	struct list unsealed;     /* idle and in nobody's context */
+	struct list turns;        /* tenants with clients that may be served */
 	struct pool_tenant *tenants;
 	struct welcomes welcomes;
+	unsigned welcomes_age; /* of the route's that they were copied from */
 	struct scram_keys scram;
 	size_t client_count, server_count, opening, waiting;
-	int64_t retry_at_us; /* no new connection before this */
-	unsigned failures;   /* attempts to connect that failed in a row */
-	enum reason failure_reason;
 	bool balancing;
 	struct pool_stats stats;
-	uint64_t reported; /* stats.requests at the last line in the log */
+	uint64_t reported;             /* stats.requests at the last line in the log */
 	struct live_work last, before; /* when the last two periods ended; see operate.c */
+	size_t place; /* among the worker's pools, while measure.c walks over clients */
 };
+
+/* The route's number: that of its cluster in the settings. */
+size_t pool_number(const struct pool *pool);
 
 /* Does the guard live in its database? */
 static inline bool pool_is_guarded(const struct pool *pool)
@@ -76,6 +88,15 @@ static inline bool pool_is_guarded(const struct pool *pool)
 
 /* The worker's pool for a cluster, with one more client; NULL when memory is out. */
 struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster);
+
+/*
+ * What a login is told (welcome.h): the pool's own, or copied from what another worker has
+ * noted, so that a login needs a backend of its worker's no more often than with one worker.
+ */
+const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings);
+void pool_add_welcome(struct pool *pool, const struct settings *settings,
+					  const struct params *params);
+void pool_note_base(struct pool *pool, const struct params *params);
 
 /* One client less. */
 void pool_drop(struct pool *pool);
@@ -96,11 +117,22 @@ void pool_server_opened(struct server *server);
 /* The backend is free. */
 void pool_server_ready(struct server *server);
 
+/* Asks other workers for no backend any more if it has no use for one. */
+void pool_leave_line(struct pool *pool);
+
 /* Gives idle backends to those who wait, and opens more where that is allowed. */
 void pool_balance(struct pool *pool);
 
 /* The backend is gone: takes it off all lists. */
 void pool_server_gone(struct server *server);
+
+/* The idle backend is held back from clients (SERVER_HELD); as pool_server_gone, but it has
+ * gone to another worker's pool and keeps its places. */
+void pool_server_hold(struct server *server);
+void pool_server_left(struct server *server);
+
+/* Is it too early for another attempt to connect? */
+bool pool_is_backing_off(const struct pool *pool);
 
 /* A connection could not be made: waits before the next, and refuses the waiting when there is
  * no backend. */

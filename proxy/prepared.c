@@ -16,6 +16,11 @@ struct prepared_table {
 		prefix[sizeof PREPARED_PREFIX + 16]; /* of all its names: with random bits, and a `_` */
 };
 
+size_t prepared_table_count(const struct prepared_table *table)
+{
+	return HASH_COUNT(table->statements);
+}
+
 struct prepared_table *prepared_table_create(void)
 {
 	struct prepared_table *table = calloc(1, sizeof *table);

@@ -40,6 +40,9 @@ struct prepared {
 struct prepared_table *prepared_table_create(void);
 void prepared_table_destroy(struct prepared_table *table);
 
+/* How many different ones there are. */
+size_t prepared_table_count(const struct prepared_table *table);
+
 /*
  * The statement of this text and these parameter types (a Parse message's body behind the
  * name), under these settings but for application_name, with one reference; NULL when memory is

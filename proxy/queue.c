@@ -5,11 +5,39 @@
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/worker.h"
 
 /* ---- life ---- */
+
+static struct common *hold_common(const struct pool *pool, const struct uuid *id)
+{
+	struct {
+		uint64_t route;
+		struct uuid id;
+	} key = {(uint64_t)pool_number(pool), *id};
+
+	return crew_hold(pool->worker->crew, COMMON_PART, &key, sizeof key);
+}
+
+static bool is_shared(const struct pool *pool)
+{
+	const struct worker *worker = pool->worker;
+
+	return worker->conf->max_tenant_connections && !crew_is_one(worker->crew);
+}
+
+static void destroy(struct pool_tenant *tenant)
+{
+	struct crew *crew = tenant->pool->worker->crew;
+
+	if (!crew_is_one(crew))
+		common_leave(crew, tenant->common, tenant->pool->worker->number);
+	crew_drop(tenant->pool->worker->crew, COMMON_PART, tenant->common);
+	free(tenant);
+}
 
 static struct pool_tenant *create(struct pool *pool, const struct uuid *id)
 {
@@ -17,15 +45,22 @@ static struct pool_tenant *create(struct pool *pool, const struct uuid *id)
 
 	if (!tenant)
 		return NULL;
+	tenant->common = hold_common(pool, id);
+	if (!tenant->common) {
+		free(tenant);
+		return NULL;
+	}
+	tenant->shares = is_shared(pool);
 	tenant->pool = pool;
 	tenant->id = *id;
 	tenant->paused = operate_is_paused(pool->worker, id);
 	list_init(&tenant->idle);
 	list_init(&tenant->waiting);
 	list_init(&tenant->turn);
+	list_init(&tenant->capped);
 	HASH_ADD(hh, pool->tenants, id, sizeof tenant->id, tenant);
 	if (!tenant->hh.tbl) {
-		free(tenant);
+		destroy(tenant);
 		return NULL;
 	}
 	return tenant;
@@ -50,24 +85,59 @@ void pool_tenant_drop(struct pool_tenant *tenant)
 	if (!tenant || --tenant->holders)
 		return;
 	list_remove(&tenant->turn);
+	list_remove(&tenant->capped);
 	HASH_DEL(tenant->pool->tenants, tenant);
-	free(tenant);
+	destroy(tenant);
 }
 
 /* ---- turns ---- */
 
+static int limit_of(const struct pool_tenant *tenant)
+{
+	return tenant->pool->worker->conf->max_tenant_connections;
+}
+
+/* How many backends its clients hold, as far as that is limited. */
+static int busy_in_all(const struct pool_tenant *tenant)
+{
+	return tenant->shares ? atomic_load(&tenant->common->used) : (int)tenant->busy;
+}
+
+static size_t number_of(const struct pool_tenant *tenant)
+{
+	return tenant->pool->worker->number;
+}
+
 bool pool_tenant_has_room(const struct pool_tenant *tenant)
 {
-	int limit = tenant->pool->worker->conf->max_tenant_connections;
+	int limit = limit_of(tenant);
 
-	return !tenant->paused && (!limit || tenant->busy < (unsigned)limit);
+	if (!limit || tenant->paused)
+		return !tenant->paused;
+	return busy_in_all(tenant) < limit ||
+		   (tenant->shares &&
+			atomic_load(&tenant->common->granted) & crew_bit(number_of(tenant)));
+}
+
+/* It is to be told when other workers' clients leave it room. */
+static void wait_for_others(struct pool_tenant *tenant)
+{
+	struct worker *worker = tenant->pool->worker;
+
+	common_wait(worker->crew, tenant->common, worker->number);
+	if (list_empty(&tenant->capped))
+		list_append(&worker->capped, &tenant->capped);
 }
 
 /* A tenant is on the list of turns exactly while it has a client that may be served. */
-static void update_turn(struct pool_tenant *tenant)
+static void update_waiting(struct pool_tenant *tenant)
 {
-	bool may = !list_empty(&tenant->waiting) && pool_tenant_has_room(tenant);
+	bool may = pool_tenant_has_room(tenant);
 
+	if (!may && tenant->shares && !tenant->paused) {
+		wait_for_others(tenant);
+		may = pool_tenant_has_room(tenant); /* it may have come before they knew */
+	}
 	if (may && list_empty(&tenant->turn)) {
 		tenant->served = 0;
 		list_append(&tenant->pool->turns, &tenant->turn);
@@ -76,30 +146,102 @@ static void update_turn(struct pool_tenant *tenant)
 	}
 }
 
+static inline void update_turn(struct pool_tenant *tenant)
+{
+	if (!list_empty(&tenant->waiting))
+		update_waiting(tenant);
+	else if (!list_empty(&tenant->turn))
+		list_remove(&tenant->turn);
+}
+
 void pool_tenant_pause(struct pool_tenant *tenant, bool paused)
 {
 	tenant->paused = paused;
 	update_turn(tenant);
 }
 
-void pool_tenant_took(struct pool_tenant *tenant)
+static bool take_shared(struct pool_tenant *tenant)
 {
+	return common_take_grant(tenant->pool->worker->crew, tenant->common, number_of(tenant)) ||
+		   places_take(&tenant->common->used, limit_of(tenant));
+}
+
+bool pool_tenant_take(struct pool_tenant *tenant)
+{
+	if (tenant->shares && !take_shared(tenant)) {
+		update_turn(tenant);
+		return false;
+	}
 	tenant->busy++;
+	update_turn(tenant);
+	return true;
+}
+
+void pool_tenant_give(struct pool_tenant *tenant)
+{
+	tenant->busy--;
+	if (tenant->shares)
+		common_give(tenant->pool->worker->crew, tenant->common, number_of(tenant));
 	update_turn(tenant);
 }
 
-void pool_tenant_gave(struct pool_tenant *tenant)
+void pool_tenant_pin(struct pool_tenant *tenant, int more)
 {
-	tenant->busy--;
+	atomic_fetch_add(&tenant->common->pinned, more);
+}
+
+/* Room that it was given and that no client of its could use at once is passed on. */
+static void look_again(struct pool_tenant *tenant)
+{
+	struct crew *crew = tenant->pool->worker->crew;
+
+	tenant->holders++;
 	update_turn(tenant);
+	pool_balance(tenant->pool);
+	if (common_take_grant(crew, tenant->common, number_of(tenant))) {
+		common_give(crew, tenant->common, number_of(tenant));
+		update_turn(tenant);
+	}
+	pool_tenant_drop(tenant);
+}
+
+void queue_look_at_capped(struct worker *worker)
+{
+	struct list capped = {&capped, &capped};
+
+	while (!list_empty(&worker->capped)) {
+		struct list *node = worker->capped.next;
+
+		list_remove(node);
+		list_append(&capped, node);
+	}
+	while (!list_empty(&capped)) {
+		struct pool_tenant *tenant = list_first(&capped, struct pool_tenant, capped);
+
+		list_remove(&tenant->capped);
+		look_again(tenant);
+	}
+}
+
+/* What its clients hold is counted with the others' from now on, or not any more. */
+static void share(struct pool_tenant *tenant, bool shares)
+{
+	if (shares != tenant->shares)
+		atomic_fetch_add(&tenant->common->used,
+						 shares ? (int)tenant->busy : -(int)tenant->busy);
+	if (tenant->shares && !shares)
+		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant));
+	tenant->shares = shares;
 }
 
 void queue_take_settings(struct pool *pool)
 {
 	struct pool_tenant *tenant, *next;
 
-	HASH_ITER (hh, pool->tenants, tenant, next)
+	HASH_ITER (hh, pool->tenants, tenant, next) {
+		share(tenant, is_shared(pool));
 		update_turn(tenant);
+	}
 }
 
 /* ---- waiting ---- */
@@ -134,31 +276,56 @@ void queue_leave(struct client *client)
 
 struct client *queue_next_of(struct pool_tenant *tenant)
 {
-	if (list_empty(&tenant->turn))
+	if (list_empty(&tenant->turn) || !pool_tenant_take(tenant))
 		return NULL;
 	struct client *client = list_first(&tenant->waiting, struct client, tenant_node);
 
-	int64_t waited_us = clock_monotonic_us() - client->waiting_since_us;
-	struct pool_stats *stats = &tenant->pool->stats;
-
 	queue_leave(client);
-	histogram_record(&stats->wait, waited_us);
-	stats->waited_us += waited_us > 0 ? (uint64_t)waited_us : 0;
+	histogram_record(&tenant->pool->stats.wait,
+					 clock_monotonic_us() - client->waiting_since_us);
 	return client;
 }
 
 struct client *queue_next(struct pool *pool)
 {
-	struct pool_tenant *tenant = list_first(&pool->turns, struct pool_tenant, turn);
+	struct pool_tenant *tenant;
+	struct client *client;
 
-	if (!tenant)
-		return NULL;
-	if (++tenant->served >= tenant->weight) {
-		tenant->served = 0;
-		list_remove(&tenant->turn);
-		list_append(&pool->turns, &tenant->turn);
+	while ((tenant = list_first(&pool->turns, struct pool_tenant, turn)) != NULL) {
+		if (++tenant->served >= tenant->weight) {
+			tenant->served = 0;
+			list_remove(&tenant->turn);
+			list_append(&pool->turns, &tenant->turn);
+		}
+		client = queue_next_of(tenant);
+		if (client)
+			return client;
 	}
-	return queue_next_of(tenant);
+	return NULL;
+}
+
+static size_t room_of(const struct pool_tenant *tenant)
+{
+	int room = limit_of(tenant) - busy_in_all(tenant);
+
+	return room > 0 ? (size_t)room : 0;
+}
+
+/* Tenants in line for other workers' room that are looked at. */
+#define CAPPED_SEARCH_MAX 64
+
+/* Has the pool a tenant whose clients wait for room that other workers' clients take? */
+static bool has_capped(const struct pool *pool)
+{
+	int seen = 0;
+
+	list_each (node, next, &pool->worker->capped) {
+		if (list_entry(node, struct pool_tenant, capped)->pool == pool)
+			return true;
+		if (++seen == CAPPED_SEARCH_MAX)
+			break;
+	}
+	return false;
 }
 
 size_t queue_wanted(const struct pool *pool, size_t enough)
@@ -170,11 +337,12 @@ size_t queue_wanted(const struct pool *pool, size_t enough)
 		return pool->waiting;
 	list_each (node, next, &pool->turns) {
 		struct pool_tenant *tenant = list_entry(node, struct pool_tenant, turn);
-		size_t room = limit ? (size_t)limit - tenant->busy : SIZE_MAX;
+		size_t room = limit ? room_of(tenant) : SIZE_MAX;
 
 		wanted += tenant->waiting_count < room ? tenant->waiting_count : room;
 		if (wanted > enough)
 			break;
 	}
-	return wanted;
+	/* Room is passed on by whoever has no backend for it: there must be one. */
+	return !wanted && !pool->server_count && has_capped(pool) ? 1 : wanted;
 }

@@ -23,7 +23,9 @@
 #include <uthash.h>
 
 struct client;
+struct common;
 struct pool;
+struct worker;
 
 struct pool_tenant {
 	struct pool *pool;
@@ -33,13 +35,16 @@ struct pool_tenant {
 	unsigned served;        /* of the present turn */
 	unsigned busy;          /* backends that its clients hold or are being given */
 	bool sees_sequences;    /* a client has asked for the last value of a sequence (names.c) */
-	unsigned pinned;        /* of its clients, those that keep their backends */
+	struct common *common;  /* what all workers count of it: busy backends, where `shares` says
+							 * so, and its clients that keep their backends */
+	bool shares;            /* there is a limit, and there are other workers */
 	size_t statement_bytes; /* of its clients' prepared statements, shared or not */
 	bool paused;            /* its clients get no backend */
 	size_t waiting_count;
 	struct list idle;    /* backends, most recently used first */
 	struct list waiting; /* clients, first come first */
 	struct list turn;    /* pool->turns, while it has a client that may be served */
+	struct list capped;  /* worker->capped, while other workers' clients leave it no room */
 	UT_hash_handle hh;
 };
 
@@ -62,9 +67,17 @@ bool pool_tenant_has_room(const struct pool_tenant *tenant);
 
 void pool_tenant_pause(struct pool_tenant *tenant, bool paused);
 
-/* Its clients hold one backend more, or one less. */
-void pool_tenant_took(struct pool_tenant *tenant);
-void pool_tenant_gave(struct pool_tenant *tenant);
+/* Its clients hold one backend more, or one less. False when that would be one too many, which
+ * after pool_tenant_has_room only another worker's clients can make it. */
+bool pool_tenant_take(struct pool_tenant *tenant);
+void pool_tenant_give(struct pool_tenant *tenant);
+
+/* More or fewer of its clients keep their backends. */
+void pool_tenant_pin(struct pool_tenant *tenant, int more);
+
+/* Other workers have given backends of these tenants back: looks again whose clients may be
+ * served. */
+void queue_look_at_capped(struct worker *worker);
 
 /* The client waits in its tenant's queue: behind the others, or before them. */
 void queue_enter(struct client *client, bool first);
@@ -75,7 +88,8 @@ void queue_leave(struct client *client);
 /* max_tenant_connections may be another than before: who takes turns is found out anew. */
 void queue_take_settings(struct pool *pool);
 
-/* The client whose turn it is, taken off its queue; NULL when nobody may be served. */
+/* The client whose turn it is, taken off its queue, with its tenant's room for one backend
+ * more, which is to be given it or given back; NULL when nobody may be served. */
 struct client *queue_next(struct pool *pool);
 
 /* The tenant's first client, out of turn, taken off its queue; NULL as above. */

@@ -13,6 +13,7 @@
 
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/drain.h"
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
@@ -230,7 +231,7 @@ static void show_startup_value(struct walk *walk, const uint8_t *message, size_t
 							   const char *name, const char *last)
 {
 	const struct params *params =
-		welcomes_find(&walk->server->pool->welcomes, walk->client->startup_settings);
+		pool_find_welcome(walk->server->pool, walk->client->startup_settings);
 	const char *value = params ? params_get(params, name) : NULL;
 
 	if (value)
@@ -544,6 +545,8 @@ void relay_settle(struct server *server)
 		server_release(server);
 	else if (server->seal_lost)
 		handover_restore(server);
+	else if (client->worker->heeds_idle && drain_is_on(client->worker))
+		drain_look_later(client);
 }
 
 /*

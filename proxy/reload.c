@@ -18,6 +18,7 @@ struct reload_letter {
 	struct worker *worker;
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
+	const struct tls *tls;
 	sem_t taken;
 };
 
@@ -59,13 +60,14 @@ static void end_strangers(struct worker *worker)
 }
 
 static void take(struct worker *worker, const struct conf *conf,
-				 const struct guard_keyring *keyring)
+				 const struct guard_keyring *keyring, const struct tls *tls)
 {
 	const struct conf *old = worker->conf;
 	uint8_t mock_secret[GUARD_KEY_SIZE];
 
 	worker->conf = conf;
 	worker->keyring = keyring;
+	worker->tls = tls; /* connections that are under way keep their part of the old one */
 	/* When OpenSSL fails the earlier one is as good. */
 	if (guard_mock_secret(keyring, mock_secret))
 		memcpy(worker->mock_secret, mock_secret, sizeof worker->mock_secret);
@@ -73,6 +75,7 @@ static void take(struct worker *worker, const struct conf *conf,
 	move_over(worker, old);
 	verdict_cache_set_max(worker->verdicts, (size_t)conf->statement_cache_size);
 	upstreams_take_settings(worker);
+	worker->heeds_idle = conf->client_idle_timeout_ms > 0 || drain_is_on(worker);
 	if (conf->client_idle_timeout_ms && !old->client_idle_timeout_ms)
 		timeouts_begin_idle(worker, clock_monotonic_us());
 	end_strangers(worker);
@@ -82,14 +85,14 @@ static void deliver(struct letter *letter)
 {
 	struct reload_letter *reload = (struct reload_letter *)(void *)letter;
 
-	take(reload->worker, reload->conf, reload->keyring);
+	take(reload->worker, reload->conf, reload->keyring, reload->tls);
 	sem_post(&reload->taken);
 }
 
 void worker_reload(struct worker *worker, const struct conf *conf,
-				   const struct guard_keyring *keyring)
+				   const struct guard_keyring *keyring, const struct tls *tls)
 {
-	struct reload_letter letter = {{NULL, deliver}, worker, conf, keyring, {{0}}};
+	struct reload_letter letter = {{NULL, deliver}, worker, conf, keyring, tls, {{0}}};
 
 	sem_init(&letter.taken, 0, 0);
 	mailbox_post(worker->mailbox, &letter.letter);

@@ -11,17 +11,21 @@
 
 enum { SEND_FIRST, EXPECT_FIRST, EXPECT_FINAL, FINISHED };
 
-/* No channel binding; and the same in base64, as client-final repeats it. */
-#define GS2_HEADER "n,,"
-#define GS2_BASE64 "biws"
-
 void scram_client_init(struct scram_client *scram, const char *password,
 					   struct scram_keys *cache)
 {
 	memset(scram, 0, sizeof *scram);
 	scram->password = password;
 	scram->cache = cache;
+	scram->gs2 = SCRAM_GS2_NONE;
 	scram->step = SEND_FIRST;
+}
+
+void scram_client_bind(struct scram_client *scram, const struct scram_binding *binding,
+					   bool offered)
+{
+	scram->binding = *binding;
+	scram->gs2 = offered ? SCRAM_GS2_BOUND : SCRAM_GS2_COULD;
 }
 
 void scram_client_fini(struct scram_client *scram)
@@ -42,7 +46,7 @@ bool scram_client_first(struct scram_client *scram, struct buf *out)
 	if (!scram->client_nonce)
 		return false;
 	scram->client_bare = scram_join("n=,r=", scram->client_nonce);
-	if (!scram->client_bare || !buf_append(out, GS2_HEADER, strlen(GS2_HEADER)) ||
+	if (!scram->client_bare || !buf_append(out, scram->gs2, strlen(scram->gs2)) ||
 		!buf_append(out, scram->client_bare, strlen(scram->client_bare)))
 		return false;
 	scram->step = EXPECT_FIRST;
@@ -133,7 +137,9 @@ static bool append_final(struct scram_client *scram, const struct scram_keys *ke
 	struct buf final;
 
 	buf_init(&final);
-	bool ok = buf_append(&final, "c=" GS2_BASE64 ",r=", 9) &&
+	bool ok = buf_append(&final, "c=", 2) &&
+			  scram_append_binding(&final, scram->gs2, &scram->binding) &&
+			  buf_append(&final, ",r=", 3) &&
 			  buf_append(&final, first->nonce.value, first->nonce.len) &&
 			  prove(scram, keys, (const char *)message, len, &final, proof);
 	if (ok) {

@@ -70,6 +70,16 @@ bool scram_read_salt(const char *text, size_t len, uint8_t out[SCRAM_SALT_MAX],
 char *scram_copy(const char *text, size_t len);
 char *scram_join(const char *first, const char *second);
 
+/* The GS2 header of each way (RFC 5802, section 7). */
+#define SCRAM_GS2_NONE  "n,,"
+#define SCRAM_GS2_COULD "y,,"
+#define SCRAM_GS2_BOUND "p=tls-server-end-point,,"
+
+/* Appends what `c=` says: header, and with SCRAM_GS2_BOUND the binding, in base64. False when
+ * memory is out. */
+bool scram_append_binding(struct buf *out, const char *gs2,
+						  const struct scram_binding *binding);
+
 /* A fresh nonce; from malloc, NULL when memory is out. */
 char *scram_make_nonce(void);
 

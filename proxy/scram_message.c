@@ -122,6 +122,21 @@ char *scram_join(const char *first, const char *second)
 	return joined;
 }
 
+bool scram_append_binding(struct buf *out, const char *gs2, const struct scram_binding *binding)
+{
+	uint8_t input[sizeof SCRAM_GS2_BOUND + SCRAM_BINDING_MAX];
+	char text[BASE64_SIZE(sizeof input)];
+	size_t len = strlen(gs2);
+
+	memcpy(input, gs2, len);
+	if (*gs2 == 'p') {
+		memcpy(input + len, binding->data, binding->len);
+		len += binding->len;
+	}
+	base64_encode(input, len, text);
+	return buf_append(out, text, strlen(text));
+}
+
 char *scram_make_nonce(void)
 {
 	uint8_t random[SCRAM_NONCE_RANDOM];

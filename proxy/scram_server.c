@@ -12,8 +12,6 @@
 
 enum { EXPECT_FIRST, EXPECT_FINAL, FINISHED };
 
-#define GS2_HEADER 3 /* `n,,` or `y,,` */
-
 void scram_server_init(struct scram_server *scram, const struct scram_verifier *verifier,
 					   bool mock)
 {
@@ -21,6 +19,17 @@ void scram_server_init(struct scram_server *scram, const struct scram_verifier *
 	scram->verifier = *verifier;
 	scram->mock = mock;
 	scram->step = EXPECT_FIRST;
+}
+
+void scram_server_offer(struct scram_server *scram, const struct scram_binding *binding)
+{
+	scram->binding = *binding;
+}
+
+bool scram_server_choose(struct scram_server *scram, const char *mechanism)
+{
+	scram->plus = scram->binding.len && strcmp(mechanism, SCRAM_MECHANISM_PLUS) == 0;
+	return scram->plus || strcmp(mechanism, SCRAM_MECHANISM) == 0;
 }
 
 void scram_server_fini(struct scram_server *scram)
@@ -32,21 +41,37 @@ void scram_server_fini(struct scram_server *scram)
 	scram->step = FINISHED;
 }
 
-/*
- * Reads the GS2 header. Flag `p` demands channel binding, which is not offered; `y` says that
- * the client could do it and saw no offer, which is true. An authorization identity is refused
- * as PostgreSQL does.
- */
-static bool read_gs2(struct scram_server *scram, struct scram_reader *reader)
+/* The header that a client with this flag sends, or NULL. */
+static const char *header_of(char flag)
 {
-	if (reader->end - reader->at < GS2_HEADER)
-		return false;
-	if ((reader->at[0] != 'n' && reader->at[0] != 'y') || reader->at[1] != ',' ||
-		reader->at[2] != ',')
-		return false;
-	scram->gs2 = reader->at[0];
-	reader->at += GS2_HEADER;
-	return true;
+	switch (flag) {
+	case 'n':
+		return SCRAM_GS2_NONE;
+	case 'y':
+		return SCRAM_GS2_COULD;
+	case 'p':
+		return SCRAM_GS2_BOUND;
+	default:
+		return NULL;
+	}
+}
+
+/*
+ * Reads the GS2 header. With SCRAM_MECHANISM_PLUS its flag must be `p`, and without it must
+ * not. `y` says that the client could bind and saw no offer: where there was one, somebody in
+ * the middle took it out. An authorization identity is refused as PostgreSQL does.
+ */
+static enum scram_result read_gs2(struct scram_server *scram, struct scram_reader *reader)
+{
+	const char *header = header_of(*reader->at);
+	size_t len = header ? strlen(header) : 0;
+
+	if (!header || (size_t)(reader->end - reader->at) < len ||
+		memcmp(reader->at, header, len) != 0 || (*header == 'p') != scram->plus)
+		return SCRAM_INVALID;
+	scram->gs2 = *header;
+	reader->at += len;
+	return *header == 'y' && scram->binding.len ? SCRAM_UNBOUND : SCRAM_CONTINUE;
 }
 
 /* Reads client-first-message-bare; the name in it is ignored: the startup packet's counts. */
@@ -88,8 +113,11 @@ static enum scram_result first_step(struct scram_server *scram, const uint8_t *m
 	struct scram_reader reader;
 	struct scram_attribute nonce;
 
-	if (!scram_reader_init(&reader, message, len) || !read_gs2(scram, &reader))
+	if (!scram_reader_init(&reader, message, len))
 		return SCRAM_INVALID;
+	enum scram_result result = read_gs2(scram, &reader);
+	if (result != SCRAM_CONTINUE)
+		return result;
 	scram->client_bare = scram_copy(reader.at, (size_t)(reader.end - reader.at));
 	if (!scram->client_bare || !read_first(&reader, &nonce) ||
 		!make_server_first(scram, &nonce) ||
@@ -105,21 +133,35 @@ static bool equals(const struct scram_attribute *attribute, const char *text)
 		   memcmp(attribute->value, text, attribute->len) == 0;
 }
 
+/* Is it what `c=` must say? */
+static bool is_bound(const struct scram_server *scram, const struct scram_attribute *attribute)
+{
+	struct buf expected;
+
+	buf_init(&expected);
+	bool same = scram_append_binding(&expected, header_of(scram->gs2), &scram->binding) &&
+				attribute->len == buf_len(&expected) &&
+				memcmp(attribute->value, buf_data(&expected), attribute->len) == 0;
+	buf_fini(&expected);
+	return same;
+}
+
 /*
- * Reads client-final-message. *signed_len is the length of what the proof signs: all in front
- * of the comma before `p=`, which must come last.
+ * Reads client-final-message. *bound: the client says that its TLS ends here. *signed_len is
+ * the length of what the proof signs: all in front of the comma before `p=`, which must come
+ * last.
  */
 static bool read_final(const struct scram_server *scram, const uint8_t *message, size_t len,
-					   size_t *signed_len, uint8_t proof[SCRAM_KEY_SIZE])
+					   bool *bound, size_t *signed_len, uint8_t proof[SCRAM_KEY_SIZE])
 {
-	const char *binding = scram->gs2 == 'y' ? "eSws" : "biws"; /* the GS2 header in base64 */
 	struct scram_reader reader;
 	struct scram_attribute attribute;
 	uint64_t seen = 0;
 
-	if (!scram_reader_init(&reader, message, len) || !scram_read(&reader, 'c', &attribute) ||
-		!equals(&attribute, binding) || !scram_read(&reader, 'r', &attribute) ||
-		!equals(&attribute, scram->nonce))
+	if (!scram_reader_init(&reader, message, len) || !scram_read(&reader, 'c', &attribute))
+		return false;
+	*bound = is_bound(scram, &attribute);
+	if (!scram_read(&reader, 'r', &attribute) || !equals(&attribute, scram->nonce))
 		return false;
 	for (;;) {
 		if (!scram_read_any(&reader, &attribute))
@@ -163,10 +205,12 @@ static enum scram_result final_step(struct scram_server *scram, const uint8_t *m
 	char text[BASE64_SIZE(SCRAM_KEY_SIZE)];
 	const char *first = scram->server_first;
 	size_t signed_len;
-	bool ok;
+	bool ok, bound;
 
-	if (!read_final(scram, message, len, &signed_len, proof))
+	if (!read_final(scram, message, len, &bound, &signed_len, proof))
 		return SCRAM_INVALID;
+	if (!bound)
+		return scram->plus ? SCRAM_UNBOUND : SCRAM_INVALID;
 
 	bool fits = proof_fits(scram, (const char *)message, signed_len, proof, &ok);
 	secret_wipe(proof, sizeof proof);

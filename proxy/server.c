@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "proxy/client.h"
 #include "proxy/farewell.h"
+#include "proxy/measure.h"
 #include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/settings.h"
@@ -25,7 +26,12 @@
 static void on_end(struct server *server)
 {
 	const char *why = errno ? strerror(errno) : "the server closed the connection";
+	char text[256];
 
+	if (stream_tls_failure(&server->stream, text, sizeof text))
+		why = text;
+	if (server->state == SERVER_LOGIN && backend_lost(server, why))
+		return;
 	server->stream.broken = true; /* nothing is left to part from */
 	server_close(server, why);
 }
@@ -98,6 +104,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		relay_settle(server);
 	if (server->state == SERVER_LINKED)
 		relay_go_on(server);
+}
+
+/* The same with a look at the clock: measure.h. */
+static void on_readable_measured(evutil_socket_t fd, short what, void *arg)
+{
+	struct server *server = arg;
+	uint32_t readies = server->readies;
+
+	on_readable(fd, what, arg);
+	measure_answered(server, readies);
 }
 
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
@@ -204,9 +220,19 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 			server_close(server, strerror(error));
 		return;
 	}
-	stream_open(&server->stream, server->worker->base, (int)fd, on_readable, on_drained,
-				server);
+	stream_open(&server->stream, server->worker->base, (int)fd,
+				conf_has_metrics(server->worker->conf) ? on_readable_measured : on_readable,
+				on_drained, server);
 	backend_connected(server);
+}
+
+void server_connect_again(struct server *server)
+{
+	stream_close(&server->stream);
+	backend_login_free(server);
+	server->state = SERVER_CONNECTING;
+	if (!connect_somewhere(server))
+		server_close(server, strerror(errno));
 }
 
 struct server *server_open(struct pool *pool, const char **why)
@@ -221,6 +247,7 @@ struct server *server_open(struct pool *pool, const char **why)
 	server->worker = pool->worker;
 	server->state = SERVER_CONNECTING;
 	server->opened_us = clock_monotonic_us();
+	server->wants_tls = server_wants_tls(server);
 	if (!connect_somewhere(server)) {
 		*why = strerror(errno);
 		free(server);
@@ -281,7 +308,6 @@ void server_link(struct server *server, struct client *client)
 	client->server = server;
 	client->came_back = server_is_last_of(server, client);
 	client->has_run = false;
-	pool_tenant_took(client->pool_tenant);
 }
 
 void server_unlink(struct server *server)
@@ -292,7 +318,7 @@ void server_unlink(struct server *server)
 		return;
 	list_remove(&server->linked_node);
 	stream_read_on(&server->stream); /* a client that did not read may have stopped it */
-	pool_tenant_gave(client->pool_tenant);
+	pool_tenant_give(client->pool_tenant);
 	server->last_client = client->pid;
 	client->last_backend = server->pid;
 	client->server = NULL;
@@ -373,6 +399,7 @@ void server_close(struct server *server, const char *why)
 
 	if (was == SERVER_CLOSED)
 		return;
+	measure_server_gone(server);
 	part(server, was);
 	server->state = SERVER_CLOSED;
 	server_unlink(server);
@@ -392,6 +419,11 @@ void server_close(struct server *server, const char *why)
 		tell_client(server, client, was);
 	else
 		pool_balance(server->pool);
+}
+
+void server_attach(struct server *server)
+{
+	stream_attach(&server->stream, server->worker->base, on_readable);
 }
 
 void server_free(struct server *server)

@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/mailbox.h"
 #include "policy/guard/guard.h"
 #include "policy/reason.h"
 #include "proxy/params.h"
@@ -83,6 +84,8 @@ struct server {
 	struct stream stream;
 	enum server_state state;
 	size_t endpoint;         /* of pool->address: where it is connected, or tries to */
+	bool wants_tls;          /* this attempt asks for TLS */
+	bool tried_other;        /* the one before it was refused with, or without, TLS */
 	struct list node;        /* pool->servers */
 	struct list idle_node;   /* pool->idle, least recently used first */
 	struct list tenant_node; /* its tenant's idle list, or pool->unsealed */
@@ -113,6 +116,9 @@ struct server {
 	uint32_t readies;      /* ReadyForQuery messages so far, and those among them that */
 	uint32_t idle_readies; /* said "idle": how timeouts.c knows that something ended */
 	struct server_watch watch;
+	uint32_t counted_readies, counted_idle_readies; /* in the pool's sums: measure.h */
+	int64_t asked_us;          /* when what is under way was sent, if that is measured, or 0 */
+	int64_t handover_since_us; /* when its present exchanges began */
 
 	struct backend_statements statements;
 	size_t uncertain; /* Parses and Closes by name that are not answered, and the batch of the
@@ -136,9 +142,13 @@ struct server {
 	bool step_ok; /* what the current step must see was seen */
 	size_t begun; /* of the client's held statements */
 	struct buf step_error;
+
+	struct letter letter;   /* on its way to another worker, see move.h */
+	size_t moves_to, route; /* that one's number, and its pool's */
 };
 
-/* The backend works for the client from now on, or does so no more. */
+/* The backend works for the client from now on, whose tenant has taken room for it
+ * (pool_tenant_take), or does so no more. */
 void server_link(struct server *server, struct client *client);
 void server_unlink(struct server *server);
 
@@ -156,6 +166,9 @@ struct server *server_open(struct pool *pool, const char **why);
  */
 void server_close(struct server *server, const char *why);
 
+/* It has come from another worker: is read on this one's loop from now on. */
+void server_attach(struct server *server);
+
 /* The memory; only from the worker's reaper. */
 void server_free(struct server *server);
 
@@ -166,6 +179,10 @@ void server_free(struct server *server);
  */
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
 						   struct server_message *message);
+
+/* Gives up the connection, which is not logged in, for another one to the same place; closes
+ * the server when there can be none. */
+void server_connect_again(struct server *server);
 
 /* Sends bytes. */
 void server_send(struct server *server, const void *data, size_t len);
@@ -188,12 +205,33 @@ bool server_is_sealed_to(const struct server *server, const struct tenant *tenan
 /* ---- backend.c: login and self-check; bytes used ---- */
 size_t backend_consume(struct server *server, const uint8_t *data, size_t len);
 void backend_connected(struct server *server);
+
+/* The connection has ended in SERVER_LOGIN. True when another attempt takes its place. */
+bool backend_lost(struct server *server, const char *why);
 void backend_login_free(struct server *server);
 const char *backend_failure(const struct server *server);
 
 /* The password has changed: what the login under way derives from the old one is not kept. */
 void backend_keep_no_keys(struct server *server);
 enum reason backend_failure_reason(const struct server *server);
+
+/* ---- backend_tls.c ---- */
+
+/* Does a first attempt ask for TLS? */
+bool server_wants_tls(const struct server *server);
+
+/* May it do without, when the server has none or TLS fails? */
+bool server_may_be_plain(const struct server *server);
+
+/* The state of a TLS connection to the server; NULL: there is to be none, or memory is out. */
+struct ssl_st *server_make_tls(const struct server *server);
+
+/*
+ * The server refused the connection before it asked for anything, or TLS failed: connects
+ * again, with TLS under `allow`, without it under `prefer`. False where the mode or an earlier
+ * attempt leaves nothing to try.
+ */
+bool server_try_other(struct server *server);
 
 /* ---- handover.c ---- */
 
@@ -242,9 +280,10 @@ bool server_note_parameter(struct server *server, const uint8_t *body, size_t le
  * done, also under a client that keeps it. */
 void cancel_backend(struct server *server);
 
-/* A CancelRequest came in on `fd`, which is taken over and closed when all is done. */
-void cancel_request(struct worker *worker, int fd, uint32_t pid, const uint8_t *key,
-					size_t key_len);
+/* A CancelRequest came in on this connection, which is taken over and closed when all is done.
+ */
+void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid,
+					const uint8_t *key, size_t key_len);
 
 /* The backend is closed: requests for it go on, but hold nothing any more. */
 void cancel_forget(struct server *server);

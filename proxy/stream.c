@@ -1,4 +1,4 @@
-#include "proxy/stream.h"
+#include "proxy/stream_internal.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static void break_stream(struct stream *stream)
+void stream_break(struct stream *stream)
 {
 	if (stream->broken)
 		return;
@@ -20,10 +20,10 @@ static void break_stream(struct stream *stream)
 
 /* Being announced takes memory inside libevent: without it the stream would stand still for
  * ever. */
-static void await_room(struct stream *stream)
+void stream_await_room(struct stream *stream)
 {
 	if (event_add(&stream->writable, NULL) != 0)
-		break_stream(stream);
+		stream_break(stream);
 }
 
 /*
@@ -45,6 +45,11 @@ static size_t send_some(struct stream *stream, const uint8_t *data, size_t len)
 {
 	size_t sent = 0;
 
+	if (stream->ssl) {
+		sent = stream_tls_send(stream, data, len);
+		stream->sent += sent;
+		return sent;
+	}
 	while (sent < len) {
 		ssize_t n = send_bytes(stream->fd, data + sent, len - sent);
 
@@ -55,10 +60,11 @@ static size_t send_some(struct stream *stream, const uint8_t *data, size_t len)
 		else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 			break;
 		else {
-			break_stream(stream);
+			stream_break(stream);
 			break;
 		}
 	}
+	stream->sent += sent;
 	return sent;
 }
 
@@ -67,24 +73,38 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	struct stream *stream = arg;
 
 	(void)fd, (void)what;
+	if (stream->read_waits)
+		stream_tls_may_read(stream);
+	if (!stream_is_full(stream))
+		return;
 	size_t sent = send_some(stream, buf_data(&stream->out), buf_len(&stream->out));
 	if (stream->broken)
 		return;
 	buf_consume(&stream->out, sent);
-	if (buf_len(&stream->out))
-		await_room(stream);
-	else
+	if (!buf_len(&stream->out))
 		stream->drained(stream->owner);
+	else if (!stream->write_waits)
+		stream_await_room(stream);
+}
+
+static void reset(struct stream *stream, int fd)
+{
+	stream->fd = fd;
+	stream->broken = stream->reading = false;
+	stream->received = stream->sent = 0;
+	stream->ssl = NULL;
+	stream->pending = stream->read_waits = stream->write_waits = false;
+	stream->has_prefix = stream->tls_failed = false;
+	stream->tls_error = 0;
+	buf_init(&stream->out);
 }
 
 void stream_open(struct stream *stream, struct event_base *base, int fd,
 				 event_callback_fn on_readable, void (*drained)(void *owner), void *owner)
 {
-	stream->fd = fd;
-	stream->broken = stream->reading = false;
+	reset(stream, fd);
 	stream->drained = drained;
 	stream->owner = owner;
-	buf_init(&stream->out);
 	event_assign(&stream->readable, base, fd, EV_READ | EV_PERSIST, on_readable, owner);
 	event_assign(&stream->writable, base, fd, EV_WRITE, on_writable, stream);
 	stream_read_on(stream);
@@ -93,9 +113,7 @@ void stream_open(struct stream *stream, struct event_base *base, int fd,
 void stream_await(struct stream *stream, struct event_base *base, int fd,
 				  event_callback_fn on_connected, void *owner)
 {
-	stream->fd = fd;
-	stream->broken = stream->reading = false;
-	buf_init(&stream->out);
+	reset(stream, fd);
 	event_assign(&stream->readable, base, fd, EV_READ, on_connected, owner);
 	event_assign(&stream->writable, base, fd, EV_WRITE, on_connected, owner);
 	/* Without memory for that, it is found out at once that the connection does not stand. */
@@ -103,19 +121,39 @@ void stream_await(struct stream *stream, struct event_base *base, int fd,
 		event_active(&stream->writable, EV_WRITE, 0);
 }
 
-int stream_release(struct stream *stream)
+struct stream_held stream_hold(struct stream *stream)
 {
-	int fd = stream->fd;
+	struct stream_held held = {stream->fd, stream->ssl};
 
-	if (fd < 0)
-		return -1;
+	if (held.fd < 0)
+		return held;
 	event_del(&stream->readable);
 	event_del(&stream->writable);
 	buf_fini(&stream->out);
 	stream->fd = -1;
+	stream->ssl = NULL;
 	stream->reading = false;
 	stream->broken = true;
-	return fd;
+	return held;
+}
+
+void stream_held_close(struct stream_held *held)
+{
+	if (held->ssl)
+		stream_tls_free(held->ssl, true);
+	if (held->fd >= 0)
+		close(held->fd);
+	*held = (struct stream_held){.fd = -1};
+}
+
+int stream_release(struct stream *stream)
+{
+	bool in_order = !stream->broken && !stream->tls_failed && !stream_is_full(stream);
+	struct stream_held held = stream_hold(stream);
+
+	if (held.ssl)
+		stream_tls_free(held.ssl, in_order);
+	return held.fd;
 }
 
 void stream_close(struct stream *stream)
@@ -124,6 +162,29 @@ void stream_close(struct stream *stream)
 
 	if (fd >= 0)
 		close(fd);
+}
+
+void stream_end(struct stream *stream)
+{
+	if (stream->ssl && !stream->tls_failed)
+		stream_tls_say_end(stream->ssl);
+	shutdown(stream->fd, SHUT_WR);
+}
+
+void stream_detach(struct stream *stream)
+{
+	event_del(&stream->readable);
+	event_del(&stream->writable);
+	stream->reading = false;
+}
+
+void stream_attach(struct stream *stream, struct event_base *base,
+				   event_callback_fn on_readable)
+{
+	event_assign(&stream->readable, base, stream->fd, EV_READ | EV_PERSIST, on_readable,
+				 stream->owner);
+	event_assign(&stream->writable, base, stream->fd, EV_WRITE, on_writable, stream);
+	stream_read_on(stream);
 }
 
 static void set_int(int fd, int level, int name, int64_t value)
@@ -157,7 +218,9 @@ void stream_read_on(struct stream *stream)
 	if (!stream->reading && stream->fd >= 0) {
 		stream->reading = true;
 		if (event_add(&stream->readable, NULL) != 0)
-			break_stream(stream);
+			stream_break(stream);
+		else if (stream->pending)
+			event_active(&stream->readable, EV_READ, 0);
 	}
 }
 
@@ -179,11 +242,18 @@ ssize_t stream_read(struct stream *stream, void *data, size_t size)
 	errno = 0;
 	if (stream->broken)
 		return -1;
+	if (stream->ssl) {
+		n = stream_tls_read(stream, data, size);
+		stream->received += n > 0 ? (uint64_t)n : 0;
+		return n;
+	}
 	do
 		n = receive_bytes(stream->fd, data, size);
 	while (n < 0 && errno == EINTR);
-	if (n > 0)
+	if (n > 0) {
+		stream->received += (uint64_t)n;
 		return n;
+	}
 	if (n == 0) {
 		errno = 0;
 		return -1;
@@ -196,6 +266,14 @@ bool stream_has_ended(const struct stream *stream)
 	struct pollfd look = {.fd = stream->fd, .events = POLLRDHUP};
 
 	return stream->broken || poll(&look, 1, 0) > 0;
+}
+
+bool stream_has_bytes(const struct stream *stream)
+{
+	char first;
+
+	return !stream->broken && (stream->pending || syscall(SYS_recvfrom, stream->fd, &first, 1,
+														  MSG_PEEK, NULL, NULL) > 0);
 }
 
 bool stream_write(struct stream *stream, const void *data, size_t len)
@@ -212,8 +290,8 @@ bool stream_write(struct stream *stream, const void *data, size_t len)
 		return true;
 	bool was_full = stream_is_full(stream);
 	if (!buf_append(&stream->out, (const uint8_t *)data + sent, len - sent))
-		break_stream(stream);
-	else if (!was_full)
-		await_room(stream);
+		stream_break(stream);
+	else if (!was_full && !stream->write_waits)
+		stream_await_room(stream);
 	return !stream->broken;
 }

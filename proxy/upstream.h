@@ -5,7 +5,9 @@
  * place of the least recently used idle backend of another pool, or stands in line until a
  * place is given back. Of the pools in line the one with the fewest backends is served first,
  * and a pool with more gives backends up to it even while its own clients wait, until their
- * numbers are equal; where there are fewer places than pools, they go round.
+ * numbers are equal; where there are fewer places than pools, they go round. Between pools of
+ * different workers it is the same, for the budget and for the number of a route's backends,
+ * by way of the lines of crew.h.
  */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
@@ -60,6 +62,21 @@ bool upstream_is_over(const struct upstream *upstream);
 /* Limits may be others than before: closes idle backends that are too many, the longest idle
  * first, and lets pools in line have what is free. */
 void upstreams_take_settings(struct worker *worker);
+
+/*
+ * Another worker has asked for something, or given something back that this one waits for:
+ * balances pools that wait, and closes idle backends for others. The second also at each tick
+ * while somebody asks, since what was not idle long enough may be by now.
+ */
+void upstreams_wake(struct worker *worker);
+void upstreams_tick(struct worker *worker);
+
+/* The backend, of a pool that is asked, is idle: if it is due to another worker it is moved
+ * there, or closed to make room for one there. False when it stays. */
+bool upstream_yield(struct server *server);
+
+/* A place is about to be given back (farewell.h), or is no more. */
+void upstream_parting(struct upstream *upstream, int more);
 
 /* The backend has just become free: do pools that deserve it more than its own stand in line
  * for more places than are about to be given back? */

@@ -5,7 +5,7 @@
 
 #include "proxy/settings.h"
 
-static void drop_all(struct welcomes *welcomes)
+void welcomes_drop(struct welcomes *welcomes)
 {
 	struct welcome *welcome, *next;
 
@@ -19,7 +19,7 @@ static void drop_all(struct welcomes *welcomes)
 
 void welcomes_fini(struct welcomes *welcomes)
 {
-	drop_all(welcomes);
+	welcomes_drop(welcomes);
 	params_fini(&welcomes->base);
 }
 
@@ -40,7 +40,7 @@ void welcomes_add(struct welcomes *welcomes, const struct settings *settings,
 	if (!settings->name_is_clean || welcomes_find(welcomes, settings))
 		return;
 	if (HASH_COUNT(welcomes->sets) >= WELCOMES_MAX)
-		drop_all(welcomes);
+		welcomes_drop(welcomes);
 
 	struct welcome *welcome = calloc(1, sizeof *welcome);
 	char *key = malloc(settings->base_len + 1);
@@ -60,12 +60,13 @@ void welcomes_add(struct welcomes *welcomes, const struct settings *settings,
 	}
 }
 
-void welcomes_note_base(struct welcomes *welcomes, const struct params *params)
+bool welcomes_note_base(struct welcomes *welcomes, const struct params *params)
 {
 	if (params_equal(&welcomes->base, params))
-		return;
-	drop_all(welcomes);
+		return false;
+	welcomes_drop(welcomes);
 	params_fini(&welcomes->base);
 	if (!params_copy(&welcomes->base, params))
 		params_init(&welcomes->base);
+	return true;
 }

@@ -9,6 +9,7 @@
 #ifndef PROXY_WELCOME_H
 #define PROXY_WELCOME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/hash.h"
@@ -44,7 +45,11 @@ const struct params *welcomes_find(const struct welcomes *welcomes,
 void welcomes_add(struct welcomes *welcomes, const struct settings *settings,
 				  const struct params *params);
 
-/* A fresh backend reported these: anything new makes the kept sets worthless. */
-void welcomes_note_base(struct welcomes *welcomes, const struct params *params);
+/* Forgets all sets. */
+void welcomes_drop(struct welcomes *welcomes);
+
+/* A fresh backend reported these: anything new makes the kept sets worthless. True when it
+ * does. */
+bool welcomes_note_base(struct welcomes *welcomes, const struct params *params);
 
 #endif

@@ -31,6 +31,9 @@ enum {
 	AUTH_SASL_FINAL = 12
 };
 
+/* SSLRequest, whole. */
+static const uint8_t wire_ssl_request[] = {0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f};
+
 static inline uint32_t wire_u32(const uint8_t *at)
 {
 	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,11 @@
 #include "proxy/changes.h"
 #include "proxy/client.h"
 #include "proxy/console.h"
+#include "proxy/crew.h"
+#include "proxy/drain.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
+#include "proxy/move.h"
 #include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/prepared.h"
@@ -109,6 +113,8 @@ static void on_feed(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	for (size_t i = 0; i < worker->upstream_count && !worker->stopping; i++)
 		upstream_feed(&worker->upstreams[i]);
+	if (!worker->stopping)
+		move_all(worker);
 }
 
 void worker_feed_later(struct worker *worker)
@@ -158,9 +164,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (read((int)fd, &ticks, sizeof ticks) < 0)
 		return;
+	atomic_store_explicit(&worker->beat_us, now_us, memory_order_relaxed);
 	timeouts_tick(worker, now_us);
 	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
+	upstreams_tick(worker);
 	list_each (node, next, &worker->restless)
 		pool_tick(list_entry(node, struct pool, restless));
 	cancel_tick(worker, now_us);
@@ -168,6 +176,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	console_tick(worker);
 	penalty_tick(worker, now_us);
 	listener_tick(worker);
+	drain_tick(worker, now_us);
 	report(worker, now_us);
 }
 
@@ -182,8 +191,8 @@ static void init_lists(struct worker *worker)
 							&worker->cancels,      &worker->farewells,    &worker->clients,
 							&worker->logins,       &worker->idle_clients, &worker->leaving,
 							&worker->waiting,      &worker->deadlines,    &worker->dead_clients,
-							&worker->dead_servers, &worker->resets,       &worker->looks,
-							&worker->consoles};
+							&worker->dead_servers, &worker->resets,       &worker->capped,
+							&worker->movers,       &worker->looks,        &worker->consoles};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -226,6 +235,7 @@ static bool start_events(struct worker *worker)
 				 EV_READ | EV_PERSIST, on_mailbox, worker);
 	event_assign(&worker->reap, worker->base, -1, 0, on_reap, worker);
 	event_assign(&worker->feed, worker->base, -1, 0, on_feed, worker);
+	drain_init(worker);
 	return event_add(&worker->mailbox_event, NULL) == 0 && start_tick(worker);
 }
 
@@ -237,13 +247,18 @@ struct worker *worker_create(const struct worker_setup *setup)
 		return NULL;
 	worker->conf = setup->conf;
 	worker->keyring = setup->keyring;
+	worker->tls = setup->tls;
 	worker->directory = setup->directory;
 	worker->live = setup->live;
+	worker->crew = setup->crew;
+	crew_join(worker->crew, worker);
 	worker->addresses = setup->addresses;
 	worker->address_count = setup->address_count;
+	worker->activation = setup->activation;
 	init_lists(worker);
 	penalties_init(&worker->penalties);
 	worker->tick_fd = -1;
+	worker->heeds_idle = worker->conf->client_idle_timeout_ms > 0;
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
@@ -252,6 +267,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->verdicts = verdict_cache_create((size_t)worker->conf->statement_cache_size);
 	worker->unread = sql_read(NULL, SQL_TEXT_MAX + 1);
 	worker->reported_us = clock_monotonic_us();
+	atomic_init(&worker->beat_us, worker->reported_us);
 	const struct live_ops ops = operate_ops(worker);
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
 			  worker->prepared && worker->verdicts && worker->unread &&
@@ -259,7 +275,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
 			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker) &&
 			  live_join(worker->live, worker->mailbox, &ops);
-	for (size_t i = 0; ok && i < worker->conf->listen_count; i++)
+	for (size_t i = 0; ok && worker->number == 0 && i < worker->conf->listen_count; i++)
 		ok = listener_open(worker, &worker->conf->listens[i]);
 	if (!ok) {
 		worker_destroy(worker);
@@ -305,6 +321,7 @@ void worker_destroy(struct worker *worker)
 {
 	if (!worker)
 		return;
+	worker->stopping = true;
 	listener_close_all(worker);
 	list_each (node, next, &worker->clients)
 		client_close(list_entry(node, struct client, node));
@@ -318,12 +335,14 @@ void worker_destroy(struct worker *worker)
 		live_leave(worker->live, worker->mailbox);
 		mailbox_drain(worker->mailbox);
 	}
+	crew_leave(worker->crew, worker);
 	on_reap(-1, 0, worker);
 	if (worker->base) {
 		event_del(&worker->mailbox_event);
 		event_del(&worker->tick);
 		event_del(&worker->reap);
 		event_del(&worker->feed);
+		drain_fini(worker);
 		event_base_free(worker->base);
 	}
 	if (worker->tick_fd >= 0)

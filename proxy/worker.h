@@ -25,16 +25,21 @@
 #include "base/mailbox.h"
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
+#include "policy/reason.h"
+#include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/penalty.h"
 #include "router/directory.h"
 
+struct activation;
 struct budget;
 struct client;
+struct crew;
 struct live;
 struct paused;
 struct pool;
 struct settings_table;
+struct tls;
 struct prepared_table;
 struct upstream;
 struct verdict;
@@ -57,34 +62,46 @@ struct worker_address {
 	struct budget *budget; /* shared by all addresses that are the same server */
 };
 
-/* What a worker is given. All of it outlives the worker, but for conf and key ring where
+/* What a worker is given. All of it outlives the worker, but for conf, key ring and TLS where
  * reload.h replaces them. */
 struct worker_setup {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
+	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
+	struct crew *crew;
 	const struct worker_address *addresses; /* one per cluster of conf */
 	size_t address_count;
+	const struct activation *activation; /* sockets that were opened for us; NULL: none */
 };
 
 struct worker_counters {
-	uint64_t clients, logins_refused, reseals, contexts_lost, backends_opened, backends_refused,
-		cancels;
+	uint64_t clients, logins, logins_refused, reseals, contexts_lost, backends_opened,
+		backends_refused, cancels;
+	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins, and sessions */
+	/* Bytes of connections that are closed. */
+	uint64_t client_received, client_sent, server_received, server_sent;
 };
 
 struct worker {
 	const struct conf *conf;
 	const struct guard_keyring *keyring;
+	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
+	struct crew *crew;
+	size_t number; /* its place in the crew */
 	const struct worker_address *addresses;
 	size_t address_count;
+
+	const struct activation *activation;
 
 	struct event_base *base;
 	struct mailbox *mailbox;
 	struct event mailbox_event, tick, reap, feed;
 	int tick_fd;
+	_Atomic int64_t beat_us; /* of the last tick: router/live.h */
 	uint8_t *scratch;
 	uint8_t mock_secret[32];
 	struct settings_table *settings;
@@ -115,6 +132,8 @@ struct worker {
 	struct list looks;     /* of router/live that are not over yet; see operate.c */
 	struct list consoles;  /* sessions on the console */
 	uint64_t last_serial;  /* of clients */
+	struct list capped;    /* parts of pools that wait for other workers; queue.h */
+	struct list movers;    /* backends on their way to other workers; move.h */
 	struct list deadlines; /* backends that must finish a step, oldest first */
 	struct list dead_clients, dead_servers;
 	struct client *by_pid; /* uthash over the pids of our cancel keys */
@@ -123,17 +142,24 @@ struct worker {
 	struct penalties penalties;
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
+	bool is_asked;           /* other workers ask for idle backends; upstream.h */
 	int64_t reported_us;     /* when the pools last wrote their lines */
 	uint64_t texts_reported; /* how many texts of SQL had come by then */
 	int64_t expired_us;      /* when it was last looked whose login has expired */
 	bool stopping;
+	bool heeds_idle; /* something is to be done with clients that become idle */
+	struct drain drain;
 	struct worker_counters counters;
 };
 
-/* NULL when memory or descriptors are out, or a listener cannot be opened (logged). */
+/*
+ * Joins the crew; the first worker of a crew opens the listeners. NULL when memory or
+ * descriptors are out, or a listener cannot be opened (logged).
+ */
 struct worker *worker_create(const struct worker_setup *setup);
 
-/* Runs the loop until worker_stop. */
+/* Runs the loop until worker_stop. All workers of a crew are created before, and destroyed
+ * after, any of them runs. */
 void worker_run(struct worker *worker);
 
 /* From the worker's own thread: ends all sessions with 57P01 and leaves the loop. */

@@ -14,6 +14,7 @@ struct directory_question {
 	UT_hash_handle hh;
 	struct directory *directory;
 	enum directory_kind kind;
+	int64_t asked_us;
 	struct list lookups; /* who waits; none: what is held is to be refreshed */
 	bool again;          /* a change was announced while it was under way */
 	bool of_change;      /* a change was announced: sessions may have to end */
@@ -65,6 +66,7 @@ static struct directory_question *question_get(struct directory *directory,
 	question->letter.deliver = question_deliver;
 	question->directory = directory;
 	question->kind = kind;
+	question->asked_us = clock_monotonic_us();
 	list_init(&question->lookups);
 	memcpy(question->token, token, len + 1);
 	HASH_ADD_KEYPTR(hh, *questions, question->token, len, question);
@@ -137,7 +139,7 @@ void directory_abandon(struct directory_lookup *lookup)
 
 /* What the cache says, while it is young enough to be believed; the caller holds the lock. */
 static enum directory_result find_cached(struct cache *cache, const char *text,
-										 struct subject *out)
+										 struct subject *out, uint64_t *remembered)
 {
 	struct token *token = cache_find(cache, text);
 	const struct holding *holding = token ? token->holding : NULL;
@@ -145,6 +147,7 @@ static enum directory_result find_cached(struct cache *cache, const char *text,
 	if (!token || (holding ? holding->ask_at_us : token->ask_at_us) <= clock_monotonic_us())
 		return DIRECTORY_PENDING;
 	cache_touch(cache, token);
+	*remembered += 1;
 	if (!holding)
 		return DIRECTORY_UNKNOWN;
 	*out = subject_ref(holding->subject);
@@ -202,7 +205,8 @@ static enum directory_result find_locked(struct directory *directory, enum direc
 										 const char *token, const struct asker *asker,
 										 struct subject *out, struct directory_lookup **pending)
 {
-	enum directory_result result = find_cached(&directory->caches[kind], token, out);
+	enum directory_result result =
+		find_cached(&directory->caches[kind], token, out, &directory->counts.remembered);
 	struct directory_lookup *lookup;
 
 	if (result != DIRECTORY_PENDING)
@@ -349,6 +353,15 @@ static enum directory_result take_answer(struct directory *directory,
 	return result;
 }
 
+static void count(struct directory_counts *counts, const struct directory_question *question,
+				  enum directory_result result)
+{
+	counts->found += result == DIRECTORY_FOUND;
+	counts->unknown += result == DIRECTORY_UNKNOWN;
+	counts->unavailable += result == DIRECTORY_UNAVAILABLE;
+	histogram_record(&counts->look_up, clock_monotonic_us() - question->asked_us);
+}
+
 void directory_resolved(struct directory_question *question, enum directory_result result,
 						const struct tenant *tenant, const struct principal *principal)
 {
@@ -357,6 +370,7 @@ void directory_resolved(struct directory_question *question, enum directory_resu
 
 	pthread_mutex_lock(&directory->lock);
 	HASH_DEL(directory->questions[question->kind], question);
+	count(&directory->counts, question, result);
 	result = take_answer(directory, question, result, &subject);
 	list_each (link, after, &question->lookups) {
 		struct directory_lookup *lookup = list_entry(link, struct directory_lookup, link);
@@ -408,6 +422,18 @@ void directory_destroy(struct directory *directory)
 		free(list_entry(node, struct watch, node));
 	pthread_mutex_destroy(&directory->lock);
 	free(directory);
+}
+
+void directory_measure(struct directory *directory, struct directory_measures *out)
+{
+	pthread_mutex_lock(&directory->lock);
+	out->is_fed = directory->fed;
+	out->tenants = HASH_COUNT(directory->caches[DIRECTORY_TENANT].by_key);
+	out->principals = HASH_COUNT(directory->caches[DIRECTORY_PRINCIPAL].by_key);
+	out->may_answer = out->is_fed ||
+					  (out->tenants && out->principals && directory_may_serve_stale(directory));
+	out->counts = directory->counts;
+	pthread_mutex_unlock(&directory->lock);
 }
 
 void directory_limit(struct directory *directory, const struct directory_limits *limits)

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
 
@@ -244,6 +245,24 @@ typedef void (*directory_watcher)(void *self, const struct directory_change *cha
 bool directory_watch(struct directory *directory, struct mailbox *mailbox,
 					 directory_watcher told, void *self);
 void directory_unwatch(struct directory *directory, const struct mailbox *mailbox);
+
+/* ---- for probes and metrics ---- */
+
+struct directory_counts {
+	uint64_t remembered;                  /* look-ups that the cache answered */
+	uint64_t found, unknown, unavailable; /* questions to the control database, by outcome */
+	struct histogram look_up;             /* how long those took */
+};
+
+struct directory_measures {
+	bool is_fed;                /* the control database is there and announces changes */
+	bool may_answer;            /* who is known would be let in now */
+	size_t tenants, principals; /* that are held */
+	struct directory_counts counts;
+};
+
+/* From any thread. */
+void directory_measure(struct directory *directory, struct directory_measures *out);
 
 /* May this principal speak for the tenant? */
 bool principal_reaches(const struct principal *principal, const struct tenant *tenant);

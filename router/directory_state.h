@@ -33,6 +33,7 @@ struct directory {
 	int64_t proved_us; /* when what is held was last known to be true, on the monotonic clock */
 	uint64_t moment;   /* of what was taken in last */
 	uint64_t changes;  /* of what is held: has the snapshot on disk become old? */
+	struct directory_counts counts;
 };
 
 /* Is an old answer still good enough while nothing can be asked? The caller holds the lock. */

@@ -1,9 +1,12 @@
 #include "router/live.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/list.h"
 #include "router/directory.h"
+#include "router/measures.h"
 
 struct member {
 	struct list node;
@@ -25,6 +28,7 @@ struct part {
 	struct mailbox *mailbox; /* the worker's */
 	struct live_ops ops;
 	struct live_view *view;
+	struct measures *measures;
 	size_t concerned;
 };
 
@@ -32,9 +36,11 @@ struct question {
 	struct list node; /* live->questions */
 	struct live *live;
 	struct mailbox *mailbox; /* the asker's; NULL: it has left */
+	enum { QUESTION_LOOK, QUESTION_ORDER, QUESTION_MEASURE } kind;
 	live_answered answered;
+	live_measured measured; /* of QUESTION_MEASURE, and what it is given */
+	struct measures **all;  /* the same */
 	void *asker;
-	bool is_order;
 	enum live_scope scope;
 	enum live_verb verb;
 	bool of_all;
@@ -163,6 +169,13 @@ void live_leave(struct live *live, const struct mailbox *mailbox)
 
 /* ---- questions ---- */
 
+static void tell_measures(struct question *question)
+{
+	for (size_t i = 0; i < question->count; i++)
+		question->all[i] = question->parts[i].measures;
+	question->measured(question->asker, question->all, question->count);
+}
+
 /* What has come, or NULL when memory is out. */
 static struct live_answer *take_answer(struct question *question)
 {
@@ -184,13 +197,25 @@ static struct live_answer *take_answer(struct question *question)
 	return answer;
 }
 
+static void question_free(struct question *question)
+{
+	if (!question)
+		return;
+	for (size_t i = 0; i < question->count; i++) {
+		live_view_free(question->parts[i].view);
+		measures_free(question->parts[i].measures);
+	}
+	free(question->all);
+	free(question);
+}
+
 static void finish(struct question *question, bool wanted)
 {
-	if (wanted)
+	if (wanted && question->kind == QUESTION_MEASURE)
+		tell_measures(question);
+	else if (wanted)
 		question->answered(question->asker, take_answer(question));
-	for (size_t i = 0; i < question->count; i++)
-		live_view_free(question->parts[i].view);
-	free(question);
+	question_free(question);
 }
 
 /* One part less; on the asker's thread, or where the asker has left on any. */
@@ -235,12 +260,20 @@ static void part_deliver(struct letter *letter)
 	const struct question *question = part->question;
 	void *self = part->ops.self;
 
-	if (question->is_order)
+	switch (question->kind) {
+	case QUESTION_LOOK:
+		if (!part->ops.look(self, question->scope, &part->view)) {
+			mailbox_post(part->mailbox, letter);
+			return;
+		}
+		break;
+	case QUESTION_ORDER:
 		part->concerned =
 			part->ops.obey(self, question->verb, question->of_all ? NULL : &question->tenant);
-	else if (!part->ops.look(self, question->scope, &part->view)) {
-		mailbox_post(part->mailbox, letter);
-		return;
+		break;
+	case QUESTION_MEASURE:
+		part->measures = part->ops.measure(self);
+		break;
 	}
 	send_back(part);
 }
@@ -263,23 +296,35 @@ static void post_parts(struct live *live, struct question *question)
 		mailbox_post(question->parts[at].mailbox, &question->parts[at].letter);
 }
 
+/* With a part for each worker; NULL when memory is out, or there is none. */
+static struct question *question_create(struct live *live, const struct question *about)
+{
+	struct question *question =
+		calloc(1, sizeof *question + live->count * sizeof *question->parts);
+
+	if (!question)
+		return NULL;
+	*question = *about;
+	question->live = live;
+	question->count = question->missing = live->count;
+	if (about->kind == QUESTION_MEASURE)
+		question->all = calloc(live->count + 1, sizeof(struct measures *));
+	if (live->count && (question->all || about->kind != QUESTION_MEASURE))
+		return question;
+	question_free(question);
+	return NULL;
+}
+
 static bool ask(struct live *live, const struct question *about)
 {
 	pthread_mutex_lock(&live->lock);
-	struct question *question =
-		calloc(1, sizeof *question + live->count * sizeof *question->parts);
-	bool done = question && live->count;
-	if (done) {
-		*question = *about;
-		question->live = live;
-		question->count = question->missing = live->count;
+	struct question *question = question_create(live, about);
+	if (question) {
 		list_append(&live->questions, &question->node);
 		post_parts(live, question);
-	} else {
-		free(question);
 	}
 	pthread_mutex_unlock(&live->lock);
-	return done;
+	return question;
 }
 
 bool live_look(struct live *live, enum live_scope scope, struct mailbox *mailbox,
@@ -291,13 +336,37 @@ bool live_look(struct live *live, enum live_scope scope, struct mailbox *mailbox
 	return ask(live, &about);
 }
 
+bool live_measure(struct live *live, struct mailbox *mailbox, live_measured measured,
+				  void *asker)
+{
+	const struct question about = {
+		.kind = QUESTION_MEASURE, .mailbox = mailbox, .measured = measured, .asker = asker};
+
+	return ask(live, &about);
+}
+
+int64_t live_oldest_beat_us(struct live *live)
+{
+	int64_t oldest = INT64_MAX;
+
+	pthread_mutex_lock(&live->lock);
+	list_each (node, next, &live->members) {
+		int64_t beat = atomic_load(list_entry(node, struct member, node)->ops.beat_us);
+
+		if (beat < oldest)
+			oldest = beat;
+	}
+	pthread_mutex_unlock(&live->lock);
+	return oldest;
+}
+
 bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
 				struct mailbox *mailbox, live_answered answered, void *asker)
 {
 	struct question about = {.mailbox = mailbox,
 							 .answered = answered,
 							 .asker = asker,
-							 .is_order = true,
+							 .kind = QUESTION_ORDER,
 							 .verb = verb,
 							 .of_all = !tenant};
 

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
+#include "router/measures.h"
 
 struct principal;
 struct tenant;
@@ -36,14 +37,14 @@ struct live_session {
 	uint32_t pid; /* of its cancel key, as pg_backend_pid() would be */
 	const struct tenant *tenant;
 	const struct principal *principal;
-	/* "login", "idle", "waiting", "active", "idle in transaction", "console" or "leaving" */
-	const char *state;
+	enum session_state state;
 	const char *pin;   /* why it keeps its backend; empty: it does not */
 	int64_t pinned_us; /* for so long */
 	uint32_t backend;  /* the process id of its backend in PostgreSQL, or 0 */
 	int64_t waited_us; /* for a backend, so far */
 	int64_t age_us;    /* since it connected */
 	size_t statements; /* prepared, with names */
+	const char *tls_version, *tls_cipher; /* NULL: none */
 	char application_name[LIVE_NAME_SIZE];
 	char address[LIVE_ADDRESS_SIZE]; /* "unix" for a socket's file */
 	uint16_t port;
@@ -53,10 +54,10 @@ struct live_backend {
 	uint32_t pid;
 	char *cluster;
 	const struct tenant *tenant; /* in whose context it is */
-	/* "opening", "idle", "preparing", "active", "cleaning" or "held" */
-	const char *state;
+	enum backend_state state;
 	uint32_t session; /* whom it works for, or 0 */
 	int64_t age_us;
+	const char *tls_version, *tls_cipher;
 	bool leaving; /* closed as soon as it is free */
 };
 
@@ -123,8 +124,13 @@ struct live_ops {
 	 * because memory is out; else it is called again at a later turn of the worker's loop.
 	 */
 	bool (*look)(void *self, enum live_scope scope, struct live_view **view);
+	/* NULL when memory is out. The caller owns them. */
+	struct measures *(*measure)(void *self);
 	/* How many sessions, or backends, were concerned. */
 	size_t (*obey)(void *self, enum live_verb verb, const struct uuid *tenant);
+	/* When the loop last turned, on the monotonic clock in microseconds: written by the worker,
+	 * read by anybody. */
+	const _Atomic int64_t *beat_us;
 };
 
 struct live;
@@ -158,6 +164,19 @@ typedef void (*live_answered)(void *asker, struct live_answer *answer);
 /* False when memory is out, and then nothing was asked. */
 bool live_look(struct live *live, enum live_scope scope, struct mailbox *mailbox,
 			   live_answered answered, void *asker);
+
+/* `all` is one per worker, some of them NULL when memory was out there; they are freed when
+ * this returns. */
+typedef void (*live_measured)(void *asker, struct measures *const all[], size_t count);
+
+/* As live_look. */
+bool live_measure(struct live *live, struct mailbox *mailbox, live_measured measured,
+				  void *asker);
+
+/* When the worker whose loop last turned longest ago did so; INT64_MAX when there is none. From
+ * any thread. */
+int64_t live_oldest_beat_us(struct live *live);
+
 bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
 				struct mailbox *mailbox, live_answered answered, void *asker);
 

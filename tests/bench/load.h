@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum load_protocol {
 	PROTOCOL_SIMPLE,   /* Query */
@@ -56,6 +57,7 @@ struct options {
 	bool database_by_tenant;   /* log in to DATABASE_NUMBER */
 	bool connection_by_tenant; /* keep connections for every tenant, not one for every client */
 	bool churn;                /* a connection for every transaction */
+	bool tls;                  /* ask for TLS, and go nowhere without */
 	int clients;               /* transactions under way at one time */
 	int tenants, first_tenant, rows_per_tenant;
 	int pipeline; /* transactions sent in one write */
@@ -151,13 +153,18 @@ long choice_row(int tenant);
 enum conn_state {
 	CONN_CLOSED,
 	CONN_CONNECTING,
+	CONN_TLS_ASKED, /* SSLRequest is out */
 	CONN_LOGIN,
 	CONN_IDLE,
 	CONN_BUSY,
 };
 
+struct ssl_st;
+
 struct conn {
 	int fd;
+	struct ssl_st *ssl; /* NULL: in the clear */
+	bool wants_bytes;   /* what is to be sent waits for the peer's part of the handshake */
 	enum conn_state state;
 	bool wants_write; /* epoll waits for room, too */
 	int tenant;       /* that it logs in for; -1: for none */
@@ -207,6 +214,18 @@ void conn_start(struct load *load, struct conn *conn, int tenant, long row);
 
 /* Does what epoll says is possible. True when a login or a transaction has ended with it. */
 bool conn_event(struct load *load, struct conn *conn, uint32_t events);
+
+/* ---- load_tls.c ---- */
+
+/* Begins TLS on the connection; no certificate is verified. */
+void tls_begin(struct conn *conn);
+
+/* As send and recv, also without TLS. conn->wants_bytes is set where sending waits for them. */
+ssize_t tls_send(struct conn *conn, const void *data, size_t len);
+ssize_t tls_receive(struct conn *conn, void *data, size_t size);
+
+/* close_notify, and the end of it. */
+void tls_end(struct conn *conn);
 
 /* Prints why and ends the run. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -32,7 +32,7 @@ static void watch(struct load *load, struct conn *conn, bool write)
 static bool push(struct load *load, struct conn *conn, const struct bytes *from, size_t *sent)
 {
 	while (*sent < from->len) {
-		ssize_t n = send(conn->fd, from->data + *sent, from->len - *sent, MSG_NOSIGNAL);
+		ssize_t n = tls_send(conn, from->data + *sent, from->len - *sent);
 
 		if (n < 0 && errno == EAGAIN)
 			return false;
@@ -49,13 +49,13 @@ static bool push(struct load *load, struct conn *conn, const struct bytes *from,
 static void flush(struct load *load, struct conn *conn)
 {
 	if (!push(load, conn, &conn->out, &conn->sent)) {
-		watch(load, conn, true);
+		watch(load, conn, !conn->wants_bytes);
 		return;
 	}
 	conn->out.len = conn->sent = 0;
 	if (conn->bulk) {
 		if (!push(load, conn, conn->bulk, &conn->bulk_sent)) {
-			watch(load, conn, true);
+			watch(load, conn, !conn->wants_bytes);
 			return;
 		}
 		conn->bulk = NULL;
@@ -137,7 +137,11 @@ void conn_open(struct load *load, struct conn *conn)
 	conn->head_len = conn->body_len = 0;
 	conn->body_left = 0;
 	conn->out.len = conn->sent = 0;
-	add_startup(conn, &load->options);
+	conn->wants_bytes = false;
+	if (load->options.tls)
+		bytes_append(&conn->out, "\0\0\0\x08\x04\xd2\x16\x2f", 8);
+	else
+		add_startup(conn, &load->options);
 	if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, conn->fd, &event) != 0)
 		fail("epoll_ctl: %s", strerror(errno));
 }
@@ -147,8 +151,9 @@ void conn_close(struct load *load, struct conn *conn)
 	static const uint8_t terminate[5] = {'X', 0, 0, 0, 4};
 
 	(void)load;
-	if (send(conn->fd, terminate, sizeof terminate, MSG_NOSIGNAL) < 0)
+	if (tls_send(conn, terminate, sizeof terminate) < 0)
 		fail("the server closed the connection");
+	tls_end(conn);
 	close(conn->fd);
 	conn->fd = -1;
 	conn->state = CONN_CLOSED;
@@ -342,7 +347,20 @@ static void check_connected(struct load *load, struct conn *conn)
 	getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	if (error)
 		fail("connect to port %d: %s", load->options.port, strerror(error));
+	conn->state = load->options.tls ? CONN_TLS_ASKED : CONN_LOGIN;
+}
+
+static void take_tls_answer(struct load *load, struct conn *conn)
+{
+	char answer;
+
+	if (recv(conn->fd, &answer, 1, 0) != 1 || answer != 'S')
+		fail("the server has no TLS");
 	conn->state = CONN_LOGIN;
+	tls_begin(conn);
+	conn->out.len = conn->sent = 0;
+	add_startup(conn, &load->options);
+	flush(load, conn);
 }
 
 /* A login or a transaction is over. */
@@ -368,8 +386,15 @@ bool conn_event(struct load *load, struct conn *conn, uint32_t events)
 	if (!(events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		return false;
 
-	ssize_t n = recv(conn->fd, load->buffer, BUFFER_SIZE, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (conn->state == CONN_TLS_ASKED) {
+		take_tls_answer(load, conn);
+		return false;
+	}
+	ssize_t n = tls_receive(conn, load->buffer, BUFFER_SIZE);
+	bool nothing = n < 0 && (errno == EAGAIN || errno == EINTR);
+	if (conn->wants_bytes && (n > 0 || nothing))
+		flush(load, conn);
+	if (nothing)
 		return false;
 	if (n <= 0)
 		fail("the server closed the connection%s%s", n < 0 ? ": " : "",

@@ -23,6 +23,7 @@ static const struct option longs[] = {
 	{"database-by-tenant", no_argument, NULL, 'D'},
 	{"connection-by-tenant", no_argument, NULL, 'B'},
 	{"churn", no_argument, NULL, 'x'},
+	{"tls", no_argument, NULL, 'L'},
 	{"clients", required_argument, NULL, 'c'},
 	{"tenants", required_argument, NULL, 'T'},
 	{"first-tenant", required_argument, NULL, 'f'},
@@ -138,6 +139,9 @@ static void take_option(struct options *options, int option, const char *value)
 		break;
 	case 'x':
 		options->churn = true;
+		break;
+	case 'L':
+		options->tls = true;
 		break;
 	case 'm':
 		options->warmup = seconds(value);

@@ -100,6 +100,9 @@ class Proxy:
 class PgBouncer(Proxy):
     name = "PgBouncer"
 
+    def tls(self):
+        return ""
+
     def prepare(self):
         host, port = self.stage.server(self.unix)
         self.write("users", f'"{LOGIN}" "{self.stage.verifier}"\n')
@@ -120,9 +123,21 @@ max_client_conn = {CLIENTS_MAX}
 default_pool_size = {self.pool}
 log_connections = 0
 log_disconnections = 0
+{self.tls()}
 {"server_idle_timeout = 1" if self.pools else ""}
 """)
         return [PGBOUNCER, config], server_user()  # it refuses to run as root
+
+
+class PgBouncerTls(PgBouncer):
+    name = "PgBouncer with TLS"
+
+    def tls(self):
+        return f"""
+client_tls_sslmode = allow
+client_tls_cert_file = {self.write("cert", self.stage.certificate.cert.read_text())}
+client_tls_key_file = {self.write("key", self.stage.certificate.key.read_text())}
+"""
 
 
 class HAProxy(Proxy):
@@ -152,6 +167,10 @@ class Bulkhead(Proxy):
     log_more = ""  # settings of [log]
     control_database = DATABASE
 
+    def tls(self):
+        """Settings of [listen:default]."""
+        return ""
+
     def control_port(self):
         """Where the control database is; asked once."""
         return self.stage.postgres.port
@@ -170,6 +189,7 @@ max_client_conn = {CLIENTS_MAX}
 [listen:default]
 listen_addr = {HOST}
 listen_port = {self.port}
+{self.tls()}
 {"".join(map(cluster, ["default", *map(cluster_name, self.pools)]))}
 [pool]
 default_pool_size = {self.pool}
@@ -182,8 +202,19 @@ dsn = host={HOST} port={self.control_port()} dbname={self.control_database} user
 password_file = {keys}/sidecar.password
 [guard]
 key_file = {keys}/guard.key
+[probes]
+listen_addr =
 """)
         return [PROGRAM, "serve", "-c", config], {}
+
+
+class BulkheadTls(Bulkhead):
+    def tls(self):
+        return f"""
+client_tls_sslmode = allow
+client_tls_cert_file = {self.stage.certificate.cert}
+client_tls_key_file = {self.stage.certificate.key}
+"""
 
 
 class BulkheadReporting(Bulkhead):
@@ -221,8 +252,13 @@ PEERS = {peer.key: peer for peer in [
     Peer("pgbouncer-app-burst", "PgBouncer, the same in one write (b')", PgBouncer,
          load={"table": "policy", "wrap": "burst"}),
     Peer("pgbouncer-unix", "PgBouncer, server on a unix socket", PgBouncer, unix=True),
+    Peer("pgbouncer-tls", "PgBouncer, clients over TLS", PgBouncerTls, load={"tls": True}),
     Peer("haproxy", "HAProxy, TCP", HAProxy),
     Peer("bulkhead", "Bulkhead", Bulkhead, load={"table": "sealed", "user-by-tenant": True}),
+    Peer("bulkhead-tls", "Bulkhead, clients over TLS", BulkheadTls,
+         load={"table": "sealed", "user-by-tenant": True, "tls": True}),
+    Peer("bulkhead-tls-plain", "Bulkhead, clients over TLS, the table without tenancy", BulkheadTls,
+         load={"table": "plain", "user-by-tenant": True, "tls": True}),
     Peer("bulkhead-plans", "Bulkhead, discard_plans = no", BulkheadKeepingPlans,
          load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-reporting", "Bulkhead", BulkheadReporting, load={"table": "sealed", "user-by-tenant": True}),

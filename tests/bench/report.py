@@ -59,7 +59,7 @@ are part of its query's cost and not counted as queries.
 - Memory is the growth of the process between two numbers of clients. *At work* is the peak while all have a query
   under way.
 
-Not measured: networks, TLS, disks (fsync is off), more than one data thread, hours of running, and what the load
+Not measured: networks, disks (fsync is off), more than one data thread, hours of running, and what the load
 generator and PostgreSQL take from the same cores; their share is in the JSON.
 """
 

@@ -221,6 +221,7 @@ SELECT = ["direct", "pgbouncer", "haproxy", "bulkhead"]
 UNIX = ["pgbouncer-unix", "bulkhead-unix"]
 APP = ["pgbouncer-app", "pgbouncer-app-burst"]
 PREPARED = ["direct", "pgbouncer-session", "haproxy", "bulkhead"]
+TLS = ["pgbouncer-tls", "bulkhead-tls"]
 TENANCY = ["pgbouncer", "bulkhead", *APP]
 
 
@@ -247,6 +248,11 @@ def bulk(work, title, quick=False):
 def churn(clients, quick=False):
     return Throughput(f"churn-{clients}", f"connect with SCRAM, one query, disconnect; {clients_text(clients)}",
                       SELECT, {"clients": clients, "churn": True}, quick)
+
+
+def over_tls(name, title, load, bulk=False, quick=False):
+    peers = [*TLS, "bulkhead-tls-plain"] if "protocol" in load else TLS
+    return Throughput(f"tls-{name}", f"clients over TLS 1.3, ECDSA P-256: {title}", peers, load, quick, bulk=bulk)
 
 
 def tenants(name, count, choice, title, quick=False):
@@ -284,6 +290,13 @@ SCENARIOS = [
     bulk("copy-in", "COPY of 10 MB to the server"),
     churn(1, quick=True),
     churn(16),
+    over_tls("simple-16", "select-only, simple protocol, 16 clients", {"protocol": "simple", "clients": 16}, quick=True),
+    over_tls("extended-16", "select-only, extended protocol, 16 clients", {"protocol": "extended", "clients": 16}),
+    over_tls("result", "a result of 10 MB, one client", {"work": "result", "clients": 1}, bulk=True),
+    over_tls("copy-in", "COPY of 10 MB to the server, one client", {"work": "copy-in", "clients": 1}, bulk=True),
+    over_tls("churn-1", "connect with SCRAM, one query, disconnect; one client", {"clients": 1, "churn": True}),
+    over_tls("churn-16", "connect with SCRAM, one query, disconnect; 16 clients", {"clients": 16, "churn": True},
+             quick=True),
     tenants("10-stay", 10, "stay", "10 tenants, every client stays with its own"),
     tenants("10-uniform", 10, "uniform", "every transaction one of 10 tenants at random"),
     tenants("1000-uniform", 1000, "uniform", "every transaction one of 1,000 tenants at random", quick=True),
@@ -291,6 +304,7 @@ SCENARIOS = [
     system_calls_of("simple", ["pgbouncer", "haproxy", "bulkhead"], quick=True),
     system_calls_of("extended", ["pgbouncer", "haproxy", "bulkhead"], quick=True),
     system_calls_of("prepared", ["pgbouncer-session", "haproxy", "bulkhead"]),
+    SystemCalls("system-calls-tls", "system calls, select-only, simple, one client over TLS", TLS, {}),
     SystemCalls("system-calls-churn", "system calls of connect with SCRAM, one query, disconnect",
                 ["pgbouncer", "bulkhead"], {"churn": True}),
     HandOverCalls("system-calls-hand-over",
@@ -298,6 +312,8 @@ SCENARIOS = [
     instructions_of("simple", ["pgbouncer", "bulkhead"], quick=True),
     instructions_of("extended", ["pgbouncer", "bulkhead"], quick=True),
     instructions_of("prepared", ["pgbouncer-session", "bulkhead"]),
+    Instructions("instructions-tls", "user instructions, select-only, simple, one client over TLS", TLS,
+                 {"protocol": "simple"}),
     Memory("memory", "memory per client", ["pgbouncer", "bulkhead"], quick=True),
     Reading("reading-orm",
             "reading SQL: a hundred texts of 240 bytes as ORMs write them, extended protocol, 16 clients",

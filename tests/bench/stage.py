@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from harness.certificates import self_signed
 from harness.postgres import HOST, Postgres
 from harness.stand import run
 
@@ -85,6 +86,7 @@ class Stage:
         self.keys = self.folder / "keys"
         self.password = secrets.token_hex(12)
         self.verifier = None
+        self.certificate = self_signed(self.folder, "bench")  # ECDSA, of all proxies
 
     def start(self):
         postgres = self.postgres.start()

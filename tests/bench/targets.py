@@ -52,6 +52,11 @@ def cpu(scenario, what, limit, peer="bulkhead", base="pgbouncer"):
     return Target(f"proxy CPU per query to PgBouncer's, {what}", limit, ratio(scenario, "proxy_us", peer, base))
 
 
+def tls(scenario, what):
+    return Target(f"proxy CPU per {what}, to PgBouncer's", 1.1,
+                  ratio(f"tls-{scenario}", "proxy_us", "bulkhead-tls", "pgbouncer-tls"))
+
+
 def calls(protocol):
     return Target(f"system calls per query, {protocol}", 6.05, value(f"system-calls-{protocol}", "system_calls"),
                   unit="")
@@ -90,6 +95,10 @@ TARGETS = [
     bulk("copy-in", "COPY to the server"),
     cpu("churn-1", "connect, query, disconnect; one client", 1.2),
     cpu("churn-16", "connect, query, disconnect; 16 clients", 1.2),
+    tls("simple-16", "query over TLS, simple, 16 clients"),
+    tls("extended-16", "query over TLS, extended, 16 clients"),
+    tls("churn-1", "connection with TLS and SCRAM, one client"),
+    tls("churn-16", "connection with TLS and SCRAM, 16 clients"),
     Target("memory per idle client", 1.3, value("memory", "idle_kb"), unit="kB"),
     Target("p50 at one client above PgBouncer's, simple", 3.0, difference("simple-1", "p50_us"), unit="µs"),
     Target("p50 at one client above PgBouncer's, extended", 3.0, difference("extended-1", "p50_us"), unit="µs"),

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "proxy/console.h"
+#include "proxy/crew.h"
 #include "proxy/farewell.h"
 #include "proxy/settings.h"
 #include "proxy/timeouts.h"
@@ -201,7 +202,8 @@ static void make(struct stage *stage)
 	setup.directory = stage->directory;
 	stage->live = live_create();
 	setup.live = stage->live;
-	require(stage->live != NULL);
+	setup.crew = crew_create(1, 1);
+	require(stage->live != NULL && setup.crew != NULL);
 	stage->worker = worker_create(&setup);
 	require(stage->worker != NULL);
 	event_del(&stage->worker->tick); /* time passes when the input says so */

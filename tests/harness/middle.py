@@ -1,6 +1,6 @@
 """A man in the middle between Bulkhead and PostgreSQL, for tests that spoil what passes.
 
-    with Middle(postgres.port) as middle:                  # Bulkhead's cluster gets `port = middle.port`
+    with Middle(postgres.port) as middle:                  # Bulkhead's cluster gets the settings `middle.cluster`
         middle.rule(DISCARD, "Z", drop)                    # the next ReadyForQuery behind a DISCARD ALL
         held = middle.rule(ENTER, "D", hold())
         held.action.reached.wait(5)                        # the row is here, and Bulkhead waits for it
@@ -353,6 +353,11 @@ class Middle:
             link.end()
         self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
+
+    @property
+    def cluster(self):
+        """Settings of a cluster that lead here, without TLS: nothing could be read in the middle."""
+        return {"port": self.port, "server_tls_sslmode": "disable"}
 
     async def _serve(self, reader, writer):
         try:

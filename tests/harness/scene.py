@@ -73,7 +73,7 @@ def new_scene(stand, **sections):
             **sections.pop("pool", {})}
     sections["control"] = {"directory_timeout": "20s", **sections.get("control", {})}
     with Middle(stand.postgres.port) as middle:
-        with stand.proxy(cluster__default={"port": middle.port}, pool=pool, **sections) as proxy:
+        with stand.proxy(cluster__default=middle.cluster, pool=pool, **sections) as proxy:
             scene = Scene(stand, middle, proxy)
             yield scene
             scene.end()

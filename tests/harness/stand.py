@@ -187,6 +187,7 @@ class Proxy:
             "bulkhead": {"login_failure_delay": 0},  # but where that is what is tested: many tests fail to log in
             "pool": {"default_pool_size": 4, "query_wait_timeout": 20},
             "log": {"level": "debug", "format": "json"},
+            "probes": {"listen_addr": ""},
         }
         if "listen__trusted" in sections:
             self.trusted_port = free_port()
@@ -224,12 +225,12 @@ class Proxy:
         return self
 
     def stop(self):
-        """SIGTERM must end it cleanly; a sanitizer's finding would show in the exit code."""
+        """SIGINT must end it cleanly, and at once; a sanitizer's finding would show in the exit code."""
         if self.process is None:
             return
         crashed = self.process.poll()
         if crashed is None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGINT)
             crashed = self.process.wait(30)
         self.process = None
         if crashed != 0:

@@ -240,9 +240,10 @@ def salted_password(password, salt, iterations):
 class ScramClient:
     """Step by step, so that a test may change what is sent. Use: first, final(server_first), verify."""
 
-    def __init__(self, password, name="", gs2="n,,", nonce=None):
+    def __init__(self, password, name="", gs2="n,,", nonce=None, binding=b""):
+        """`binding` is what a gs2 of `p=…,,` binds to."""
         self.password = password.encode()
-        self.gs2 = gs2
+        self.gs2, self.binding = gs2, binding
         self.nonce = nonce or secrets.token_urlsafe(18)
         self.bare = f"n={name},r={self.nonce}"
         self.signature = None
@@ -255,7 +256,7 @@ class ScramClient:
         part = dict(item.split("=", 1) for item in server_first.split(","))
         salted = salted_password(self.password, base64.b64decode(part["s"]), int(part["i"]))
         client_key = hmac.digest(salted, b"Client Key", "sha256")
-        without_proof = f"c={base64.b64encode(self.gs2.encode()).decode()},r={part['r']}"
+        without_proof = f"c={base64.b64encode(self.gs2.encode() + self.binding).decode()},r={part['r']}"
         signed = f"{self.bare},{server_first},{without_proof}".encode()
         mask = hmac.digest(hashlib.sha256(client_key).digest(), signed, "sha256")
         proof = bytes(a ^ b for a, b in zip(client_key, mask))

@@ -1,5 +1,6 @@
 """Fixtures of the integration tests: one PostgreSQL for the session, one database for each test."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,16 @@ from harness.guard import Guard  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
 from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
+
+
+def pytest_collection_modifyitems(items):
+    """Under `make test-workers`, what holds for one worker alone is left out."""
+    if int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) == 1:
+        return
+    for item in items:
+        marker = item.get_closest_marker("one_worker")
+        if marker:
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
 @pytest.fixture(scope="session")

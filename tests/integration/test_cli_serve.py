@@ -197,7 +197,7 @@ def wait_until_gone(stand, pid, seconds=20):
         wait_until(lambda: not admin.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchall(), seconds)
 
 
-@pytest.mark.parametrize("signal_", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signal_", [signal.SIGQUIT, signal.SIGINT])
 def test_every_session_is_told_that_it_stops(stand, signal_):
     with stand.proxy(pool={"default_pool_size": 2}) as proxy, stand.admin() as admin:
         idle, inside, busy, waiting, held = (login(proxy, "acme") for _ in range(5))
@@ -230,7 +230,7 @@ def test_stopping_takes_back_what_was_not_committed(stand):
         wire.query("BEGIN")
         wire.query("INSERT INTO orders (id, item) VALUES (7001, 'acme 7001')")
         pid = backend_of(wire)
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         assert ended(wire) == SHUTDOWN
         assert proxy.process.wait(10) == 0
         wire.close()
@@ -246,7 +246,7 @@ def test_stopping_stops_what_runs(stand):
         wire.send(query("SELECT pg_sleep(60)"))
         wait_until(lambda: admin.execute("SELECT query = 'SELECT pg_sleep(60)' FROM pg_stat_activity WHERE pid = %s",
                                          (pid,)).fetchone() == (True,))
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         assert ended(wire) == SHUTDOWN
         wire.close()
         try:
@@ -261,7 +261,7 @@ def test_a_client_that_reads_nothing_does_not_hold_it_up(stand):
         wire = login(proxy, "acme")
         wire.send(query("SELECT repeat('x', 1000) FROM generate_series(1, 100000)"))
         wait_until(lambda: wire.socket.recv(1, socket.MSG_PEEK))
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         assert proxy.process.wait(10) == 0
         wire.close()
 
@@ -272,7 +272,7 @@ def test_other_signals_and_a_second_one_do_no_harm(stand):
         for signal_ in (signal.SIGHUP, signal.SIGPIPE):
             proxy.process.send_signal(signal_)
             assert types(wire.query("SELECT 1")) == "TDCZ"
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         proxy.process.terminate()
         assert ended(wire) == SHUTDOWN
         assert proxy.process.wait(10) == 0

@@ -275,7 +275,7 @@ def middle(stand):
 
 @pytest.fixture(scope="module")
 def cut_proxy(stand, middle):
-    with stand.proxy(cluster__default={"port": middle.port},
+    with stand.proxy(cluster__default=middle.cluster,
                      pool={"default_pool_size": 2, "server_login_retry": 0}) as proxy:
         yield proxy
 
@@ -348,12 +348,12 @@ def test_bulkhead_stops_in_the_middle_of_a_row(stand, middle):
         await half(link, message)
         return message[-10:]
 
-    with stand.proxy(cluster__default={"port": middle.port}) as proxy, login(proxy) as wire:
+    with stand.proxy(cluster__default=middle.cluster) as proxy, login(proxy) as wire:
         middle.rule(CLIENT, "D", halve)
         wire.send(query(f"SELECT repeat('x', {size})"))
         assert half.reached.wait(10)
         wire._fill(size - 100)  # all that there is of it has come
-        proxy.process.terminate()
+        proxy.process.send_signal(signal.SIGINT)
         found = wire.until_end()
         half.release()
         assert all(m.row == [b"x" * size] for m in found if m.type == "D"), "a row that PostgreSQL never sent"

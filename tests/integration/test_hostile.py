@@ -338,6 +338,7 @@ def test_a_final_message_before_the_first(proxy):
     assert_served(proxy)
 
 
+@pytest.mark.one_worker("a client that ends while it waits for a backend of another worker is told nothing")
 def test_a_sasl_response_behind_the_end_of_the_exchange(proxy):
     """The password is right; what comes behind it is a message of an unknown type."""
     exchange = Exchange(proxy)
@@ -385,6 +386,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.one_worker("a client that ends while it waits for a backend of another worker is told nothing")
 @pytest.mark.parametrize("what", BROKEN)
 @pytest.mark.parametrize("where", ["without a backend", "in a transaction"])
 def test_bytes_that_are_no_message(proxy, where, what):
@@ -397,6 +399,7 @@ def test_bytes_that_are_no_message(proxy, where, what):
     assert_served(proxy)
 
 
+@pytest.mark.one_worker("a client that ends while it waits for a backend of another worker is told nothing")
 def test_unknown_types(proxy):
     for kind in sorted({chr(n) for n in range(0, 256, 3)} - KNOWN):
         with login(proxy) as wire:
@@ -618,7 +621,7 @@ def middle(stand):
 @pytest.fixture(scope="module")
 def far_proxy(stand, middle):
     """Its server is behind a man in the middle."""
-    with stand.proxy(cluster__default={"port": middle.port}, pool={"default_pool_size": 1, "server_login_retry": 0}) as proxy:
+    with stand.proxy(cluster__default=middle.cluster, pool={"default_pool_size": 1, "server_login_retry": 0}) as proxy:
         yield proxy
 
 

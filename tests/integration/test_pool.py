@@ -141,6 +141,7 @@ def test_an_old_backend_is_closed_when_it_is_free(stand):
 
 # ---- tenants' shares ----
 
+@pytest.mark.one_worker("clients of one worker are served in their order, not those of all")
 def test_a_tenant_holds_no_more_than_its_share(stand):
     """Thirty clients of one tenant want a transaction each; three have one, and another tenant does not wait."""
     with stand.proxy(pool={"default_pool_size": 6, "max_tenant_connections": 3}) as proxy, stand.admin() as admin:
@@ -174,6 +175,7 @@ def test_a_tenant_at_its_share_is_served_in_turn(stand):
             assert all(member.times for member in crowd)
 
 
+@pytest.mark.one_worker("weights count within a worker")
 def test_weights_are_shares_under_contention(stand):
     tenants = stand.tenant("heavy", weight=3), stand.tenant("light", weight=1)
     with stand.proxy(pool={"default_pool_size": 1}) as proxy, Swarm() as swarm:
@@ -324,6 +326,7 @@ def test_a_busy_route_leaves_room_for_another(routes, many, few):
         assert len(single.times) >= len(latencies(crowd)) / len(crowd)
 
 
+@pytest.mark.one_worker("eight pools go round on four places")
 def test_two_busy_routes_share_evenly(routes):
     """And do not go on taking each other's places."""
     with routes.proxy(**budget(4)) as proxy, Swarm() as swarm:

@@ -437,6 +437,7 @@ def test_a_function_that_deallocates_unseen(pair):
         assert value(found) == word
 
 
+@pytest.mark.one_worker("a backend that was moved prepares anew")
 def test_a_table_that_changes(stand, pair):
     """`cached plan must not change result type` is PostgreSQL's own; prepared again it is right."""
     one, other = pair
@@ -536,6 +537,7 @@ def fill(wire, size=4000):
     raise AssertionError("none was refused")
 
 
+@pytest.mark.one_worker("max_tenant_statement_size counts within a worker")
 def test_a_tenant_has_only_so_many(stand):
     """One more is refused as an error of its own; other tenants have theirs, and what is closed makes room."""
     with stand.proxy(pool={"default_pool_size": 2, "max_tenant_statement_size": "64kB"}) as proxy:

@@ -37,3 +37,15 @@ Test(base_histogram, extremes_have_a_place)
 	cr_expect(histogram_quantile(&histogram, 1.0) == (uint64_t)INT64_MAX);
 	cr_expect(histogram_quantile(&histogram, 0.5) == 1);
 }
+
+Test(base_histogram, two_are_added_up)
+{
+	struct histogram one = {0}, other = {0};
+
+	histogram_record(&one, 100);
+	histogram_record(&other, 5000);
+	histogram_record_none(&other);
+	histogram_add(&one, &other);
+	cr_expect(one.count == 3 && one.sum_us == 5100 && one.max_us == 5000);
+	cr_expect(one.buckets[0] == 1 && one.buckets[7] == 1 && one.buckets[13] == 1);
+}

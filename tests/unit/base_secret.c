@@ -66,6 +66,34 @@ Test(secret, cuts_one_end_of_line_only)
 	expect_content("", 0, "");
 }
 
+/* As a Secret in a pod is: root's, for a user who is not root. */
+Test(secret, lets_a_group_read_what_root_put_there_for_another_user)
+{
+	const char *why = NULL;
+
+	if (geteuid() != 0)
+		cr_skip_test("only root can write such a file");
+	put("x", 1, 0440);
+	expect_refusal("group or others have access to it; its mode must be 0600");
+	cr_assert_eq(chown("secret", 0, 65534), 0);
+	cr_assert_eq(chmod(".", 0755), 0);
+	cr_assert_eq(setegid(65534), 0);
+	cr_assert_eq(seteuid(65534), 0);
+
+	char *got = secret_read_file("secret", 64, &why);
+	cr_expect_not_null(got, "%s", why);
+	secret_free(got);
+
+	static const mode_t modes[] = {0460, 0450, 0444, 0442};
+	for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+		cr_assert_eq(seteuid(0), 0);
+		cr_assert_eq(chmod("secret", modes[i]), 0);
+		cr_assert_eq(seteuid(65534), 0);
+		expect_refusal("group or others have access to it; its mode must be 0600");
+	}
+	cr_assert_eq(seteuid(0), 0);
+}
+
 Test(secret, refuses_a_file_that_others_may_read)
 {
 	static const mode_t modes[] = {0640, 0604, 0620, 0601, 0777};

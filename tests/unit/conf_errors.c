@@ -153,14 +153,14 @@ Test(conf_errors, words)
 		 "b.ini:8: pool_mode: \"statement\" is not one of transaction, session"},
 		{"[log]\nformat = JSON\n", "b.ini:8: format: \"JSON\" is not one of auto, text, json"},
 		{"[listen:a]\nauth = md5\n",
-		 "b.ini:8: auth: \"md5\" is not one of scram-sha-256, trust"},
+		 "b.ini:8: auth: \"md5\" is not one of scram-sha-256, trust, cert"},
 		{"[listen:a]\nunset = allow\n", "b.ini:8: unset: \"allow\" is not one of deny, home"},
 		{"[listen:a]\nselectors = fixed, sni\n",
-		 "b.ini:8: selectors: \"sni\" is not one of fixed, user, database, startup"},
+		 "b.ini:8: selectors: \"sni\" is not one of fixed, user, database, startup, tls"},
 		{"[listen:a]\nselectors =\n",
-		 "b.ini:8: selectors: \"\" is not one of fixed, user, database, startup"},
+		 "b.ini:8: selectors: \"\" is not one of fixed, user, database, startup, tls"},
 		{"[listen:a]\nselectors = user,\n",
-		 "b.ini:8: selectors: \"\" is not one of fixed, user, database, startup"},
+		 "b.ini:8: selectors: \"\" is not one of fixed, user, database, startup, tls"},
 		{"[listen:a]\nselectors = user, fixed, user\n",
 		 "b.ini:8: selectors: \"user\" stands there twice"},
 		{"[listen:a]\nselectors = user fixed\n",
@@ -221,6 +221,36 @@ Test(conf_errors, what_does_not_fit_together)
 		 "/a23456789/a23456789/a23456789/a23456789/a23456789/a23456789/a23456789/a23456789"
 		 "/a23456789/93\n",
 		 "b.ini:9: host: is longer than 92 bytes, too long for a unix socket"},
+	};
+
+	EXPECT_EACH(cases);
+}
+
+Test(conf_errors, tls)
+{
+	static const struct wrong cases[] = {
+		{"[listen:a]\nclient_tls_sslmode = require\nclient_tls_cert_file = c\n",
+		 "b.ini:8: client_tls_sslmode: needs client_tls_cert_file and client_tls_key_file"},
+		{"[listen:a]\nclient_tls_sslmode = verify-ca\nclient_tls_cert_file = c\n"
+		 "client_tls_key_file = k\n",
+		 "b.ini:8: client_tls_sslmode: needs client_tls_ca_file"},
+		{"[listen:a]\nclient_tls_crl_file = c\n",
+		 "b.ini:8: client_tls_crl_file: needs client_tls_ca_file"},
+		{"[listen:a]\nauth = cert\n",
+		 "b.ini:8: auth: cert needs client_tls_sslmode = verify-full, and an empty "
+		 "unix_socket_dir"},
+		{"[listen:a]\nclient_tls_sni_suffix = .x\n",
+		 "b.ini:8: client_tls_sni_suffix: starts with a dot"},
+		{"[listen:a]\nselectors = tls\n",
+		 "b.ini:8: selectors: tls needs client_tls_sni_suffix, and client_tls_sslmode"},
+		{"[cluster:b]\ndatabase = b\nserver_tls_sslmode = verify-full\n",
+		 "b.ini:9: server_tls_sslmode: needs server_tls_ca_file"},
+		{"[cluster:b]\ndatabase = b\nserver_tls_crl_file = c\n",
+		 "b.ini:9: server_tls_crl_file: needs server_tls_ca_file"},
+		{"[cluster:b]\ndatabase = b\nserver_tls_key_file = c\n",
+		 "b.ini:7: [cluster:b] server_tls_cert_file: goes together with server_tls_key_file"},
+		{"[tls]\nmin_protocol = TLSv1.1\n",
+		 "b.ini:8: min_protocol: \"TLSv1.1\" is not one of TLSv1.2, TLSv1.3"},
 	};
 
 	EXPECT_EACH(cases);

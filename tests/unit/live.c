@@ -12,6 +12,7 @@ struct worker {
 	struct mailbox *mailbox;
 	int turns; /* that a look takes */
 	int looks, orders;
+	_Atomic int64_t beat_us;
 };
 
 struct office {
@@ -19,6 +20,7 @@ struct office {
 	struct worker workers[WORKERS];
 	int answers;
 	size_t sessions, concerned;
+	uint64_t connections;
 };
 
 static bool look(void *self, enum live_scope scope, struct live_view **view)
@@ -44,13 +46,23 @@ static size_t obey(void *self, enum live_verb verb, const struct uuid *tenant)
 	return 2;
 }
 
+static struct measures *measure(void *self)
+{
+	struct measures *measures = measures_create(0, 0);
+
+	(void)self;
+	cr_assert(measures);
+	measures->connections = 3;
+	return measures;
+}
+
 static void open_office(struct office *office)
 {
 	memset(office, 0, sizeof *office);
 	office->live = live_create();
 	for (int i = 0; i < WORKERS; i++) {
 		struct worker *worker = &office->workers[i];
-		const struct live_ops ops = {worker, look, obey};
+		const struct live_ops ops = {worker, look, measure, obey, &worker->beat_us};
 
 		worker->mailbox = mailbox_create();
 		worker->turns = i + 1;
@@ -99,6 +111,15 @@ static void note(void *asker, struct live_answer *answer)
 	live_answer_free(answer);
 }
 
+static void add_up(void *asker, struct measures *const all[], size_t count)
+{
+	struct office *office = asker;
+
+	office->answers++;
+	for (size_t i = 0; i < count; i++)
+		office->connections += all[i]->connections;
+}
+
 static void ask(struct office *office, int asker)
 {
 	cr_assert(live_look(office->live, LIVE_ALL, office->workers[asker].mailbox, note, office));
@@ -133,6 +154,17 @@ Test(live, an_order_reaches_all_and_is_counted)
 	close_office(&office);
 }
 
+Test(live, measures_of_all_come_together)
+{
+	struct office office;
+
+	open_office(&office);
+	cr_assert(live_measure(office.live, office.workers[0].mailbox, add_up, &office));
+	turn(&office, 2);
+	cr_expect(office.answers == 1 && office.connections == 3 * WORKERS);
+	close_office(&office);
+}
+
 /* What it asked comes to nobody, and nobody posts to a mailbox that is gone (ASan looks). */
 Test(live, an_asker_may_leave_at_any_time)
 {
@@ -142,6 +174,7 @@ Test(live, an_asker_may_leave_at_any_time)
 		open_office(&office);
 		ask(&office, 0);
 		ask(&office, 0);
+		cr_assert(live_measure(office.live, office.workers[0].mailbox, add_up, &office));
 		turn(&office, turns);
 		int before = office.answers;
 		leave(&office, 0);

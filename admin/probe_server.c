@@ -1,0 +1,359 @@
+#include "admin/probe_server.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+
+#define PROBES_MAX    32
+#define REQUEST_MAX   8192
+#define PATIENCE_US   10000000 /* for a whole connection */
+#define BACKLOG       16
+#define LISTENERS_MAX 16
+
+struct probe {
+	struct list node; /* server->probes, oldest first */
+	struct probe_server *server;
+	struct bufferevent *stream;
+	int64_t since_us;
+	bool head;      /* only the head of the answer is wanted */
+	bool is_asking; /* its request was read, and is not answered yet */
+	bool is_waiting;
+};
+
+struct probe_server {
+	struct event_base *base;
+	struct evconnlistener *listeners[LISTENERS_MAX];
+	size_t listener_count;
+	char *socket_path; /* of ours, or NULL */
+	struct list probes;
+	size_t probe_count;
+	probe_asked asked;
+	void *self;
+};
+
+/* ---- answers ---- */
+
+static const char *status_text(int status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 400:
+		return "Bad Request";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 431:
+		return "Request Header Fields Too Large";
+	default:
+		return "Service Unavailable";
+	}
+}
+
+void probe_close(struct probe *probe)
+{
+	list_remove(&probe->node);
+	probe->server->probe_count--;
+	bufferevent_free(probe->stream);
+	free(probe);
+}
+
+/* The last byte was taken by the kernel: the end is said, and the peer's is waited for, since
+ * bytes of its that nobody reads would reset the connection under the answer. */
+static void on_written(struct bufferevent *stream, void *arg)
+{
+	(void)arg;
+	shutdown(bufferevent_getfd(stream), SHUT_WR);
+}
+
+static void on_ignored(struct bufferevent *stream, void *arg)
+{
+	struct evbuffer *in = bufferevent_get_input(stream);
+
+	(void)arg;
+	evbuffer_drain(in, evbuffer_get_length(in));
+}
+
+static void on_event(struct bufferevent *stream, short what, void *arg)
+{
+	(void)stream, (void)what;
+	probe_close(arg);
+}
+
+void probe_answer(struct probe *probe, int status, const char *content_type, struct buf *body)
+{
+	struct evbuffer *out = bufferevent_get_output(probe->stream);
+
+	probe->is_asking = probe->is_waiting = false;
+	bufferevent_setcb(probe->stream, on_ignored, on_written, on_event, probe);
+	int failed = evbuffer_add_printf(out,
+									 "HTTP/1.1 %d %s\r\n"
+									 "Content-Type: %s\r\n"
+									 "Content-Length: %zu\r\n"
+									 "%s"
+									 "Cache-Control: no-store\r\n"
+									 "Connection: close\r\n"
+									 "\r\n",
+									 status, status_text(status), content_type, buf_len(body),
+									 status == 405 ? "Allow: GET, HEAD\r\n" : "");
+	if (failed < 0 || (!probe->head && evbuffer_add(out, buf_data(body), buf_len(body)) != 0))
+		probe_close(probe);
+}
+
+void probe_wait(struct probe *probe)
+{
+	probe->is_waiting = true;
+}
+
+void probe_server_answer_waiting(struct probe_server *server, int status,
+								 const char *content_type, struct buf *body)
+{
+	list_each (node, next, &server->probes) {
+		struct probe *probe = list_entry(node, struct probe, node);
+
+		if (probe->is_waiting)
+			probe_answer(probe, status, content_type, body);
+	}
+}
+
+void probe_server_close_waiting(struct probe_server *server)
+{
+	list_each (node, next, &server->probes) {
+		struct probe *probe = list_entry(node, struct probe, node);
+
+		if (probe->is_waiting)
+			probe_close(probe);
+	}
+}
+
+static void refuse(struct probe *probe, int status)
+{
+	struct buf body;
+
+	buf_init(&body);
+	if (buf_appendf(&body, "%s\n", status_text(status)))
+		probe_answer(probe, status, "text/plain; charset=utf-8", &body);
+	else
+		probe_close(probe);
+	buf_fini(&body);
+}
+
+/* ---- requests ---- */
+
+/*
+ * The request line: method, target, version (RFC 9112, section 3). The target is a path, whose
+ * query is not looked at; what else stands in the head is of no use here.
+ */
+static void take_request(struct probe *probe, char *line)
+{
+	char *rest = line;
+	const char *method = strsep(&rest, " "), *target = strsep(&rest, " ");
+
+	probe->is_asking = true;
+	if (!target || !rest || strncmp(rest, "HTTP/1.", 7) != 0 || *target != '/') {
+		refuse(probe, 400);
+		return;
+	}
+	probe->head = strcmp(method, "HEAD") == 0;
+	if (!probe->head && strcmp(method, "GET") != 0) {
+		refuse(probe, 405);
+		return;
+	}
+	line[target - line + (ptrdiff_t)strcspn(target, "?")] = '\0';
+	probe->server->asked(probe->server->self, probe, target);
+}
+
+static bool is_complete(struct evbuffer *in)
+{
+	return evbuffer_search(in, "\r\n\r\n", 4, NULL).pos >= 0 ||
+		   evbuffer_search(in, "\n\n", 2, NULL).pos >= 0;
+}
+
+static void on_readable(struct bufferevent *stream, void *arg)
+{
+	struct probe *probe = arg;
+	struct evbuffer *in = bufferevent_get_input(stream);
+	size_t len = evbuffer_get_length(in);
+
+	if (probe->is_asking)
+		return;
+	if (!is_complete(in)) {
+		if (len >= REQUEST_MAX) {
+			probe->is_asking = true;
+			refuse(probe, 431);
+		}
+		return;
+	}
+	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF);
+	evbuffer_drain(in, evbuffer_get_length(in));
+	if (line)
+		take_request(probe, line);
+	else
+		probe_close(probe);
+	free(line);
+}
+
+static void on_accepted(struct evconnlistener *listener, evutil_socket_t fd,
+						struct sockaddr *address, int len, void *arg)
+{
+	struct probe_server *server = arg;
+	struct probe *probe = calloc(1, sizeof *probe), *oldest;
+
+	(void)listener, (void)address, (void)len;
+	if (probe)
+		probe->stream = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!probe || !probe->stream) {
+		free(probe);
+		evutil_closesocket(fd);
+		return;
+	}
+	oldest = list_first(&server->probes, struct probe, node);
+	if (server->probe_count >= PROBES_MAX)
+		probe_close(oldest);
+	probe->server = server;
+	probe->since_us = clock_monotonic_us();
+	list_append(&server->probes, &probe->node);
+	server->probe_count++;
+	bufferevent_setcb(probe->stream, on_readable, NULL, on_event, probe);
+	bufferevent_setwatermark(probe->stream, EV_READ, 0, REQUEST_MAX);
+	bufferevent_enable(probe->stream, EV_READ | EV_WRITE);
+}
+
+void probe_server_tick(struct probe_server *server, int64_t now_us)
+{
+	struct probe *probe;
+
+	while ((probe = list_first(&server->probes, struct probe, node)) != NULL &&
+		   now_us - probe->since_us >= PATIENCE_US)
+		probe_close(probe);
+}
+
+/* ---- listening ---- */
+
+static bool fail(const char *where, const char *why)
+{
+	log_event(LOG_ERROR, "probes.listen", "address", where, "error", why, NULL);
+	return false;
+}
+
+static bool listen_on(struct probe_server *server, const char *where,
+					  const struct sockaddr *address, socklen_t len)
+{
+	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
+						   (address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
+
+	if (server->listener_count == LISTENERS_MAX)
+		return fail(where, "there are too many addresses");
+	struct evconnlistener *listener = evconnlistener_new_bind(
+		server->base, on_accepted, server, flags, BACKLOG, address, (int)len);
+	if (!listener)
+		return fail(where, strerror(errno));
+	server->listeners[server->listener_count++] = listener;
+	return true;
+}
+
+static bool listen_on_name(struct probe_server *server, const char *name, int port)
+{
+	struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *found = NULL;
+	char service[16];
+	bool ok = true;
+
+	snprintf(service, sizeof service, "%d", port);
+	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, service, &hints, &found);
+	if (error)
+		return fail(name, gai_strerror(error));
+	for (const struct addrinfo *at = found; at && ok; at = at->ai_next)
+		ok = listen_on(server, name, at->ai_addr, at->ai_addrlen);
+	freeaddrinfo(found);
+	return ok;
+}
+
+/* One that was left behind is replaced; one that somebody answers on is not. */
+static void clear_stale(const struct sockaddr_un *address)
+{
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (probe < 0)
+		return;
+	if (connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 &&
+		errno == ECONNREFUSED)
+		unlink(address->sun_path);
+	close(probe);
+}
+
+static bool listen_on_path(struct probe_server *server, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return fail(path, "the path is too long for a unix socket");
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	clear_stale(&address);
+	if (!listen_on(server, path, (const struct sockaddr *)&address, sizeof address))
+		return false;
+	server->socket_path = strdup(path);
+	return server->socket_path != NULL;
+}
+
+static bool open_all(struct probe_server *server, const struct conf *conf)
+{
+	char *names = strdup(conf->probes_listen_addr), *rest = names;
+	bool ok = names != NULL;
+
+	for (char *name; ok && (name = strsep(&rest, ", ")) != NULL;) {
+		if (*name)
+			ok = listen_on_name(server, name, conf->probes_listen_port);
+	}
+	free(names);
+	return ok &&
+		   (!*conf->probes_unix_socket || listen_on_path(server, conf->probes_unix_socket));
+}
+
+struct probe_server *probe_server_open(struct event_base *base, const struct conf *conf,
+									   probe_asked asked, void *self)
+{
+	struct probe_server *server = calloc(1, sizeof *server);
+
+	if (!server)
+		return NULL;
+	server->base = base;
+	server->asked = asked;
+	server->self = self;
+	list_init(&server->probes);
+	if (open_all(server, conf))
+		return server;
+	probe_server_destroy(server);
+	return NULL;
+}
+
+void probe_server_destroy(struct probe_server *server)
+{
+	struct probe *probe;
+
+	if (!server)
+		return;
+	while ((probe = list_first(&server->probes, struct probe, node)) != NULL)
+		probe_close(probe);
+	for (size_t i = 0; i < server->listener_count; i++)
+		evconnlistener_free(server->listeners[i]);
+	if (server->socket_path)
+		unlink(server->socket_path);
+	free(server->socket_path);
+	free(server);
+}
