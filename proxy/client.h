@@ -249,6 +249,9 @@ bool login_tls_names(struct client *client, const char *principal);
  * said. */
 bool login_tls_tenant(struct client *client, char **token, enum reason *why);
 
+/* Is the client's certificate for some tenants only? */
+bool login_tls_names_tenants(const struct client *client);
+
 /* What SCRAM can be bound to; empty without TLS. */
 void login_tls_binding(struct client *client, struct scram_binding *binding);
 

@@ -88,8 +88,10 @@ static void send_raw(struct play *play)
 
 static void send_cancel(const struct play *play)
 {
-	cancel_request(play->stage->worker, dup(play->player->fd), play->player->pid,
-				   play->player->key, sizeof play->player->key);
+	const struct stream_held from = {.fd = dup(play->player->fd)};
+
+	cancel_request(play->stage->worker, from, play->player->pid, play->player->key,
+				   sizeof play->player->key);
 }
 
 /* What comes is whole messages of the types that a server may send here. */

@@ -1,5 +1,6 @@
 """The console: who gets in, what it shows, what it does, and that it is no way to anybody's data."""
 
+import contextlib
 import struct
 import threading
 import time
@@ -472,6 +473,169 @@ def test_reload_and_shutdown(stand, people):
             assert proxy.process.wait(30) == 0
 
 
+# ---- several workers ----
+
+WORKERS = 4
+
+
+def worker_of(wire):
+    """From 1 up, as the tables have it: its number is the remainder of the pid (proxy/cancel.c)."""
+    return wire.pid % WORKERS + 1
+
+
+def names_of(description):
+    """The columns' names, of a RowDescription."""
+    names, rest = [], description.body[2:]
+    while rest:
+        name, rest = rest.split(b"\0", 1)
+        names.append(name.decode())
+        rest = rest[18:]
+    return names
+
+
+def shown(desk, sql):
+    """The rows as dictionaries, all texts."""
+    answer = desk.query(sql)
+    assert types(answer).endswith("CZ"), answer
+    return [dict(zip(names_of(answer[0]), row)) for row in rows(answer)]
+
+
+@pytest.fixture
+def office(stand, people):
+    """Two sessions of acme on each of four workers, and an administrator's."""
+    with contextlib.ExitStack() as stack:
+        proxy = stack.enter_context(console_proxy(stand, bulkhead={"workers": WORKERS},
+                                                  pool={"default_pool_size": 20}))
+        desks = [stack.enter_context(wire_of(proxy)) for _ in range(WORKERS)]
+        clients = [stack.enter_context(proxy.wire("acme")) for _ in range(2 * WORKERS)]
+        assert {worker_of(desk) for desk in desks} == {worker_of(wire) for wire in clients} == {1, 2, 3, 4}
+        yield desks, clients
+
+
+def test_each_worker_shows_the_sessions_of_all(office):
+    desks, clients = office
+    backends = {}
+    for wire in clients:
+        wire.query("BEGIN")
+        backends[wire.pid] = rows(wire.query("SELECT pg_backend_pid()"))[0][0]
+    for desk in desks:
+        found = {int(row["pid"]): row for row in shown(desk, "SHOW CLIENTS")}
+        assert {pid: int(row["worker"]) for pid, row in found.items()} == {w.pid: worker_of(w) for w in desks + clients}
+        assert {pid: row["backend"] for pid, row in found.items() if row["tenant"] == "acme"} == backends
+        assert {row["state"] for row in found.values()} == {"idle in transaction", "console"}
+        servers = {int(row["client"]): row for row in shown(desk, "SHOW SERVERS") if row["client"]}
+        assert {pid: row["remote_pid"] for pid, row in servers.items()} == backends
+        assert all(int(row["worker"]) == pid % WORKERS + 1 for pid, row in servers.items())
+        pool, = shown(desk, "SHOW POOLS")
+        assert (pool["cl_active"], pool["sv_active"]) == ("8", "8")
+        lists = {row["list"]: row["items"] for row in shown(desk, "SHOW LISTS")}
+        assert (lists["workers"], lists["used_clients"], lists["used_servers"]) == ("4", "12", "8")
+        tenant, = [row for row in shown(desk, "SHOW TENANTS") if row["tenant"] == "acme"]
+        assert (tenant["sessions"], tenant["sv_active"]) == ("8", "8")
+        users = {row["name"]: row["current_client_connections"] for row in shown(desk, "SHOW USERS")}
+        assert users == {"shop": "8", "root": "4"}
+        assert int(shown(desk, "SHOW STATS")[0]["total_query_count"]) >= len(clients)
+
+
+def test_orders_reach_all_workers(office):
+    desks, clients = office
+    assert types(desks[0].query("PAUSE acme")) == "CZ"
+    for wire in clients:
+        wire.send(query("SELECT 1"))
+    wait_for(lambda: shown(desks[1], "SHOW TENANTS")[0]["cl_waiting"] == "8", "all of them to wait")
+    assert all(wire.is_silent(0.01) for wire in clients)
+    assert types(desks[2].query("RESUME acme")) == "CZ"
+    assert [types(wire.until_ready()) for wire in clients] == ["TDCZ"] * 8
+    before = {row["remote_pid"] for row in shown(desks[3], "SHOW SERVERS")}
+    assert types(desks[3].query("RECONNECT")) == "CZ"
+    wait_for(lambda: not before & {row["remote_pid"] for row in shown(desks[0], "SHOW SERVERS")}, "their end")
+    assert [m.tag for m in desks[1].query("KILL acme") if m.type == "C"] == ["KILL 8"]
+    assert {why(wire.until_end()[-1].fields) for wire in clients} == {("57P01", "BH-NET-KILLED")}
+
+
+def test_a_pause_waits_for_the_transactions_of_all_workers(office):
+    desks, clients = office
+    for wire in clients:
+        wire.query("BEGIN")
+        wire.query("SELECT 1")
+    desks[0].send(query("PAUSE"))
+    for wire in clients:
+        assert desks[0].is_silent(0.1)
+        wire.query("COMMIT")
+    assert types(desks[0].until_ready()) == "CZ"
+    assert types(desks[1].query("RESUME")) == "CZ"
+
+
+def test_a_cancel_request_finds_the_pause_from_any_worker(office):
+    """The connection that brings it is any worker's: four in a row are one of each."""
+    desks, clients = office
+    clients[0].query("BEGIN")
+    clients[0].query("SELECT 1")
+    for _ in range(WORKERS):
+        for desk in desks:
+            desk.send(query("PAUSE acme"))
+            assert desk.is_silent(0.1)
+            desk.cancel()
+            found = desk.until_ready()
+            assert types(found) == "EZ" and why(found[0].fields) == ("57014", "BH-NET-CANCELLED")
+    assert types(clients[0].query("COMMIT")) == "CZ"
+    assert types(desks[0].query("RESUME acme")) == "CZ"
+    assert types(clients[0].query("SELECT 1")) == "TDCZ"
+
+
+def test_places_are_counted_over_all_workers(stand, people):
+    with console_proxy(stand, bulkhead={"workers": WORKERS, "max_client_conn": 6, "reserved_client_conn": 1}) as proxy:
+        with contextlib.ExitStack() as stack:
+            for _ in range(5):
+                stack.enter_context(wire_of(proxy, "watch"))
+            assert refusal(proxy, user="watch") == ("53300", "BH-LIM-CLIENTS")
+            stack.enter_context(wire_of(proxy))
+            assert refusal(proxy, user="root") == ("53300", "BH-LIM-CLIENTS")
+        wait_for(lambda: wire_of(proxy, "watch").close() is None, "a place")
+
+
+# ---- stopping ----
+
+DRAINED = ("57P01", "BH-NET-DRAINED")
+
+
+@pytest.mark.parametrize("workers", [1, WORKERS])
+def test_a_shutdown_lets_transactions_end(stand, people, workers):
+    with console_proxy(stand, bulkhead={"workers": workers}) as proxy:
+        with wire_of(proxy) as desk, wire_of(proxy) as idle, wire_of(proxy) as begun, proxy.wire("acme") as client:
+            client.query("BEGIN")
+            client.query("SELECT 1")
+            begun.query("BEGIN")
+            assert types(desk.query("SHUTDOWN")) == "CZ"
+            for wire in (desk, idle, begun):
+                assert why(wire.until_end()[-1].fields) == DRAINED
+            assert types(client.query("SELECT 1")) == "TDCZ"
+            assert types(client.query("COMMIT")) == "CZ"
+            assert why(client.until_end()[-1].fields) == DRAINED
+        assert proxy.process.wait(10) == 0
+
+
+def test_a_drain_lets_a_pause_and_a_batch_come_to_their_end(stand, people):
+    with console_proxy(stand) as proxy:
+        with wire_of(proxy) as pausing, wire_of(proxy) as batch, proxy.wire("acme") as client:
+            client.query("BEGIN")
+            client.query("SELECT 1")
+            pausing.send(query("PAUSE acme"))
+            batch.send(parse("SHOW VERSION"), bind(), execute(), flush())
+            assert [batch.read().type for _ in range(4)] == list("12DC")
+            assert pausing.is_silent()
+            proxy.process.terminate()
+            assert pausing.is_silent() and batch.is_silent()
+            batch.send(sync())
+            assert types(batch.until_ready()) == "Z"
+            assert why(batch.until_end()[-1].fields) == DRAINED
+            assert types(client.query("COMMIT")) == "CZ"
+            assert types(pausing.until_ready()) == "CZ"
+            assert why(pausing.until_end()[-1].fields) == DRAINED
+            assert why(client.until_end()[-1].fields) == DRAINED
+        assert proxy.process.wait(10) == 0
+
+
 # ---- many ----
 
 def test_thousands_of_clients_are_shown_and_hold_up_nobody(stand, people):
@@ -482,7 +646,7 @@ def test_thousands_of_clients_are_shown_and_hold_up_nobody(stand, people):
         with wire_of(proxy) as desk, proxy.wire("globex", trusted=True) as other:
             found = rows(desk.query("SHOW CLIENTS"))
             assert len(found) == count + 2
-            assert len({row[11] for row in found}) == count + 2
+            assert len({row[12] for row in found}) == count + 2
             desk.send(query("SHOW CLIENTS") * 20)
             slowest = 0
             for wire in crowd[::10]:

@@ -92,6 +92,17 @@ def test_hanging_up_early_does_not_help(proxy):
     assert fail(proxy, "shop.acme") >= DELAY * 3
 
 
+def test_who_is_held_up_does_not_hold_up_a_drain(stand):
+    with stand.proxy(bulkhead={"login_failure_delay": "10s"}) as proxy:
+        fail(proxy, "shop.acme")
+        with connect(proxy) as wire:
+            wire.send(password_message(guess(begin(wire, "shop.acme", ScramClient("x", nonce=NONCE)))))
+            assert wire.is_silent()
+            proxy.process.terminate()
+            assert why(wire.until_end()[-1].fields) == ("57P03", "BH-NET-DRAINING")
+        assert proxy.process.wait(10) == 0
+
+
 def test_others_are_not_held_up(stand, proxy):
     stand.principal("other")
     try:
