@@ -19,6 +19,11 @@ static bool append_mechanisms(struct buf *out, bool plus)
 	return wire_authentication(out, AUTH_SASL, names + from, sizeof names - from);
 }
 
+/* What is read in place of a verifier that there is not; it has the usual length, and serves
+ * nobody. */
+#define NO_KEY      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define NO_VERIFIER "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$" NO_KEY ":" NO_KEY
+
 void login_scram_begin(struct client *client)
 {
 	struct scram_binding binding;
@@ -27,10 +32,11 @@ void login_scram_begin(struct client *client)
 	struct scram_verifier verifier, mock;
 	struct buf out;
 
-	/* The mock is made for all, since the time it takes would tell who exists. */
+	/* The mock is made for all, and something is read for all, since the time it takes would
+	 * tell who exists. */
 	scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &mock);
-	bool known = principal && principal->verifier &&
-				 scram_verifier_parse(principal->verifier, &verifier);
+	const char *text = principal ? principal->verifier : NULL;
+	bool known = scram_verifier_parse(text ? text : NO_VERIFIER, &verifier) && text;
 
 	/* One that is disabled or expired keeps its salt: a new one would tell strangers that it
 	 * is. */
