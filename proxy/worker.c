@@ -287,6 +287,11 @@ struct worker *worker_create(const struct worker_setup *setup)
 void worker_run(struct worker *worker)
 {
 	event_base_dispatch(worker->base);
+	/* In a drain others may go on for long: what they ask is answered by those who are left. */
+	live_leave(worker->live, worker->mailbox);
+	do
+		mailbox_drain(worker->mailbox);
+	while (!list_empty(&worker->looks));
 }
 
 static void destroy_pools(struct worker *worker)
