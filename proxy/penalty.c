@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/crew.h"
 #include "proxy/worker.h"
 
 #include <uthash.h>
@@ -24,8 +25,27 @@ struct penalty {
 
 void penalties_init(struct penalties *penalties)
 {
+	pthread_mutex_init(&penalties->lock, NULL);
 	list_init(&penalties->by_age);
-	list_init(&penalties->waiting);
+}
+
+/* Those of the worker's crew. */
+static struct penalties *take_penalties(const struct worker *worker)
+{
+	struct penalties *penalties = &worker->crew->penalties;
+
+	pthread_mutex_lock(&penalties->lock);
+	return penalties;
+}
+
+static void let_go(struct penalties *penalties)
+{
+	pthread_mutex_unlock(&penalties->lock);
+}
+
+static bool is_empty(const struct worker *worker)
+{
+	return !atomic_load_explicit(&worker->crew->penalties.count, memory_order_relaxed);
 }
 
 static void forget(struct penalties *penalties, struct penalty *penalty)
@@ -42,6 +62,7 @@ void penalties_fini(struct penalties *penalties)
 
 	while ((penalty = list_first(&penalties->by_age, struct penalty, node)) != NULL)
 		forget(penalties, penalty);
+	pthread_mutex_destroy(&penalties->lock);
 }
 
 /* ---- who ---- */
@@ -135,10 +156,10 @@ static unsigned counted(const struct penalty *penalty, bool of_address)
  * When the next attempt may be checked. Those that come at one time queue up, but not for
  * longer than the longest delay: who is right must not wait behind very many who are wrong.
  */
-static int64_t take_slot(const struct worker *worker, uint64_t key, bool of_address,
-						 int64_t now_us)
+static int64_t take_slot(const struct worker *worker, const struct penalties *penalties,
+						 uint64_t key, bool of_address, int64_t now_us)
 {
-	struct penalty *penalty = key ? find(&worker->penalties, key) : NULL;
+	struct penalty *penalty = key ? find(penalties, key) : NULL;
 
 	if (!penalty || now_us - penalty->last_us > PENALTY_FORGET_US)
 		return now_us;
@@ -159,13 +180,15 @@ bool penalty_waits(struct client *client, struct penalty_ticket *ticket, const c
 	struct worker *worker = client->worker;
 
 	/* As long as nobody fails this is all there is to it. */
-	if (ticket->taken || !worker->penalties.count || !worker->conf->login_failure_delay_ms)
+	if (ticket->taken || is_empty(worker) || !worker->conf->login_failure_delay_ms)
 		return false;
 	ticket->taken = true;
 	const struct keys keys = keys_of(client, principal);
 	int64_t now_us = clock_monotonic_us();
-	int64_t of_pair_us = take_slot(worker, keys.pair, false, now_us);
-	int64_t of_address_us = take_slot(worker, keys.address, true, now_us);
+	struct penalties *penalties = take_penalties(worker);
+	int64_t of_pair_us = take_slot(worker, penalties, keys.pair, false, now_us);
+	int64_t of_address_us = take_slot(worker, penalties, keys.address, true, now_us);
+	let_go(penalties);
 
 	ticket->at_us = of_pair_us > of_address_us ? of_pair_us : of_address_us;
 	if (ticket->at_us <= now_us)
@@ -173,7 +196,7 @@ bool penalty_waits(struct client *client, struct penalty_ticket *ticket, const c
 	ticket->client = client;
 	ticket->pair = keys.pair;
 	ticket->address = keys.address;
-	list_append(&worker->penalties.waiting, &ticket->node);
+	list_append(&worker->slowed, &ticket->node);
 	client->state = CLIENT_SLOWED;
 	return true;
 }
@@ -192,25 +215,37 @@ static bool is_pardoned(const struct penalties *penalties, const struct penalty_
 		   (!ticket->address || !find(penalties, ticket->address));
 }
 
-static struct penalty_ticket *first_due(const struct penalties *penalties, int64_t now_us)
+static struct penalty_ticket *first_due(const struct worker *worker, int64_t now_us)
 {
-	list_each (node, next, (struct list *)&penalties->waiting) {
+	struct penalty_ticket *due = NULL;
+
+	if (list_empty(&worker->slowed))
+		return NULL;
+	struct penalties *penalties = take_penalties(worker);
+	list_each (node, next, (struct list *)&worker->slowed) {
 		struct penalty_ticket *ticket = list_entry(node, struct penalty_ticket, node);
 
-		if (now_us >= ticket->at_us || is_pardoned(penalties, ticket))
-			return ticket;
+		if (now_us >= ticket->at_us || is_pardoned(penalties, ticket)) {
+			due = ticket;
+			break;
+		}
 	}
-	return NULL;
+	let_go(penalties);
+	return due;
 }
 
-static void expire(struct penalties *penalties, int64_t now_us)
+static void expire(const struct worker *worker, int64_t now_us)
 {
 	struct penalty *penalty;
 
+	if (is_empty(worker))
+		return;
+	struct penalties *penalties = take_penalties(worker);
 	while (penalties->by_key &&
 		   (penalty = list_first(&penalties->by_age, struct penalty, node)) != NULL &&
 		   now_us - penalty->last_us > PENALTY_FORGET_US)
 		forget(penalties, penalty);
+	let_go(penalties);
 }
 
 void penalty_tick(struct worker *worker, int64_t now_us)
@@ -218,9 +253,8 @@ void penalty_tick(struct worker *worker, int64_t now_us)
 	struct penalty_ticket *ticket;
 	struct client *client;
 
-	expire(&worker->penalties, now_us);
-	while ((ticket = first_due(&worker->penalties, now_us)) != NULL &&
-		   (client = ticket->client) != NULL) {
+	expire(worker, now_us);
+	while ((ticket = first_due(worker, now_us)) != NULL && (client = ticket->client) != NULL) {
 		penalty_drop(ticket);
 		client->state = CLIENT_AUTH;
 		client_resume(client);
@@ -229,9 +263,9 @@ void penalty_tick(struct worker *worker, int64_t now_us)
 
 /* ---- outcomes ---- */
 
-static void note_failure(struct worker *worker, uint64_t key, bool of_address)
+static void note_failure(const struct worker *worker, struct penalties *penalties, uint64_t key,
+						 bool of_address)
 {
-	struct penalties *penalties = &worker->penalties;
 	struct penalty *penalty = key ? find(penalties, key) : NULL;
 	int64_t now_us = clock_monotonic_us();
 
@@ -254,8 +288,10 @@ void penalty_failed(const struct client *client, const char *principal)
 	if (!client->worker->conf->login_failure_delay_ms)
 		return;
 	const struct keys keys = keys_of(client, principal);
-	note_failure(client->worker, keys.pair, false);
-	note_failure(client->worker, keys.address, true);
+	struct penalties *penalties = take_penalties(client->worker);
+	note_failure(client->worker, penalties, keys.pair, false);
+	note_failure(client->worker, penalties, keys.address, true);
+	let_go(penalties);
 }
 
 static void pardon(struct penalties *penalties, uint64_t key)
@@ -268,11 +304,11 @@ static void pardon(struct penalties *penalties, uint64_t key)
 
 void penalty_succeeded(const struct client *client, const char *principal)
 {
-	struct penalties *penalties = &client->worker->penalties;
-
-	if (!penalties->count)
+	if (is_empty(client->worker))
 		return;
 	const struct keys keys = keys_of(client, principal);
+	struct penalties *penalties = take_penalties(client->worker);
 	pardon(penalties, keys.pair);
 	pardon(penalties, keys.address);
+	let_go(penalties);
 }

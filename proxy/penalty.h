@@ -10,12 +10,14 @@
  * The wait is before the proof of the password is looked at, so it says nothing, and nobody
  * gets round it by hanging up early; it is the same for names that exist and those that do not.
  * Attempts that wait count as connections that log in, and may have to go when those are too
- * many. What is remembered is bounded, and forgotten after a minute. Each worker counts for
- * itself.
+ * many. What is remembered is bounded, and forgotten after a minute. All workers of a crew
+ * remember together, under a lock that nobody takes as long as nobody fails.
  */
 #ifndef PROXY_PENALTY_H
 #define PROXY_PENALTY_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,12 +33,12 @@ struct client;
 struct penalty;
 struct worker;
 
-/* A worker's; penalties_init before anything else. */
+/* A crew's; penalties_init before anything else. */
 struct penalties {
+	pthread_mutex_t lock;
 	struct penalty *by_key; /* uthash */
 	struct list by_age;     /* longest ago first */
-	struct list waiting;    /* tickets */
-	size_t count;
+	atomic_size_t count;    /* changed under the lock, and looked at without it */
 };
 
 void penalties_init(struct penalties *penalties);
@@ -44,7 +46,7 @@ void penalties_fini(struct penalties *penalties);
 
 /* One login's; all zero to begin with. */
 struct penalty_ticket {
-	struct list node;
+	struct list node;      /* worker->slowed */
 	struct client *client; /* set while it waits */
 	uint64_t pair, address;
 	int64_t at_us;

@@ -186,13 +186,13 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static void init_lists(struct worker *worker)
 {
-	struct list *lists[] = {&worker->restless,     &worker->idle,         &worker->opened,
-							&worker->linked,       &worker->linked_end,   &worker->listeners,
-							&worker->cancels,      &worker->farewells,    &worker->clients,
-							&worker->logins,       &worker->idle_clients, &worker->leaving,
-							&worker->waiting,      &worker->deadlines,    &worker->dead_clients,
-							&worker->dead_servers, &worker->resets,       &worker->capped,
-							&worker->movers,       &worker->looks,        &worker->consoles};
+	struct list *lists[] = {
+		&worker->restless,   &worker->idle,      &worker->opened,       &worker->linked,
+		&worker->linked_end, &worker->listeners, &worker->cancels,      &worker->farewells,
+		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
+		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers,
+		&worker->resets,     &worker->capped,    &worker->movers,       &worker->looks,
+		&worker->consoles,   &worker->slowed};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -256,7 +256,6 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->address_count = setup->address_count;
 	worker->activation = setup->activation;
 	init_lists(worker);
-	penalties_init(&worker->penalties);
 	worker->tick_fd = -1;
 	worker->heeds_idle = worker->conf->client_idle_timeout_ms > 0;
 	worker->base = create_base();
@@ -332,7 +331,6 @@ void worker_destroy(struct worker *worker)
 		client_close(list_entry(node, struct client, node));
 	destroy_pools(worker);
 	operate_fini(worker);
-	penalties_fini(&worker->penalties);
 	cancel_stop(worker);
 	farewell_stop(worker);
 	if (worker->mailbox) {

@@ -28,7 +28,6 @@
 #include "policy/reason.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
-#include "proxy/penalty.h"
 #include "router/directory.h"
 
 struct activation;
@@ -130,6 +129,7 @@ struct worker {
 	size_t leaving_count;
 	struct list waiting;   /* for a backend, oldest first */
 	struct list looks;     /* of router/live that are not over yet; see operate.c */
+	struct list slowed;    /* logins whose proof is looked at later; penalty.h */
 	struct list consoles;  /* sessions on the console */
 	uint64_t last_serial;  /* of clients */
 	struct list capped;    /* parts of pools that wait for other workers; queue.h */
@@ -139,7 +139,6 @@ struct worker {
 	struct client *by_pid; /* uthash over the pids of our cancel keys */
 	size_t client_count;
 	struct limits limits;
-	struct penalties penalties;
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
 	bool is_asked;           /* other workers ask for idle backends; upstream.h */

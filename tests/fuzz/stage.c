@@ -330,7 +330,6 @@ void stage_end(struct stage *stage)
 	destroy_pools(worker);
 	cancel_stop(worker);
 	farewell_stop(worker);
-	penalties_fini(&worker->penalties);
 	for (int i = 0; i < 2; i++)
 		stage_turn(stage);
 	for (size_t i = 0; i < STAGE_SERVERS; i++)
