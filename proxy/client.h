@@ -111,6 +111,7 @@ struct client {
 	bool has_run;          /* something on it, since it was linked */
 	bool stalled;          /* not read until the backend has answered more */
 	bool barrier;          /* the outcome of a statement is waited for */
+	bool reads_nothing;    /* its texts mean something else than Bulkhead would read in them */
 	bool is_cancelled;     /* its statement, which waits for the backend to be prepared */
 	size_t gathering;      /* bytes of a text that is collected, as worker->gathered counts */
 
@@ -162,10 +163,9 @@ void client_close(struct client *client);
 /* Sends bytes to the client. */
 void client_send(struct client *client, const void *data, size_t len);
 
-/* Sends a NotificationResponse; one that the client has caused itself, on the backend of this
- * pid, shows the pid that the client knows as its own. */
-void client_send_notification(struct client *client, uint32_t backend, const uint8_t *message,
-							  size_t total);
+/* Sends a whole NotificationResponse. Who sent it is shown by the pid of BackendKeyData, by
+ * which programs know themselves, where it was a client of this worker. */
+void client_send_notification(struct client *client, const uint8_t *message, size_t total);
 
 /* Sends and empties a buffer. */
 void client_send_buf(struct client *client, struct buf *buf);

@@ -593,7 +593,7 @@ size_t handover_consume(struct server *server, const uint8_t *data, size_t len)
 		break;
 	case 'A':
 		if (listens(server))
-			client_send_notification(server->client, server->pid, data, used);
+			client_send_notification(server->client, data, used);
 		break;
 	case 'S':
 		if (!server_note_parameter(server, message.body, message.len, &name, &value))

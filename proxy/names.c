@@ -2,12 +2,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "policy/session.h"
 #include "proxy/names_internal.h"
 #include "proxy/pins.h"
+#include "proxy/pool.h"
 #include "proxy/rewrite.h"
 #include "proxy/settings.h"
+#include "proxy/startup.h"
 
 /* Longest name of a portal or statement that is looked at; PostgreSQL cuts them at 63 bytes. */
 #define NAMES_MAX 8192
@@ -250,8 +253,16 @@ const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t
 	return text;
 }
 
+void names_read_nothing(struct client *client)
+{
+	client->reads_nothing = true;
+	pins_add(client, PIN_SETTING);
+}
+
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len)
 {
+	if (walk->client->reads_nothing)
+		return walk->client->worker->unread;
 	if (!walk->verdict)
 		walk->verdict = verdict_cache_read(walk->client->worker->verdicts, text, len);
 	if (walk->verdict && names_writes_matter(walk))
@@ -271,6 +282,8 @@ enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, 
 		!buf_append_cstr(walk->out, nonsense) ||
 		(*message == 'P' &&
 		 (!buf_append_cstr(walk->out, nonsense) || !buf_append_u16(walk->out, 0))) ||
+		(*message == 'B' && (!buf_append_cstr(walk->out, nonsense) ||
+							 !buf_append_u32(walk->out, 0) || !buf_append_u16(walk->out, 0))) ||
 		(*message == 'E' && !buf_append_u32(walk->out, 0)) || !wire_end(walk->out, mark)) {
 		buf_fini(error);
 		free(copy);
@@ -288,6 +301,35 @@ enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *messa
 	buf_init(&error);
 	if (!wire_error(&error, "ERROR", reason, NULL))
 		buf_fini(&error);
+	return names_refuse(walk, message, total, &error);
+}
+
+/* Does the text say that strings are to be read in another way than Bulkhead reads them? */
+static bool changes_strings(const struct verdict *verdict)
+{
+	for (uint32_t i = 0; i < verdict->setting_count; i++) {
+		const char *value = verdict->settings[i].value;
+
+		if (value && strcmp(verdict->settings[i].name, "standard_conforming_strings") == 0 &&
+			strcasecmp(value, "on") != 0 && !strchr("tTyY1", *value))
+			return true;
+	}
+	return false;
+}
+
+enum names_result names_note_strings(struct names_walk *walk, const struct verdict *verdict,
+									 const uint8_t *message, uint64_t total)
+{
+	struct buf error;
+
+	if (!changes_strings(verdict))
+		return NAMES_PASS;
+	if (!pool_is_guarded(walk->client->pool)) {
+		names_read_nothing(walk->client);
+		return NAMES_PASS;
+	}
+	buf_init(&error);
+	wire_error_text(&error, "ERROR", "0A000", STARTUP_STRINGS_REFUSED, NULL);
 	return names_refuse(walk, message, total, &error);
 }
 
@@ -338,6 +380,9 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 	const struct verdict *verdict = names_read(walk, text, len);
 	if (!verdict)
 		return NAMES_NO_MEMORY;
+	enum names_result strings = names_note_strings(walk, verdict, message, total);
+	if (strings != NAMES_PASS)
+		return strings;
 	if (names_sequence_is_lost(client, verdict))
 		return names_refuse_for(walk, message, total, REASON_SEQUENCE);
 	if (!pins_note(client, verdict))

@@ -44,12 +44,14 @@ struct names_walk {
 	size_t parsed_len;             /* 0: not all of it is in these bytes */
 	bool is_bound;                 /* that statement, by what follows */
 	const struct verdict *verdict; /* of the message at hand, when it is read already */
+	bool waits;                    /* the message at hand is to come again */
 };
 
 enum names_result {
 	NAMES_PASS,      /* it goes on, as it is or as it was changed, and is owed its answer */
 	NAMES_ACCOUNTED, /* the same, and what it is owed has been noted */
 	NAMES_ANSWERED,  /* the client has its answer: the message is not for the backend */
+	NAMES_WAIT,      /* it is to come again when what was asked for it is answered */
 	NAMES_TOO_LONG,  /* no such message is */
 	NAMES_NO_MEMORY,
 };
@@ -84,7 +86,7 @@ static inline bool names_reads_plain(struct names_walk *walk, const uint8_t *tex
 {
 	const uint8_t *nul = memchr(text, 0, (size_t)(end - text));
 
-	if (!nul)
+	if (!nul || walk->client->reads_nothing)
 		return false;
 	walk->verdict = verdict_cache_read(walk->client->worker->verdicts, (const char *)text,
 									   (size_t)(nul - text));
@@ -160,6 +162,13 @@ bool names_must_wait(const struct client *client, const uint8_t *message, size_t
 enum names_result names_note(struct names_walk *walk, const uint8_t *message, size_t visible,
 							 uint64_t total);
 
+/*
+ * The client has, or may have, standard_conforming_strings off, so that its texts are not read:
+ * it keeps its backend, and names are left as they are. Only where the database is its tenant's
+ * own.
+ */
+void names_read_nothing(struct client *client);
+
 /* Sends what was gathered, and all bytes up to `to`. */
 void names_forward(struct names_walk *walk, const uint8_t *to);
 
@@ -176,6 +185,14 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate);
  * or NULL.
  */
 const char *names_completed(struct server *server, struct reply_note *note);
+
+/* Are the columns of a statement looked at in the backend's next answer, if it describes one?
+ */
+bool names_awaits_description(const struct server *server);
+
+/* It does: a RowDescription or NoData of `total` bytes, or (0) one that is not there as a
+ * whole. */
+void names_described(struct server *server, const uint8_t *message, size_t total);
 
 /* The error at hand is that of a message which was made to fail: what to show for it. */
 void names_take_refusal(struct server *server, struct buf *error);

@@ -10,18 +10,19 @@
 #include "proxy/statements.h"
 
 enum note_kind {
-	NOTE_PARSED,   /* the client's Parse of a named statement */
-	NOTE_CLOSED,   /* its Close of one */
-	NOTE_PREPARED, /* Bulkhead's Parse of one that the backend lacked */
-	NOTE_EVICTED,  /* its Close of one on the backend */
-	NOTE_RUN,      /* a Query, or an Execute, of what is not plain */
-	NOTE_REFUSED,  /* a message that is made to fail, and the error to show for it */
+	NOTE_PARSED,    /* the client's Parse of a named statement */
+	NOTE_CLOSED,    /* its Close of one */
+	NOTE_PREPARED,  /* Bulkhead's Parse of one that the backend lacked */
+	NOTE_EVICTED,   /* its Close of one on the backend */
+	NOTE_DESCRIBED, /* the client's Describe of one, or (no statement) Bulkhead's */
+	NOTE_RUN,       /* a Query, or an Execute, of what is not plain */
+	NOTE_REFUSED,   /* a message that is made to fail, and the error to show for it */
 };
 
 struct reply_note {
 	enum note_kind kind;
-	struct statement *statement; /* PARSED, CLOSED: a reference */
-	struct prepared *prepared;   /* PARSED, PREPARED, EVICTED: a reference */
+	struct statement *statement; /* PARSED, CLOSED, DESCRIBED: a reference, or NULL */
+	struct prepared *prepared;   /* PARSED, PREPARED, EVICTED, DESCRIBED: a reference */
 	uint64_t number;             /* and its number when the message was sent */
 
 	const struct verdict *verdict; /* RUN: a reference */
@@ -37,7 +38,7 @@ struct reply_note {
 /* Is what names mean uncertain until this note's message is answered? */
 static inline bool names_note_is_of_names(const struct reply_note *note)
 {
-	return note->kind != NOTE_RUN && note->kind != NOTE_REFUSED;
+	return note->kind != NOTE_RUN && note->kind != NOTE_REFUSED && note->kind != NOTE_DESCRIBED;
 }
 
 /* ---- names.c ---- */
@@ -72,8 +73,8 @@ const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len);
 
 /*
- * The Query, Parse with a name or Execute is not carried out: one that fails goes in its place,
- * so that all behind it is as PostgreSQL has it behind an error, and the client is shown
+ * The Query, Parse with a name, Bind or Execute is not carried out: one that fails goes in its
+ * place, so that all behind it is as PostgreSQL has it behind an error, and the client is shown
  * `error`, which is taken over.
  */
 enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
@@ -81,6 +82,14 @@ enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, 
 
 enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
 								   uint64_t total, enum reason reason);
+
+/*
+ * A statement that has strings read in another way than Bulkhead reads them is refused, or,
+ * where the database is its tenant's own, nothing is read behind it. What does so out of sight
+ * ends the session (relay.c). NAMES_PASS: it may run.
+ */
+enum names_result names_note_strings(struct names_walk *walk, const struct verdict *verdict,
+									 const uint8_t *message, uint64_t total);
 
 /*
  * Does the statement ask for the last value of a sequence where somebody else may have taken

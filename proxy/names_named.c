@@ -269,9 +269,94 @@ enum names_result names_parse_named(struct names_walk *walk, const uint8_t *mess
 	statement = names_define(client, name, message + after, (size_t)total - after, verdict);
 	if (!statement || !names_gather(walk, message))
 		return NAMES_NO_MEMORY;
-	statement->is_native = client_is_native(client) || client->server->replies.lost;
+	statement->is_native =
+		client_is_native(client) || client->server->replies.lost || client->reads_nothing;
 	walk->run = message + total;
 	return parse_new(walk, statement, name);
+}
+
+/* ---- columns ---- */
+
+static bool ask_description(struct names_walk *walk, struct prepared *prepared,
+							struct statement *statement, enum names_result *result)
+{
+	struct reply_note note = {.kind = NOTE_DESCRIBED,
+							  .statement = statement ? statement_ref(statement) : NULL,
+							  .prepared = prepared_ref(prepared),
+							  .number = prepared->number,
+							  .is_barrier = !statement};
+	struct reply_note *copy = names_note_create(&note);
+
+	if (copy && statement) {
+		*result = names_ask(walk, 'D', copy);
+		return true;
+	}
+	if (copy &&
+		replies_push_note(&walk->client->server->replies, REPLY_DESCRIBE | REPLY_OURS, copy))
+		return true;
+	free(copy);
+	statement_unref(note.statement);
+	prepared_unref(note.prepared);
+	return false;
+}
+
+/*
+ * Where its client was told which columns a statement has, they must be the same on this
+ * backend, where it may have been prepared after a table has changed. PostgreSQL fails then; so
+ * the statement is prepared and described before it is bound, and the Bind waits.
+ */
+static enum names_result find_out_columns(struct names_walk *walk, const uint8_t *message,
+										  struct statement *statement)
+{
+	static const uint8_t flush[] = {'H', 0, 0, 0, 4};
+	char own[PREPARED_NAME_MAX];
+	size_t mark;
+
+	if (!names_gather(walk, message) || !ensure(walk, statement))
+		return NAMES_NO_MEMORY;
+	prepared_name(statement->prepared, statement->prepared->number, own);
+	if (!wire_begin(walk->out, 'D', &mark) || !buf_append_byte(walk->out, 'S') ||
+		!buf_append_cstr(walk->out, own) || !wire_end(walk->out, mark) ||
+		!buf_append(walk->out, flush, sizeof flush) ||
+		!ask_description(walk, statement->prepared, NULL, NULL))
+		return NAMES_NO_MEMORY;
+	walk->client->server->replies.batch = true; /* its Sync is the client's, behind the Bind */
+	walk->client->barrier = walk->client->stalled = true;
+	return NAMES_WAIT;
+}
+
+static enum names_result refuse_columns(struct names_walk *walk, const uint8_t *message,
+										uint64_t total)
+{
+	struct buf error;
+	size_t mark;
+
+	buf_init(&error);
+	if (!wire_begin(&error, 'E', &mark) || !buf_append_cstr(&error, "SERROR") ||
+		!buf_append_cstr(&error, "VERROR") || !buf_append_cstr(&error, "C0A000") ||
+		!buf_append_cstr(&error, "Mcached plan must not change result type") ||
+		!buf_append_cstr(&error, "Fplancache.c") ||
+		!buf_append_cstr(&error, "RRevalidateCachedQuery") || !buf_append_byte(&error, 0) ||
+		!wire_end(&error, mark))
+		buf_fini(&error);
+	return names_refuse(walk, message, total, &error);
+}
+
+/* NAMES_PASS: the statement may be bound here, as far as its columns go. */
+static enum names_result check_columns(struct names_walk *walk, const uint8_t *message,
+									   uint64_t total, struct statement *statement)
+{
+	struct backend_statement *there =
+		backend_statements_find(&walk->client->server->statements, statement->prepared);
+
+	if (statement->result <= RESULT_ANY || walk->client->server->replies.lost)
+		return NAMES_PASS;
+	if (!there || there->number != statement->prepared->number ||
+		there->result == RESULT_UNKNOWN)
+		return find_out_columns(walk, message, statement);
+	if (there->result == RESULT_ANY || there->result == statement->result)
+		return NAMES_PASS;
+	return refuse_columns(walk, message, total);
 }
 
 enum names_result names_bind_named(struct names_walk *walk, const uint8_t *message,
@@ -289,6 +374,9 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 		return names_note_portal(client, portal, statement->verdict, statement->rewritten)
 				   ? NAMES_PASS
 				   : NAMES_NO_MEMORY;
+	enum names_result columns = check_columns(walk, message, total, statement);
+	if (columns != NAMES_PASS)
+		return columns;
 	if (!names_gather(walk, message) || !ensure(walk, statement) ||
 		!names_note_portal(client, portal, statement->verdict, statement->rewritten))
 		return NAMES_NO_MEMORY;
@@ -339,7 +427,9 @@ enum names_result names_describe_named(struct names_walk *walk, const uint8_t *m
 		!buf_append_cstr(walk->out, own) || !wire_end(walk->out, mark))
 		return NAMES_NO_MEMORY;
 	walk->run = message + total;
-	return NAMES_PASS;
+	enum names_result result;
+	return ask_description(walk, statement->prepared, statement, &result) ? result
+																		  : NAMES_NO_MEMORY;
 }
 
 /* The backend keeps the statement for the next who prepares the same: what is closed there is

@@ -33,6 +33,7 @@ static void undo(struct server *server, struct reply_note *note)
 			!backend_statements_add(&server->statements, note->prepared, note->number))
 			backend_statements_doubt(&server->statements);
 		break;
+	case NOTE_DESCRIBED:
 	case NOTE_RUN:
 	case NOTE_REFUSED:
 		break;
@@ -102,6 +103,56 @@ const char *names_completed(struct server *server, struct reply_note *note)
 	return place < REWRITE_MAX && note->rewritten & (uint64_t)1 << place
 			   ? rewrite_tag(statement)
 			   : NULL;
+}
+
+/* ---- columns ---- */
+
+bool names_awaits_description(const struct server *server)
+{
+	const struct reply_note *note = replies_next_note(&server->replies);
+
+	return note && note->kind == NOTE_DESCRIBED;
+}
+
+/* What PostgreSQL compares: names, types and their modifiers; not where columns come from. */
+static bool append_columns(struct buf *out, const uint8_t *message, size_t total)
+{
+	size_t at = WIRE_HEADER + 2;
+
+	while (at < total) {
+		const char *name = wire_cstr(message, total, &at);
+
+		if (!name || total - at < 18 || !buf_append_cstr(out, name) ||
+			!buf_append(out, message + at + 6, 4) || !buf_append(out, message + at + 12, 4))
+			return false;
+		at += 18;
+	}
+	return true;
+}
+
+static uint64_t hash_of_columns(const uint8_t *message, size_t total)
+{
+	struct buf columns;
+	uint64_t result = RESULT_ANY;
+
+	buf_init(&columns);
+	if (*message == 'n' || (total && append_columns(&columns, message, total)))
+		result = hash_bytes(buf_data(&columns), buf_len(&columns));
+	buf_fini(&columns);
+	return result > RESULT_ANY ? result : RESULT_ANY;
+}
+
+void names_described(struct server *server, const uint8_t *message, size_t total)
+{
+	const struct reply_note *note = replies_next_note(&server->replies);
+	struct backend_statement *there =
+		backend_statements_find(&server->statements, note->prepared);
+	uint64_t result = hash_of_columns(message, total);
+
+	if (there && there->number == note->number)
+		there->result = result;
+	if (note->statement)
+		note->statement->result = result;
 }
 
 /* ---- errors ---- */

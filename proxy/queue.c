@@ -108,15 +108,20 @@ static size_t number_of(const struct pool_tenant *tenant)
 	return tenant->pool->worker->number;
 }
 
+/* Is a place of those in use its to take? */
+static bool has_grant(const struct pool_tenant *tenant)
+{
+	return tenant->shares &&
+		   atomic_load(&tenant->common->granted) & crew_bit(number_of(tenant));
+}
+
 bool pool_tenant_has_room(const struct pool_tenant *tenant)
 {
 	int limit = limit_of(tenant);
 
 	if (!limit || tenant->paused)
 		return !tenant->paused;
-	return busy_in_all(tenant) < limit ||
-		   (tenant->shares &&
-			atomic_load(&tenant->common->granted) & crew_bit(number_of(tenant)));
+	return busy_in_all(tenant) < limit || has_grant(tenant);
 }
 
 /* It is to be told when other workers' clients leave it room. */
@@ -202,6 +207,8 @@ static void look_again(struct pool_tenant *tenant)
 		common_give(crew, tenant->common, number_of(tenant));
 		update_turn(tenant);
 	}
+	if (list_empty(&tenant->capped)) /* it stands there as long as it may be given some */
+		common_leave(crew, tenant->common, number_of(tenant));
 	pool_tenant_drop(tenant);
 }
 
@@ -306,7 +313,7 @@ struct client *queue_next(struct pool *pool)
 
 static size_t room_of(const struct pool_tenant *tenant)
 {
-	int room = limit_of(tenant) - busy_in_all(tenant);
+	int room = limit_of(tenant) - busy_in_all(tenant) + has_grant(tenant);
 
 	return room > 0 ? (size_t)room : 0;
 }
@@ -343,6 +350,8 @@ size_t queue_wanted(const struct pool *pool, size_t enough)
 		if (wanted > enough)
 			break;
 	}
-	/* Room is passed on by whoever has no backend for it: there must be one. */
-	return !wanted && !pool->server_count && has_capped(pool) ? 1 : wanted;
+	/* Room that other workers leave is of no use without a backend: there must be one. */
+	if (!wanted && !pool->server_count && (!list_empty(&pool->turns) || has_capped(pool)))
+		wanted = 1;
+	return wanted;
 }

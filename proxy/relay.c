@@ -71,6 +71,9 @@ static bool pass(struct names_walk *walk, const uint8_t *message, size_t visible
 	case NAMES_ANSWERED:
 		walk->run = message + visible;
 		return true;
+	case NAMES_WAIT:
+		walk->waits = true;
+		return true;
 	case NAMES_TOO_LONG:
 		client_violation(client, "a name that is too long");
 		return false;
@@ -136,6 +139,10 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 			break;
 		}
 		is_fine = take(&walk, at, visible, total, is_plain);
+		if (walk.waits) {
+			client->stalled = true;
+			break;
+		}
 		client->has_run |= *at == 'Q' || *at == 'E' || *at == 'F';
 		client->body_left = total - visible;
 		client->is_amid_walk = true;
@@ -239,18 +246,20 @@ static void show_startup_value(struct walk *walk, const uint8_t *message, size_t
 					   last && strcmp(last, value) == 0 ? NULL : value);
 }
 
+#define STRINGS "standard_conforming_strings"
+
 /* What Bulkhead relies on when it reads texts. False when the session is over for it. */
 static bool is_tolerable(struct walk *walk, const char *name, const char *value)
 {
 	if (strcmp(name, "client_encoding") == 0 && !startup_encoding_is_safe(value))
 		client_fatal_text(walk->client, "0A000",
 						  "this client_encoding is not supported by Bulkhead", NULL);
-	else if (strcmp(name, "standard_conforming_strings") == 0 && strcmp(value, "on") != 0)
-		client_fatal_text(walk->client, "0A000",
-						  "standard_conforming_strings is always \"on\" with Bulkhead", NULL);
-	else
-		return true;
-	return false;
+	else if (strcmp(name, STRINGS) == 0 && strcmp(value, "on") != 0 &&
+			 !pool_is_guarded(walk->client->pool))
+		names_read_nothing(walk->client);
+	else if (strcmp(name, STRINGS) == 0 && strcmp(value, "on") != 0)
+		client_fatal_text(walk->client, "0A000", STARTUP_STRINGS_REFUSED, NULL);
+	return walk->client->state == CLIENT_LINKED;
 }
 
 /* A change that no statement said: the server is asked when the transaction is over. */
@@ -418,7 +427,7 @@ static bool look_at(struct walk *walk, const uint8_t *message, size_t total)
 	switch ((char)*message) {
 	case 'A':
 		swallow(walk, message, total);
-		client_send_notification(walk->client, server->pid, message, total);
+		client_send_notification(walk->client, message, total);
 		break;
 	case 'C':
 		on_command_complete(walk, message, total);
@@ -501,9 +510,13 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 	while (end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
 		bool whole = total <= (uint64_t)(end - at), ours;
+		bool describes = (*at == 'T' || *at == 'n') && names_awaits_description(server);
 
-		if (!whole && total <= WIRE_INSPECT_MAX && ((answers[*at] & LOOKED_AT) || total < 64))
+		if (!whole && total <= WIRE_INSPECT_MAX &&
+			((answers[*at] & LOOKED_AT) || describes || total < 64))
 			break; /* more of it comes with the next read */
+		if (describes)
+			names_described(server, at, whole ? (size_t)total : 0);
 		if (!account(&walk, at, total, &ours))
 			return len;
 		if (ours) {
@@ -528,6 +541,13 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 	return (size_t)(at - data);
 }
 
+static bool strings_are_standard(const struct server *server)
+{
+	const char *value = params_get(&server->params, STRINGS);
+
+	return value && strcmp(value, "on") == 0;
+}
+
 void relay_settle(struct server *server)
 {
 	struct client *client = server->client;
@@ -535,6 +555,8 @@ void relay_settle(struct server *server)
 	if (server->state != SERVER_LINKED || client->body_left || !server_is_settled(server))
 		return;
 	names_forget_portals(client);
+	if (client->reads_nothing)
+		client->reads_nothing = !strings_are_standard(server);
 	if (server->settings_lost)
 		pins_settings_reset(client);
 	if (pins_are_too_many(client))
@@ -557,8 +579,8 @@ static void end_batch(struct server *server)
 {
 	static const uint8_t sync[] = {'S', 0, 0, 0, 4};
 
-	if (server->status != 'I' || server->client->body_left || keeps_backend(server->client) ||
-		!replies_may_end_batch(&server->replies) ||
+	if (server->status != 'I' || server->client->body_left || server->client->stalled ||
+		keeps_backend(server->client) || !replies_may_end_batch(&server->replies) ||
 		!replies_push(&server->replies, REPLY_SYNC | REPLY_OURS))
 		return;
 	server->replies.batch = false;

@@ -172,6 +172,7 @@ bool backend_statements_add(struct backend_statements *statements, struct prepar
 
 	if (statement) {
 		statement->number = number;
+		statement->result = RESULT_UNKNOWN;
 		return true;
 	}
 	statement = calloc(1, sizeof *statement);

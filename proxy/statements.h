@@ -30,11 +30,17 @@ struct statement {
 	char *name;
 	struct prepared *prepared;
 	const struct verdict *verdict; /* of the text as the client sent it */
+	uint64_t result;               /* which columns its client was told it has */
 	enum session_begin begin;      /* it only begins a transaction */
 	bool rewritten;                /* on backends another text stands for it */
 	bool is_native;                /* on its client's backend it has its own name */
 	UT_hash_handle hh;
 };
+
+/* What is known of a statement's columns: nothing, that they cannot be told from others, or a
+ * hash of them (names_reply.c). */
+#define RESULT_UNKNOWN 0
+#define RESULT_ANY     1
 
 /* All zero is an empty one. Names are cut as PostgreSQL cuts them, at STATEMENT_NAME_MAX bytes.
  */
@@ -79,6 +85,7 @@ void statement_unref(struct statement *statement);
 struct backend_statement {
 	struct prepared *prepared;
 	uint64_t number; /* as prepared->number was when it was prepared */
+	uint64_t result; /* its columns: the server fails rather than change them */
 	struct list used;
 	UT_hash_handle hh; /* by the pointer */
 };

@@ -180,9 +180,10 @@ def _():
     for tenant in (OWN, OTHER):
         process = subprocess.Popen(command(tenant, "-qAt"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, env=CONTROL)
-        process.stdin.write("SELECT pg_sleep(30);\n")
+        process.stdin.write("\\echo connected\nSELECT pg_sleep(30);\n")
         process.stdin.close()
         process.stdin = None
+        same(process.stdout.readline().strip(), "connected")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         same("canceling statement due to user request" in process.communicate(timeout=20)[1], True)

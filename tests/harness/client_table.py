@@ -90,13 +90,17 @@ EXEMPTIONS = [
      "have used since. Then it is refused (55000, BH-CTX-SEQUENCE) and never somebody else's, and Bulkhead keeps the "
      "backends of this tenant's sessions that write, as long as it has sessions. `RETURNING`, or a transaction around, "
      "needs none of that."),
-    ("`pg_cancel_backend` with the process id of BackendKeyData", "that is Bulkhead's own, so knex's `timeout` with "
+    ("`pg_cancel_backend` and `pg_terminate_backend` with the process id of BackendKeyData",
+     "that is Bulkhead's own, so knex's `timeout` with "
      "`cancel: true` gives up waiting but does not cancel: the statement ends with its connection. Cancel requests of "
      "the protocol work."),
     ("`pg_terminate_backend`", "the guard takes it from PUBLIC. Lost connections are made with "
      "`idle_in_transaction_session_timeout`, whose FATAL error must arrive."),
-    ("the backend's process id", "`pg_backend_pid()` is the backend's, BackendKeyData is Bulkhead's own: "
-     "libraries that compare the two would find a difference. None of these does."),
+    ("the backend's process id", "`pg_backend_pid()` is the backend's of the moment, BackendKeyData is Bulkhead's own, and "
+     "notifications show the latter: who compares the two finds a difference. None of these libraries does; tests of "
+     "psycopg, asyncpg, pgx, postgres.js and lib/pq terminate the backend of a session by that number."),
+    ("`standard_conforming_strings = off`", "is refused (0A000) where tenants share a database: texts are read as the "
+     "server reads them, in one way. In a database of its own a session that switches it off keeps its backend."),
     ("`DISCARD ALL` behind a library's back", "as on PostgreSQL itself, its prepared statements are gone (26000), and "
      "the library has to prepare them again."),
 ]

@@ -18,7 +18,7 @@ from harness.scene import (collect, extended, locked, new_scene, served, stateme
                            wait_for_lock, wait_until)
 from harness.stand import TENANTS
 from harness.unseen import unseen
-from harness.wire import bind, cstr, data_row, errors, execute, message, parse, query, rows, sync, types
+from harness.wire import bind, cstr, data_row, describe, errors, execute, message, parse, query, rows, sync, types
 
 # What PostgreSQL answers to DISCARD ALL, enter, the client's settings and the BEGIN that was held for it.
 ANSWERS = [(DISCARD, "C"), (DISCARD, "Z"),
@@ -307,6 +307,25 @@ def test_a_question_that_fails_is_asked_again(scene):
     assert rows(other.until_ready()) == [["1"]]
     assert len(scene.middle.sent(STATE, "Q")) == asked + 1
     assert rows(acme.query("SHOW work_mem")) == [["5MB"]]
+    scene.assert_sound()
+
+
+def test_a_backend_whose_columns_are_asked_for_is_not_handed_over(scene):
+    """Behind Bulkhead's own Parse and Describe comes the Bind that they are for, and then its Sync."""
+    acme, globex, held = scene.client("acme"), scene.client("globex"), hold()
+    acme.send(parse("SELECT 1 AS a", "s"), describe("s"), sync())
+    assert types(acme.until_ready()) == "1tTZ"
+    assert served(transaction(globex, "globex"), "globex")
+    scene.middle.rule(CLIENT, "T", held)
+    acme.send(bind((), "s"), execute(), sync())
+    assert held.reached.wait(10)
+    globex.send(query(statement("globex")))
+    assert globex.is_silent(0.1)
+    asked = len(scene.middle.sent(CLIENT, "D"))
+    held.release()
+    assert rows(acme.until_ready()) == [["1"]]
+    assert served(globex.until_ready(), "globex")
+    assert len(scene.middle.sent(CLIENT, "D")) == asked
     scene.assert_sound()
 
 

@@ -1,7 +1,7 @@
 """A tenant whose database is its own: no guard, its own login, and nobody else is let in."""
 
 import pytest
-from harness.wire import WireError, rows, why
+from harness.wire import WireError, bind, close, describe, errors, execute, parse, rows, sync, why
 
 DATABASE = "own_db"
 LOGIN = "own_login"
@@ -86,3 +86,26 @@ def test_it_ends_with_its_tenant(stand, own):
             assert why(wire.until_end()[-1].fields) == ("57P01", "BH-ID-SUSPENDED")
         finally:
             stand.command("tenant", "resume", "owner")
+
+
+@pytest.mark.parametrize("says_so", ["SET standard_conforming_strings = off",
+                                     "DO $$ BEGIN PERFORM set_config('standard_conforming_strings', 'off', false); END $$"])
+def test_strings_of_the_old_kind(stand, own, says_so):
+    """Where nobody else's rows are, a session may have its strings read in the old way; it is not read, and pinned."""
+    text = r"SELECT 'it\'s; DISCARD ALL; --', $1::text"
+    with stand.proxy(**{**own, "pool": {"default_pool_size": 2}}) as proxy, \
+            proxy.wire("owner", dbname=DATABASE) as old, proxy.wire("owner", dbname=DATABASE) as other:
+        assert not errors(old.query(says_so))
+        for _ in range(2):
+            for wire, expected in ((old, [["it's; DISCARD ALL; --", "x"]]), (other, None)):
+                wire.send(parse(text, "s"), describe("s"), bind(["x"], "s"), execute(), close("s"), sync())
+                found = wire.until_ready()
+                assert rows(found) == expected if expected else errors(found) == ["42601"], found
+            assert rows(old.query(r"SELECT 'a\\b'")) == [[r"a\b"]]
+            assert rows(other.query(r"SELECT 'a\\b'")) == [[r"a\\b"]]
+        old.query("RESET standard_conforming_strings")
+        assert rows(old.query(r"SELECT 'a\\b'")) == [[r"a\\b"]]
+        old.query(says_so)
+        old.close()
+        for _ in range(4):
+            assert rows(other.query(r"SELECT 'a\\b'")) == [[r"a\\b"]]

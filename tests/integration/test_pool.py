@@ -299,6 +299,7 @@ def test_a_budget_is_never_exceeded(routes):
                 assert_served(wire)
 
 
+@pytest.mark.one_worker("the longest idle of one worker goes, not of all")
 def test_the_longest_idle_backend_makes_room(routes):
     with routes.proxy(**budget(3)) as proxy:
         first, second, third, fourth = (wire_to(proxy, route) for route in ("annex", "annex", "default", "default"))

@@ -50,15 +50,18 @@ def test_a_copy_behind_a_deallocate_is_fed(proxy):
 
 
 @pytest.mark.parametrize("notifies", ["NOTIFY here", "DO $$ BEGIN NOTIFY here; END $$", "SELECT pg_notify('here', '')"])
-def test_a_client_knows_its_own_notifications(stand, notifies):
-    """By the pid of BackendKeyData, as programs do that skip what they have sent themselves."""
+def test_notifications_show_who_sent_them(stand, notifies):
+    """By the pid of BackendKeyData: programs skip what they have sent themselves."""
     with stand.proxy(pool={**ONE, "default_pool_size": 2}) as proxy, client(proxy) as hears, client(proxy) as says:
         hears.query("LISTEN here")
         found = hears.query(notifies)
         found += [] if any(m.type == "A" for m in found) else hears.until("A")
         assert [m.sender for m in found if m.type == "A"] == [hears.pid]
         says.query(notifies)
-        assert hears.until("A")[-1].sender not in (hears.pid, says.pid)
+        assert hears.until("A")[-1].sender == says.pid
+        with stand.admin() as direct:
+            direct.execute(notifies)
+            assert hears.until("A")[-1].sender == direct.info.backend_pid
 
 
 def test_notifications_come_while_the_server_is_asked(stand):
@@ -156,3 +159,25 @@ def test_a_long_answer_of_bulkheads_own_is_thrown_away(proxy):
         found = wire.query("SELECT count(*) >= 0 FROM pg_prepared_statements")
         assert rows(found) == [["t"]] and not errors(found)
         assert types(batch(wire, close("long"))) == "3Z"
+
+
+@pytest.mark.parametrize("sets", ["SET standard_conforming_strings = off",
+                                  "SET LOCAL standard_conforming_strings TO 'false'",
+                                  "SELECT set_config('standard_conforming_strings', '0', false)"])
+@pytest.mark.parametrize("extended", [False, True])
+def test_strings_are_read_in_one_way_only(proxy, sets, extended):
+    """A statement that says otherwise fails, as any that fails; what does so unseen ends the session."""
+    with client(proxy) as wire:
+        def say(text):
+            return batch(wire, parse(text), bind(), execute()) if extended else wire.query(text)
+        found = say(sets)
+        assert errors(found) == ["0A000"] and found[-1].status == "I"
+        say("BEGIN")
+        say("SELECT 1")
+        assert say(sets)[-1].status == "E"
+        assert errors(say("SELECT 1")) == ["25P02"]
+        say("ROLLBACK")
+        assert not errors(say("SET standard_conforming_strings = on"))
+        assert rows(say("SHOW standard_conforming_strings")) == [["on"]]
+        wire.send(query("DO $$ BEGIN PERFORM set_config('standard_conforming_strings', 'off', false); END $$"))
+        assert errors(wire.until_end()) == ["0A000"]

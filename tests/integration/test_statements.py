@@ -456,6 +456,99 @@ def test_a_table_that_changes(stand, pair):
             admin.execute("DROP TABLE changing")
 
 
+CHANGES = {
+    "a column more": ("ALTER TABLE changing ADD b text DEFAULT 'b'", None),
+    "another type": ("ALTER TABLE changing ALTER a TYPE float4", None),
+    "another name": ("ALTER TABLE changing RENAME a TO b", None),
+    "another table": ("DROP TABLE changing; CREATE TABLE changing AS SELECT 2 AS b, true AS c; "
+                      "GRANT SELECT ON changing TO bulkhead_app", None),
+    "another table of the same columns": ("DROP TABLE changing; CREATE TABLE changing AS SELECT 2 AS a; "
+                                          "GRANT SELECT ON changing TO bulkhead_app", [["2"]]),
+    "no change that matters": ("CREATE INDEX ON changing (a)", [["1"]]),
+}
+
+
+@pytest.fixture(name="changing")
+def fixture_changing(stand):
+    with stand.admin() as admin:
+        admin.execute("CREATE TABLE changing AS SELECT 1 AS a; GRANT SELECT ON changing TO bulkhead_app")
+        yield admin
+        admin.execute("DROP TABLE changing")
+
+
+@pytest.mark.parametrize("then", ["bound by another", "parsed anew by another", "on another backend"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_columns_that_a_client_was_told_never_change(stand, changing, change, then):
+    """Each client that was told them gets PostgreSQL's error: it would take the rows for something else."""
+    ddl, still = CHANGES[change]
+    with stand.proxy(**TWO) as proxy:
+        first, other, third, holder = (proxy.wire("acme") for _ in range(4))
+        for wire in (first, other):
+            assert types(batch(wire, parse("SELECT * FROM changing", "s"), describe("s"))) == "1tTZ"
+            assert rows(run(wire, "s")) == [["1"]]
+        changing.execute(ddl)
+        if then == "bound by another":
+            run(first, "s")
+        elif then == "parsed anew by another":
+            assert not errors(batch(third, parse("SELECT * FROM changing", "z"), describe("z"), bind((), "z"), execute()))
+        else:
+            holder.query("BEGIN")
+            holder.query("SELECT 1")
+        for wire in (other, first):
+            found = run(wire, "s")
+            assert (rows(found) == still) if still else (errors(found) == ["0A000"]), found
+            assert not errors(batch(wire, close("s"), parse("SELECT * FROM changing", "s"), describe("s")))
+            assert not errors(run(wire, "s"))
+        for wire in (first, other, third, holder):
+            wire.close()
+
+
+def test_columns_are_asked_for_in_the_middle_of_a_batch(stand, changing):
+    """What stands before the Bind has run, and nothing behind it when it is refused."""
+    with stand.proxy(**TWO) as proxy, proxy.wire("acme") as one, proxy.wire("acme") as holder:
+        batch(one, parse("SELECT * FROM changing", "s"), describe("s"))
+        holder.query("BEGIN")
+        holder.query("SELECT 1")
+        for _ in range(2):
+            found = batch(one, parse("SELECT 'before'"), bind(), execute(), bind((), "s"), execute(),
+                          parse("SELECT 'behind'"), bind(), execute())
+            assert rows(found) == [["before"], ["1"], ["behind"]]
+        holder.query("COMMIT")
+        changing.execute("ALTER TABLE changing ADD b int")
+        holder.query("BEGIN")
+        holder.query("SELECT 1")
+        one.query("BEGIN")
+        found = batch(one, parse("SELECT 'before'"), bind(), execute(), bind((), "s"), execute(),
+                      parse("SELECT 'behind'"), bind(), execute())
+        assert rows(found) == [["before"]] and errors(found) == ["0A000"] and found[-1].status == "E"
+        assert one.query("ROLLBACK")[-1].status == "I"
+
+
+def test_the_backend_is_kept_while_columns_are_asked_for(stand):
+    """Clients that are all sent from backend to backend get their answers: each asks once on each."""
+    with stand.proxy(**TWO) as proxy:
+        wires = [proxy.wire(tenant) for tenant in TENANTS * 2]
+        for n, wire in enumerate(wires):
+            assert types(batch(wire, parse(f"SELECT {n % 4} AS a, $1::int AS b", "s"), describe("s"))) == "1tTZ"
+        for _ in range(20):
+            for wire in wires:
+                wire.send(bind(["1"], "s"), execute(), sync())
+            for n, wire in enumerate(wires):
+                assert rows(wire.until_ready()) == [[str(n % 4), "1"]]
+        for wire in wires:
+            wire.close()
+
+
+def test_statements_of_many_columns(stand):
+    """Descriptions that are longer than what is looked at are passed on, and not compared."""
+    text = "SELECT " + ", ".join(f"{n} AS {'c' * 50}{n}" for n in range(1000))
+    with stand.proxy(**TWO) as proxy, proxy.wire("acme") as one, proxy.wire("acme") as holder:
+        assert types(batch(one, parse(text, "s"), describe("s"))) == "1tTZ"
+        holder.query("BEGIN")
+        holder.query("SELECT 1")
+        assert len(rows(run(one, "s"))[0]) == 1000
+
+
 # ---- what drivers do ----
 
 def test_psycopg_prepares_by_itself(stand):
