@@ -80,6 +80,7 @@ static const struct family families[] = {
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, ended), NULL},
 	{"bulkhead_sessions_leaving", GAUGE, "Clients that were told to go and have not closed the connection yet.",
 	 W(leaving), NULL},
+	{"bulkhead_console_sessions", GAUGE, "Sessions on the console (database bulkhead).", W(consoles), NULL},
 	{"bulkhead_pinned_sessions", GAUGE, "Sessions that keep their backend between transactions, by cause.",
 	 OF_WORKERS, BY_CAUSE, 0, NULL},
 	{"bulkhead_client_received_bytes_total", COUNTER, "Bytes from clients.", W(client_received),
@@ -110,7 +111,7 @@ static const struct family families[] = {
 	 OF_POOLS, BY_BACKEND_STATE, offsetof(struct pool_measures, backends),
 	 "pgbouncer_pools_server_active_connections, pgbouncer_pools_server_idle_connections, "
 	 "pgbouncer_pools_server_login_connections"},
-	{"bulkhead_pool_backends_max", GAUGE, "default_pool_size, over all workers.", P(size_max),
+	{"bulkhead_pool_backends_max", GAUGE, "default_pool_size, which all workers share.", P(size_max),
 	 "pgbouncer_databases_pool_size"},
 	{"bulkhead_pool_longest_wait_seconds", GAUGE, "How long the client has waited that waits for a backend longest.",
 	 OF_POOLS, MICROSECONDS, offsetof(struct pool_measures, longest_wait_us), "pgbouncer_pools_client_maxwait_seconds"},
@@ -310,7 +311,7 @@ static bool append_samples(struct buf *out, const struct family *family,
 		return append_histogram(out, family->name, labels, member);
 	case BY_SESSION_STATE:
 		return append_states(out, family->name, labels, member, session_state_names,
-							 SESSION_STATES);
+							 SESSION_POOL_STATES);
 	case BY_BACKEND_STATE:
 		return append_states(out, family->name, labels, member, backend_state_names,
 							 BACKEND_STATES);
@@ -405,7 +406,8 @@ static void add_pool(struct pool_measures *sum, const struct pool_measures *pool
 			histogram_add((void *)((char *)sum + families[i].offset),
 						  (const void *)((const char *)pool + families[i].offset));
 	}
-	for (size_t i = 0; i < SESSION_STATES; i++)
+	sum->size_max = pool->size_max; /* of all workers together */
+	for (size_t i = 0; i < SESSION_POOL_STATES; i++)
 		sum->sessions[i] += pool->sessions[i];
 	for (size_t i = 0; i < BACKEND_STATES; i++)
 		sum->backends[i] += pool->backends[i];

@@ -30,6 +30,9 @@ void histogram_add(struct histogram *histogram, const struct histogram *other);
 
 void histogram_record(struct histogram *histogram, int64_t us);
 
+/* Adds what another has counted. */
+void histogram_add(struct histogram *to, const struct histogram *more);
+
 /*
  * The time, in microseconds, that the given share of all recorded ones did not exceed: the
  * upper bound of its bucket, or the longest time recorded when that is less. 0 when empty.

@@ -431,10 +431,8 @@ bool conf_has_metrics(const struct conf *conf)
 	return conf->metrics && (*conf->probes_listen_addr || *conf->probes_unix_socket);
 }
 
-bool conf_is_admin(const struct conf *conf, const char *principal)
+static bool is_listed(const char *at, const char *principal)
 {
-	const char *at = conf->admin_users;
-
 	while (*at) {
 		size_t blanks = strspn(at, ", \t"), len = strcspn(at + blanks, ",");
 
@@ -447,6 +445,16 @@ bool conf_is_admin(const struct conf *conf, const char *principal)
 		at = next;
 	}
 	return false;
+}
+
+bool conf_is_admin(const struct conf *conf, const char *principal)
+{
+	return is_listed(conf->admin_users, principal);
+}
+
+bool conf_is_watcher(const struct conf *conf, const char *principal)
+{
+	return is_listed(conf->stats_users, principal);
 }
 
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name)

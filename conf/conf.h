@@ -86,11 +86,13 @@ struct conf {
 	int max_client_conn;
 	int reserved_client_conn;          /* of max_client_conn: for admin_users only */
 	char *admin_users;                 /* comma-separated names of principals; "" for none */
+	char *stats_users;                 /* the same */
 	int max_tenant_client_connections; /* 0: no limit */
 	int max_user_client_connections;   /* of one principal; 0: no limit */
 	int max_login_conn;                /* connections that have not logged in yet */
 	int64_t max_packet_size;           /* bytes of one client message, header included */
 	int64_t client_login_timeout_ms;
+	int64_t login_failure_delay_ms; /* 0: none */
 	int64_t client_idle_timeout_ms; /* 0: never */
 	bool tcp_keepalive;
 	int tcp_keepcnt;
@@ -245,6 +247,22 @@ bool conf_has_metrics(const struct conf *conf);
 
 /* Is the principal one of admin_users? */
 bool conf_is_admin(const struct conf *conf, const char *principal);
+
+/* Is the principal one of stats_users? */
+bool conf_is_watcher(const struct conf *conf, const char *principal);
+
+/* The name of the database that is Bulkhead's own console; no cluster's may be called so. */
+#define CONF_CONSOLE_DATABASE "bulkhead"
+
+/*
+ * Visits the settings in force one by one: key as `pool.default_pool_size` or
+ * `cluster:default.host`, both texts as the file would have them; of a secret nothing but
+ * "(set)" or "". `preset` is NULL where there is no default. False when memory is out, or the
+ * visit says so.
+ */
+typedef bool (*conf_visitor)(void *arg, const char *key, const char *value, const char *preset,
+							 bool reloadable);
+bool conf_each(const struct conf *conf, conf_visitor visit, void *arg);
 
 /* The cluster of that name, or NULL. */
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name);

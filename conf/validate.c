@@ -213,6 +213,12 @@ static void check_cluster(const struct conf *conf, const struct conf_cluster *cl
 	struct conf_place place =
 		place_of(conf, "cluster", "host", cluster->name, cluster->origins);
 
+	if (cluster->database && strcmp(cluster->database, CONF_CONSOLE_DATABASE) == 0) {
+		place = place_of(conf, "cluster", "database", cluster->name, cluster->origins);
+		conf_error_at(errors, &place, "\"%s\" is the name of Bulkhead's own console",
+					  CONF_CONSOLE_DATABASE);
+		place = place_of(conf, "cluster", "host", cluster->name, cluster->origins);
+	}
 	if (*cluster->host == '/' && strlen(cluster->host) > SUN_PATH_DIR_MAX)
 		conf_error_at(errors, &place, "is longer than %d bytes, too long for a unix socket",
 					  SUN_PATH_DIR_MAX);

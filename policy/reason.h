@@ -32,6 +32,11 @@
 	X(REASON_CONTROL_DOWN, "BH-ID-CONTROL-DOWN", "57P03",                                      \
 	  "the tenant directory cannot be reached and does not know this name")                    \
 	X(REASON_KEY, "BH-ID-KEY", "28000", "this Bulkhead holds the key of another tenant only")  \
+	X(REASON_CONSOLE, "BH-ID-CONSOLE", "42501",                                                \
+	  "the console is for the principals of admin_users and stats_users")                      \
+	X(REASON_CONSOLE_ADMIN, "BH-PERM-CONSOLE", "42501",                                        \
+	  "this command of the console is for the principals of admin_users")                      \
+	X(REASON_CONSOLE_COMMAND, "BH-STMT-CONSOLE", "42601", "this is no command of the console") \
 	X(REASON_CERTIFICATE, "BH-ID-CERTIFICATE", "28000",                                        \
 	  "the client's certificate does not fit this connection")                                 \
 	X(REASON_CHANNEL_BINDING, "BH-ID-CHANNEL-BINDING", "28000",                                \

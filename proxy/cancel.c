@@ -21,6 +21,7 @@
 #include "base/secret.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/console.h"
 #include "proxy/crew.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
@@ -203,6 +204,8 @@ static void serve(struct worker *worker, struct stream_held from, uint32_t pid,
 		start(client->server, from);
 		return;
 	}
+	if (client && client->state == CLIENT_CONSOLE)
+		console_cancel(client);
 	stream_held_close(&from);
 }
 

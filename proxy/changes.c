@@ -46,7 +46,7 @@ static void apply_tenant(struct client *client, const struct tenant *now)
 /* Whoever has not shown the password yet learns nothing here either. */
 static bool is_unproved(const struct client *client)
 {
-	return client->state == CLIENT_AUTH;
+	return client->state == CLIENT_AUTH || client->state == CLIENT_SLOWED;
 }
 
 static bool may_stay(const struct principal *old, const struct principal *now)

@@ -12,11 +12,13 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "proxy/client_log.h"
+#include "proxy/console.h"
 #include "proxy/crew.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
 #include "proxy/measure.h"
 #include "proxy/names.h"
+#include "proxy/operate.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
@@ -48,7 +50,11 @@ static size_t consume(struct client *client, const uint8_t *data, size_t len)
 		case CLIENT_LINKED:
 			n = relay_from_client(client, data + used, len - used);
 			break;
+		case CLIENT_CONSOLE:
+			n = console_consume(client, data + used, len - used);
+			break;
 		case CLIENT_PRINCIPAL:
+		case CLIENT_SLOWED:
 		case CLIENT_TENANT:
 		case CLIENT_WELCOME:
 		case CLIENT_WAITING:
@@ -74,9 +80,12 @@ static bool may_read(const struct client *client)
 	case CLIENT_LINKED:
 		return !client->stalled && !client->barrier && !client->server->hold &&
 			   !stream_is_full(&client->server->stream) && !stream_is_full(&client->stream);
+	case CLIENT_CONSOLE:
+		return console_may_read(client);
 	case CLIENT_LEAVING:
 		return true;
 	case CLIENT_PRINCIPAL:
+	case CLIENT_SLOWED:
 	case CLIENT_TENANT:
 	case CLIENT_WELCOME:
 	case CLIENT_WAITING:
@@ -257,6 +266,8 @@ static void on_drained(void *arg)
 	}
 	if (client->state == CLIENT_LINKED)
 		stream_read_on(&client->server->stream);
+	if (client->state == CLIENT_CONSOLE)
+		console_drained(client);
 	client_resume(client);
 }
 
@@ -364,6 +375,7 @@ struct client *client_create(struct worker *worker, const struct conf_listen *li
 	list_append(&worker->clients, &client->node);
 	list_append(&worker->logins, &client->queue);
 	client->since_us = client->queue_since_us = clock_monotonic_us();
+	client->serial = ++worker->last_serial;
 	worker->client_count++;
 	worker->counters.clients++;
 	stream_open(&client->stream, worker->base, fd,
@@ -422,6 +434,7 @@ static void depart(struct client *client)
 	list_remove(&client->queue);
 	queue_leave(client);
 	login_free(client);
+	console_leave(client);
 	leave_server(client);
 	pins_fini(client);
 	limits_departed(client);
@@ -442,6 +455,7 @@ void client_close(struct client *client)
 	client->state = CLIENT_CLOSED;
 	measure_client_gone(client);
 	stream_close(&client->stream);
+	operate_client_gone(client);
 	list_remove(&client->queue);
 	list_remove(&client->node);
 	HASH_DEL(client->worker->by_pid, client);
@@ -477,6 +491,7 @@ void client_each(struct list *list, size_t offset, void (*visit)(struct client *
 
 void client_free(struct client *client)
 {
+	console_free(client);
 	principal_unref(client->principal);
 	tenant_unref(client->tenant);
 	settings_unref(client->settings);

@@ -27,6 +27,7 @@
 
 #include <uthash.h>
 
+struct console;
 struct login;
 struct scram_binding;
 struct pool;
@@ -40,11 +41,13 @@ enum client_state {
 	CLIENT_STARTUP,   /* startup packets are read */
 	CLIENT_PRINCIPAL, /* the directory is asked who this is */
 	CLIENT_AUTH,      /* SASL messages are read */
+	CLIENT_SLOWED,    /* its proof is looked at later; see penalty.h */
 	CLIENT_TENANT,    /* the directory is asked for the tenant */
 	CLIENT_WELCOME,   /* waits for a backend, to learn its ParameterStatus */
 	CLIENT_IDLE,      /* no backend, none needed */
 	CLIENT_WAITING,   /* waits for a backend, or for one that is being prepared for it */
 	CLIENT_LINKED,    /* has a backend */
+	CLIENT_CONSOLE,   /* is answered by Bulkhead itself; see console.h */
 	CLIENT_LEAVING,   /* the last bytes are going out; what comes in is thrown away */
 	CLIENT_CLOSED,
 };
@@ -77,9 +80,11 @@ struct client {
 	uint64_t body_left; /* of a message that is passing through, still to come */
 	bool is_amid_walk;  /* bytes of its are accounted for that were not sent on yet */
 
-	struct login *login; /* while logging in */
-	bool is_local;       /* it came over a unix socket */
-	bool trusted;        /* no password is asked for */
+	uint64_t serial;         /* clients of a worker are counted; its list is in that order */
+	struct login *login;     /* while logging in */
+	struct console *console; /* in CLIENT_CONSOLE, else NULL */
+	bool is_local;           /* it came over a unix socket */
+	bool trusted;            /* no password is asked for */
 	const struct conf_listen *listen;
 	const struct principal *principal;
 	const struct tenant *tenant;
@@ -213,6 +218,9 @@ size_t login_consume(struct client *client, const uint8_t *data, size_t len);
 void login_welcome(struct client *client, const struct params *params);
 void login_free(struct client *client);
 
+/* Appends the BackendKeyData. False when memory is out. */
+bool login_append_key(const struct client *client, struct buf *out);
+
 /* In CLIENT_AUTH: whatever password is given, it will have been wrong. */
 void login_must_fail(struct client *client);
 
@@ -240,6 +248,9 @@ bool login_tls_names(struct client *client, const char *principal);
 /* The tenant that TLS names, from malloc, or NULL; false with the reason when it cannot be
  * said. */
 bool login_tls_tenant(struct client *client, char **token, enum reason *why);
+
+/* Is the client's certificate for some tenants only? */
+bool login_tls_names_tenants(const struct client *client);
 
 /* What SCRAM can be bound to; empty without TLS. */
 void login_tls_binding(struct client *client, struct scram_binding *binding);

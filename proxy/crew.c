@@ -35,6 +35,7 @@ struct crew *crew_create(size_t workers, size_t routes)
 	crew->count = workers;
 	crew->route_count = routes;
 	pthread_mutex_init(&crew->lock, NULL);
+	penalties_init(&crew->penalties);
 	for (size_t i = 0; i < workers; i++)
 		crew->members[i].wake.deliver = wake_deliver;
 	return crew;
@@ -46,6 +47,7 @@ void crew_destroy(struct crew *crew)
 		return;
 	for (size_t i = 0; i < crew->route_count; i++)
 		welcomes_fini(&crew->routes[i].welcomes);
+	penalties_fini(&crew->penalties);
 	pthread_mutex_destroy(&crew->lock);
 	free(crew->routes);
 	free(crew);

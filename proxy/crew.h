@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/mailbox.h"
 #include "proxy/budget.h"
+#include "proxy/penalty.h"
 #include "proxy/welcome.h"
 
 #include <uthash.h>
@@ -77,6 +78,7 @@ struct crew {
 	size_t route_count;
 	pthread_mutex_t lock;
 	struct common *commons[COMMON_KINDS];
+	struct penalties penalties;
 };
 
 /* NULL when memory is out. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/console.h"
 #include "proxy/crew.h"
 #include "proxy/listener.h"
 #include "proxy/pins.h"
@@ -35,9 +36,12 @@ static bool is_between(const struct client *client)
 	case CLIENT_LINKED:
 		return server->state == SERVER_LINKED && server_is_settled(server) &&
 			   !pins_are_in_doubt(&client->pins);
+	case CLIENT_CONSOLE:
+		return console_is_between(client);
 	case CLIENT_STARTUP:
 	case CLIENT_PRINCIPAL:
 	case CLIENT_AUTH:
+	case CLIENT_SLOWED:
 	case CLIENT_TENANT:
 	case CLIENT_WELCOME:
 	case CLIENT_WAITING:
@@ -99,7 +103,8 @@ static void look_at_all(struct worker *worker)
 static bool is_logging_in(const struct client *client)
 {
 	return client->state == CLIENT_PRINCIPAL || client->state == CLIENT_AUTH ||
-		   client->state == CLIENT_TENANT || client->state == CLIENT_WELCOME;
+		   client->state == CLIENT_SLOWED || client->state == CLIENT_TENANT ||
+		   client->state == CLIENT_WELCOME;
 }
 
 static void refuse_login(struct client *client, void *also_greeting)

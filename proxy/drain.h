@@ -9,6 +9,7 @@
  *	  its transaction is over, also one that keeps its backend. That reason promises that
  *nothing was carried out of what came after the last ReadyForQuery. A statement that has
  *already arrived when it is to be said is carried out first;
+ *	- so does a session on the console, between two commands;
  *	- a transaction, one that only Bulkhead has begun, a batch up to its Sync, and whoever waits
  *	  for a backend go on;
  *	- after drain_timeout, which counts from the beginning, all that is left ends with 57P01 and

@@ -76,7 +76,16 @@ static void tally_take(struct worker *worker, enum common_kind kind, struct tall
 
 /* ---- connections that log in ---- */
 
-/* The oldest connection that keeps us waiting: what it does next is up to its peer alone. */
+/*
+ * The oldest connection that keeps us waiting: what it does next is up to its peer alone. Those
+ * that wait because others have failed before them are no better.
+ */
+static bool is_silent(const struct client *client)
+{
+	return client->state == CLIENT_STARTUP || client->state == CLIENT_AUTH ||
+		   client->state == CLIENT_SLOWED;
+}
+
 static struct client *find_silent(const struct worker *worker, const struct client *but)
 {
 	int seen = 0;
@@ -84,7 +93,7 @@ static struct client *find_silent(const struct worker *worker, const struct clie
 	list_each (node, next, &worker->logins) {
 		struct client *client = list_entry(node, struct client, queue);
 
-		if (client != but && (client->state == CLIENT_STARTUP || client->state == CLIENT_AUTH))
+		if (client != but && is_silent(client))
 			return client;
 		if (++seen == VICTIM_SEARCH_MAX)
 			break;
@@ -170,31 +179,51 @@ static int places_for(const struct client *client)
 	return conf->max_client_conn - reserved;
 }
 
-bool limits_admit(struct client *client, enum reason *why)
+static bool take_place(struct client *client, enum reason *why)
 {
 	struct worker *worker = client->worker;
-	struct limits *limits = &worker->limits;
-	const struct conf *conf = worker->conf;
-	const struct uuid *tenant = &client->tenant->id;
-	const char *principal = client->principal->name;
 
 	if (!places_take(&worker->crew->sessions, places_for(client))) {
 		*why = REASON_CLIENTS;
 		return false;
 	}
-	limits->sessions++;
+	worker->limits.sessions++;
 	client->admitted = true;
-	client->of_tenant = tally_add(worker, COMMON_TENANT, &limits->tenants, tenant,
+	return true;
+}
+
+/* For its principal; of so many at the most, or without a limit (0). */
+static bool count_principal(struct client *client, int limit, enum reason *why)
+{
+	struct worker *worker = client->worker;
+	const char *name = client->principal->name;
+
+	client->of_principal = tally_add(worker, COMMON_PRINCIPAL, &worker->limits.principals, name,
+									 strlen(name), limit, why);
+	if (client->of_principal)
+		list_append(&client->of_principal->members, &client->in_principal);
+	return client->of_principal;
+}
+
+bool limits_admit_console(struct client *client, enum reason *why)
+{
+	return take_place(client, why) && count_principal(client, 0, why);
+}
+
+bool limits_admit(struct client *client, enum reason *why)
+{
+	struct worker *worker = client->worker;
+	const struct conf *conf = worker->conf;
+	const struct uuid *tenant = &client->tenant->id;
+
+	if (!take_place(client, why))
+		return false;
+	client->of_tenant = tally_add(worker, COMMON_TENANT, &worker->limits.tenants, tenant,
 								  sizeof *tenant, conf->max_tenant_client_connections, why);
 	if (!client->of_tenant)
 		return false; /* its departure takes it out of the counts */
 	list_append(&client->of_tenant->members, &client->in_tenant);
-	client->of_principal = tally_add(worker, COMMON_PRINCIPAL, &limits->principals, principal,
-									 strlen(principal), conf->max_user_client_connections, why);
-	if (!client->of_principal)
-		return false;
-	list_append(&client->of_principal->members, &client->in_principal);
-	return true;
+	return count_principal(client, conf->max_user_client_connections, why);
 }
 
 void limits_departed(struct client *client)

@@ -58,6 +58,12 @@ bool limits_may_admit(const struct worker *worker);
  */
 bool limits_admit(struct client *client, enum reason *why);
 
+/*
+ * As limits_admit for a session on the console, which is of no tenant. It counts for its
+ * principal, but is held to no limit of it.
+ */
+bool limits_admit_console(struct client *client, enum reason *why);
+
 /* The client's login has ended, one way or the other. */
 void limits_logged_in(struct client *client);
 

@@ -6,20 +6,18 @@
  * its password does not fit. Unknown, disabled and expired principals go through the same
  * exchange.
  */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/secret.h"
 #include "proxy/client.h"
 #include "proxy/client_log.h"
+#include "proxy/console.h"
 #include "proxy/drain.h"
 #include "proxy/limits.h"
+#include "proxy/login_internal.h"
 #include "proxy/pool.h"
-#include "proxy/scram.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
@@ -27,18 +25,6 @@
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 #include "router/selector.h"
-
-#define SASL_MESSAGE_MAX (SCRAM_MESSAGE_MAX + 64)
-
-struct login {
-	struct startup startup;
-	struct selector_choice choice;
-	size_t next_token;
-	struct directory_lookup *pending;
-	struct scram_server scram;
-	bool ssl_asked, gss_asked, scram_begun, mechanism_read;
-	bool unavailable; /* nobody could say whether there is such a principal */
-};
 
 void login_free(struct client *client)
 {
@@ -48,6 +34,7 @@ void login_free(struct client *client)
 		return;
 	if (login->pending)
 		directory_abandon(login->pending);
+	penalty_drop(&login->ticket);
 	startup_fini(&login->startup);
 	selector_choice_fini(&login->choice);
 	if (login->scram_begun)
@@ -56,7 +43,7 @@ void login_free(struct client *client)
 	client->login = NULL;
 }
 
-static void refuse(struct client *client, enum reason reason, const char *detail)
+void login_refuse(struct client *client, enum reason reason, const char *detail)
 {
 	client->worker->counters.logins_refused++;
 	client_fatal(client, reason, detail);
@@ -75,7 +62,7 @@ static void ask_for_welcome(struct client *client)
 	client->settings = settings_intern(client->worker->settings, login->startup.settings,
 									   login->startup.setting_count);
 	if (!client->settings) {
-		refuse(client, REASON_MEMORY, NULL);
+		login_refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
 	client->startup_settings = settings_ref(client->settings);
@@ -112,17 +99,17 @@ static void find_route(struct client *client)
 	enum reason why;
 
 	if (!guard_keyring_signs_for(client->worker->keyring, &tenant->id)) {
-		refuse(client, REASON_KEY, NULL);
+		login_refuse(client, REASON_KEY, NULL);
 		return;
 	}
 	if (tenant->status != TENANT_ACTIVE) {
-		refuse(client, REASON_INACTIVE, NULL);
+		login_refuse(client, REASON_INACTIVE, NULL);
 		return;
 	}
 	if (!cluster) {
 		log_event(LOG_ERROR, "client.no_cluster", "tenant", tenant->slug, "cluster",
 				  tenant->cluster, NULL);
-		refuse(client, REASON_BACKEND_DOWN, NULL);
+		login_refuse(client, REASON_BACKEND_DOWN, NULL);
 		return;
 	}
 	if (!may_live_there(tenant, cluster)) {
@@ -131,16 +118,16 @@ static void find_route(struct client *client)
 				  *cluster->tenant ? "the cluster is another tenant's database"
 								   : "the cluster is not that tenant's own database",
 				  NULL);
-		refuse(client, REASON_STRATEGY, NULL);
+		login_refuse(client, REASON_STRATEGY, NULL);
 		return;
 	}
 	if (!login->choice.database_taken &&
 		strcmp(login->startup.database, cluster->database) != 0) {
-		refuse(client, REASON_DATABASE, NULL);
+		login_refuse(client, REASON_DATABASE, NULL);
 		return;
 	}
 	if (!limits_admit(client, &why)) {
-		refuse(client, why, NULL);
+		login_refuse(client, why, NULL);
 		return;
 	}
 	client->pool = pool_hold(client->worker, cluster);
@@ -148,7 +135,7 @@ static void find_route(struct client *client)
 	client->statements.of_tenant =
 		client->pool_tenant ? &client->pool_tenant->statement_bytes : NULL;
 	if (!client->pool_tenant) {
-		refuse(client, REASON_MEMORY, NULL);
+		login_refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
 	ask_for_welcome(client);
@@ -159,7 +146,7 @@ static void tenant_found(struct client *client, const struct tenant *tenant)
 {
 	if (client->tenant && !tenant_is_within(tenant, &client->tenant->id)) {
 		tenant_unref(tenant);
-		refuse(client, REASON_CONFLICT, NULL);
+		login_refuse(client, REASON_CONFLICT, NULL);
 		return;
 	}
 	tenant_unref(client->tenant);
@@ -175,10 +162,10 @@ static void tenant_answered(struct client *client, enum directory_result result,
 		tenant_found(client, tenant);
 		return;
 	case DIRECTORY_UNKNOWN:
-		refuse(client, REASON_UNKNOWN_TENANT, NULL);
+		login_refuse(client, REASON_UNKNOWN_TENANT, NULL);
 		return;
 	case DIRECTORY_UNAVAILABLE:
-		refuse(client, REASON_CONTROL_DOWN, NULL);
+		login_refuse(client, REASON_CONTROL_DOWN, NULL);
 		return;
 	case DIRECTORY_PENDING:
 		client->state = CLIENT_TENANT;
@@ -213,7 +200,7 @@ static void choose_home(struct client *client)
 	char id[UUID_HEX_SIZE];
 
 	if (client->listen->unset == UNSET_DENY) {
-		refuse(client, REASON_NO_TENANT, NULL);
+		login_refuse(client, REASON_NO_TENANT, NULL);
 		return;
 	}
 	client->login->next_token++;
@@ -230,25 +217,45 @@ static void choose_next_tenant(struct client *client)
 	else if (!client->tenant)
 		choose_home(client);
 	else if (!principal_reaches(client->principal, client->tenant))
-		refuse(client, REASON_REACH, NULL);
+		login_refuse(client, REASON_REACH, NULL);
 	else
 		find_route(client);
 }
 
-/* ---- the password ---- */
+static void begin_console(struct client *client)
+{
+	const struct startup *startup = &client->login->startup;
+	const char *name = NULL;
 
-static void authenticated(struct client *client, struct buf *out)
+	/* It may not see, let alone end, what other tenants do. */
+	if (login_tls_names_tenants(client)) {
+		login_refuse(client, REASON_CERTIFICATE, NULL);
+		return;
+	}
+	for (size_t i = 0; i < startup->setting_count; i++) {
+		if (strcmp(startup->settings[i].name, "application_name") == 0)
+			name = startup->settings[i].value;
+	}
+	console_begin(client, name);
+}
+
+/* ---- who it is has been shown ---- */
+
+void login_authenticated(struct client *client, struct buf *out)
 {
 	if (!wire_authentication(out, AUTH_OK, "", 0)) {
 		buf_fini(out);
-		refuse(client, REASON_MEMORY, NULL);
+		login_refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
 	client_send_buf(client, out);
-	choose_next_tenant(client);
+	if (console_is_wanted(client->login->startup.database))
+		begin_console(client);
+	else
+		choose_next_tenant(client);
 }
 
-static bool may_log_in(const struct principal *principal)
+bool login_may(const struct principal *principal)
 {
 	return principal && !principal->disabled && clock_wall_ms() < principal->valid_until_ms;
 }
@@ -258,133 +265,9 @@ static bool may_log_in(const struct principal *principal)
  * only after the exchange: before it, the answer would tell strangers which names are known
  * here.
  */
-static enum reason why_unknown(const struct client *client)
+enum reason login_why_unknown(const struct client *client)
 {
 	return client->login->unavailable ? REASON_CONTROL_DOWN : REASON_PASSWORD;
-}
-
-/* The strongest first; the list is ended by an empty string. Whether there is such a principal
- * makes no difference. */
-static bool append_mechanisms(struct buf *out, bool plus)
-{
-	static const char names[] = SCRAM_MECHANISM_PLUS "\0" SCRAM_MECHANISM "\0";
-	size_t from = plus ? 0 : sizeof SCRAM_MECHANISM_PLUS;
-
-	return wire_authentication(out, AUTH_SASL, names + from, sizeof names - from);
-}
-
-static void begin_scram(struct client *client)
-{
-	struct scram_binding binding;
-	struct login *login = client->login;
-	const struct principal *principal = client->principal;
-	struct scram_verifier verifier;
-	struct buf out;
-	bool known = principal && principal->verifier &&
-				 scram_verifier_parse(principal->verifier, &verifier);
-
-	/* One that is disabled or expired keeps its salt: a new one would tell strangers that it
-	 * is. */
-	if (!known)
-		scram_verifier_mock(login->choice.principal, client->worker->mock_secret, &verifier);
-	scram_server_init(&login->scram, &verifier, !known || !may_log_in(principal));
-	login->scram_begun = true;
-	login_tls_binding(client, &binding);
-	scram_server_offer(&login->scram, &binding);
-	secret_wipe(&verifier, sizeof verifier);
-
-	buf_init(&out);
-	client->state = CLIENT_AUTH;
-	if (!append_mechanisms(&out, binding.len > 0)) {
-		buf_fini(&out);
-		refuse(client, REASON_MEMORY, NULL);
-		return;
-	}
-	client_send_buf(client, &out);
-}
-
-/* The SASLInitialResponse names the mechanism in front of its data; a SASLResponse is all data.
- */
-static bool read_sasl(struct login *login, const uint8_t *body, size_t len,
-					  const uint8_t **data, size_t *data_len)
-{
-	size_t at = 0;
-
-	*data = body;
-	*data_len = len;
-	if (login->mechanism_read)
-		return true;
-	login->mechanism_read = true;
-	const char *mechanism = wire_cstr(body, len, &at);
-	if (!mechanism || !scram_server_choose(&login->scram, mechanism) || len - at < 4)
-		return false;
-	*data = body + at + 4;
-	*data_len = len - at - 4;
-	return wire_u32(body + at) == *data_len;
-}
-
-static void step_scram(struct client *client, const uint8_t *body, size_t len)
-{
-	struct login *login = client->login;
-	const uint8_t *data;
-	size_t data_len;
-	struct buf answer, out;
-
-	if (!read_sasl(login, body, len, &data, &data_len)) {
-		client_violation(client, "malformed SASL message");
-		return;
-	}
-	buf_init(&answer);
-	buf_init(&out);
-	switch (scram_server_step(&login->scram, data, data_len, &answer)) {
-	case SCRAM_CONTINUE:
-		if (!wire_authentication(&out, AUTH_SASL_CONTINUE, buf_data(&answer), buf_len(&answer)))
-			refuse(client, REASON_MEMORY, NULL);
-		else
-			client_send_buf(client, &out);
-		break;
-	case SCRAM_DONE:
-		if (!may_log_in(client->principal)) /* it has expired since it was asked */
-			refuse(client, REASON_PASSWORD, NULL);
-		else if (!wire_authentication(&out, AUTH_SASL_FINAL, buf_data(&answer),
-									  buf_len(&answer)))
-			refuse(client, REASON_MEMORY, NULL);
-		else
-			authenticated(client, &out);
-		break;
-	case SCRAM_WRONG:
-		refuse(client, why_unknown(client), NULL);
-		break;
-	case SCRAM_UNBOUND:
-		refuse(client, REASON_CHANNEL_BINDING, NULL);
-		break;
-	case SCRAM_INVALID:
-		client_violation(client, "malformed SCRAM message");
-		break;
-	}
-	buf_wipe(&answer);
-	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
-		buf_fini(&out);
-}
-
-static size_t consume_auth(struct client *client, const uint8_t *data, size_t len)
-{
-	if (len < WIRE_HEADER)
-		return 0;
-	uint32_t length = wire_u32(data + 1);
-	if (data[0] != 'p' || length < 4 || length > SASL_MESSAGE_MAX) {
-		client_violation(client, "expected a SASL response");
-		return len;
-	}
-	if (len < 1 + (size_t)length)
-		return 0;
-	step_scram(client, data + WIRE_HEADER, length - 4);
-	return 1 + (size_t)length;
-}
-
-void login_must_fail(struct client *client)
-{
-	client->login->scram.mock = true;
 }
 
 /* ---- the principal ---- */
@@ -406,16 +289,16 @@ static void principal_answered(struct client *client, enum directory_result resu
 		return;
 	}
 	if (!client->trusted) {
-		begin_scram(client);
+		login_scram_begin(client);
 		return;
 	}
-	if (!may_log_in(client->principal)) {
-		refuse(client, why_unknown(client), NULL);
+	if (!login_may(client->principal)) {
+		login_refuse(client, login_why_unknown(client), NULL);
 		return;
 	}
 	struct buf out;
 	buf_init(&out);
-	authenticated(client, &out);
+	login_authenticated(client, &out);
 }
 
 static void on_principal(void *asker, enum directory_result result, const struct tenant *tenant,
@@ -439,7 +322,7 @@ static bool choose(struct client *client)
 	bool done = login_tls_tenant(client, &by_tls, &why);
 
 	if (!done) {
-		refuse(client, why, NULL);
+		login_refuse(client, why, NULL);
 		return false;
 	}
 	struct selector_input input = {.user = startup->user,
@@ -450,7 +333,7 @@ static bool choose(struct client *client)
 	done = selector_choose(client->listen, &input, &login->choice);
 	free(by_tls);
 	if (!done)
-		refuse(client, REASON_STARTUP, "the tenant's name is empty or too long");
+		login_refuse(client, REASON_STARTUP, "the tenant's name is empty or too long");
 	return done;
 }
 
@@ -462,7 +345,7 @@ static void find_principal(struct client *client)
 	if (!choose(client))
 		return;
 	if (!login_tls_names(client, login->choice.principal)) {
-		refuse(client, REASON_CERTIFICATE, NULL);
+		login_refuse(client, REASON_CERTIFICATE, NULL);
 		return;
 	}
 	/* That it names the principal was proved in the handshake. */
@@ -507,22 +390,22 @@ static void begin_session(struct client *client)
 	struct buf out;
 
 	if (!login_tls_will_do(client, &why)) {
-		refuse(client, why, NULL);
+		login_refuse(client, why, NULL);
 		return;
 	}
 	buf_init(&out);
 	if (!append_negotiation(client, &out)) {
 		buf_fini(&out);
-		refuse(client, REASON_MEMORY, NULL);
+		login_refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
 	client_send_buf(client, &out);
 	if (drain_is_on(client->worker)) {
-		refuse(client, REASON_DRAINING, NULL);
+		login_refuse(client, REASON_DRAINING, NULL);
 		return;
 	}
 	if (!limits_may_admit(client->worker)) {
-		refuse(client, REASON_CLIENTS, NULL);
+		login_refuse(client, REASON_CLIENTS, NULL);
 		return;
 	}
 	find_principal(client);
@@ -607,13 +490,13 @@ size_t login_consume(struct client *client, const uint8_t *data, size_t len)
 			return len;
 		}
 	}
-	return client->state == CLIENT_AUTH ? consume_auth(client, data, len)
+	return client->state == CLIENT_AUTH ? login_scram_consume(client, data, len)
 										: consume_startup(client, data, len);
 }
 
 /* ---- the end ---- */
 
-static bool append_backend_key(const struct client *client, struct buf *out)
+bool login_append_key(const struct client *client, struct buf *out)
 {
 	size_t mark;
 
@@ -631,10 +514,10 @@ void login_welcome(struct client *client, const struct params *params)
 	if (!client->settings->name_is_clean && reported)
 		name = reported;
 	buf_init(&out);
-	if (!params_append(params, name, &out) || !append_backend_key(client, &out) ||
+	if (!params_append(params, name, &out) || !login_append_key(client, &out) ||
 		!wire_ready_for_query(&out, 'I')) {
 		buf_fini(&out);
-		refuse(client, REASON_MEMORY, NULL);
+		login_refuse(client, REASON_MEMORY, NULL);
 		return;
 	}
 	login_free(client);

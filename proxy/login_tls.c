@@ -120,6 +120,13 @@ bool login_tls_tenant(struct client *client, char **token, enum reason *why)
 	return false;
 }
 
+bool login_tls_names_tenants(const struct client *client)
+{
+	const char *suffix = client->listen->tls_sni_suffix;
+
+	return client->stream.ssl && *suffix && tls_peer_names_tenants(client->stream.ssl, suffix);
+}
+
 void login_tls_binding(struct client *client, struct scram_binding *binding)
 {
 	_Static_assert(SCRAM_BINDING_MAX >= TLS_END_POINT_MAX, "every hash has room");

@@ -97,6 +97,7 @@ static void add_client(const struct client *client, int64_t now_us, struct measu
 	out->client_sent += client->stream.sent;
 	out->logging_in += state == SESSION_LOGIN;
 	out->leaving += state == SESSION_LEAVING;
+	out->consoles += state == SESSION_CONSOLE;
 	if (client_is_pinned(client))
 		add_pin(out, pin_name(client->pins.held));
 	if (!client->pool || state == SESSION_LOGIN)

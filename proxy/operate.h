@@ -6,6 +6,7 @@
 #define PROXY_OPERATE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/hash.h"
 #include "base/uuid.h"
@@ -30,6 +31,11 @@ struct live_ops operate_ops(struct worker *worker);
 /* Does nobody of this tenant get a backend now? */
 bool operate_is_paused(const struct worker *worker, const struct uuid *tenant);
 
+/* What pools have done is noted, for averages: a period (stats_period) is over. */
+void operate_end_period(struct worker *worker, int64_t now_us);
+
+/* The client is about to be taken off worker->clients. */
+void operate_client_gone(const struct client *client);
 /* What the session, or the backend, does now. */
 enum session_state operate_session_state(const struct client *client);
 enum backend_state operate_backend_state(const struct server *server);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "policy/session.h"
 #include "proxy/client.h"
@@ -63,6 +64,8 @@ static void hold(struct client *client, uint32_t pins)
 	uint32_t before = client->pins.held;
 
 	client->pins.held = pins;
+	if (pins && !before)
+		client->pins.since_us = clock_monotonic_us();
 	count(client, before, pins);
 	if (pins != before)
 		log_event(LOG_DEBUG, pins ? "client.pinned" : "client.unpinned", "cause",

@@ -40,6 +40,7 @@ enum pin {
 
 struct pins {
 	uint32_t held;      /* of enum pin */
+	int64_t since_us;   /* when it began to hold any */
 	uint32_t doubts;    /* pins that may have come or gone since the server was last asked */
 	struct buf touched; /* names of settings that may have changed, each with its NUL */
 	bool failed; /* a statement failed, so that a setting need not have been set at all */

@@ -28,6 +28,7 @@
 #include "proxy/queue.h"
 #include "proxy/scram.h"
 #include "proxy/welcome.h"
+#include "router/live.h"
 
 #include <uthash.h>
 
@@ -71,8 +72,9 @@ struct pool {
 	size_t client_count, server_count, opening, waiting;
 	bool balancing;
 	struct pool_stats stats;
-	uint64_t reported; /* stats.requests at the last line in the log */
-	size_t place;      /* among the worker's pools, while measure.c walks over clients */
+	uint64_t reported;             /* stats.requests at the last line in the log */
+	struct live_work last, before; /* when the last two periods ended; see operate.c */
+	size_t place; /* among the worker's pools, while measure.c walks over clients */
 };
 
 /* The route's number: that of its cluster in the settings. */

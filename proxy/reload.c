@@ -43,7 +43,8 @@ static struct client *find_stranger(const struct worker *worker)
 	list_each (node, next, &worker->clients) {
 		struct client *client = list_entry(node, struct client, node);
 
-		if (client->admitted && !guard_keyring_signs_for(worker->keyring, &client->tenant->id))
+		if (client->admitted && client->tenant &&
+			!guard_keyring_signs_for(worker->keyring, &client->tenant->id))
 			return client;
 	}
 	return NULL;

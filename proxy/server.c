@@ -116,6 +116,11 @@ static void on_readable_measured(evutil_socket_t fd, short what, void *arg)
 	measure_answered(server, readies);
 }
 
+static event_callback_fn reader(const struct server *server)
+{
+	return conf_has_metrics(server->worker->conf) ? on_readable_measured : on_readable;
+}
+
 size_t server_next_message(struct server *server, const uint8_t *data, size_t len,
 						   struct server_message *message)
 {
@@ -220,9 +225,8 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 			server_close(server, strerror(error));
 		return;
 	}
-	stream_open(&server->stream, server->worker->base, (int)fd,
-				conf_has_metrics(server->worker->conf) ? on_readable_measured : on_readable,
-				on_drained, server);
+	stream_open(&server->stream, server->worker->base, (int)fd, reader(server), on_drained,
+				server);
 	backend_connected(server);
 }
 
@@ -423,8 +427,7 @@ void server_close(struct server *server, const char *why)
 
 void server_attach(struct server *server)
 {
-	stream_attach(&server->stream, server->worker->base,
-				  conf_has_metrics(server->worker->conf) ? on_readable_measured : on_readable);
+	stream_attach(&server->stream, server->worker->base, reader(server));
 }
 
 void server_free(struct server *server)

@@ -83,6 +83,9 @@ enum tls_tenant {
  */
 enum tls_tenant tls_tenant(struct ssl_st *ssl, const char *suffix, char **token);
 
+/* Has the peer shown such a certificate, verified, with a name of that form? */
+bool tls_peer_names_tenants(struct ssl_st *ssl, const char *suffix);
+
 /* `TLSv1.3`, `TLS_AES_256_GCM_SHA384`; for the log. */
 const char *tls_version(struct ssl_st *ssl);
 const char *tls_cipher(struct ssl_st *ssl);

@@ -166,19 +166,36 @@ static enum tls_tenant decide(const struct tenants *tenants, char **token)
 	return TLS_TENANT_FOUND;
 }
 
+/* Looks at all names of a verified certificate; they are the caller's to free, as long as
+ * `tenants` is used. */
+static GENERAL_NAMES *look_at_all(SSL *ssl, const char *suffix, struct tenants *tenants)
+{
+	GENERAL_NAMES *names =
+		tls_peer_is_verified(ssl) ? alternative_names(SSL_get0_peer_certificate(ssl)) : NULL;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		look_at(tenants, sk_GENERAL_NAME_value(names, i), suffix);
+	return names;
+}
+
+bool tls_peer_names_tenants(SSL *ssl, const char *suffix)
+{
+	struct tenants tenants = {.asked_len = 0};
+
+	GENERAL_NAMES_free(look_at_all(ssl, suffix, &tenants));
+	return tenants.named_len > 0;
+}
+
 enum tls_tenant tls_tenant(SSL *ssl, const char *suffix, char **token)
 {
 	const char *host = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	GENERAL_NAMES *names =
-		tls_peer_is_verified(ssl) ? alternative_names(SSL_get0_peer_certificate(ssl)) : NULL;
 	struct tenants tenants = {.asked_len = 0};
 
 	if (host)
 		tenants.asked_len = tenant_len(host, strlen(host), suffix);
 	if (tenants.asked_len)
 		tenants.asked = host;
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
-		look_at(&tenants, sk_GENERAL_NAME_value(names, i), suffix);
+	GENERAL_NAMES *names = look_at_all(ssl, suffix, &tenants);
 	enum tls_tenant result = decide(&tenants, token);
 	GENERAL_NAMES_free(names);
 	return result;

@@ -17,6 +17,7 @@
 #include "policy/statement.h"
 #include "proxy/changes.h"
 #include "proxy/client.h"
+#include "proxy/console.h"
 #include "proxy/crew.h"
 #include "proxy/drain.h"
 #include "proxy/farewell.h"
@@ -148,6 +149,7 @@ static void report(struct worker *worker, int64_t now_us)
 	if (!period_us || now_us - worker->reported_us < period_us)
 		return;
 	worker->reported_us = now_us;
+	operate_end_period(worker, now_us);
 	HASH_ITER (hh, worker->pools, pool, next)
 		pool_report(pool);
 	report_reading(worker);
@@ -171,6 +173,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		pool_tick(list_entry(node, struct pool, restless));
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
+	console_tick(worker);
+	penalty_tick(worker, now_us);
 	listener_tick(worker);
 	drain_tick(worker, now_us);
 	report(worker, now_us);
@@ -187,7 +191,8 @@ static void init_lists(struct worker *worker)
 		&worker->linked_end, &worker->listeners, &worker->cancels,      &worker->farewells,
 		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
 		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers,
-		&worker->resets,     &worker->capped,    &worker->movers};
+		&worker->resets,     &worker->capped,    &worker->movers,       &worker->looks,
+		&worker->consoles,   &worker->slowed};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -281,6 +286,11 @@ struct worker *worker_create(const struct worker_setup *setup)
 void worker_run(struct worker *worker)
 {
 	event_base_dispatch(worker->base);
+	/* In a drain others may go on for long: what they ask is answered by those who are left. */
+	live_leave(worker->live, worker->mailbox);
+	do
+		mailbox_drain(worker->mailbox);
+	while (!list_empty(&worker->looks));
 }
 
 static void destroy_pools(struct worker *worker)

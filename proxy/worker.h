@@ -128,6 +128,10 @@ struct worker {
 	struct list leaving;      /* told to go, oldest first */
 	size_t leaving_count;
 	struct list waiting;   /* for a backend, oldest first */
+	struct list looks;     /* of router/live that are not over yet; see operate.c */
+	struct list slowed;    /* logins whose proof is looked at later; penalty.h */
+	struct list consoles;  /* sessions on the console */
+	uint64_t last_serial;  /* of clients */
 	struct list capped;    /* parts of pools that wait for other workers; queue.h */
 	struct list movers;    /* backends on their way to other workers; move.h */
 	struct list deadlines; /* backends that must finish a step, oldest first */

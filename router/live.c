@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/list.h"
+#include "router/directory.h"
 #include "router/measures.h"
 
 struct member {
@@ -14,9 +15,9 @@ struct member {
 };
 
 struct live {
-	pthread_mutex_t
-		lock; /* over the list of members: askers take it, workers do not when asked */
-	struct list members;
+	/* Over the members and the questions under way. */
+	pthread_mutex_t lock;
+	struct list members, questions;
 	size_t count;
 };
 
@@ -24,6 +25,7 @@ struct live {
 struct part {
 	struct letter letter;
 	struct question *question;
+	struct mailbox *mailbox; /* the worker's */
 	struct live_ops ops;
 	struct live_view *view;
 	struct measures *measures;
@@ -31,54 +33,77 @@ struct part {
 };
 
 struct question {
-	struct mailbox *mailbox; /* the asker's */
+	struct list node; /* live->questions */
+	struct live *live;
+	struct mailbox *mailbox; /* the asker's; NULL: it has left */
 	enum { QUESTION_LOOK, QUESTION_ORDER, QUESTION_MEASURE } kind;
-	live_answer answered;
-	live_measured measured; /* of QUESTION_MEASURE */
+	live_answered answered;
+	live_measured measured; /* of QUESTION_MEASURE, and what it is given */
+	struct measures **all;  /* the same */
 	void *asker;
+	enum live_scope scope;
 	enum live_verb verb;
 	bool of_all;
 	struct uuid tenant;
 	size_t count, missing;
-	struct live_view **views; /* room for the answers of all */
 	struct part parts[];
 };
 
 /* ---- views ---- */
 
-struct live_view *live_view_create(size_t sessions_max, size_t backends_max, size_t pools_max)
+struct live_view *live_view_create(size_t backends_max, size_t pools_max, size_t paused_max)
 {
 	struct live_view *view = calloc(1, sizeof *view);
 
 	if (!view)
 		return NULL;
-	view->sessions = calloc(sessions_max + 1, sizeof *view->sessions);
+	list_init(&view->walk);
 	view->backends = calloc(backends_max + 1, sizeof *view->backends);
 	view->pools = calloc(pools_max + 1, sizeof *view->pools);
-	if (view->sessions && view->backends && view->pools)
+	view->paused = calloc(paused_max + 1, sizeof *view->paused);
+	if (view->backends && view->pools && view->paused)
 		return view;
 	live_view_free(view);
 	return NULL;
+}
+
+bool live_view_reserve(struct live_view *view, size_t sessions_max)
+{
+	view->sessions = calloc(sessions_max + 1, sizeof *view->sessions);
+	view->session_max = view->sessions ? sessions_max : 0;
+	return view->sessions != NULL;
 }
 
 void live_view_free(struct live_view *view)
 {
 	if (!view)
 		return;
+	list_remove(&view->walk);
 	for (size_t i = 0; i < view->session_count; i++) {
-		free(view->sessions[i].slug);
-		free(view->sessions[i].principal);
+		tenant_unref(view->sessions[i].tenant);
+		principal_unref(view->sessions[i].principal);
 	}
 	for (size_t i = 0; i < view->backend_count; i++) {
+		tenant_unref(view->backends[i].tenant);
 		free(view->backends[i].cluster);
-		free(view->backends[i].slug);
 	}
 	for (size_t i = 0; i < view->pool_count; i++)
 		free(view->pools[i].cluster);
 	free(view->sessions);
 	free(view->backends);
 	free(view->pools);
+	free(view->paused);
 	free(view);
+}
+
+void live_answer_free(struct live_answer *answer)
+{
+	if (!answer)
+		return;
+	for (size_t i = 0; i < answer->count; i++)
+		live_view_free(answer->views[i]);
+	free(answer->views);
+	free(answer);
 }
 
 /* ---- members ---- */
@@ -91,6 +116,7 @@ struct live *live_create(void)
 		return NULL;
 	pthread_mutex_init(&live->lock, NULL);
 	list_init(&live->members);
+	list_init(&live->questions);
 	return live;
 }
 
@@ -119,6 +145,7 @@ bool live_join(struct live *live, struct mailbox *mailbox, const struct live_ops
 	return true;
 }
 
+/* Its own questions stay until the other workers are done with their parts. */
 void live_leave(struct live *live, const struct mailbox *mailbox)
 {
 	pthread_mutex_lock(&live->lock);
@@ -131,52 +158,99 @@ void live_leave(struct live *live, const struct mailbox *mailbox)
 			free(member);
 		}
 	}
+	list_each (node, next, &live->questions) {
+		struct question *question = list_entry(node, struct question, node);
+
+		if (question->mailbox == mailbox)
+			question->mailbox = NULL;
+	}
 	pthread_mutex_unlock(&live->lock);
 }
 
 /* ---- questions ---- */
 
-static void finish_measuring(struct question *question)
+static void tell_measures(struct question *question)
 {
-	/* The same room: an answer is the one or the other. */
-	struct measures **all = (struct measures **)(void *)question->views;
-
 	for (size_t i = 0; i < question->count; i++)
-		all[i] = question->parts[i].measures;
-	question->measured(question->asker, all, question->count);
-	for (size_t i = 0; i < question->count; i++)
-		measures_free(all[i]);
-	free(question->views);
-	free(question);
+		question->all[i] = question->parts[i].measures;
+	question->measured(question->asker, question->all, question->count);
 }
 
-static void finish(struct question *question)
+/* What has come, or NULL when memory is out. */
+static struct live_answer *take_answer(struct question *question)
 {
-	struct live_view **views = question->views;
-	size_t concerned = 0;
+	struct live_answer *answer = calloc(1, sizeof *answer);
+	struct live_view **views = calloc(question->count, sizeof *views);
 
+	if (!answer || !views) {
+		free(answer);
+		free(views);
+		return NULL;
+	}
+	answer->views = views;
+	answer->count = question->count;
 	for (size_t i = 0; i < question->count; i++) {
 		views[i] = question->parts[i].view;
-		concerned += question->parts[i].concerned;
+		question->parts[i].view = NULL;
+		answer->concerned += question->parts[i].concerned;
 	}
-	question->answered(question->asker, views, question->count, concerned);
-	for (size_t i = 0; i < question->count; i++)
-		live_view_free(views[i]);
-	free(question->views);
+	return answer;
+}
+
+static void question_free(struct question *question)
+{
+	if (!question)
+		return;
+	for (size_t i = 0; i < question->count; i++) {
+		live_view_free(question->parts[i].view);
+		measures_free(question->parts[i].measures);
+	}
+	free(question->all);
 	free(question);
 }
 
-/* On the asker's thread. */
+static void finish(struct question *question, bool wanted)
+{
+	if (wanted && question->kind == QUESTION_MEASURE)
+		tell_measures(question);
+	else if (wanted)
+		question->answered(question->asker, take_answer(question));
+	question_free(question);
+}
+
+/* One part less; on the asker's thread, or where the asker has left on any. */
+static void come_back(struct question *question)
+{
+	struct live *live = question->live;
+
+	pthread_mutex_lock(&live->lock);
+	bool last = --question->missing == 0, wanted = question->mailbox;
+	if (last)
+		list_remove(&question->node);
+	pthread_mutex_unlock(&live->lock);
+	if (last)
+		finish(question, wanted);
+}
+
 static void answer_deliver(struct letter *letter)
 {
-	struct question *question = list_entry(letter, struct part, letter)->question;
+	come_back(list_entry(letter, struct part, letter)->question);
+}
 
-	if (--question->missing > 0)
-		return;
-	if (question->kind == QUESTION_MEASURE)
-		finish_measuring(question);
-	else
-		finish(question);
+/* The mailbox of an asker that has not left is there as long as the lock is held. */
+static void send_back(struct part *part)
+{
+	struct question *question = part->question;
+	struct live *live = question->live;
+
+	part->letter.deliver = answer_deliver;
+	pthread_mutex_lock(&live->lock);
+	bool wanted = question->mailbox;
+	if (wanted)
+		mailbox_post(question->mailbox, &part->letter);
+	pthread_mutex_unlock(&live->lock);
+	if (!wanted)
+		come_back(question);
 }
 
 /* On the worker's thread. */
@@ -184,61 +258,80 @@ static void part_deliver(struct letter *letter)
 {
 	struct part *part = list_entry(letter, struct part, letter);
 	const struct question *question = part->question;
+	void *self = part->ops.self;
 
 	switch (question->kind) {
 	case QUESTION_LOOK:
-		part->view = part->ops.look(part->ops.self);
+		if (!part->ops.look(self, question->scope, &part->view)) {
+			mailbox_post(part->mailbox, letter);
+			return;
+		}
 		break;
 	case QUESTION_ORDER:
-		part->concerned = part->ops.obey(part->ops.self, question->verb,
-										 question->of_all ? NULL : &question->tenant);
+		part->concerned =
+			part->ops.obey(self, question->verb, question->of_all ? NULL : &question->tenant);
 		break;
 	case QUESTION_MEASURE:
-		part->measures = part->ops.measure(part->ops.self);
+		part->measures = part->ops.measure(self);
 		break;
 	}
-	letter->deliver = answer_deliver;
-	mailbox_post(question->mailbox, letter);
+	send_back(part);
+}
+
+/* Nobody leaves while the lock is held, so each letter finds its mailbox. */
+static void post_parts(struct live *live, struct question *question)
+{
+	size_t at = 0;
+
+	list_each (node, next, &live->members) {
+		const struct member *member = list_entry(node, struct member, node);
+		struct part *part = &question->parts[at++];
+
+		part->letter.deliver = part_deliver;
+		part->question = question;
+		part->mailbox = member->mailbox;
+		part->ops = member->ops;
+	}
+	for (at = 0; at < question->count; at++)
+		mailbox_post(question->parts[at].mailbox, &question->parts[at].letter);
+}
+
+/* With a part for each worker; NULL when memory is out, or there is none. */
+static struct question *question_create(struct live *live, const struct question *about)
+{
+	struct question *question =
+		calloc(1, sizeof *question + live->count * sizeof *question->parts);
+
+	if (!question)
+		return NULL;
+	*question = *about;
+	question->live = live;
+	question->count = question->missing = live->count;
+	if (about->kind == QUESTION_MEASURE)
+		question->all = calloc(live->count + 1, sizeof(struct measures *));
+	if (live->count && (question->all || about->kind != QUESTION_MEASURE))
+		return question;
+	question_free(question);
+	return NULL;
 }
 
 static bool ask(struct live *live, const struct question *about)
 {
-	bool done = false;
-
 	pthread_mutex_lock(&live->lock);
-	struct question *question =
-		calloc(1, sizeof *question + live->count * sizeof *question->parts);
-	struct live_view **views = calloc(live->count + 1, sizeof *views);
-	if (question && views && live->count) {
-		*question = *about;
-		question->views = views;
-		question->count = question->missing = live->count;
-		size_t at = 0;
-		list_each (node, next, &live->members) {
-			struct member *member = list_entry(node, struct member, node);
-			struct part *part = &question->parts[at++];
-
-			part->letter.deliver = part_deliver;
-			part->question = question;
-			part->ops = member->ops;
-		}
-		/* Nobody leaves while the lock is held, so each letter finds its mailbox. */
-		at = 0;
-		list_each (node, next, &live->members)
-			mailbox_post(list_entry(node, struct member, node)->mailbox,
-						 &question->parts[at++].letter);
-		done = true;
-	} else {
-		free(views);
-		free(question);
+	struct question *question = question_create(live, about);
+	if (question) {
+		list_append(&live->questions, &question->node);
+		post_parts(live, question);
 	}
 	pthread_mutex_unlock(&live->lock);
-	return done;
+	return question;
 }
 
-bool live_look(struct live *live, struct mailbox *mailbox, live_answer answered, void *asker)
+bool live_look(struct live *live, enum live_scope scope, struct mailbox *mailbox,
+			   live_answered answered, void *asker)
 {
-	const struct question about = {.mailbox = mailbox, .answered = answered, .asker = asker};
+	const struct question about = {
+		.mailbox = mailbox, .answered = answered, .asker = asker, .scope = scope};
 
 	return ask(live, &about);
 }
@@ -268,7 +361,7 @@ int64_t live_oldest_beat_us(struct live *live)
 }
 
 bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
-				struct mailbox *mailbox, live_answer answered, void *asker)
+				struct mailbox *mailbox, live_answered answered, void *asker)
 {
 	struct question about = {.mailbox = mailbox,
 							 .answered = answered,

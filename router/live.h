@@ -4,7 +4,9 @@
  * Nothing of a worker's is shared: whoever wants to know something or to have something done
  * posts a letter to each worker, which answers by a letter with a copy of its own state. So a
  * worker takes no lock for it, and does nothing as long as nobody asks. The control plane and
- * the console ask; cli/serve joins them.
+ * the console ask; cli/serve joins them. A worker with very many sessions looks at some of them
+ * and serves its clients before it looks at the next, so the sessions of a view are not all of
+ * one moment.
  */
 #ifndef ROUTER_LIVE_H
 #define ROUTER_LIVE_H
@@ -13,48 +15,99 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
+#include "base/list.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
+#include "router/measures.h"
 
-/* Texts in these structures belong to the view; NULL where there is none. */
+struct principal;
+struct tenant;
+
+/*
+ * Tenants and principals are references of the view's; NULL where there is none. `cluster` is
+ * the name of a section of the settings, and the view's. Other texts are constants. Times are
+ * microseconds, and up to the moment of the look.
+ */
+
+#define LIVE_NAME_SIZE    64 /* of an application_name, cut short, and its NUL */
+#define LIVE_ADDRESS_SIZE 48
 
 struct live_session {
 	uint32_t pid; /* of its cancel key, as pg_backend_pid() would be */
-	struct uuid tenant;
-	char *slug, *principal;
-	const char
-		*state;   /* "login", "idle", "waiting", "active", "idle in transaction" or "leaving" */
-	char pin[24]; /* why it keeps its backend, cut short; empty: it does not */
+	const struct tenant *tenant;
+	const struct principal *principal;
+	enum session_state state;
+	const char *pin;   /* why it keeps its backend; empty: it does not */
+	int64_t pinned_us; /* for so long */
 	uint32_t backend;  /* the process id of its backend in PostgreSQL, or 0 */
 	int64_t waited_us; /* for a backend, so far */
+	int64_t age_us;    /* since it connected */
+	size_t statements; /* prepared, with names */
+	const char *tls_version, *tls_cipher; /* NULL: none */
+	char application_name[LIVE_NAME_SIZE];
+	char address[LIVE_ADDRESS_SIZE]; /* "unix" for a socket's file */
+	uint16_t port;
 };
 
 struct live_backend {
 	uint32_t pid;
-	char *cluster, *slug; /* in whose context it is */
-	const char *state;    /* "opening", "idle", "preparing", "active", "cleaning" or "held" */
-	uint32_t session;     /* whom it works for, or 0 */
+	char *cluster;
+	const struct tenant *tenant; /* in whose context it is */
+	enum backend_state state;
+	uint32_t session; /* whom it works for, or 0 */
 	int64_t age_us;
+	const char *tls_version, *tls_cipher;
+	bool leaving; /* closed as soon as it is free */
+};
+
+/* What a pool has done. */
+struct live_work {
+	uint64_t transactions, queries, requests, waited_us;
+	int64_t at_us; /* monotonic: until when this was counted; 0: never */
 };
 
 struct live_pool {
 	char *cluster;
-	size_t sessions, waiting, backends;
-	uint64_t requests, handovers, handover_failures, opened, closed;
-	int64_t wait_p50_us, wait_p99_us, wait_max_us;
+	size_t sessions, waiting, tenants;
+	size_t backends, active, idle, opening; /* of all backends, those in these states */
+	int64_t longest_wait_us;                /* of those that wait now */
+	uint64_t handovers, handover_failures, opened, closed;
+	struct histogram wait;
+	struct live_work work, last, before; /* now, and when the last two periods ended */
 };
 
-/* One worker's state at one moment. */
+/* One worker's state. */
 struct live_view {
 	struct live_session *sessions;
 	struct live_backend *backends;
 	struct live_pool *pools;
-	size_t session_count, backend_count, pool_count;
+	struct uuid *paused; /* tenants */
+	size_t session_count, backend_count, pool_count, paused_count;
+	bool all_paused;
+	size_t clients, logging_in, leaving; /* connections of any kind, and those of two */
+
+	/* Private to the worker while it looks: how far it has come. */
+	struct list walk;
+	const void *next;
+	uint64_t serial, last_serial;
+	size_t session_max;
 };
 
-/* NULL when memory is out. `*_max` say how many there will be at the most. */
-struct live_view *live_view_create(size_t sessions_max, size_t backends_max, size_t pools_max);
+/* NULL when memory is out; with room for so many, but for the sessions. */
+struct live_view *live_view_create(size_t backends_max, size_t pools_max, size_t paused_max);
+
+/* Room for sessions; once. False when memory is out. */
+bool live_view_reserve(struct live_view *view, size_t sessions_max);
 void live_view_free(struct live_view *view);
+
+/* What is to be looked at, each with all before it. */
+enum live_scope {
+	LIVE_COUNTS, /* pools, paused tenants and counts */
+	LIVE_BACKENDS,
+	LIVE_SESSIONS, /* without their addresses, which cost a system call each */
+	LIVE_ALL,
+};
 
 enum live_verb {
 	LIVE_KILL,  /* ends the sessions, with 57P01 */
@@ -63,14 +116,15 @@ enum live_verb {
 	LIVE_RECONNECT, /* backends are replaced: idle ones now, others when they are free */
 };
 
-struct measures;
-
 /* What a worker can do; called on its thread. `tenant` NULL: all. */
 struct live_ops {
 	void *self;
-	/* NULL when memory is out. The caller owns the view. */
-	struct live_view *(*look)(void *self);
-	/* The same. */
+	/*
+	 * Begins a view (*view is NULL) or goes on with it. True when it is complete, or NULL
+	 * because memory is out; else it is called again at a later turn of the worker's loop.
+	 */
+	bool (*look)(void *self, enum live_scope scope, struct live_view **view);
+	/* NULL when memory is out. The caller owns them. */
 	struct measures *(*measure)(void *self);
 	/* How many sessions, or backends, were concerned. */
 	size_t (*obey)(void *self, enum live_verb verb, const struct uuid *tenant);
@@ -87,26 +141,36 @@ struct live *live_create(void);
 /* Only when no question is under way. NULL is fine. */
 void live_destroy(struct live *live);
 
-/* A worker begins and ends to take part. Before its mailbox is destroyed it must have left. */
+/*
+ * A worker begins and ends to take part. Before its mailbox is destroyed it must have left, and
+ * then have drained it; answers to its own questions do not come any more.
+ */
 bool live_join(struct live *live, struct mailbox *mailbox, const struct live_ops *ops);
 void live_leave(struct live *live, const struct mailbox *mailbox);
 
-/*
- * Called on the asker's thread when all workers have answered. `views` are one per worker, some
- * of them NULL when memory was out there; they are freed when this returns. `concerned` is the
- * sum for an order, 0 for a question.
- */
-typedef void (*live_answer)(void *asker, struct live_view *const views[], size_t count,
-							size_t concerned);
+/* What all workers have answered. */
+struct live_answer {
+	struct live_view **views; /* one per worker, NULL when memory was out there */
+	size_t count;
+	size_t concerned; /* the sum for an order, 0 for a question */
+};
+
+void live_answer_free(struct live_answer *answer);
+
+/* Called on the asker's thread when all workers have answered; the callee owns the answer,
+ * which is NULL when memory is out. */
+typedef void (*live_answered)(void *asker, struct live_answer *answer);
 
 /* False when memory is out, and then nothing was asked. */
-bool live_look(struct live *live, struct mailbox *mailbox, live_answer answered, void *asker);
+bool live_look(struct live *live, enum live_scope scope, struct mailbox *mailbox,
+			   live_answered answered, void *asker);
+
 /* `all` is one per worker, some of them NULL when memory was out there; they are freed when
  * this returns. */
 typedef void (*live_measured)(void *asker, struct measures *const all[], size_t count);
 
 /* As live_look. */
-bool live_measure(struct live *live, struct mailbox *mailbox, live_measured answered,
+bool live_measure(struct live *live, struct mailbox *mailbox, live_measured measured,
 				  void *asker);
 
 /* When the worker whose loop last turned longest ago did so; INT64_MAX when there is none. From
@@ -114,6 +178,6 @@ bool live_measure(struct live *live, struct mailbox *mailbox, live_measured answ
 int64_t live_oldest_beat_us(struct live *live);
 
 bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
-				struct mailbox *mailbox, live_answer answered, void *asker);
+				struct mailbox *mailbox, live_answered answered, void *asker);
 
 #endif

@@ -6,6 +6,7 @@ const char *const session_state_names[SESSION_STATES] = {
 	[SESSION_LOGIN] = "login",     [SESSION_IDLE] = "idle",
 	[SESSION_WAITING] = "waiting", [SESSION_ACTIVE] = "active",
 	[SESSION_LEAVING] = "leaving", [SESSION_IDLE_IN_TRANSACTION] = "idle in transaction",
+	[SESSION_CONSOLE] = "console",
 };
 
 const char *const backend_state_names[BACKEND_STATES] = {

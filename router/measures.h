@@ -24,7 +24,9 @@ enum session_state {
 	SESSION_ACTIVE,
 	SESSION_IDLE_IN_TRANSACTION,
 	SESSION_LEAVING,
+	SESSION_CONSOLE, /* is served by Bulkhead itself, and of no pool */
 	SESSION_STATES,
+	SESSION_POOL_STATES = SESSION_CONSOLE, /* so many may those of a pool be in */
 };
 
 enum backend_state {
@@ -44,7 +46,7 @@ extern const char *const backend_state_names[BACKEND_STATES];
 /* One pool of one worker. */
 struct pool_measures {
 	char *cluster;
-	size_t sessions[SESSION_STATES], backends[BACKEND_STATES];
+	size_t sessions[SESSION_POOL_STATES], backends[BACKEND_STATES];
 	size_t size_max;
 	int64_t longest_wait_us; /* of those who wait now */
 	uint64_t requests, handovers, handover_failures, opened, closed, queries, transactions;
@@ -64,7 +66,7 @@ struct measures {
 	uint64_t client_received, client_sent, server_received, server_sent; /* bytes */
 	uint64_t verdict_hits, verdict_misses;
 	size_t verdict_bytes, verdict_entries, statements, gathered;
-	size_t logging_in, leaving, cancels_open;
+	size_t logging_in, leaving, consoles, cancels_open;
 	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins and sessions, by reason */
 	struct {
 		const char *cause; /* static */

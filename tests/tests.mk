@@ -101,7 +101,7 @@ valgrind: build
 # FUZZ_TRACE=1 build/fuzz/NAME FILE tells what an input does; write_corpus.py makes the larger targets' seeds.
 FUZZ_CC    ?= clang
 FUZZ_ARGS  ?= -runs=10000
-FUZZ_NAMES := startup scram_server scram_client replies session backend login statement
+FUZZ_NAMES := startup scram_server scram_client replies session backend login statement console
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 FUZZ_SHARED  := $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))
@@ -114,7 +114,7 @@ FUZZ_PARSER  := $(PARSER_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 $(BUILD)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
-	$(Q)$(FUZZ_CC) -I. -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
+	$(Q)$(FUZZ_CC) -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"fuzzed"' -std=c11 -O1 -g -Wall -Wextra -Werror $(PKG_CFLAGS) \
 		$(FILE_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 $(FUZZ_PARSER): FILE_CFLAGS = $(PARSER_CFLAGS)

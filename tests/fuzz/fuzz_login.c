@@ -43,6 +43,7 @@ static const struct line pieces[] = {
 	LINE(0, "bulkhead.tenant\0b\0"),
 	LINE(0, "\0"),
 	LINE(0, "\0\0"),
+	LINE(0, "database\0bulkhead\0"),
 };
 #define PIECES (sizeof pieces / sizeof *pieces)
 
@@ -204,6 +205,7 @@ static void check(const struct play *play)
 	case CLIENT_STARTUP:
 	case CLIENT_PRINCIPAL:
 	case CLIENT_AUTH:
+	case CLIENT_SLOWED:
 		require(!client->tenant && !client->server);
 		break;
 	case CLIENT_WELCOME:
@@ -215,6 +217,9 @@ static void check(const struct play *play)
 		break;
 	case CLIENT_TENANT:
 		require(play->proved || client->trusted);
+		break;
+	case CLIENT_CONSOLE:
+		require(false); /* nobody is one of admin_users or stats_users */
 		break;
 	case CLIENT_LEAVING:
 	case CLIENT_CLOSED:

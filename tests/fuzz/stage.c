@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "proxy/console.h"
 #include "proxy/crew.h"
 #include "proxy/farewell.h"
 #include "proxy/settings.h"
@@ -286,6 +287,8 @@ void stage_tick(struct stage *stage, int64_t later_us)
 		pool_tick(list_entry(node, struct pool, restless));
 	cancel_tick(worker, now_us);
 	farewell_tick(worker, now_us);
+	console_tick(worker);
+	penalty_tick(worker, now_us);
 	stage_check(stage);
 }
 

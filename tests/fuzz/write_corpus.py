@@ -220,7 +220,32 @@ LOGIN = {
     "cancel": [TRUST, 0, 4, PIECES["\"\\0\\0\""] + 1, 0xFF],
 }
 
+# ---- console: who it is (1: of admin_users), then steps ----
+
+COMMANDS = Table("fuzz_console.c", "lines")
+
+
+def tell(*pieces):
+    return [byte for piece in pieces for byte in (0xC0, COMMANDS[piece])]
+
+
+def ask(sql):
+    return [3, len(sql), *sql.encode()]
+
+
+CONSOLE = {
+    "tables": [1, *tell("SHOW CLIENTS", "show pools", "SHOW CONFIG")],
+    "orders": [1, *tell("PAUSE a", "KILL a", "RECONNECT", "RESUME")],
+    "watcher": [0, *tell("PAUSE a", "KILL a", "SHOW CLIENTS", "PAUSE\\0")],
+    "extended": [0, *tell("SHOW STATS", "B', \"\\0\\0\\0\\0\\0", "E', \"\\0\\0\\0\\0\\0", "S', \"\"")],
+    "portal": [1, *tell("SHOW HELP", "B', \"p", "Pp", "E', \"p", "E', \"p", "S', \"\"")],
+    "own": [1, *ask("show stats; kill 'a' -- so"), *ask("/* */ pause b; ;;")],
+    "cancelled": [1, *tell("PAUSE a"), 6, *tell("SHOW CLIENTS"), 6],
+    "cut": [0, 5, 3, *tell("SHOW CLIENTS"), 5, 20, *tell("show pools"), 0xFF],
+}
+
 write("replies", REPLIES)
 write("session", SESSION)
 write("backend", BACKEND)
 write("login", LOGIN)
+write("console", CONSOLE)

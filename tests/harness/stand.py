@@ -184,6 +184,7 @@ class Proxy:
             "control": {"dsn": f"host={HOST} port={postgres.port} dbname={DATABASE} user=bulkhead_sidecar",
                         "password_file": stand.keys / "sidecar.password"},
             "guard": {"key_file": stand.keys / "guard.key"},
+            "bulkhead": {"login_failure_delay": 0},  # but where that is what is tested: many tests fail to log in
             "pool": {"default_pool_size": 4, "query_wait_timeout": 20},
             "log": {"level": "debug", "format": "json"},
             "probes": {"listen_addr": ""},

@@ -441,6 +441,25 @@ def test_the_certificate_chooses_the_tenant(stand, pki):
         assert tenant(pki.shop) == ("28000", "BH-ID-NO-TENANT")
 
 
+def test_a_certificate_of_tenants_opens_no_console(stand, pki):
+    """It would show what others do, and could end it."""
+    with stand.proxy(bulkhead={"admin_users": PRINCIPAL},
+                     listen__default=selecting(pki, "verify-full", ca_file=pki.ca.cert)) as proxy:
+        def console(certificate, host=None):
+            with secure(proxy.port, host and f"{host}.{SUFFIX}", certificate=certificate) as wire:
+                try:
+                    wire.login({"user": PRINCIPAL, "database": "bulkhead"}, stand.password)
+                except WireError as refused:
+                    return why(refused.fields)
+                cipher, version, _ = wire.socket.cipher()
+                assert [row[9] for row in rows(wire.query("SHOW CLIENTS"))] == [f"{version}/{cipher}"]
+                return "let in"
+
+        unfit = ("28000", "BH-ID-CERTIFICATE")
+        assert console(pki.acme) == console(pki.acme, "acme") == console(pki.both, "globex") == unfit
+        assert console(pki.shop) == console(pki.shop, "globex") == "let in"
+
+
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
 

@@ -178,16 +178,17 @@ static void end(struct desk *desk)
 	mailbox_destroy(desk->mailbox);
 }
 
-static void note_answer(void *asker, struct live_view *const views[], size_t count,
-						size_t concerned)
+static void note_answer(void *asker, struct live_answer *answer)
 {
 	struct desk *desk = asker;
 
+	cr_assert_not_null(answer);
 	desk->answers++;
-	desk->concerned = concerned;
-	cr_assert_eq(count, 1, "one worker");
+	desk->concerned = answer->concerned;
+	cr_assert_eq(answer->count, 1, "one worker");
 	if (desk->saw)
-		desk->saw(desk, views[0]);
+		desk->saw(desk, answer->views[0]);
+	live_answer_free(answer);
 }
 
 static void wait_for_answer(struct desk *desk)
@@ -216,7 +217,7 @@ static size_t order(struct desk *desk, enum live_verb verb, int tenant)
 static void look(struct desk *desk, void (*saw)(struct desk *, const struct live_view *))
 {
 	desk->saw = saw;
-	cr_assert(live_look(desk->stage->live, desk->mailbox, note_answer, desk));
+	cr_assert(live_look(desk->stage->live, LIVE_ALL, desk->mailbox, note_answer, desk));
 	wait_for_answer(desk);
 }
 
@@ -403,38 +404,38 @@ Test(operate, reconnect_replaces_idle_backends_now_and_others_when_they_are_free
 /* ---- what there is ---- */
 
 static const struct live_session *session_in(const struct live_view *view, const char *slug,
-											 const char *state)
+											 enum session_state state)
 {
 	for (size_t i = 0; i < view->session_count; i++) {
 		const struct live_session *session = &view->sessions[i];
 
-		if (strcmp(session->state, state) == 0 && session->slug &&
-			strcmp(session->slug, slug) == 0)
+		if (session->state == state && session->tenant &&
+			strcmp(session->tenant->slug, slug) == 0)
 			return session;
 	}
-	cr_assert_fail("no session of %s is %s", slug, state);
+	cr_assert_fail("no session of %s is %s", slug, session_state_names[state]);
 	return NULL;
 }
 
 static void see_work(struct desk *desk, const struct live_view *view)
 {
-	const struct live_session *idle = session_in(view, "a", "idle");
-	const struct live_session *within = session_in(view, "a", "idle in transaction");
-	const struct live_session *waiting = session_in(view, "a", "waiting");
-	const struct live_session *active = session_in(view, "b", "active");
+	const struct live_session *idle = session_in(view, "a", SESSION_IDLE);
+	const struct live_session *within = session_in(view, "a", SESSION_IDLE_IN_TRANSACTION);
+	const struct live_session *waiting = session_in(view, "a", SESSION_WAITING);
+	const struct live_session *active = session_in(view, "b", SESSION_ACTIVE);
 
 	cr_expect_eq(view->session_count, 4);
-	cr_expect(uuid_equal(&active->tenant, &desk->stage->tenants[B]->id));
-	cr_expect_str_eq(active->principal, "app");
+	cr_expect(uuid_equal(&active->tenant->id, &desk->stage->tenants[B]->id));
+	cr_expect_str_eq(active->principal->name, "app");
 	cr_expect(!idle->backend && !waiting->backend && waiting->waited_us >= 0);
 	cr_expect_str_eq(within->pin, "");
 
 	cr_assert_eq(view->backend_count, 2);
 	for (size_t i = 0; i < 2; i++) {
 		const struct live_backend *backend = &view->backends[i];
-		const struct live_session *session = backend->slug[0] == 'a' ? within : active;
+		const struct live_session *session = backend->tenant->slug[0] == 'a' ? within : active;
 
-		cr_expect_str_eq(backend->state, "active");
+		cr_expect_eq(backend->state, BACKEND_ACTIVE);
 		cr_expect_str_eq(backend->cluster, "default");
 		cr_expect_eq(backend->pid, session->backend);
 		cr_expect_eq(backend->session, session->pid);
@@ -473,7 +474,7 @@ Test(operate, a_look_shows_sessions_backends_and_pools)
 
 static void see_pin(struct desk *desk, const struct live_view *view)
 {
-	const struct live_session *session = session_in(view, "a", "idle");
+	const struct live_session *session = session_in(view, "a", SESSION_IDLE);
 
 	(void)desk;
 	cr_expect_str_eq(session->pin, "pool_mode");
