@@ -171,8 +171,7 @@ static void check_client_tls(const struct conf *conf, const struct conf_listen *
 		place =
 			place_of(conf, "listen", "client_tls_sni_suffix", listen->name, listen->origins);
 		conf_error_at(errors, &place, "starts with a dot");
-	}
-	if (*listen->tls_sni_suffix && !has_selector(listen, SELECT_TLS)) {
+	} else if (*listen->tls_sni_suffix && !has_selector(listen, SELECT_TLS)) {
 		place =
 			place_of(conf, "listen", "client_tls_sni_suffix", listen->name, listen->origins);
 		conf_error_at(errors, &place, "has no effect, since selectors does not name tls");

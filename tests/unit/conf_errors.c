@@ -241,6 +241,8 @@ Test(conf_errors, tls)
 		 "unix_socket_dir"},
 		{"[listen:a]\nclient_tls_sni_suffix = .x\n",
 		 "b.ini:8: client_tls_sni_suffix: starts with a dot"},
+		{"[listen:a]\nclient_tls_sni_suffix = x\n",
+		 "b.ini:8: client_tls_sni_suffix: has no effect, since selectors does not name tls"},
 		{"[listen:a]\nselectors = tls\n",
 		 "b.ini:8: selectors: tls needs client_tls_sni_suffix, and client_tls_sslmode"},
 		{"[cluster:b]\ndatabase = b\nserver_tls_sslmode = verify-full\n",
