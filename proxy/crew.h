@@ -72,7 +72,7 @@ struct crew {
 	struct crew_member members[WORKERS_MAX];
 	size_t next; /* where the search for the least loaded begins; the accepting worker's */
 	atomic_int sessions, logins;
-	atomic_bool closed; /* no further connection is accepted */
+	atomic_bool closed;    /* no further connection is accepted */
 	atomic_size_t drained; /* workers that have no client any more, nor will have one */
 	struct crew_route *routes;
 	size_t route_count;

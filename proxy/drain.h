@@ -19,8 +19,8 @@
  * connect from now on: the listeners are closed after 0.2 seconds, and the rest begins a second
  * later at the earliest, so that whoever was accepted here is served.
  *
- * The workers leave their loops together, when none has a client left, nor can get one: until then
- * probes and the console ask all of them, and backends go from one to another.
+ * The workers leave their loops together, when none has a client left, nor can get one: until
+ *then probes and the console ask all of them, and backends go from one to another.
  */
 #ifndef PROXY_DRAIN_H
 #define PROXY_DRAIN_H
@@ -47,7 +47,7 @@ struct drain {
 	int64_t delay_us, timeout_us;
 	int64_t retire_us; /* when the listeners are closed, where another process has others */
 	int64_t asked_us, closed_us;
-	bool done; /* no client is left, nor can come */
+	bool done;           /* no client is left, nor can come */
 	struct list parting; /* clients that may have nothing under way, by their `queue` */
 	struct event ripe;   /* looks at them when the turn is over */
 };

@@ -294,8 +294,8 @@ static bool open_one(struct pool *pool)
 {
 	const char *why = NULL;
 
-	/* In this order: a place of the route that is given back wakes others in line for one, which
-	 * would do the same, and wake this worker, for as long as the server has no place. */
+	/* In this order: a place of the route that is given back wakes others in line for one,
+	 * which would do the same, and wake this worker, for as long as the server has no place. */
 	if (!upstream_take(pool))
 		return false;
 	if (!places_take(&pool->route->backends, pool->worker->conf->default_pool_size)) {

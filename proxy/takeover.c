@@ -127,8 +127,8 @@ void takeover_unlink(const char *path, const struct takeover_file *file)
 {
 	int lock = lock_directory(path);
 
-	/* Without the lock it may be another's by the time it is gone: then it stays, and is replaced
-	 * by who comes next. */
+	/* Without the lock it may be another's by the time it is gone: then it stays, and is
+	 * replaced by who comes next. */
 	if (lock >= 0 && takeover_is_ours(path, file))
 		unlink(path);
 	unlock_directory(lock);
