@@ -262,8 +262,8 @@ class Proxy:
             raise
 
     def events(self, name):
-        """The log's lines of that event, as dictionaries."""
-        lines = self.log_text().splitlines()
+        """The log's lines of that event, as dictionaries; not one that is just being written."""
+        lines = self.log_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in lines if f'"{name}"' in line]
 
     def resident(self):
