@@ -1,0 +1,87 @@
+#include "policy/permission.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const keys[] = {
+#define PERMISSION_KEY(name, key) [name] = key,
+	PERMISSIONS(PERMISSION_KEY)
+#undef PERMISSION_KEY
+};
+
+const char *permission_key(enum permission permission)
+{
+	return keys[permission];
+}
+
+bool permission_by_key(const char *key, enum permission *out)
+{
+	for (int i = 0; i < PERMISSION_COUNT; i++) {
+		if (strcmp(keys[i], key) == 0) {
+			*out = (enum permission)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void names_fini(struct permission_names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		free(names->names[i]);
+	free(names->names);
+	*names = (struct permission_names){0};
+}
+
+void permissions_fini(struct permissions *permissions)
+{
+	names_fini(&permissions->relations);
+	names_fini(&permissions->functions);
+	names_fini(&permissions->denied_relations);
+	names_fini(&permissions->denied_functions);
+}
+
+bool permission_names_add(struct permission_names *names, const char *name, size_t len)
+{
+	char **grown;
+
+	if (names->count == PERMISSION_NAMES_MAX)
+		return false;
+	grown = realloc(names->names, (names->count + 1) * sizeof *grown);
+	if (!grown)
+		return false;
+	names->names = grown;
+	grown[names->count] = strndup(name, len);
+	if (!grown[names->count])
+		return false;
+	names->count++;
+	return true;
+}
+
+static bool fits(const char *pattern, const char *name)
+{
+	size_t len = strlen(pattern);
+
+	if (len && pattern[len - 1] == '*')
+		return strncmp(pattern, name, len - 1) == 0;
+	return strcmp(pattern, name) == 0;
+}
+
+static bool is_schema(const char *pattern, size_t len, const char *schema)
+{
+	return strlen(schema) == len && memcmp(pattern, schema, len) == 0;
+}
+
+bool permission_names_have(const struct permission_names *names, const char *schema,
+						   const char *name)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		const char *pattern = names->names[i], *dot = strchr(pattern, '.');
+
+		if (dot && schema && !is_schema(pattern, (size_t)(dot - pattern), schema))
+			continue;
+		if (fits(dot ? dot + 1 : pattern, name))
+			return true;
+	}
+	return false;
+}
