@@ -28,6 +28,7 @@ int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
 int cmd_principal(int argc, char **argv);
 int cmd_key(int argc, char **argv);
+int cmd_explain_statement(int argc, char **argv);
 
 /* Not in the list of --help: `bulkhead conf --sample|--docs` writes the files made from the
  * settings' table. */

@@ -131,6 +131,17 @@ static enum sql_setting_how how_of(const VariableSetStmt *set)
 	return set->kind == VAR_SET_DEFAULT ? SETTING_RESET : SETTING_SET;
 }
 
+/* SET … TO DEFAULT, RESET and SET ROLE NONE give up what was set. */
+static bool goes_back(const VariableSetStmt *set)
+{
+	const Node *arg = set->args ? set->args->elements[0].ptr_value : NULL;
+	const A_Const *value = arg && IsA(arg, A_Const) ? (const A_Const *)(const void *)arg : NULL;
+
+	if (set->kind == VAR_RESET || set->kind == VAR_SET_DEFAULT)
+		return true;
+	return value && IsA(&value->val.node, String) && strcmp(value->val.sval.sval, "none") == 0;
+}
+
 static void visit_set_one(struct walk *walk, const VariableSetStmt *set)
 {
 	struct sql_setting setting = {.how = how_of(set)};
@@ -146,6 +157,8 @@ static void visit_set_one(struct walk *walk, const VariableSetStmt *set)
 	walk_add_classes(walk, is_of_transaction(name) ? SQL_CLASS_TRANSACTION : SQL_CLASS_SESSION);
 	if (set->args)
 		setting.value = value_of(walk, name, set->args->elements, set->args->length);
+	note_rules_of_setting(walk, name, reading_look_up(walk->reading, setting.value),
+						  goes_back(set));
 	note_setting(walk, &setting);
 	free(name);
 }
@@ -325,10 +338,14 @@ void visit_set_config(struct walk *walk, const FuncCall *call)
 	}
 	name = literal_of(arguments.name);
 	if (!name) {
+		walk_add_rule(walk, RULE_COMPUTED_SETTING);
 		visit_unnamed(walk, is_true(arguments.is_local));
 		return;
 	}
 	setting.name = reading_folded(walk->reading, name);
+	if (setting.name)
+		note_rules_of_setting(walk, reading_look_up(walk->reading, setting.name),
+							  literal_of(arguments.value), is_null(arguments.value));
 	setting.value = reading_copy(walk->reading, literal_of(arguments.value));
 	setting.param = param_of(arguments.value);
 	if (is_true(arguments.is_local))

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/rule.h"
+
 /*       name                    key */
 #define PERMISSIONS(X)                                                                         \
 	X(PERMISSION_READ, "sql.read")                                                             \
@@ -66,6 +68,9 @@ struct permissions {
 	struct permission_names relations, functions;
 	struct permission_names denied_relations, denied_functions;
 };
+
+/* What a tenant that lives there holds where nothing was granted: of static memory. */
+const struct permissions *permissions_default(enum rule_place place);
 
 /* Frees the lists. */
 void permissions_fini(struct permissions *permissions);

@@ -151,6 +151,7 @@ static void tenant_found(struct client *client, const struct tenant *tenant)
 	}
 	tenant_unref(client->tenant);
 	client->tenant = tenant;
+	gatekeeper_renew(client);
 	choose_next_tenant(client);
 }
 

@@ -119,6 +119,8 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		client->body_left -= part;
 		client->is_amid_walk = true;
 		at += part;
+		if (client->body_is_refused)
+			walk.run = at;
 	}
 	while (is_fine && end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
@@ -145,6 +147,8 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		}
 		client->has_run |= *at == 'Q' || *at == 'E' || *at == 'F';
 		client->body_left = total - visible;
+		client->body_is_refused = walk.throws_away;
+		walk.throws_away = false;
 		client->is_amid_walk = true;
 		at += visible;
 	}

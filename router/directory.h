@@ -22,6 +22,7 @@
 #include "base/histogram.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
+#include "policy/rule.h"
 
 #define TENANT_DEPTH_MAX   20
 #define TENANT_TOKEN_MAX   255 /* bytes of an id, slug or key as a client may write it */
@@ -69,6 +70,9 @@ const struct tenant *tenant_ref(const struct tenant *tenant);
 void tenant_unref(const struct tenant *tenant); /* NULL is fine */
 const struct principal *principal_ref(const struct principal *principal);
 void principal_unref(const struct principal *principal);
+
+/* Which isolation rules are in force for tenants that are kept apart so. */
+enum rule_place tenant_place(enum tenant_strategy strategy);
 
 /* Is it called so: by its slug, its key, or its id in any way to write a uuid? */
 bool tenant_is_called(const struct tenant *tenant, const char *token);

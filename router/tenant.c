@@ -50,6 +50,19 @@ void principal_unref(const struct principal *principal)
 	free((struct principal *)principal);
 }
 
+enum rule_place tenant_place(enum tenant_strategy strategy)
+{
+	switch (strategy) {
+	case SHARED_RLS:
+		break;
+	case SCHEMA_PER_TENANT:
+		return ON_SCHEMA;
+	case DATABASE_PER_TENANT:
+		return ON_DATABASE;
+	}
+	return ON_SHARED;
+}
+
 bool tenant_is_called(const struct tenant *tenant, const char *token)
 {
 	struct uuid id;
