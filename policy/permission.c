@@ -105,7 +105,8 @@ bool permission_names_have(const struct permission_names *names, const char *sch
 	for (size_t i = 0; i < names->count; i++) {
 		const char *pattern = names->names[i], *dot = strchr(pattern, '.');
 
-		if (dot && schema && !is_schema(pattern, (size_t)(dot - pattern), schema))
+		if (dot && (schema ? !is_schema(pattern, (size_t)(dot - pattern), schema)
+						   : strcmp(dot, ".*") == 0))
 			continue;
 		if (fits(dot ? dot + 1 : pattern, name))
 			return true;

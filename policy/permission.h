@@ -79,7 +79,8 @@ void permissions_fini(struct permissions *permissions);
 bool permission_names_add(struct permission_names *names, const char *name, size_t len);
 
 /* Is this one of them? `schema` is NULL when the statement does not say it: then a name with
- * a schema fits as well, since search_path may lead there. */
+ * a schema fits as well, since search_path may lead there; but not one that is "schema.*",
+ * which would be all names. */
 bool permission_names_have(const struct permission_names *names, const char *schema,
 						   const char *name);
 

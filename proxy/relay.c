@@ -17,6 +17,7 @@
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
+#include "proxy/scrub.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
@@ -400,7 +401,8 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 		walk->client->worker->counters.contexts_lost++;
 		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
 		say_instead(walk, message, total, REASON_CONTEXT_LOST);
-	} else if (names_translate_error(server, body, total - WIRE_HEADER, &out)) {
+	} else if (names_translate_error(server, body, total - WIRE_HEADER, &out) ||
+			   scrub_error(walk->client, body, total - WIRE_HEADER, &out)) {
 		swallow(walk, message, total);
 		client_send_buf(walk->client, &out);
 	} else if (server->watch.blamed && strcmp(code, "57014") == 0) {
