@@ -171,7 +171,8 @@ static bool find_subject(const struct explain *explain, struct subject *subject)
 		return false;
 	enum rule_place place = tenant_place(subject->strategy);
 
-	gate_init(&subject->gate, place, &subject->settings, permissions_default(place));
+	gate_init(&subject->gate, place, &subject->settings,
+			  subject->tenant ? &subject->tenant->permissions : permissions_of_place(place));
 	return true;
 }
 

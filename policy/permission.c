@@ -30,7 +30,7 @@ bool permission_by_key(const char *key, enum permission *out)
 	 PERMISSION_BIT(PERMISSION_CALL) | PERMISSION_BIT(PERMISSION_COPY))
 #define OF_OWN (PERMISSION_BIT(PERMISSION_DDL) | PERMISSION_BIT(PERMISSION_MAINTENANCE))
 
-const struct permissions *permissions_default(enum rule_place place)
+const struct permissions *permissions_of_place(enum rule_place place)
 {
 	static const struct permissions on_shared = {.held = EVERYBODY_S,
 												 .gate = GATE_AS_CONFIGURED};

@@ -70,7 +70,7 @@ struct permissions {
 };
 
 /* What a tenant that lives there holds where nothing was granted: of static memory. */
-const struct permissions *permissions_default(enum rule_place place);
+const struct permissions *permissions_of_place(enum rule_place place);
 
 /* Frees the lists. */
 void permissions_fini(struct permissions *permissions);

@@ -43,10 +43,8 @@ void gatekeeper_fini(struct gatekeeper *gatekeeper)
 
 void gatekeeper_renew(struct client *client)
 {
-	enum rule_place place = tenant_place(client->tenant->strategy);
-
-	gate_init(&client->gate, place, &client->worker->gatekeeper.settings,
-			  permissions_default(place));
+	gate_init(&client->gate, tenant_place(client->tenant->strategy),
+			  &client->worker->gatekeeper.settings, &client->tenant->permissions);
 	client->gate_version++;
 }
 

@@ -22,6 +22,7 @@
 #include "base/histogram.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
+#include "policy/permission.h"
 #include "policy/rule.h"
 
 #define TENANT_DEPTH_MAX   20
@@ -50,6 +51,7 @@ struct tenant {
 	enum tenant_strategy strategy;
 	enum tenant_status status;
 	unsigned pool_weight; /* its clients' share when tenants wait for backends; at least 1 */
+	struct permissions permissions; /* what its grants and those above it come to */
 	int64_t version;
 	uint64_t moment; /* when the directory took it in; see struct directory_change */
 };

@@ -31,6 +31,7 @@ void tenant_unref(const struct tenant *tenant)
 	free(tenant->key);
 	free(tenant->cluster);
 	free(tenant->seal);
+	permissions_fini(&((struct tenant *)tenant)->permissions);
 	free((struct tenant *)tenant);
 }
 

@@ -14,7 +14,7 @@ struct stage {
 
 static struct stage stage_of(enum rule_place place)
 {
-	return (struct stage){.permissions = *permissions_default(place), .place = place};
+	return (struct stage){.permissions = *permissions_of_place(place), .place = place};
 }
 
 /* NULL when it may run, else what was in the way. */
