@@ -214,7 +214,7 @@ def test_observed_statements_run_and_are_counted(stand):
         assert not errors(wire.query("SELECT pg_sleep(0)"))
         assert errors(wire.query("SELECT 1 FORM orders x")) == ["42601"], "the server's own"
         name = "bulkhead_statements_observed_total"
-        assert metrics(proxy)[(name, ("reason", "BH-STMT-SHARED"))] == 1
+        assert metrics(proxy)[(name, "BH-STMT-SHARED")] == 1
         line, = [event for event in proxy.events("statement.observed") if event["rule"] == "sleep"]
         assert (line["tenant"], line["reason"]) == ("acme", "BH-STMT-SHARED")
 
@@ -279,7 +279,7 @@ def test_protected_settings(stand):
 # ---- what is told ----
 
 def test_refusals_are_logged_and_counted_without_the_text(proxy):
-    name = ("bulkhead_statements_refused_total", ("reason", "BH-STMT-DYNAMIC"))
+    name = ("bulkhead_statements_refused_total", "BH-STMT-DYNAMIC")
     before = metrics(proxy)[name]
     with proxy.wire("globex") as wire:
         wire.query("DO $$ BEGIN PERFORM 'planted secret'; END $$")
