@@ -27,6 +27,8 @@ int cmd_healthcheck(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
 int cmd_principal(int argc, char **argv);
+int cmd_permission(int argc, char **argv);
+int cmd_setting(int argc, char **argv);
 int cmd_key(int argc, char **argv);
 int cmd_explain_statement(int argc, char **argv);
 

@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
 	{"principal", cmd_principal,
 	 "create, list, disable and change principals, who log in for tenants"},
+	{"permission", cmd_permission, "grant and revoke what tenants may do, and show it"},
+	{"setting", cmd_setting, "set, lock and show settings that tenants inherit"},
 	{"key", cmd_key,
 	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
 	{"explain-statement", cmd_explain_statement,
