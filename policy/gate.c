@@ -150,6 +150,8 @@ void gate_init(struct gate *gate, enum rule_place place, const struct gate_setti
 	}
 	gate->rules = rules_in(place) & ~settings->exceptions;
 	gate->held = permitted(permissions);
+	if (!permissions->is_read_only)
+		gate->held |= GATE_NEEDS_READ_WRITE;
 	if (gate->held & PERMISSION_BIT(PERMISSION_DDL))
 		gate->held |= GATE_NEEDS_TEMP_OR_DDL;
 	if (!settings->protected_settings.count || place == ON_DATABASE)
@@ -220,7 +222,8 @@ static bool judge_permissions(const struct gate *gate, const struct verdict *ver
 		return refuse_by_rule((enum rule)__builtin_ctzll(verdict->rules), out);
 
 	enum permission permission = (enum permission)__builtin_ctz(lacks);
-	bool is_held = gate->permissions->held & PERMISSION_BIT(permission);
+	bool is_held =
+		lacks & GATE_NEEDS_READ_WRITE || gate->permissions->held & PERMISSION_BIT(permission);
 	out->reason = is_held ? REASON_PERM_READ_ONLY : REASON_PERM_SQL;
 	out->message = reason_message(out->reason);
 	out->what = is_held ? "read_only" : permission_key(permission);

@@ -92,6 +92,9 @@ void note_rules_of_setting(struct walk *walk, const char *name, const char *valu
 						   bool goes_back)
 {
 	hit(walk, rules_of_setting(name));
+	if (strcmp(name, "transaction_read_only") == 0 ||
+		strcmp(name, "default_transaction_read_only") == 0)
+		walk->reading->asks_to_write |= !value || strcmp(value, "on") != 0;
 	if (!goes_back && (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0))
 		walk_add_rule(walk, RULE_ROLE);
 	if (value && strcmp(name, "search_path") == 0 && names_foreign_schema(value))
@@ -175,8 +178,24 @@ static void note_truncated(struct walk *walk, const TruncateStmt *truncate)
 
 /* ---- statements ---- */
 
+/* READ WRITE among the modes of a transaction. */
+static void note_modes(struct walk *walk, const List *modes)
+{
+	for (int i = 0; modes && i < modes->length; i++) {
+		const DefElem *mode = modes->elements[i].ptr_value;
+		const A_Const *value = mode->arg && IsA(mode->arg, A_Const)
+								   ? (const A_Const *)(const void *)mode->arg
+								   : NULL;
+
+		if (strcmp(mode->defname, "transaction_read_only") == 0)
+			walk->reading->asks_to_write |=
+				!value || !IsA(&value->val.node, Integer) || !value->val.ival.ival;
+	}
+}
+
 static void note_transaction(struct walk *walk, const TransactionStmt *statement)
 {
+	note_modes(walk, statement->options);
 	if (statement->kind == TRANS_STMT_PREPARE ||
 		statement->kind == TRANS_STMT_COMMIT_PREPARED ||
 		statement->kind == TRANS_STMT_ROLLBACK_PREPARED)
@@ -335,6 +354,10 @@ void visit_for_rules(struct walk *walk, const Node *node)
 		break;
 	case T_TransactionStmt:
 		note_transaction(walk, AS(TransactionStmt));
+		break;
+	case T_VariableSetStmt:
+		if (AS(VariableSetStmt)->kind == VAR_SET_MULTI)
+			note_modes(walk, AS(VariableSetStmt)->args);
 		break;
 	case T_ExplainStmt:
 		note_explain(walk, AS(ExplainStmt));

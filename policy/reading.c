@@ -373,9 +373,11 @@ static const struct verdict *unread_verdict(const struct reading *reading)
 	return verdict;
 }
 
-static void settle_gate(struct verdict *verdict)
+static void settle_gate(struct verdict *verdict, const struct reading *reading)
 {
 	verdict->needs = gate_needs(verdict->classes);
+	if (reading->asks_to_write)
+		verdict->needs |= GATE_NEEDS_READ_WRITE;
 	if (verdict->setting_count)
 		verdict->needs |= GATE_NEEDS_SETTINGS;
 	if (verdict->relation_count || verdict->function_count)
@@ -422,7 +424,7 @@ const struct verdict *reading_verdict(const struct reading *reading)
 	settle_statements(verdict, statements, strings);
 	settle_settings(verdict, settings, strings);
 	settle_names(verdict, relations, functions, strings);
-	settle_gate(verdict);
+	settle_gate(verdict, reading);
 	verdict->is_of_fold = verdict->is_plain && verdict->statement_count == 1 &&
 						  !verdict->setting_count && !reading->has_looked_at_values &&
 						  statements[0].action == SQL_PLAIN &&

@@ -31,7 +31,8 @@ struct reading {
 	bool memory_is_out;
 	bool has_looked_at_values;
 	uint64_t rules;
-	char *error; /* the parser's; from malloc, or NULL */
+	bool asks_to_write; /* a transaction, or those to come, are to be able to */
+	char *error;        /* the parser's; from malloc, or NULL */
 	int error_position;
 	struct buf strings;    /* each with its NUL */
 	struct buf statements; /* of struct sql_statement, and so on */

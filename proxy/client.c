@@ -497,6 +497,7 @@ void client_free(struct client *client)
 	verdict_unref(client->unnamed_judged);
 	settings_unref(client->settings);
 	settings_unref(client->startup_settings);
+	settings_unref(client->given_settings);
 	secret_wipe(client->secret, sizeof client->secret);
 	free(client);
 }

@@ -96,6 +96,9 @@ struct client {
 	struct tally *of_tenant, *of_principal;
 	struct list in_tenant, in_principal;                /* their members */
 	const struct settings *startup_settings, *settings; /* as it began, and as they are now */
+	/* As it began, where its transactions have to be read-only and both of these say so. */
+	const struct settings *given_settings;
+	bool settings_are_ordered; /* and its backend does not have them yet */
 	struct pool *pool;
 	struct pool_tenant *pool_tenant;
 	uint32_t pid; /* of our own cancel key */

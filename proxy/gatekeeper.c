@@ -10,6 +10,8 @@
 #include "proxy/client.h"
 #include "proxy/client_log.h"
 #include "proxy/pins.h"
+#include "proxy/server.h"
+#include "proxy/settings.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -41,11 +43,52 @@ void gatekeeper_fini(struct gatekeeper *gatekeeper)
 	gate_settings_fini(&gatekeeper->settings);
 }
 
+/* ---- transactions that may not write ---- */
+
+#define READ_ONLY_SETTING "default_transaction_read_only"
+
+static bool replace(const struct settings **settings, const char *value)
+{
+	const struct settings *other = settings_with(*settings, READ_ONLY_SETTING, value);
+
+	if (!other)
+		return false;
+	settings_unref(*settings);
+	*settings = other;
+	return true;
+}
+
+bool gatekeeper_settle_read_only(struct client *client)
+{
+	bool must = client->gate.mode == GATE_ENFORCE && client->tenant->permissions.is_read_only;
+	const char *own;
+
+	if (must == (client->given_settings != NULL))
+		return true;
+	client->settings_are_ordered = client->server != NULL;
+	if (must) {
+		client->given_settings = settings_ref(client->startup_settings);
+		return replace(&client->startup_settings, "on") && replace(&client->settings, "on");
+	}
+	own = settings_get(client->given_settings, READ_ONLY_SETTING);
+	if (!replace(&client->startup_settings, own) || !replace(&client->settings, own))
+		return false;
+	settings_unref(client->given_settings);
+	client->given_settings = NULL;
+	return true;
+}
+
 void gatekeeper_renew(struct client *client)
 {
 	gate_init(&client->gate, tenant_place(client->tenant->strategy),
 			  &client->worker->gatekeeper.settings, &client->tenant->permissions);
 	client->gate_version++;
+	if (!client->settings)
+		return;
+	if (!gatekeeper_settle_read_only(client))
+		client_fatal(client, REASON_MEMORY, NULL);
+	else if (client->settings_are_ordered && client->server)
+		relay_settle(client->server);
 }
 
 /* ---- refusing ---- */

@@ -31,8 +31,17 @@ struct gatekeeper {
 bool gatekeeper_take_settings(struct worker *worker, const struct conf *conf);
 void gatekeeper_fini(struct gatekeeper *gatekeeper);
 
-/* The client's tenant is known, or has changed, or the settings have. */
+/* The client's tenant is known, or has changed, or the settings have. May end the session when
+ * memory is out. */
 void gatekeeper_renew(struct client *client);
+
+/*
+ * The client's own settings are known: where its tenant may only read, its transactions are
+ * begun so, and it cannot change that; then the server refuses what the gate does not see.
+ * Again when that has changed; on the backend it is at the next transaction. False when memory
+ * is out.
+ */
+bool gatekeeper_settle_read_only(struct client *client);
 
 /*
  * May the client run a statement with this verdict? If not, *error becomes the whole

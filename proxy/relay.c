@@ -571,7 +571,7 @@ void relay_settle(struct server *server)
 		handover_ask(server);
 	else if (!keeps_backend(client) && !pins_are_in_doubt(&client->pins))
 		server_release(server);
-	else if (server->seal_lost)
+	else if (server->seal_lost || client->settings_are_ordered)
 		handover_restore(server);
 	else if (client->worker->heeds_idle && drain_is_on(client->worker))
 		drain_look_later(client);
