@@ -183,10 +183,12 @@ static void note_modes(struct walk *walk, const List *modes)
 {
 	for (int i = 0; modes && i < modes->length; i++) {
 		const DefElem *mode = modes->elements[i].ptr_value;
+
+		if (!IsA(mode, DefElem)) /* of SET TRANSACTION SNAPSHOT */
+			continue;
 		const A_Const *value = mode->arg && IsA(mode->arg, A_Const)
 								   ? (const A_Const *)(const void *)mode->arg
 								   : NULL;
-
 		if (strcmp(mode->defname, "transaction_read_only") == 0)
 			walk->reading->asks_to_write |=
 				!value || !IsA(&value->val.node, Integer) || !value->val.ival.ival;

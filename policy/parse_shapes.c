@@ -120,7 +120,7 @@ static const struct shape shapes[] = {
 	BARE(DiscardStmt, SESSION, 0),
 	BARE(LoadStmt, OTHER, EFFECT_UNKNOWN),
 	BARE(ListenStmt, LISTEN, EFFECT_LISTEN),
-	BARE(UnlistenStmt, LISTEN, EFFECT_LISTEN),
+	BARE(UnlistenStmt, SESSION, EFFECT_LISTEN),
 	BARE(NotifyStmt, LISTEN, 0),
 
 	/* ---- what carries out something else ---- */

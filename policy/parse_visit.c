@@ -186,6 +186,7 @@ static void visit_with(struct walk *walk, const WithClause *with)
 /* The rows of INSERT are a SELECT, too, and one that reads nothing. */
 static void visit_select(struct walk *walk, const SelectStmt *select)
 {
+	visit_settings_row(walk, select);
 	if (!select->valuesLists)
 		walk_add_classes(walk, SQL_CLASS_READ);
 	visit_with(walk, select->withClause);

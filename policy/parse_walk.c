@@ -108,6 +108,7 @@ void walk_statement(struct walk *walk, const Node *statement)
 
 	walk->scope = walk->marks = 0;
 	walk->root = statement;
+	walk->pinned = NULL;
 	walk_push(walk, statement, 0);
 	while (pending_count(walk) && reading->outcome == SQL_READ && !reading->memory_is_out) {
 		size_t mark = pending_count(walk) - 1;

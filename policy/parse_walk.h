@@ -46,6 +46,7 @@ struct walk {
 	struct buf scopes;  /* of struct scope: numbered from 1 */
 	uint32_t scope;     /* where the node that is visited stands; 0 is outside of any WITH */
 	const Node *root;   /* the statement, or the one that it explains */
+	const char *pinned; /* the one row of pg_settings that the statement is about, or NULL */
 	uint32_t marks;     /* CHILD_WRITTEN and CHILD_STORED, as far as they hold for it */
 	uint32_t scope_checks;
 };
@@ -100,6 +101,9 @@ void note_rules_of_setting(struct walk *walk, const char *name, const char *valu
 /* ---- parse_settings.c ---- */
 
 void visit_set(struct walk *walk, const VariableSetStmt *set);
+
+/* A SELECT; notes which setting it is about, if it is FROM pg_settings WHERE name = 'literal'. */
+void visit_settings_row(struct walk *walk, const SelectStmt *select);
 void visit_set_config(struct walk *walk, const FuncCall *call);
 
 /* What a statement's action is that is SET or RESET, once it has been visited. */

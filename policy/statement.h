@@ -43,7 +43,7 @@ enum sql_class {
 	SQL_CLASS_CALL = 1 << 4,        /* CALL and DO */
 	SQL_CLASS_SESSION = 1 << 5,     /* SET, RESET, DISCARD, PREPARE, DECLARE … */
 	SQL_CLASS_TRANSACTION = 1 << 6, /* BEGIN, COMMIT, SAVEPOINT, LOCK … */
-	SQL_CLASS_LISTEN = 1 << 7,      /* LISTEN, UNLISTEN, NOTIFY */
+	SQL_CLASS_LISTEN = 1 << 7,      /* LISTEN, NOTIFY; not UNLISTEN, which resets */
 	SQL_CLASS_MAINTENANCE = 1 << 8, /* VACUUM, ANALYZE, REINDEX, CLUSTER, CHECKPOINT … */
 	SQL_CLASS_OTHER = 1 << 9,       /* LOAD, ALTER SYSTEM */
 	SQL_CLASS_TEMP = 1 << 10,       /* DDL of what is temporary */
