@@ -138,7 +138,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind
 	WHEN 'bool' THEN jsonb_typeof(value) = 'boolean'
 	WHEN 'number' THEN jsonb_typeof(value) = 'number'
-	ELSE CASE WHEN jsonb_typeof(value) <> 'array' OR octet_length(value::text) > 65536 THEN false
+	WHEN 'set' THEN CASE WHEN jsonb_typeof(value) <> 'array' OR octet_length(value::text) > 65536 THEN false
 		WHEN jsonb_array_length(value) > 1000 THEN false
 		ELSE NOT EXISTS (
 			SELECT FROM jsonb_array_elements(value) e
@@ -276,3 +276,6 @@ GRANT SELECT, DELETE,
 	INSERT (key, kind, elements, shared_default, schema_default, database_default, description),
 	UPDATE (description)
 	ON permission_key TO bulkhead_admin;
+-- What the constraints call, whoever inserts.
+GRANT EXECUTE ON FUNCTION permission_is_value(text, text, jsonb), permission_is_word(text, text), name_is_pattern(text),
+	name_rest(text) TO bulkhead_admin;

@@ -242,5 +242,6 @@ GRANT SELECT, DELETE,
 	UPDATE (description)
 	ON setting_key TO bulkhead_admin;
 GRANT SELECT ON setting TO bulkhead_admin;
-GRANT EXECUTE ON FUNCTION set_setting(uuid, text, jsonb, boolean), unset_setting(uuid, text), resolve_settings(uuid)
+GRANT EXECUTE ON FUNCTION set_setting(uuid, text, jsonb, boolean), unset_setting(uuid, text), resolve_settings(uuid),
+	setting_is_value(text, numeric, numeric, text[], jsonb) -- the constraint of setting_key calls it
 	TO bulkhead_admin;
