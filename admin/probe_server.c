@@ -267,13 +267,14 @@ void probe_server_tick(struct probe_server *server, int64_t now_us)
 
 /* ---- listening ---- */
 
-static bool fail(const char *where, const char *why)
+/* `port` is NULL for a unix socket. */
+static bool fail(const char *where, const char *port, const char *why)
 {
-	log_event(LOG_ERROR, "probes.listen", "address", where, "error", why, NULL);
+	log_event(LOG_ERROR, "probes.listen", "address", where, "port", port, "error", why, NULL);
 	return false;
 }
 
-static bool listen_on(struct probe_server *server, const char *where,
+static bool listen_on(struct probe_server *server, const char *where, const char *port,
 					  const struct sockaddr *address, socklen_t len)
 {
 	const unsigned flags =
@@ -282,11 +283,11 @@ static bool listen_on(struct probe_server *server, const char *where,
 		(server->is_shared && address->sa_family != AF_UNIX ? LEV_OPT_REUSEABLE_PORT : 0);
 
 	if (server->listener_count == LISTENERS_MAX)
-		return fail(where, "there are too many addresses");
+		return fail(where, port, "there are too many addresses");
 	struct evconnlistener *listener = evconnlistener_new_bind(
 		server->base, on_accepted, server, flags, BACKLOG, address, (int)len);
 	if (!listener)
-		return fail(where, strerror(errno));
+		return fail(where, port, strerror(errno));
 	evconnlistener_set_error_cb(listener, on_accept_failed);
 	server->listeners[server->listener_count++] = listener;
 	return true;
@@ -303,9 +304,9 @@ static bool listen_on_name(struct probe_server *server, const char *name, int po
 	snprintf(service, sizeof service, "%d", port);
 	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, service, &hints, &found);
 	if (error)
-		return fail(name, gai_strerror(error));
+		return fail(name, service, gai_strerror(error));
 	for (const struct addrinfo *at = found; at && ok; at = at->ai_next)
-		ok = listen_on(server, name, at->ai_addr, at->ai_addrlen);
+		ok = listen_on(server, name, service, at->ai_addr, at->ai_addrlen);
 	freeaddrinfo(found);
 	return ok;
 }
@@ -332,10 +333,10 @@ static bool listen_on_path(struct probe_server *server, const char *path)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof address.sun_path)
-		return fail(path, "the path is too long for a unix socket");
+		return fail(path, NULL, "the path is too long for a unix socket");
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	clear_stale(server, &address);
-	if (!listen_on(server, path, (const struct sockaddr *)&address, sizeof address))
+	if (!listen_on(server, path, NULL, (const struct sockaddr *)&address, sizeof address))
 		return false;
 	server->socket_path = strdup(path);
 	return server->socket_path != NULL;

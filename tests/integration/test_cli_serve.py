@@ -69,6 +69,7 @@ def test_a_port_in_use(unstarted):
         other.listen()
         last = unheard(proxy)
     assert (last["event"], last["level"], last["address"]) == ("listen.failed", "error", HOST)
+    assert last["port"] == str(proxy.port)
     assert last["error"] == "Address already in use"
 
 
@@ -83,7 +84,7 @@ def test_the_socket_of_a_living_process(stand, unstarted):
         second = unstarted(listen__default={"listen_addr": "", "listen_port": first.port})
         last = unheard(second)
         assert last["error"] == "Address already in use"
-        assert last["address"] == f"{stand.folder}/.s.PGSQL.{first.port}"
+        assert last["address"] == f"{stand.folder}/.s.PGSQL.{first.port}" and "port" not in last
         with first.connect("acme", unix=True) as connection:
             connection.execute("SELECT 1")
 

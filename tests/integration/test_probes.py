@@ -188,7 +188,8 @@ def test_a_port_in_use(stand):
     with socket.socket() as other:
         other.bind((HOST, 0))
         other.listen()
-        with pytest.raises(RuntimeError, match="probes.listen.*Address already in use"):
+        words = f'probes.listen".*"port":"{other.getsockname()[1]}".*Address already in use'
+        with pytest.raises(RuntimeError, match=words):
             stand._started({"probes": {"listen_addr": HOST, "listen_port": other.getsockname()[1]},
                             "listen__default": {"listen_port": free_port()}})
 
@@ -204,10 +205,18 @@ def test_healthcheck(proxy):
 
 
 def test_healthcheck_of_nobody(proxy):
-    done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={free_port()}")
-    assert (done.returncode, done.stderr) == (FAILED, "healthcheck: Connection refused\n")
+    port = free_port()
+    done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={port}")
+    assert (done.returncode, done.stderr) == (
+        FAILED, f"bulkhead healthcheck: {HOST} port {port}: Connection refused\n")
     done = bulkhead("healthcheck", "-c", proxy.config, "--set", "probes.listen_addr=")
-    assert (done.returncode, done.stderr) == (FAILED, "healthcheck: [probes] listens nowhere\n")
+    assert (done.returncode, done.stderr) == (FAILED, "bulkhead healthcheck: [probes] listens nowhere\n")
+    done = bulkhead("healthcheck", "-c", proxy.config, "--set", "probes.unix_socket=/nosuch/probes")
+    assert (done.returncode, done.stderr) == (
+        FAILED, "bulkhead healthcheck: /nosuch/probes: No such file or directory\n")
+    done = bulkhead("healthcheck", "-c", proxy.config, "--set", "probes.listen_addr=no.such.host.invalid")
+    assert done.returncode == FAILED
+    assert done.stderr.startswith("bulkhead healthcheck: no.such.host.invalid port ")
 
 
 def test_healthcheck_of_one_that_does_not_answer(proxy):
@@ -215,6 +224,8 @@ def test_healthcheck_of_one_that_does_not_answer(proxy):
         silent.bind((HOST, 0))
         silent.listen()
         began = time.monotonic()
-        done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={silent.getsockname()[1]}")
-        assert done.returncode == FAILED and done.stderr
+        port = silent.getsockname()[1]
+        done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={port}")
+        assert (done.returncode, done.stderr) == (
+            FAILED, f"bulkhead healthcheck: {HOST} port {port}: no answer within 3 s\n")
         assert time.monotonic() - began < 10
