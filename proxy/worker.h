@@ -77,7 +77,7 @@ struct worker_setup {
 
 struct worker_counters {
 	uint64_t clients, logins, logins_refused, reseals, contexts_lost, backends_opened,
-		backends_refused, cancels;
+		backends_refused, cancels, tls_failures;
 	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins, and sessions */
 	/* Bytes of connections that are closed. */
 	uint64_t client_received, client_sent, server_received, server_sent;

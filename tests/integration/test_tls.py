@@ -11,6 +11,7 @@ import pytest
 
 from harness.certificates import openssl
 from harness.postgres import HOST
+from harness.probe import metrics, probed
 from harness.stand import DATABASE, PRINCIPAL, ROWS
 from harness.tls import (PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram, secure)
 from harness.wait import wait_for
@@ -133,7 +134,7 @@ def verifying(pki, mode, **more):
 
 
 def test_verify_ca_takes_certificates_of_the_authority(stand, pki):
-    with stand.proxy(listen__default=verifying(pki, "verify-ca")) as proxy:
+    with stand.proxy(listen__default=verifying(pki, "verify-ca"), **probed()) as proxy:
         for name in ("shop", "nobody"):
             assert is_encrypted(psql(proxy, sslmode="require", **certificate_of(getattr(pki, name))))
         for name, said in {"expired": "expired", "revoked": "revoked", "foreign": "unknown ca",
@@ -141,6 +142,7 @@ def test_verify_ca_takes_certificates_of_the_authority(stand, pki):
             done = psql(proxy, sslmode="require", **certificate_of(getattr(pki, name)))
             assert is_encrypted(done) is None and said in done.stderr, done.stderr
         wait_for(lambda: len(proxy.events("client.tls_failed")) == 4, "the log has said why, each time")
+        wait_for(lambda: metrics(proxy)["bulkhead_tls_failures_total"] == 4, "and they are counted")
         with secure(proxy.port) as wire:
             wire.send(startup(KEYS))
             assert error_of(wire) == ("28000", "BH-ID-CERTIFICATE")
