@@ -208,19 +208,23 @@ static bool open_addresses(struct worker *worker, const struct conf_listen *sect
 
 /*
  * A socket file of an earlier run is in the way when nobody answers on it; one that answers
- * belongs to a living process and is left alone.
+ * belongs to a living process and is left alone, also when its queue is full (EAGAIN). False
+ * with errno.
  */
 static bool clear_stale_socket(const struct sockaddr_un *address)
 {
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (probe < 0)
 		return false;
-	bool alive = connect(probe, (const struct sockaddr *)address, sizeof *address) == 0;
-	bool stale = !alive && errno == ECONNREFUSED;
+	bool stale = connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 &&
+				 errno == ECONNREFUSED;
 
 	close(probe);
-	return stale && unlink(address->sun_path) == 0;
+	if (stale)
+		return unlink(address->sun_path) == 0;
+	errno = EADDRINUSE;
+	return false;
 }
 
 static bool listen_unix(int fd, const struct conf_listen *section,
