@@ -83,6 +83,7 @@ void console_rows_fini(struct console_rows *rows);
 
 /* A question to all workers that may outlive the session which asked. */
 struct console_question {
+	struct list node;      /* worker->questions */
 	struct client *client; /* NULL: it has left */
 };
 

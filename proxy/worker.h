@@ -131,6 +131,7 @@ struct worker {
 	struct list looks;     /* of router/live that are not over yet; see operate.c */
 	struct list slowed;    /* logins whose proof is looked at later; penalty.h */
 	struct list consoles;  /* sessions on the console */
+	struct list questions; /* that these have asked all workers */
 	uint64_t last_serial;  /* of clients */
 	struct list capped;    /* parts of pools that wait for other workers; queue.h */
 	struct list movers;    /* backends on their way to other workers; move.h */

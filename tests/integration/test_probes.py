@@ -1,7 +1,5 @@
 """/livez and /readyz, their listener, and `bulkhead healthcheck`."""
 
-import ctypes
-import os
 import socket
 import time
 from contextlib import closing
@@ -12,6 +10,7 @@ from harness.postgres import HOST, free_port
 from harness.probe import ask, port_of, probed, raw
 from harness.program import DONE, FAILED, bulkhead
 from harness.relay import Relay
+from harness.threads import held, threads
 from harness.wait import wait_for
 
 
@@ -36,20 +35,10 @@ def test_it_lives_and_is_ready(proxy):
 def test_a_worker_that_stands_still_is_seen(stand):
     """Only the worker is held, by a debugger's means: the thread of the probes goes on."""
     with stand.proxy(**probed(liveness_timeout=1)) as proxy:
-        libc = ctypes.CDLL(None, use_errno=True)
-        seize, interrupt, detach = 0x4206, 0x4207, 17
-        tasks = sorted(map(int, os.listdir(f"/proc/{proxy.process.pid}/task")))
-        worker = tasks[-1]  # started last
-        if libc.ptrace(seize, worker, None, None) != 0:
-            pytest.skip("this system does not let us hold a thread")
-        assert libc.ptrace(interrupt, worker, None, None) == 0
-        os.waitpid(worker, 0x40000000)  # __WALL
-        try:
+        with held(threads(proxy)[-1]):
             wait_for(lambda: ask(proxy, "/livez")[0] == 503, "the probe to fail")
             assert ask(proxy, "/livez")[1] == "the loop of a worker does not turn\n"
             assert ask(proxy, "/metrics") == (503, "a worker does not answer\n")
-        finally:
-            libc.ptrace(detach, worker, None, None)
         wait_for(lambda: ask(proxy, "/livez")[0] == 200, "life")
 
 
