@@ -1,7 +1,5 @@
 #include "proxy/pool.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,60 +106,6 @@ void pool_destroy(struct pool *pool)
 	list_remove(&pool->restless);
 	HASH_DEL(pool->worker->pools, pool);
 	free(pool);
-}
-
-/* ---- what a login is told ---- */
-
-static void copy_welcome(struct pool *pool, const struct settings *settings)
-{
-	struct crew *crew = pool->worker->crew;
-
-	pthread_mutex_lock(&crew->lock);
-	unsigned age = atomic_load(&pool->route->welcomes_age);
-	const struct params *known = welcomes_find(&pool->route->welcomes, settings);
-	if (age != pool->welcomes_age)
-		welcomes_drop(&pool->welcomes);
-	pool->welcomes_age = age;
-	if (known)
-		welcomes_add(&pool->welcomes, settings, known);
-	pthread_mutex_unlock(&crew->lock);
-}
-
-const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings)
-{
-	const struct params *own = welcomes_find(&pool->welcomes, settings);
-
-	if (crew_is_one(pool->worker->crew) ||
-		(own && pool->welcomes_age == atomic_load(&pool->route->welcomes_age)))
-		return own;
-	copy_welcome(pool, settings);
-	return welcomes_find(&pool->welcomes, settings);
-}
-
-void pool_add_welcome(struct pool *pool, const struct settings *settings,
-					  const struct params *params)
-{
-	struct crew *crew = pool->worker->crew;
-
-	welcomes_add(&pool->welcomes, settings, params);
-	if (crew_is_one(crew))
-		return;
-	pthread_mutex_lock(&crew->lock);
-	welcomes_add(&pool->route->welcomes, settings, params);
-	pthread_mutex_unlock(&crew->lock);
-}
-
-void pool_note_base(struct pool *pool, const struct params *params)
-{
-	struct crew *crew = pool->worker->crew;
-
-	welcomes_note_base(&pool->welcomes, params);
-	if (crew_is_one(crew))
-		return;
-	pthread_mutex_lock(&crew->lock);
-	if (welcomes_note_base(&pool->route->welcomes, params))
-		atomic_fetch_add(&pool->route->welcomes_age, 1);
-	pthread_mutex_unlock(&crew->lock);
 }
 
 /* ---- idle backends ---- */
@@ -684,38 +628,4 @@ void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
 		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL)
 		server_close(server, "there are more than default_pool_size");
 	attend(pool);
-}
-
-/* ---- the log ---- */
-
-struct number {
-	char text[24];
-};
-
-static struct number number(uint64_t value)
-{
-	struct number number;
-
-	snprintf(number.text, sizeof number.text, "%" PRIu64, value);
-	return number;
-}
-
-void pool_report(struct pool *pool)
-{
-	const struct pool_stats *stats = &pool->stats;
-	const struct worker *worker = pool->worker;
-
-	if (stats->requests == pool->reported)
-		return;
-	pool->reported = stats->requests;
-	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "worker",
-			  crew_is_one(worker->crew) ? NULL : number(worker->number).text, "clients",
-			  number(pool->client_count).text, "waiting", number(pool->waiting).text,
-			  "backends", number(pool->server_count).text, "requests",
-			  number(stats->requests).text, "handovers", number(stats->handovers).text,
-			  "handover_failures", number(stats->handover_failures).text, "opened",
-			  number(stats->opened).text, "closed", number(stats->closed).text, "wait_p50_us",
-			  number(histogram_quantile(&stats->wait, 0.5)).text, "wait_p99_us",
-			  number(histogram_quantile(&stats->wait, 0.99)).text, "wait_max_us",
-			  number(stats->wait.max_us).text, NULL);
 }
