@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/pool_internal.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/upstream.h"
@@ -26,9 +27,6 @@
 
 /* Idle backends of a tenant that are looked at for one with the client's settings. */
 #define SETTINGS_SEARCH_MAX 16
-
-/* After how many failures in a row the pause grows no more: 2^3 times server_login_retry. */
-#define BACK_OFF_MAX 3
 
 /* ---- life ---- */
 
@@ -202,13 +200,6 @@ static void assign(struct server *server, struct client *client)
 
 /* ---- opening ---- */
 
-bool pool_is_backing_off(const struct pool *pool)
-{
-	int64_t retry_at_us = atomic_load(&pool->route->retry_at_us);
-
-	return retry_at_us && clock_monotonic_us() < retry_at_us;
-}
-
 /* The route's backends, those of other workers' pools included. */
 static int count_all(const struct pool *pool)
 {
@@ -294,47 +285,20 @@ static void open_for_waiting(struct pool *pool)
 	pool_leave_line(pool);
 }
 
-static enum reason failure_of(const struct pool *pool)
-{
-	return (enum reason)atomic_load(&pool->route->failure);
-}
-
 static void refuse_waiting(struct pool *pool)
 {
 	struct client *client;
 
 	while ((client = queue_next(pool)) != NULL) {
 		pool_tenant_give(client->pool_tenant);
-		client_fatal(client, failure_of(pool), NULL);
+		client_fatal(client, pool_failure(pool), NULL);
 	}
-}
-
-/* The next pause: doubled for each failure in a row, up to 2^BACK_OFF_MAX times the first. */
-static void back_off(struct pool *pool)
-{
-	long long now_us = clock_monotonic_us(),
-			  retry_at_us = atomic_load(&pool->route->retry_at_us);
-	unsigned failures = atomic_load(&pool->route->failures);
-	unsigned doublings = failures < BACK_OFF_MAX ? failures : BACK_OFF_MAX;
-	int64_t pause_us = pool->worker->conf->server_login_retry_ms * 1000 << doublings;
-
-	/* Attempts that were under way together fail together: they count once. */
-	if (retry_at_us > now_us || !atomic_compare_exchange_strong(
-									&pool->route->retry_at_us, &retry_at_us, now_us + pause_us))
-		return;
-	atomic_store(&pool->route->failures, failures + 1);
-}
-
-static void forget_failures(struct pool *pool)
-{
-	atomic_store(&pool->route->retry_at_us, 0);
-	atomic_store(&pool->route->failures, 0);
 }
 
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 {
 	atomic_store(&pool->route->failure, (int)reason);
-	back_off(pool);
+	pool_back_off(pool);
 	pool->worker->counters.backends_refused++;
 	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
 			  reason_code(reason), "why", why, NULL);
@@ -377,7 +341,7 @@ static void request(struct client *client, bool again)
 		return;
 	}
 	if (pool_is_backing_off(pool) && count_all(pool) == 0) {
-		client_fatal(client, failure_of(pool), NULL);
+		client_fatal(client, pool_failure(pool), NULL);
 		return;
 	}
 	queue_enter(client, again);
@@ -424,7 +388,7 @@ void pool_server_opened(struct server *server)
 
 	server->opening = false;
 	pool->opening--;
-	forget_failures(pool);
+	pool_forget_failures(pool);
 	pool->stats.opened++;
 	pool_server_ready(server);
 }
@@ -622,7 +586,7 @@ void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
 	if (!is_same_password(pool->cluster->password, cluster->password))
 		forget_password(pool);
 	pool->cluster = cluster;
-	forget_failures(pool);
+	pool_forget_failures(pool);
 	queue_take_settings(pool);
 	while (is_too_large(pool) &&
 		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL)
