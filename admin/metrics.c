@@ -9,6 +9,11 @@
 /* Members are read by their offsets as 64 bits, whichever of the two types they have. */
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "counts are 64 bits wide");
 
+const char *const metrics_content_types[METRICS_FORMS] = {
+	[METRICS_PLAIN] = "text/plain; version=0.0.4; charset=utf-8",
+	[METRICS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+};
+
 /* ---- the table ---- */
 
 /* Where the numbers of a family come from, and so which labels it has. */
@@ -333,12 +338,24 @@ static bool append_samples(struct buf *out, const struct family *family,
 	return false;
 }
 
+/* OpenMetrics has the suffix of a counter with its samples, and not with the family. */
+static bool append_description(struct buf *out, const struct family *family,
+							   enum metrics_form form)
+{
+	const char *name = family->name;
+	size_t len = strlen(name), suffix = strlen("_total");
+
+	if (form == METRICS_OPENMETRICS && strcmp(family->type, COUNTER) == 0)
+		len -= suffix;
+	return buf_appendf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)len, name, family->help,
+					   (int)len, name, family->type);
+}
+
 static bool append_family(struct buf *out, const struct family *family,
 						  const struct totals *totals, const struct metrics_input *input)
 {
 	const struct labels none = {{NULL}};
-	bool ok = buf_appendf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help,
-						  family->name, family->type);
+	bool ok = append_description(out, family, input->form);
 
 	switch (family->origin) {
 	case OF_WORKERS:
@@ -519,6 +536,8 @@ bool metrics_write(const struct metrics_input *input, struct buf *out)
 	process_measure(&totals.process);
 	for (size_t i = 0; ok && i < FAMILY_COUNT; i++)
 		ok = append_family(out, &families[i], &totals, input);
+	if (ok && input->form == METRICS_OPENMETRICS)
+		ok = buf_appendf(out, "# EOF\n");
 	free(totals.pools);
 	free(totals.tenants);
 	return ok;
@@ -559,11 +578,12 @@ static const char introduction[] =
 	"themselves are made from.\n"
 	"\n"
 	"`/metrics` of the [probes' listener](operations.md#probes) has them in Prometheus' text "
-	"format 0.0.4. Units are\n"
-	"seconds and bytes; the numbers of all workers are summed up. Counters of a pool begin "
-	"anew when the pool was unused\n"
-	"for so long that it was freed. Histograms have a bucket for each doubling from 16 us to "
-	"67 s.\n"
+	"format 0.0.4, or, where\n"
+	"Accept asks for it, as OpenMetrics 1.0. Units are seconds and bytes; the numbers of all "
+	"workers are summed up.\n"
+	"Counters of a pool begin anew when the pool was unused for so long that it was freed. "
+	"Histograms have a bucket for\n"
+	"each doubling from 16 us to 67 s.\n"
 	"\n"
 	"The last column is what [pgbouncer_exporter]"
 	"(https://github.com/prometheus-community/pgbouncer_exporter) calls the\n"

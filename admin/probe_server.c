@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 
+#include "admin/accept.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -28,6 +30,7 @@ struct probe {
 	struct probe_server *server;
 	struct bufferevent *stream;
 	int64_t since_us;
+	bool wants_openmetrics;
 	bool head;      /* only the head of the answer is wanted */
 	bool is_asking; /* its request was read, and is not answered yet */
 	bool is_waiting;
@@ -130,13 +133,24 @@ void probe_wait(struct probe *probe)
 	probe->is_waiting = true;
 }
 
-void probe_server_answer_waiting(struct probe_server *server, int status,
+bool probe_server_is_awaited(const struct probe_server *server, bool openmetrics)
+{
+	list_each (node, next, (struct list *)&server->probes) {
+		const struct probe *probe = list_entry(node, struct probe, node);
+
+		if (probe->is_waiting && probe->wants_openmetrics == openmetrics)
+			return true;
+	}
+	return false;
+}
+
+void probe_server_answer_waiting(struct probe_server *server, bool openmetrics, int status,
 								 const char *content_type, struct buf *body)
 {
 	list_each (node, next, &server->probes) {
 		struct probe *probe = list_entry(node, struct probe, node);
 
-		if (probe->is_waiting)
+		if (probe->is_waiting && probe->wants_openmetrics == openmetrics)
 			probe_answer(probe, status, content_type, body);
 	}
 }
@@ -194,6 +208,22 @@ static bool is_complete(struct evbuffer *in)
 		   evbuffer_search(in, "\n\n", 2, NULL).pos >= 0;
 }
 
+/* Of the header's fields this is the only one that is looked at; of several the last that asks
+ * for it. */
+static void take_head(struct probe *probe, struct evbuffer *in)
+{
+	static const char name[] = "accept:";
+	char *field;
+
+	while ((field = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF)) != NULL && *field) {
+		if (strncasecmp(field, name, sizeof name - 1) == 0 &&
+			accept_prefers_openmetrics(field + sizeof name - 1))
+			probe->wants_openmetrics = true;
+		free(field);
+	}
+	free(field);
+}
+
 static void on_readable(struct bufferevent *stream, void *arg)
 {
 	struct probe *probe = arg;
@@ -210,6 +240,7 @@ static void on_readable(struct bufferevent *stream, void *arg)
 		return;
 	}
 	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF);
+	take_head(probe, in);
 	evbuffer_drain(in, evbuffer_get_length(in));
 	if (line)
 		take_request(probe, line);
