@@ -66,7 +66,7 @@ static bool is_sampled(const struct client *client)
 /* "local" for a unix socket. */
 static void describe_peer(const struct client *client, char out[INET6_ADDRSTRLEN])
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof address;
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;

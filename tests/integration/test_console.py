@@ -602,7 +602,7 @@ DRAINED = ("57P01", "BH-NET-DRAINED")
 
 
 def test_a_question_that_is_open_at_the_end(stand, people):
-    """A worker stands still and does not answer; under a sanitizer what the other keeps for the question is not lost."""
+    """A worker stands still and does not answer. What the other keeps for the question is freed: a sanitizer sees."""
     with console_proxy(stand, bulkhead={"workers": 2}) as proxy, wire_of(proxy) as desk:
         with held(threads(proxy)[-1]):
             desk.send(query("SHOW POOLS"))
