@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/metrics_tenants.h"
 #include "admin/process.h"
 
 /* Members are read by their offsets as 64 bits, whichever of the two types they have. */
@@ -445,55 +446,6 @@ static struct pool_measures *find_pool(struct totals *totals, char *cluster)
 	return &totals->pools[totals->pool_count++];
 }
 
-static int by_id(const void *a, const void *b)
-{
-	const struct tenant_measures *left = a, *right = b;
-
-	return memcmp(&left->id, &right->id, sizeof left->id);
-}
-
-static int larger_first(const void *a, const void *b)
-{
-	const struct tenant_measures *left = a, *right = b;
-
-	if (left->sessions != right->sessions)
-		return left->sessions < right->sessions ? 1 : -1;
-	return by_id(a, b);
-}
-
-static void add_tenant(struct tenant_measures *sum, const struct tenant_measures *tenant)
-{
-	sum->sessions += tenant->sessions;
-	sum->waiting += tenant->waiting;
-	sum->backends += tenant->backends;
-}
-
-/* Of all workers' lists one with each tenant once, the largest first; behind the last that has
- * series of its own stand the others, as one. */
-static void merge_tenants(struct totals *totals, size_t max)
-{
-	struct tenant_measures *tenants = totals->tenants;
-	size_t kept = 0;
-
-	qsort(tenants, totals->tenant_count, sizeof *tenants, by_id);
-	for (size_t i = 0; i < totals->tenant_count; i++) {
-		if (kept && by_id(&tenants[kept - 1], &tenants[i]) == 0)
-			add_tenant(&tenants[kept - 1], &tenants[i]);
-		else
-			tenants[kept++] = tenants[i];
-	}
-	qsort(tenants, kept, sizeof *tenants, larger_first);
-	for (size_t i = max + 1; i < kept; i++)
-		add_tenant(&tenants[max], &tenants[i]);
-	if (kept > max) {
-		static char other[] = "_other"; /* no slug begins like that */
-
-		tenants[max].slug = other;
-		kept = max + 1;
-	}
-	totals->tenant_count = kept;
-}
-
 /* Copies borrow the workers' texts. False when memory is out. */
 static bool add_up(const struct metrics_input *input, struct totals *totals)
 {
@@ -524,7 +476,8 @@ static bool add_up(const struct metrics_input *input, struct totals *totals)
 				totals->tenants[totals->tenant_count++] = worker->tenants[j];
 		}
 	}
-	merge_tenants(totals, input->tenants_max);
+	totals->tenant_count =
+		metrics_merge_tenants(totals->tenants, totals->tenant_count, input->tenants_max);
 	return true;
 }
 
