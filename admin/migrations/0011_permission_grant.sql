@@ -298,8 +298,11 @@ BEGIN
 
 	DELETE FROM bulkhead_control.permission_frozen f WHERE f.tenant_id = of_tenant AND f.key = of_key;
 	GET DIAGNOSTICS thawed = ROW_COUNT;
-	IF thawed = 0 AND (new.value, new.mode, new.revocation)
-					  IS NOT DISTINCT FROM (old.value, old.mode, old.revocation) THEN
+	IF thawed = 0 AND (new.value, new.mode, new.revocation) IS NOT DISTINCT FROM (old.value, old.mode, old.revocation)
+	   -- Below a lock also what is so already is refused: it does not hold.
+	   AND 'LOCKED' <> (SELECT s.bound_mode FROM bulkhead_control.tenant t,
+						LATERAL bulkhead_control.permission_standing(bulkhead_control.path_ids(t.path), of_key) s
+						WHERE t.id = of_tenant) THEN
 		RETURN;
 	END IF;
 	IF old.tenant_id IS NULL THEN
