@@ -306,7 +306,9 @@ BEGIN
 		RETURN;
 	END IF;
 	IF old.tenant_id IS NULL THEN
-		INSERT INTO bulkhead_control.permission_grant VALUES (new.*);
+		-- There is one only where the snapshot is older than the turn: PostgreSQL then says to try again.
+		INSERT INTO bulkhead_control.permission_grant VALUES (new.*)
+		ON CONFLICT (tenant_id, key) DO UPDATE SET value = EXCLUDED.value;
 	ELSE
 		UPDATE bulkhead_control.permission_grant g
 		SET value = new.value, mode = new.mode, revocation = new.revocation

@@ -186,7 +186,8 @@ BEGIN
 		END IF;
 	ELSE
 		INSERT INTO bulkhead_control.setting (tenant_id, key, value, locked)
-		VALUES (of_tenant, of_key, to_value, with_lock);
+		VALUES (of_tenant, of_key, to_value, with_lock)
+		ON CONFLICT (tenant_id, key) DO UPDATE SET value = EXCLUDED.value; -- as in set_permission
 	END IF;
 	RETURN QUERY
 	SELECT t.id, t.slug, s.key, s.value, s.locked, t.version

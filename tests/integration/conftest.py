@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,15 @@ def control(control_database):
     """The control schema without tenants."""
     control_database.clear()
     return control_database
+
+
+@pytest.fixture(scope="module")
+def sessions(control_database):
+    """Two administrators' and the observer's."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(connection) for connection in (
+            control_database.connect(autocommit=False), control_database.connect(),
+            control_database.database.connect())]
 
 
 @pytest.fixture
