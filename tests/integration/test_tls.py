@@ -12,13 +12,13 @@ import pytest
 from harness.certificates import openssl
 from harness.postgres import HOST
 from harness.stand import DATABASE, PRINCIPAL, ROWS
-from harness.tls import (PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram, secure)
+from harness.tls import (ASKED, MODES, PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram,
+                         secure)
 from harness.wait import wait_for
 from harness.wire import (SCRAM, Wire, WireError, cancel_request, errors, gssenc_request, query, rows, ssl_request,
                           startup, why)
 
 KEYS = {"user": f"{PRINCIPAL}.acme", "database": DATABASE}
-MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 COUNT = "SELECT count(*) FROM orders"
 
 
@@ -54,14 +54,6 @@ def error_of(wire):
 
 # ---- modes ----
 
-ASKED = {  # mode of the listener: what psql's modes come to, True encrypted, None refused
-    "disable": [False, False, False, None, None, None],
-    "allow": [False, False, True, True, True, True],
-    "prefer": [False, False, True, True, True, True],
-    "require": [None, True, True, True, True, True],
-    "verify-ca": [None, True, True, True, True, True],
-    "verify-full": [None, True, True, True, True, True],
-}
 BINDINGS = ["disable", "prefer", "require"]
 
 
