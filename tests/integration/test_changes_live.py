@@ -216,10 +216,13 @@ def waiting_behind(case):
 
 
 def being_welcomed(case):
-    """Its settings are new here, so the greeting waits for a backend."""
+    """Its settings are new here, so the greeting waits for a backend.
+
+    New for each case: of several workers, one may greet it in the moment before it hears of the change.
+    """
     first = running(case)
     wire = Wire.connect(HOST, case.proxy.port)
-    wire.authenticate({"user": f"{case.name}.{case.name}", "database": DATABASE, "extra_float_digits": "2",
+    wire.authenticate({"user": f"{case.name}.{case.name}", "database": DATABASE, "app.case": case.name,
                        "application_name": case.name}, case.stand.password)
     assert wire.is_silent(0.05)
     return [*first, wire]
