@@ -9,6 +9,8 @@ import java.sql.Statement;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.postgresql.Driver;
 
 public class JdbcTls {
@@ -34,7 +36,10 @@ public class JdbcTls {
 		}
 	}
 
+	static final Logger log = Logger.getLogger("org.postgresql"); // kept, or its level is forgotten
+
 	public static void main(String[] arguments) throws Exception {
+		log.setLevel(Level.OFF); // what is refused is said in the exception too
 		System.out.println("version " + Driver.getVersion().replaceAll("[^0-9.]", ""));
 		BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
 		for (String line = input.readLine(); line != null; line = input.readLine()) {
