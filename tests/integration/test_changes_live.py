@@ -435,6 +435,7 @@ def test_one_that_is_made_again_under_its_name_is_another(case, what):
 
 # ---- the weight ----
 
+@pytest.mark.one_worker("weights count within a worker")
 @pytest.mark.skipif(INSTRUMENTED, reason="shares of time are measured")
 def test_a_new_weight_is_in_force_for_open_sessions(stand, case):
     with stand.proxy(control={"directory_ttl": "1h"}, pool={"default_pool_size": 1}) as proxy:

@@ -67,7 +67,7 @@ static void *give_all(void *argument)
 	for (int round = 1; round <= ROUNDS; round++) {
 		await(&stage->round, round);
 		dawdle(round % 61);
-		common_give(stage->crew, stage->common, GIVER);
+		common_give(stage->crew, stage->common, GIVER, 1);
 		atomic_store(&stage->given, round);
 	}
 	return NULL;
@@ -106,4 +106,25 @@ Test(crew, a_place_given_back_is_not_lost)
 	pthread_join(giver, NULL);
 	stage_end(&stage);
 	cr_assert_eq(lost, 0, "%d of %d", lost, ROUNDS);
+}
+
+/* A reload has lowered the limit: who gives a place back gives it to nobody until there is one.
+ */
+Test(crew, a_place_too_many_is_passed_on_to_nobody)
+{
+	struct stage stage = {0};
+
+	stage_begin(&stage);
+	atomic_store(&stage.common->used, 3);
+	common_wait(stage.crew, stage.common, WAITER);
+	common_give(stage.crew, stage.common, GIVER, 1);
+	cr_assert(!common_take_grant(stage.crew, stage.common, WAITER));
+	common_give(stage.crew, stage.common, GIVER, 1);
+	cr_assert(!common_take_grant(stage.crew, stage.common, WAITER));
+	cr_assert_eq(atomic_load(&stage.common->used), 1);
+	common_give(stage.crew, stage.common, GIVER, 1);
+	cr_assert(common_take_grant(stage.crew, stage.common, WAITER));
+	cr_assert_eq(atomic_load(&stage.common->used), 1);
+	mailbox_drain(stage.workers[WAITER]->mailbox);
+	stage_end(&stage);
 }
