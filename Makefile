@@ -3,7 +3,7 @@
 #   make            build build/bulkhead (installs what the build needs when it is missing)
 #   make run        a private PostgreSQL with three tenants behind Bulkhead; prints what to type
 #   make test       unit, integration and attack tests
-#   make test-clients  what drivers and ORMs see, and docs/clients.md
+#   make test-clients  what drivers and ORMs see, and docs/clients.md; over TLS, and docs/tls.md
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
 #   make test-workers   the integration tests with four workers

@@ -18,12 +18,13 @@ from harness.stand import Stand  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    """Under `make test-workers`, what holds for one worker alone is left out."""
-    if int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) == 1:
-        return
+    """Under `make test-workers`, what holds for one worker alone is left out, each with its reason."""
+    several = int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) > 1
     for item in items:
         marker = item.get_closest_marker("one_worker")
-        if marker:
+        if marker and not marker.args:
+            raise pytest.UsageError(f"{item.nodeid} is marked one_worker and does not say why")
+        if marker and several:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
