@@ -52,9 +52,9 @@ static bool gate_is_sound(const struct conf *conf)
 {
 	struct gate_settings settings;
 	char *unknown;
-	bool sound = gate_settings_init(&settings, (enum gate_mode)conf->gate_mode,
-									conf->gate_exceptions, conf->gate_schemas,
-									conf->gate_protected_settings, &unknown);
+	bool sound =
+		gate_settings_init(&settings, (enum gate_mode)conf->gate_mode, conf->gate_exceptions,
+						   conf->gate_schemas, conf->gate_protected_settings, &unknown);
 
 	if (sound)
 		gate_settings_fini(&settings);
