@@ -1,4 +1,4 @@
-"""One arena for each run, for the whole session."""
+"""One arena for each hardening, for the whole session, and the table of what was played."""
 
 import sys
 from pathlib import Path
@@ -18,9 +18,9 @@ def arenas():
     started = {}
 
     def arena(run):
-        if run.name not in started:
-            started[run.name] = Arena(template, run).start()
-        return started[run.name]
+        if run.hardening not in started:
+            started[run.hardening] = Arena(template, run.hardening).start()
+        return started[run.hardening].as_in(run)
 
     yield arena
     for each in started.values():

@@ -2,6 +2,7 @@
 -- them fails, the case moves up. Nothing here shows a row of another tenant's.
 
 -- case: notify
+-- area: covert channels
 -- hope: a word to another tenant's session
 -- residue: there is no privilege on LISTEN and NOTIFY; a channel belongs to the whole database
 -- pool: 2
@@ -13,6 +14,7 @@ NOTIFY news, 'from acme';                                                       
 SELECT 1;                                                                                   -- ok
 
 -- case: alter-own-password
+-- area: roles
 -- hope: the pool's password is the attacker's, who connects around Bulkhead; there is no context there
 -- residue: every login may change its own password, and the proxy cannot log in any more
 -- after: ALTER ROLE bulkhead_pool PASSWORD '{pool_verifier}'
@@ -44,6 +46,7 @@ CREATE TEMP TABLE t (x integer);                                                
 SELECT * FROM t;                                                                            -- 42501
 
 -- case: drop-owned
+-- area: DDL
 -- hope: temporary tables of other tenants' sessions go away
 -- residue: a role may drop what it owns, and all tenants' temporary tables belong to one login; strict has none
 -- under: standard
@@ -56,6 +59,7 @@ DROP OWNED BY CURRENT_USER;                                                     
 SELECT * FROM private;                                                                      -- 42P01
 
 -- case: seed
+-- area: left-overs
 -- hope: the next client's random() is known
 -- residue: SET SEED has no privilege, and DISCARD ALL keeps the seed
 SET seed = 0.5;                                                                             -- ok
@@ -84,6 +88,7 @@ SELECT dblink_connect('spy', 'host=127.0.0.1 port={port} dbname=shop user=outsid
 SELECT dblink_get_connections();                                                            -- = {spy}
 
 -- case: lock-table
+-- area: denial of service
 -- hope: nobody else works while acme's transaction is open
 -- residue: who may UPDATE a table may LOCK it
 -- pool: 2
@@ -109,6 +114,7 @@ COMMIT PREPARED 'globex';
 ROLLBACK PREPARED 'globex';                                                                 -- 42704
 
 -- case: advisory-locks
+-- area: covert channels
 -- hope: a lock that another tenant's application uses
 -- residue: the space of advisory locks is the database's; strict takes the functions away
 -- under: standard
@@ -145,6 +151,7 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4713;     
 SELECT nextval('tally') > 0;                                                                -- = t
 
 -- case: counters-for-all
+-- area: catalogue
 -- hope: how many rows all tenants have together
 -- residue: statistics count for the whole table; strict takes the functions away
 -- under: standard
@@ -157,6 +164,7 @@ SELECT pg_relation_size('orders') > 0;                                          
 SELECT reltuples FROM pg_class WHERE oid = 'orders'::regclass;                              -- = 60
 
 -- case: rows-removed-by-filter
+-- area: covert channels
 -- hope: EXPLAIN ANALYZE counts the rows that the policy took away
 -- residue: EXPLAIN has no privilege
 SET enable_indexscan = off;
@@ -210,6 +218,7 @@ INSERT INTO slips (code) VALUES ('globex-coupon');                              
 INSERT INTO slips (code) VALUES ('nobodys-coupon');                                         -- 23503
 
 -- case: names-in-the-catalogue
+-- area: catalogue
 -- hope: names of tables, roles, databases, functions and their texts
 -- residue: catalogues are readable by everyone, as every tool expects
 SELECT count(*) > 0 FROM pg_proc WHERE prosrc LIKE '%orders%';                              -- = t
