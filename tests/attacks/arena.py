@@ -42,8 +42,9 @@ PATIENCE = 5  # seconds that one answer may take
 CONTEXTS = {
     "hardened": {"context": "backtrace_functions", "Context": "BackTrace_Functions",
                  "context_unicode": "backtrace\\005ffunctions", "CONTEXT_HEAD": "BACKTRACE_", "context_tail": "functions"},
-    "unhardened": {"context": unhardened.CONTEXT, "Context": "Bulkhead.Context",
-                   "context_unicode": "bulkhead\\002econtext", "CONTEXT_HEAD": "BULKHEAD.", "context_tail": "context"},
+    "unhardened": {"context": unhardened.CONTEXT, "Context": "App.BulkHead_Context",
+                   "context_unicode": "app.bulkhead\\005fcontext", "CONTEXT_HEAD": "APP.BULKHEAD_",
+                   "context_tail": "context"},
 }
 
 
@@ -56,6 +57,11 @@ class Run:
     hardening: str  # what `init` was told, or unhardened; chooses the column of the expectations too
     protocol: str  # how SQL is sent: simple, or extended where a statement stands alone
     gate: str  # enforce or off
+
+    @property
+    def residue(self):
+        """The field of cases that says why these layers do not stop it."""
+        return {"gate off": "residue", "both": "residue-both", "hardening off": "residue-unhardened"}.get(self.layers)
 
     @property
     def is_there(self):
@@ -77,6 +83,8 @@ SERVER_SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "autovacuum": "off",  # statistics are the arena's to make, and stay as they are
 }
+# Of those that applications have, what runs texts of SQL, shows statements of others, or reads files.
+EXTENSIONS = ("pg_stat_statements", "dblink", "tablefunc", "xml2")
 PROXY_SETTINGS = {"server_login_retry": "1ms", "query_wait_timeout": 10}
 
 # Everything that a tenant could leave in the catalogues of the database and of the whole server.
@@ -211,7 +219,7 @@ class Arena:
     def _prepare(self):
         stand = self.stand.start()
         self.admin = self.closing.enter_context(stand.admin())
-        self.admin.execute("CREATE EXTENSION pg_stat_statements; CREATE EXTENSION dblink")
+        self.admin.execute("; ".join(f"CREATE EXTENSION {name}" for name in EXTENSIONS))
         self.admin.execute((FOLDER / "schema.sql").read_text())
         # Again, as one does who has added an extension: hardening then takes it in.
         run("init", "--dsn", stand.postgres.conninfo(DATABASE), "--hardening", stand.hardening,
@@ -240,9 +248,15 @@ class Arena:
         """What cases in SQL write in braces."""
         words = {"port": str(self.stand.postgres.port),
                  **CONTEXTS["unhardened" if self.hardening == "unhardened" else "hardened"]}
+        words["context_hex"] = words["context"].encode().hex()
+        words["context_escaped"] = f"\\x{words['context_hex'][:2]}{words['context'][1:]}"
+        words["context_head"] = words["CONTEXT_HEAD"].lower()
+        words["context_unicode_bang"] = words["context_unicode"].replace("\\", "!")
+        words["context_e_unicode"] = words["context_unicode"].replace("\\", "\\u")
         for slug in (ATTACKER, VICTIM):
             words[slug] = self.stand.ids[slug]
             words[f"{slug}_hex"] = words[slug].replace("-", "")
+            words[f"{slug}_escaped"] = f"\\x{words[f'{slug}_hex'][:1].encode().hex()}{words[f'{slug}_hex'][1:]}"
         words["pool_verifier"], = self.admin.execute(
             "SELECT rolpassword FROM pg_authid WHERE rolname = 'bulkhead_pool'").fetchone()
         return words
@@ -273,7 +287,8 @@ class Arena:
         if which not in self.proxies:
             sections = {"pool": {**PROXY_SETTINGS, "default_pool_size": backends}}
             if HAS_GATE:
-                sections["gate"] = {"mode": self.run.gate}
+                protected = unhardened.CONTEXT if self.hardening == "unhardened" else None
+                sections["gate"] = {"mode": self.run.gate, "protected_settings": protected}
             self.proxies[which] = self.closing.enter_context(self.stand.proxy(**sections))
         return self.proxies[which]
 

@@ -10,12 +10,18 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).resolve().parent)]
 
 import cases  # noqa: E402
-import wire_cases  # noqa: E402
+import denial_cases  # noqa: E402, F401
+import lexer_cases  # noqa: E402, F401
+import pipeline_cases  # noqa: E402, F401
+import startup_cases  # noqa: E402, F401
+import wire_cases  # noqa: E402, F401
 from arena import ALL_RUNS  # noqa: E402
+from collect import ATTACKS  # noqa: E402
 
-ALL = cases.load() + wire_cases.ATTACKS
+ALL = cases.load() + ATTACKS
 THREAT_MODEL = Path(__file__).resolve().parents[2] / "docs/threat-model.md"
-LAYERS = {"both": "residue-both", "gate off": "residue", "hardening off": "residue-unhardened"}
+LAYERS = {run.layers: run.residue for layers in ("both", "gate off", "hardening off")
+          for run in ALL_RUNS if run.layers == layers}
 
 
 def layers_of(case):

@@ -6,7 +6,7 @@ off nothing keeps tenants apart, which test_unhardened.py shows; without that, h
 
 from pathlib import Path
 
-CONTEXT = "bulkhead.context"
+CONTEXT = "app.bulkhead_context"
 
 
 def weaken(admin):

@@ -223,3 +223,26 @@ INSERT INTO slips (code) VALUES ('nobodys-coupon');                             
 -- residue: catalogues are readable by everyone, as every tool expects
 SELECT count(*) > 0 FROM pg_proc WHERE prosrc LIKE '%orders%';                              -- = t
 SELECT count(*) > 0 FROM pg_roles WHERE rolname LIKE 'bulkhead%';                           -- = t
+
+-- case: every-lock-there-is
+-- area: denial of service
+-- hope: nobody can write while the table of locks is full
+-- residue: the table of locks is the server's, and nothing bounds a session's part of it; strict takes advisory locks away
+-- under: standard
+-- pool: 2
+-- after: DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') LOOP PERFORM pg_sleep(0.01); END LOOP; END $$
+\as globex
+SELECT 1;                                                                                   -- ok
+\as acme
+SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 1000000) n;                       -- 53200
+\as globex
+UPDATE orders SET item = item WHERE id = 1;                                                 -- 53200
+
+-- case: transaction-numbers
+-- area: covert channels
+-- hope: how many transactions others have made
+-- residue: numbers of transactions are the server's, and every row has one
+SELECT txid_current() > 0;                                                                  -- = t
+SELECT txid_snapshot_xmax(txid_current_snapshot()) > 0;                                     -- = t
+SELECT pg_current_snapshot() IS NOT NULL;                                                   -- = t
+SELECT max(age(xmin)) >= 0 FROM orders;                                                     -- = t
