@@ -5,23 +5,30 @@
 #include <string.h>
 
 #include "policy/guard/guard.h"
+#include "router/permissions.h"
 
 /* Columns are read by their place in these lists. */
-#define TENANT_COLUMNS                                                                         \
-	"SELECT id, path, slug, external_key, cluster, strategy, status, version, pool_weight "
+#define TENANT_COLUMNS_OLDER                                                                   \
+	"SELECT id, path, slug, external_key, cluster, strategy, status, version, pool_weight"
+#define TENANT_COLUMNS TENANT_COLUMNS_OLDER ", permissions"
 #define PRINCIPAL_COLUMNS                                                                      \
 	"SELECT name, verifier, home_id, reach, disabled, valid_until_ms, version "
 
-const char answer_tenant_sql[] = TENANT_COLUMNS "FROM bulkhead_control.lookup_tenant($1)";
+const char answer_tenant_sql[] = TENANT_COLUMNS " FROM bulkhead_control.lookup_tenant($1)";
+const char answer_tenant_older_sql[] =
+	TENANT_COLUMNS_OLDER " FROM bulkhead_control.lookup_tenant($1)";
 const char answer_principal_sql[] =
 	PRINCIPAL_COLUMNS "FROM bulkhead_control.lookup_principal($1)";
 const char answer_changed_tenants_sql[] =
-	TENANT_COLUMNS "FROM bulkhead_control.changed_tenants($1, $2)";
+	TENANT_COLUMNS " FROM bulkhead_control.changed_tenants($1, $2)";
+const char answer_changed_tenants_older_sql[] =
+	TENANT_COLUMNS_OLDER " FROM bulkhead_control.changed_tenants($1, $2)";
 const char answer_changed_principals_sql[] =
 	PRINCIPAL_COLUMNS "FROM bulkhead_control.changed_principals($1, $2)";
 
-#define TENANT_VERSION    7
-#define PRINCIPAL_VERSION 6
+#define TENANT_VERSION     7
+#define TENANT_PERMISSIONS 9
+#define PRINCIPAL_VERSION  6
 
 /* One row of a result. */
 struct row {
@@ -100,6 +107,22 @@ static bool read_path(struct row row, int column, struct tenant *tenant)
 	return false;
 }
 
+/* Of a tenant whose strategy is known. */
+static bool read_permissions(struct row row, struct tenant *tenant)
+{
+	json_t *value;
+	bool ok;
+
+	if (PQnfields(row.result) <= TENANT_PERMISSIONS) {
+		permissions_default(&tenant->permissions, tenant->strategy);
+		return true;
+	}
+	value = json_loads(text_of(row, TENANT_PERMISSIONS), JSON_REJECT_DUPLICATES, NULL);
+	ok = permissions_read(value, &tenant->permissions);
+	json_decref(value);
+	return ok;
+}
+
 static bool fill_tenant(struct tenant *tenant, struct row row)
 {
 	int strategy = read_word(row, 5, strategy_names, COUNT(strategy_names));
@@ -116,7 +139,7 @@ static bool fill_tenant(struct tenant *tenant, struct row row)
 	tenant->strategy = (enum tenant_strategy)strategy;
 	tenant->status = (enum tenant_status)status;
 	tenant->seal = guard_seal(&tenant->id, tenant->key);
-	return tenant->seal != NULL;
+	return tenant->seal && read_permissions(row, tenant);
 }
 
 /* Whatever is there has a version. */

@@ -78,6 +78,11 @@ static const struct family families[] = {
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, refused), NULL},
 	{"bulkhead_sessions_ended_total", COUNTER, "Sessions that Bulkhead ended, by reason (docs/errors.md).",
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, ended), NULL},
+	{"bulkhead_statements_refused_total", COUNTER, "Statements that the gate has refused, by reason (docs/errors.md).",
+	 OF_WORKERS, BY_REASON, offsetof(struct measures, statements_refused), NULL},
+	{"bulkhead_statements_observed_total", COUNTER,
+	 "Statements that the gate would have refused, and has let run ([gate] mode = observe), by reason.",
+	 OF_WORKERS, BY_REASON, offsetof(struct measures, statements_observed), NULL},
 	{"bulkhead_sessions_leaving", GAUGE, "Clients that were told to go and have not closed the connection yet.",
 	 W(leaving), NULL},
 	{"bulkhead_console_sessions", GAUGE, "Sessions on the console (database bulkhead).", W(consoles), NULL},
@@ -392,6 +397,8 @@ static void add_measures(struct measures *sum, const struct measures *measures)
 	for (size_t i = 0; i < REASON_COUNT; i++) {
 		sum->refused[i] += measures->refused[i];
 		sum->ended[i] += measures->ended[i];
+		sum->statements_refused[i] += measures->statements_refused[i];
+		sum->statements_observed[i] += measures->statements_observed[i];
 	}
 	add_pins(sum, measures);
 }

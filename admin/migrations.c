@@ -19,6 +19,10 @@ EMBED_TEXT(change_sql, "admin/migrations/0006_change.sql");
 EMBED_TEXT(changed_sql, "admin/migrations/0007_changed.sql");
 EMBED_TEXT(departed_sql, "admin/migrations/0008_departed.sql");
 EMBED_TEXT(changed_rows_sql, "admin/migrations/0009_changed_rows.sql");
+EMBED_TEXT(permission_key_sql, "admin/migrations/0010_permission_key.sql");
+EMBED_TEXT(permission_grant_sql, "admin/migrations/0011_permission_grant.sql");
+EMBED_TEXT(setting_sql, "admin/migrations/0012_setting.sql");
+EMBED_TEXT(policy_lookup_sql, "admin/migrations/0013_policy_lookup.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -30,7 +34,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 9
+#define STEP_COUNT 13
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -43,6 +47,10 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[6] = (struct step){"changed", changed_sql};
 	steps[7] = (struct step){"departed", departed_sql};
 	steps[8] = (struct step){"changed_rows", changed_rows_sql};
+	steps[9] = (struct step){"permission_key", permission_key_sql};
+	steps[10] = (struct step){"permission_grant", permission_grant_sql};
+	steps[11] = (struct step){"setting", setting_sql};
+	steps[12] = (struct step){"policy_lookup", policy_lookup_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

@@ -13,14 +13,27 @@
 /* How a principal's announcement begins; a tenant's begins with its id. */
 #define PRINCIPAL_PREFIX "principal:"
 
+/* What `bulkhead init` announces: the schema may be able to say more than before. */
+#define SCHEMA_CHANGED "schema"
+
+/* What a control schema can say. Where it lacks a column that is asked for, the next is tried.
+ */
+enum schema {
+	SCHEMA_CURRENT,
+	SCHEMA_WITHOUT_PERMISSIONS, /* of before step 13 */
+	SCHEMA_WITHOUT_ROWS,        /* of before step 9: of what has changed, the name alone */
+};
+
 struct source {
 	struct store *store;
 	struct directory *directory; /* NULL until source_feed */
 	struct directory_source face;
 	struct store_ask listen;
 	bool asking_to_listen, listening;
-	bool refused;      /* the server's last answer was an error, which was logged */
-	bool older_schema; /* and that was logged, for this connection */
+	bool refused; /* the server's last answer was an error, which was logged */
+	/* What the control schema can say, as far as this connection has shown. */
+	enum schema look_up_schema, compare_schema;
+	bool told_of_schema; /* that it is older was logged, for this connection */
 };
 
 /* libpq's texts have several lines; the first says it. */
@@ -33,14 +46,32 @@ static void log_refusal(struct source *source, const PGresult *result)
 	source->refused = true;
 }
 
-static void log_older_schema(struct source *source)
+/* What each lacks. */
+static const char *const schema_lacks[] = {
+	[SCHEMA_WITHOUT_PERMISSIONS] = "tenants have the permissions of their strategies",
+	[SCHEMA_WITHOUT_ROWS] = "what has changed is asked for one by one",
+};
+
+static void log_older_schema(struct source *source, enum schema schema)
 {
-	if (!source->older_schema)
-		log_message(
-			LOG_WARNING, "control.outdated",
-			"the control schema is older than this program: what has changed is asked for "
-			"one by one; run bulkhead init");
-	source->older_schema = true;
+	if (!source->told_of_schema)
+		log_message(LOG_WARNING, "control.outdated",
+					"the control schema is older than this program: %s; run bulkhead init",
+					schema_lacks[schema]);
+	source->told_of_schema = true;
+}
+
+/* Does the answer say that a column is missing, and is there less to ask for? */
+static bool take_older_schema(struct source *source, const PGresult *result,
+							  enum schema *schema, enum schema oldest)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (*schema == oldest || !sqlstate || strcmp(sqlstate, "42703") != 0)
+		return false;
+	++*schema;
+	log_older_schema(source, *schema);
+	return true;
 }
 
 static bool has_rows(const PGresult *result)
@@ -54,8 +85,20 @@ struct lookup {
 	struct store_ask ask;
 	struct source *source;
 	enum directory_kind kind;
+	enum schema schema;
 	struct directory_question *question;
 };
+
+static void ask_to_look_up(struct lookup *lookup)
+{
+	if (lookup->kind == DIRECTORY_PRINCIPAL)
+		lookup->ask.sql = answer_principal_sql;
+	else if (lookup->schema == SCHEMA_CURRENT)
+		lookup->ask.sql = answer_tenant_sql;
+	else
+		lookup->ask.sql = answer_tenant_older_sql;
+	store_ask(lookup->source->store, &lookup->ask);
+}
 
 /* An error of the server's: a text that it cannot take names nobody; anything else is no
  * answer. */
@@ -80,6 +123,12 @@ static void lookup_answered(struct store_ask *ask, const PGresult *result)
 		answer = lookup->kind == DIRECTORY_TENANT ? answer_tenant(result, 0, &tenant)
 												  : answer_principal(result, 0, &principal);
 		lookup->source->refused = false;
+	} else if (result && lookup->kind == DIRECTORY_TENANT &&
+			   take_older_schema(lookup->source, result, &lookup->schema,
+								 SCHEMA_WITHOUT_PERMISSIONS)) {
+		lookup->source->look_up_schema = lookup->schema;
+		ask_to_look_up(lookup);
+		return;
 	} else if (result) {
 		answer = judge_error(lookup->source, result);
 	}
@@ -100,12 +149,12 @@ static void find(void *self, enum directory_kind kind, const char *token,
 	lookup->source = source;
 	lookup->kind = kind;
 	lookup->question = question;
-	lookup->ask.sql = kind == DIRECTORY_TENANT ? answer_tenant_sql : answer_principal_sql;
+	lookup->schema = source->look_up_schema;
 	lookup->ask.param_count = 1;
 	lookup->ask.params[0] = token;
 	lookup->ask.urgent = urgent;
 	lookup->ask.answered = lookup_answered;
-	store_ask(source->store, &lookup->ask);
+	ask_to_look_up(lookup);
 }
 
 /* ---- comparing ---- */
@@ -115,7 +164,7 @@ struct comparison {
 	struct source *source;
 	enum directory_kind kind;
 	struct directory_comparison *what;
-	bool by_name; /* asks for no more than an older control schema can say */
+	enum schema schema;
 };
 
 static const char changed_tenants_by_name_sql[] =
@@ -136,7 +185,7 @@ static void take_row(const struct comparison *comparison, const PGresult *result
 
 	if (!answer_key(result, row, kind, key))
 		return;
-	if (!comparison->by_name)
+	if (comparison->schema != SCHEMA_WITHOUT_ROWS)
 		answer = kind == DIRECTORY_TENANT ? answer_tenant(result, row, &tenant)
 										  : answer_principal(result, row, &principal);
 	if (answer == DIRECTORY_UNAVAILABLE)
@@ -147,14 +196,6 @@ static void take_row(const struct comparison *comparison, const PGresult *result
 
 static void ask_to_compare(struct comparison *comparison);
 
-/* A control schema of before step 9 has the functions, and not the columns. */
-static bool is_older_schema(const PGresult *result)
-{
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-
-	return sqlstate && strcmp(sqlstate, "42703") == 0;
-}
-
 static void comparison_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct comparison *comparison = list_entry(ask, struct comparison, ask);
@@ -163,9 +204,9 @@ static void comparison_answered(struct store_ask *ask, const PGresult *result)
 		for (int row = 0; row < PQntuples(result); row++)
 			take_row(comparison, result, row);
 		directory_compared(comparison->what);
-	} else if (result && !comparison->by_name && is_older_schema(result)) {
-		comparison->by_name = true;
-		log_older_schema(comparison->source);
+	} else if (result && take_older_schema(comparison->source, result, &comparison->schema,
+										   SCHEMA_WITHOUT_ROWS)) {
+		comparison->source->compare_schema = comparison->schema;
 		ask_to_compare(comparison);
 		return;
 	} else {
@@ -176,16 +217,17 @@ static void comparison_answered(struct store_ask *ask, const PGresult *result)
 	free(comparison);
 }
 
+/* By schema and kind. */
+static const char *const comparisons[][2] = {
+	[SCHEMA_CURRENT] = {answer_changed_tenants_sql, answer_changed_principals_sql},
+	[SCHEMA_WITHOUT_PERMISSIONS] = {answer_changed_tenants_older_sql,
+									answer_changed_principals_sql},
+	[SCHEMA_WITHOUT_ROWS] = {changed_tenants_by_name_sql, changed_principals_by_name_sql},
+};
+
 static void ask_to_compare(struct comparison *comparison)
 {
-	bool of_tenants = comparison->kind == DIRECTORY_TENANT;
-
-	if (comparison->by_name)
-		comparison->ask.sql =
-			of_tenants ? changed_tenants_by_name_sql : changed_principals_by_name_sql;
-	else
-		comparison->ask.sql =
-			of_tenants ? answer_changed_tenants_sql : answer_changed_principals_sql;
+	comparison->ask.sql = comparisons[comparison->schema][comparison->kind];
 	store_ask(comparison->source->store, &comparison->ask);
 }
 
@@ -202,7 +244,7 @@ static void compare(void *self, enum directory_kind kind, const char *keys,
 	comparison->source = source;
 	comparison->kind = kind;
 	comparison->what = what;
-	comparison->by_name = source->older_schema;
+	comparison->schema = source->compare_schema;
 	comparison->ask.param_count = 2;
 	comparison->ask.params[0] = keys;
 	comparison->ask.params[1] = versions;
@@ -249,6 +291,11 @@ static void principal_announced(struct directory *directory, const char *payload
 		directory_changed(directory, DIRECTORY_PRINCIPAL, payload + len + 1);
 }
 
+static void expect_current_schema(struct source *source)
+{
+	source->look_up_schema = source->compare_schema = SCHEMA_CURRENT;
+}
+
 /* Anybody who may connect to the control database can send these: they only make us ask. */
 static void on_notified(void *self, const char *channel, const char *payload)
 {
@@ -257,7 +304,9 @@ static void on_notified(void *self, const char *channel, const char *payload)
 
 	if (!source->directory || strcmp(channel, CHANNEL) != 0)
 		return;
-	if (strncmp(payload, PRINCIPAL_PREFIX, prefix) == 0)
+	if (strcmp(payload, SCHEMA_CHANGED) == 0)
+		expect_current_schema(source);
+	else if (strncmp(payload, PRINCIPAL_PREFIX, prefix) == 0)
 		principal_announced(source->directory, payload + prefix);
 	else
 		tenant_announced(source->directory, payload);
@@ -300,7 +349,8 @@ static void on_lost(void *self)
 	struct source *source = self;
 
 	source->listening = false;
-	source->older_schema = false;
+	source->told_of_schema = false;
+	expect_current_schema(source);
 	if (source->directory)
 		directory_feed_ended(source->directory);
 }

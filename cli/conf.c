@@ -1,10 +1,11 @@
-/* bulkhead conf: writes the files that are made from the tables of settings and metrics. */
+/* bulkhead conf: writes the files that are made from the tables of settings, metrics and rules. */
 #include <stdio.h>
 #include <string.h>
 
 #include "admin/metrics.h"
 #include "cli/cli.h"
 #include "conf/conf.h"
+#include "policy/rule_docs.h"
 
 int cmd_conf(int argc, char **argv)
 {
@@ -14,8 +15,10 @@ int cmd_conf(int argc, char **argv)
 		conf_write_docs(stdout);
 	} else if (argc == 2 && strcmp(argv[1], "--metrics") == 0) {
 		metrics_write_docs(stdout);
+	} else if (argc == 2 && strcmp(argv[1], "--rules") == 0) {
+		rule_write_docs(stdout);
 	} else {
-		fputs("Usage: bulkhead conf --sample | --docs | --metrics\n", stderr);
+		fputs("Usage: bulkhead conf --sample | --docs | --metrics | --rules\n", stderr);
 		return CLI_USAGE;
 	}
 	return CLI_DONE;

@@ -26,8 +26,12 @@ static const struct command commands[] = {
 	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
 	{"principal", cmd_principal,
 	 "create, list, disable and change principals, who log in for tenants"},
+	{"permission", cmd_permission, "grant and revoke what tenants may do, and show it"},
+	{"setting", cmd_setting, "set, lock and show settings that tenants inherit"},
 	{"key", cmd_key,
 	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
+	{"explain-statement", cmd_explain_statement,
+	 "say what the gate makes of a statement, and why"},
 	{"conf", cmd_conf, NULL},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
@@ -41,7 +45,7 @@ static void print_help(FILE *out)
 		  out);
 	for (size_t i = 0; i < COMMAND_COUNT; i++) {
 		if (commands[i].help)
-			fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].help);
+			fprintf(out, "  %-17s %s\n", commands[i].name, commands[i].help);
 	}
 	fputs("\n"
 		  "  -V, --version  versions of this program and of its libraries\n"

@@ -29,16 +29,16 @@ static const char usage[] =
 	"Only the SCRAM-SHA-256 verifier of the password is stored.\n";
 
 static const struct verb verbs[] = {
-	{"create", true, ARG(HOME) | ARG(REACH) | ARG(PASSWORD_FILE), principal_create_check,
+	{"create", 1, ARG(HOME) | ARG(REACH) | ARG(PASSWORD_FILE), principal_create_check,
 	 principal_create},
-	{"list", false, ARG(HOME), NULL, principal_list},
-	{"show", true, 0, NULL, principal_show},
-	{"disable", true, ARG(DRY_RUN), NULL, principal_disable},
-	{"enable", true, ARG(DRY_RUN), NULL, principal_enable},
-	{"password", true, ARG(PASSWORD_FILE), NULL, principal_password},
-	{"set", true, ARG(HOME) | ARG(REACH) | ARG(VALID_UNTIL) | ARG(DRY_RUN), principal_set_check,
+	{"list", 0, ARG(HOME), NULL, principal_list},
+	{"show", 1, 0, NULL, principal_show},
+	{"disable", 1, ARG(DRY_RUN), NULL, principal_disable},
+	{"enable", 1, ARG(DRY_RUN), NULL, principal_enable},
+	{"password", 1, ARG(PASSWORD_FILE), NULL, principal_password},
+	{"set", 1, ARG(HOME) | ARG(REACH) | ARG(VALID_UNTIL) | ARG(DRY_RUN), principal_set_check,
 	 principal_set},
-	{"delete", true, ARG(DRY_RUN), NULL, principal_delete},
+	{"delete", 1, ARG(DRY_RUN), NULL, principal_delete},
 };
 
 bool principal_is_reach(const char *word)

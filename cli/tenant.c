@@ -29,17 +29,17 @@ static const char usage[] =
 	"  --control-dsn      the control database; default CONTROL_DSN of the environment\n";
 
 static const struct verb verbs[] = {
-	{"create", true,
+	{"create", 1,
 	 ARG(PARENT) | ARG(ID) | ARG(KEY) | ARG(NAME) | ARG(CLUSTER) | ARG(STRATEGY) | ARG(WEIGHT),
 	 NULL, tenant_create},
-	{"list", false, 0, NULL, tenant_list},
-	{"show", true, 0, NULL, tenant_show},
-	{"suspend", true, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
-	{"resume", true, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
-	{"archive", true, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
-	{"restore", true, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
-	{"move", true, ARG(UNDER) | ARG(TO_ROOT) | ARG(DRY_RUN), tenant_move_check, tenant_move},
-	{"set", true,
+	{"list", 0, 0, NULL, tenant_list},
+	{"show", 1, 0, NULL, tenant_show},
+	{"suspend", 1, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
+	{"resume", 1, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
+	{"archive", 1, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
+	{"restore", 1, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
+	{"move", 1, ARG(UNDER) | ARG(TO_ROOT) | ARG(DRY_RUN), tenant_move_check, tenant_move},
+	{"set", 1,
 	 ARG(SLUG) | ARG(KEY) | ARG(NO_KEY) | ARG(NAME) | ARG(WEIGHT) | ARG(CLUSTER) | ARG(DRY_RUN),
 	 tenant_set_check, tenant_set},
 };

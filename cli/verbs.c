@@ -23,9 +23,12 @@ static const struct option options[] = {
 	{"reach", required_argument, NULL, 0},
 	{"password-file", required_argument, NULL, 0},
 	{"valid-until", required_argument, NULL, 0},
+	{"mode", required_argument, NULL, 0},
+	{"revocation", required_argument, NULL, 0},
 	{"no-key", no_argument, NULL, 0},
 	{"to-root", no_argument, NULL, 0},
 	{"subtree", no_argument, NULL, 0},
+	{"lock", no_argument, NULL, 0},
 	{"dry-run", no_argument, NULL, 0},
 	{"json", no_argument, NULL, 0},
 	{"help", no_argument, NULL, 'h'},
@@ -60,6 +63,14 @@ static const struct verb *find_verb(const struct noun *noun, const char *name)
 	return NULL;
 }
 
+/* By their number. */
+static const char *const wanted_words[] = {"there is no name to give", "one name is wanted",
+										   "a tenant and a key are wanted",
+										   "a tenant, a key and a value are wanted"};
+
+_Static_assert(sizeof wanted_words / sizeof *wanted_words == WORDS_MAX + 1,
+			   "a sentence for each number");
+
 /* NULL when the command line fits the verb; else what is wrong, or "" when that was said. */
 static const char *find_fault(const struct noun *noun, const struct verb *verb,
 							  const struct arguments *arguments, int words)
@@ -72,8 +83,8 @@ static const char *find_fault(const struct noun *noun, const struct verb *verb,
 			return "";
 		}
 	}
-	if (words != verb->takes_word)
-		return verb->takes_word ? "one name is wanted" : "there is no name to give";
+	if (words != verb->words)
+		return wanted_words[verb->words];
 	return verb->check ? verb->check(arguments) : NULL;
 }
 
@@ -104,6 +115,8 @@ static enum cli_exit find_and_run(const struct noun *noun, struct arguments *arg
 	if (verb) {
 		arguments->verb = verb->name;
 		arguments->word = words > 1 ? word[1] : NULL;
+		arguments->key = words > 2 ? word[2] : NULL;
+		arguments->text = words > 3 ? word[3] : NULL;
 		return run_verb(noun, verb, arguments, words - 1);
 	}
 	if (words > 0)

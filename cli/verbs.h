@@ -1,7 +1,7 @@
 /*
- * verbs.h: `bulkhead NOUN VERB [WORD] [OPTIONS]`, for the nouns of the control schema.
+ * verbs.h: `bulkhead NOUN VERB [WORD …] [OPTIONS]`, for the nouns of the control schema.
  *
- * A noun is a list of verbs; each says whether it takes a word and which options belong to it.
+ * A noun is a list of verbs; each says how many words it takes and which options belong to it.
  * Whatever does not fit is wrong usage and never ignored. All verbs take --control-dsn and
  * --json.
  */
@@ -32,10 +32,13 @@ enum argument {
 	ARG_REACH,
 	ARG_PASSWORD_FILE,
 	ARG_VALID_UNTIL,
+	ARG_MODE,
+	ARG_REVOCATION,
 	/* without one */
 	ARG_NO_KEY,
 	ARG_TO_ROOT,
 	ARG_SUBTREE,
+	ARG_LOCK,
 	ARG_DRY_RUN,
 	ARG_JSON,
 	ARG_COUNT,
@@ -46,13 +49,16 @@ enum argument {
 struct arguments {
 	const char *verb;             /* for verbs that share a function */
 	const char *word;             /* NULL for verbs that take none */
+	const char *key, *text;       /* the second and third word of those that take so many */
 	const char *value[ARG_COUNT]; /* borrowed from argv; NULL where an option was not given, ""
 								   * for a given one that has no value */
 };
 
+#define WORDS_MAX 3
+
 struct verb {
 	const char *name;
-	bool takes_word;
+	int words;      /* at most WORDS_MAX: a name, a key and a text */
 	uint32_t takes; /* the options that belong to it, as ARG(…) */
 	/* What is wrong with the arguments beyond that, or NULL; itself NULL where nothing can be.
 	 */

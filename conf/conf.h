@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 
+enum conf_gate_mode { GATE_MODE_ENFORCE, GATE_MODE_OBSERVE, GATE_MODE_OFF };
 enum conf_pool_mode { POOL_TRANSACTION, POOL_SESSION };
 enum conf_auth { AUTH_SCRAM_SHA_256, AUTH_TRUST, AUTH_CERT };
 enum conf_unset { UNSET_DENY, UNSET_HOME };
@@ -120,6 +121,13 @@ struct conf {
 	int64_t server_lifetime_ms;          /* 0: for ever */
 	int64_t server_connect_timeout_ms;   /* connect, authentication and self-check together */
 	int64_t server_login_retry_ms;       /* first pause after a failed connection attempt */
+
+	/* [gate]; lists are words between commas or blanks */
+	enum conf_gate_mode gate_mode;
+	char *gate_exceptions; /* rules that are not in force */
+	char *gate_schemas;    /* empty: any but those of others */
+	char *gate_protected_settings;
+	bool gate_scrub_errors;
 
 	/* [guard] */
 	char *guard_key_file;

@@ -26,6 +26,10 @@ static const char *const tls_version_words[] = {
 static const char *const unset_words[] = {[UNSET_DENY] = "deny", [UNSET_HOME] = "home", NULL};
 static const char *const pool_mode_words[] = {
 	[POOL_TRANSACTION] = "transaction", [POOL_SESSION] = "session", NULL};
+static const char *const gate_mode_words[] = {[GATE_MODE_ENFORCE] = "enforce",
+											  [GATE_MODE_OBSERVE] = "observe",
+											  [GATE_MODE_OFF] = "off",
+											  NULL};
 static const char *const selector_words[] = {
 	[SELECT_FIXED] = "fixed",     [SELECT_USER] = "user", [SELECT_DATABASE] = "database",
 	[SELECT_STARTUP] = "startup", [SELECT_TLS] = "tls",   NULL};
@@ -46,6 +50,7 @@ const struct conf_section conf_sections[] = {
 	 "A PostgreSQL server and the login that Bulkhead uses there. One section per server; the "
 	 "tenants' records name it."},
 	{"pool", HOME_CONF, "Connections to the servers."},
+	{"gate", HOME_CONF, "What tenants may say in SQL, beside what the database allows."},
 	{"guard", HOME_CONF, "The half of Bulkhead that lives in the database."},
 	{"control", HOME_CONF, "The control database: who the tenants and principals are."},
 	{"tls", HOME_CONF, "What TLS connections have in common, of clients and to servers."},
@@ -273,6 +278,22 @@ const struct conf_setting conf_settings[] = {
 	{.section = "pool", .key = "server_login_retry", .type = TYPE_DURATION, IN_CONF(server_login_retry_ms),
 	 .unit = SECOND, .min = 0, .max = HOUR, .preset = "1s", .reloadable = true,
 	 .doc = "Pause after a failed attempt to connect to a server; doubled for each further one, up to eight times."},
+
+	{.section = "gate", .key = "mode", .type = TYPE_ENUM, IN_CONF(gate_mode),
+	 .words = gate_mode_words, .preset = "enforce", .reloadable = true,
+	 .doc = "enforce refuses what rules (docs/rules.md) and permissions forbid; observe counts and logs it and lets it run; off does not ask. A tenant's setting proxy.gate goes before."},
+	{.section = "gate", .key = "exceptions", .type = TYPE_STRING, IN_CONF(gate_exceptions),
+	 .max = 4096, .preset = "", .reloadable = true,
+	 .doc = "Names of rules that are not in force (advisory-locks, sleep), separated by commas; see docs/rules.md for what each keeps apart."},
+	{.section = "gate", .key = "schemas", .type = TYPE_STRING, IN_CONF(gate_schemas),
+	 .max = 4096, .preset = "", .reloadable = true,
+	 .doc = "Schemas that statements on shared tables may name, separated by commas, with * at the end for any rest; empty for any that is not another tenant's or Bulkhead's."},
+	{.section = "gate", .key = "protected_settings", .type = TYPE_STRING, IN_CONF(gate_protected_settings),
+	 .max = 4096, .preset = "", .reloadable = true,
+	 .doc = "Settings that statements on shared tables may not set (app.tenant_id), separated by commas, in lower case, with * at the end for any rest; for policies of the application's own."},
+	{.section = "gate", .key = "scrub_errors", .type = TYPE_BOOL, IN_CONF(gate_scrub_errors),
+	 .preset = "no", .reloadable = true,
+	 .doc = "On shared tables, leave out the DETAIL of errors of unique, exclusion and foreign keys, which can tell of other tenants' rows."},
 
 	{.section = "guard", .key = "key_file", .type = TYPE_STRING, IN_CONF(guard_key_file),
 	 .min = 1, .max = PATH_MAX_BYTES, .example = "/etc/bulkhead/guard.key", .reloadable = true,

@@ -78,7 +78,7 @@ struct look {
 	char *text, *at, *end;
 	struct buf *segments;
 	struct segment segment;
-	uint32_t dots;
+	uint32_t dots, tokens;
 	bool behind_dot;
 	/* A string was the last token, and a comment that is not a line's came behind it. */
 	bool behind_string, comment_behind_string;
@@ -384,6 +384,8 @@ static enum sql_reading take_token(struct look *look)
 {
 	char *at = look->at;
 
+	if (++look->tokens > SQL_TOKENS_MAX)
+		return SQL_TOO_DEEP;
 	switch (kind_at(at)) {
 	case LETTER:
 		return begins_escape_string(at) ? take_string(look, at + 1, true) : take_word(look);

@@ -8,6 +8,7 @@
  * - A name of many parts (`SET a.a.a…`) is put together anew with each part: quadratic memory.
  * - Where the grammar reports an error it looks for the place of an expression, by recursion
  *   over its leftmost operands: `(… ORDER BY a) ORDER BY x+x+x…` ends with the stack.
+ * - A token may take 150 bytes of the tree: there are SQL_TOKENS_MAX of them at the most.
  * - Comments, which nest, are quadratic too. They are replaced by blanks here, which is also
  *   what they mean: libpg_query hands them to its parser as tokens, and does not read a NOT
  *   and an IN with a comment in between as the server does.

@@ -213,7 +213,7 @@ static void read_parsed(struct parse *parse)
 	else if (!error->message || strcmp(error->message, "out of memory") == 0)
 		parse->reading->memory_is_out = true;
 	else
-		reading_fail(parse->reading);
+		reading_fail_with(parse->reading, error->message, error->cursorpos);
 }
 
 void parse_text(struct reading *reading, const char *text, const struct buf *segments)

@@ -131,6 +131,17 @@ static enum sql_setting_how how_of(const VariableSetStmt *set)
 	return set->kind == VAR_SET_DEFAULT ? SETTING_RESET : SETTING_SET;
 }
 
+/* SET … TO DEFAULT, RESET and SET ROLE NONE give up what was set. */
+static bool goes_back(const VariableSetStmt *set)
+{
+	const Node *arg = set->args ? set->args->elements[0].ptr_value : NULL;
+	const A_Const *value = arg && IsA(arg, A_Const) ? (const A_Const *)(const void *)arg : NULL;
+
+	if (set->kind == VAR_RESET || set->kind == VAR_SET_DEFAULT)
+		return true;
+	return value && IsA(&value->val.node, String) && strcmp(value->val.sval.sval, "none") == 0;
+}
+
 static void visit_set_one(struct walk *walk, const VariableSetStmt *set)
 {
 	struct sql_setting setting = {.how = how_of(set)};
@@ -146,6 +157,8 @@ static void visit_set_one(struct walk *walk, const VariableSetStmt *set)
 	walk_add_classes(walk, is_of_transaction(name) ? SQL_CLASS_TRANSACTION : SQL_CLASS_SESSION);
 	if (set->args)
 		setting.value = value_of(walk, name, set->args->elements, set->args->length);
+	note_rules_of_setting(walk, name, reading_look_up(walk->reading, setting.value),
+						  goes_back(set));
 	note_setting(walk, &setting);
 	free(name);
 }
@@ -271,6 +284,51 @@ static int32_t param_of(const Node *node)
 	return number > 0 && number <= UINT16_MAX ? number : 0;
 }
 
+/* ---- FROM pg_settings WHERE name = '…' ---- */
+
+static bool is_column(const Node *node, const char *name)
+{
+	const ColumnRef *column = (const ColumnRef *)(const void *)node;
+
+	return node && IsA(node, ColumnRef) && column->fields->length == 1 &&
+		   IsA(linitial(column->fields), String) &&
+		   strcmp(strVal(linitial(column->fields)), name) == 0;
+}
+
+static const char *equals_literal(const Node *where)
+{
+	const A_Expr *expression = (const A_Expr *)(const void *)where;
+
+	if (!where || !IsA(where, A_Expr) || expression->kind != AEXPR_OP ||
+		expression->name->length != 1 || strcmp(strVal(linitial(expression->name)), "=") != 0 ||
+		!is_column(expression->lexpr, "name"))
+		return NULL;
+	return literal_of(expression->rexpr);
+}
+
+void visit_settings_row(struct walk *walk, const SelectStmt *select)
+{
+	const RangeVar *from;
+
+	walk->pinned = NULL; /* in a query inside of another, the name may be of something else */
+	if (walk->root != (const Node *)(const void *)select || select->withClause ||
+		list_length(select->fromClause) != 1)
+		return;
+	from = linitial(select->fromClause);
+	if (!IsA(from, RangeVar) || strcmp(from->relname, "pg_settings") != 0 || from->alias ||
+		(from->schemaname && strcmp(from->schemaname, "pg_catalog") != 0))
+		return;
+	walk->pinned = equals_literal(select->whereClause);
+	walk->reading->has_looked_at_values |= walk->pinned != NULL;
+}
+
+/* The name that set_config is given: a literal, or that of the row at hand, as pg_dump has it.
+ */
+static const char *name_of_setting(const struct walk *walk, const Node *node)
+{
+	return walk->pinned && is_column(node, "name") ? walk->pinned : literal_of(node);
+}
+
 struct arguments {
 	const Node *name, *value, *is_local;
 };
@@ -323,12 +381,16 @@ void visit_set_config(struct walk *walk, const FuncCall *call)
 		walk_add_effects(walk, EFFECT_UNKNOWN);
 		return;
 	}
-	name = literal_of(arguments.name);
+	name = name_of_setting(walk, arguments.name);
 	if (!name) {
+		walk_add_rule(walk, RULE_COMPUTED_SETTING);
 		visit_unnamed(walk, is_true(arguments.is_local));
 		return;
 	}
 	setting.name = reading_folded(walk->reading, name);
+	if (setting.name)
+		note_rules_of_setting(walk, reading_look_up(walk->reading, setting.name),
+							  literal_of(arguments.value), is_null(arguments.value));
 	setting.value = reading_copy(walk->reading, literal_of(arguments.value));
 	setting.param = param_of(arguments.value);
 	if (is_true(arguments.is_local))

@@ -82,7 +82,7 @@ static const struct shape shapes[] = {
 		 OF(OnConflictClause, whereClause)),
 	NODE(MergeWhenClause, OF(MergeWhenClause, condition), OF(MergeWhenClause, targetList),
 		 OF(MergeWhenClause, values)),
-	STATEMENT(IntoClause, DDL, 0, NEW(IntoClause, rel), OF(IntoClause, options)),
+	NODE(IntoClause, NEW(IntoClause, rel), OF(IntoClause, options)),
 
 	/* ---- queries; their WITH is dealt with apart, and SELECT's class too ---- */
 	NODE(SelectStmt, OF(SelectStmt, distinctClause), OF(SelectStmt, intoClause),
@@ -120,7 +120,7 @@ static const struct shape shapes[] = {
 	BARE(DiscardStmt, SESSION, 0),
 	BARE(LoadStmt, OTHER, EFFECT_UNKNOWN),
 	BARE(ListenStmt, LISTEN, EFFECT_LISTEN),
-	BARE(UnlistenStmt, LISTEN, EFFECT_LISTEN),
+	BARE(UnlistenStmt, SESSION, EFFECT_LISTEN),
 	BARE(NotifyStmt, LISTEN, 0),
 
 	/* ---- what carries out something else ---- */

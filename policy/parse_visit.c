@@ -38,6 +38,7 @@ static void note_relation(struct walk *walk, const char *schema, const char *nam
 	if (!name)
 		return;
 	reading_add_relation(walk->reading, schema, name, is_written);
+	note_rules_of_relation(walk, schema, name, is_written);
 	if (!is_of_catalog(schema))
 		return;
 	if (is_written && strcmp(name, "pg_settings") == 0)
@@ -105,12 +106,14 @@ void visit_new(struct walk *walk, const Node *name)
 
 /* ---- functions ---- */
 
-static void note_function(struct walk *walk, const char *schema, const char *name)
+static void note_function(struct walk *walk, const char *schema, const char *name,
+						  int arguments)
 {
 	bool is_known = is_of_catalog(schema) && function_is_builtin(name);
 	const struct function_trait *trait = is_known ? function_trait(name) : NULL;
 
 	reading_add_function(walk->reading, schema, name, is_known);
+	note_rules_of_function(walk, schema, name, arguments);
 	if (trait) {
 		walk_add_classes(walk, trait->classes);
 		walk_add_effects(walk, trait->effects);
@@ -128,19 +131,20 @@ static void visit_call(struct walk *walk, const FuncCall *call)
 		reading_fail(walk->reading);
 		return;
 	}
-	note_function(walk, schema, name);
+	note_function(walk, schema, name, list_length(call->args));
 	if (is_of_catalog(schema) && strcmp(name, "set_config") == 0)
 		visit_set_config(walk, call);
 }
 
 /*
  * `x.f` is `f(x)` where x has no field f. That goes for every function of one argument, and so
- * for every field; only those are looked for that are known to do something.
+ * for every field; only those are looked for that are known to do something, or that a rule
+ * is about.
  */
 static void visit_field(struct walk *walk, const char *name)
 {
-	if (name && function_trait(name))
-		note_function(walk, NULL, name);
+	if (name && (function_trait(name) || rules_of_function(name)))
+		note_function(walk, NULL, name, 1);
 }
 
 static void visit_fields(struct walk *walk, const List *fields, int from)
@@ -182,6 +186,7 @@ static void visit_with(struct walk *walk, const WithClause *with)
 /* The rows of INSERT are a SELECT, too, and one that reads nothing. */
 static void visit_select(struct walk *walk, const SelectStmt *select)
 {
+	visit_settings_row(walk, select);
 	if (!select->valuesLists)
 		walk_add_classes(walk, SQL_CLASS_READ);
 	visit_with(walk, select->withClause);
@@ -272,7 +277,7 @@ void visit_node(struct walk *walk, const Node *node)
 		break;
 	case T_RangeTableSample:
 		note_function(walk, nth_from_end(AS(RangeTableSample)->method, 1),
-					  nth_from_end(AS(RangeTableSample)->method, 0));
+					  nth_from_end(AS(RangeTableSample)->method, 0), 0);
 		break;
 	case T_MultiAssignRef:
 		visit_multiple_assignment(walk, AS(MultiAssignRef));

@@ -26,6 +26,11 @@ void walk_add_effects(struct walk *walk, uint32_t effects)
 		reading_statement(walk->reading)->effects |= effects;
 }
 
+void walk_add_rule(struct walk *walk, enum rule rule)
+{
+	walk->reading->rules |= RULE_BIT(rule);
+}
+
 static void push_elements(struct walk *walk, const List *list)
 {
 	for (int i = 0; i < list->length; i++)
@@ -69,6 +74,7 @@ static void visit(struct walk *walk, const Node *node)
 	if (shape->effects)
 		walk_add_effects(walk, shape->effects);
 	visit_node(walk, node);
+	visit_for_rules(walk, node);
 	push_children(walk, node, shape);
 }
 
@@ -101,6 +107,8 @@ void walk_statement(struct walk *walk, const Node *statement)
 	struct reading *reading = walk->reading;
 
 	walk->scope = walk->marks = 0;
+	walk->root = statement;
+	walk->pinned = NULL;
 	walk_push(walk, statement, 0);
 	while (pending_count(walk) && reading->outcome == SQL_READ && !reading->memory_is_out) {
 		size_t mark = pending_count(walk) - 1;

@@ -20,6 +20,7 @@
 
 #include "base/buf.h"
 #include "policy/reading.h"
+#include "policy/rule.h"
 
 /* How a child is to be looked at; with its offset in the node, in one number. */
 #define CHILD_OFFSET  0x0fff
@@ -44,6 +45,8 @@ struct walk {
 	struct buf pending; /* of struct pending: nodes to visit, the next one last */
 	struct buf scopes;  /* of struct scope: numbered from 1 */
 	uint32_t scope;     /* where the node that is visited stands; 0 is outside of any WITH */
+	const Node *root;   /* the statement, or the one that it explains */
+	const char *pinned; /* the one row of pg_settings that the statement is about, or NULL */
 	uint32_t marks;     /* CHILD_WRITTEN and CHILD_STORED, as far as they hold for it */
 	uint32_t scope_checks;
 };
@@ -67,6 +70,9 @@ void walk_push(struct walk *walk, const void *node, uint32_t marks);
 void walk_add_classes(struct walk *walk, uint32_t classes);
 void walk_add_effects(struct walk *walk, uint32_t effects);
 
+/* A rule is hit, also by what is only stored. */
+void walk_add_rule(struct walk *walk, enum rule rule);
+
 /* Visits a statement and everything below. */
 void walk_statement(struct walk *walk, const Node *statement);
 
@@ -78,9 +84,26 @@ void visit_node(struct walk *walk, const Node *node);
 /* Notes that something is created under this name, a RangeVar or a list of strings. */
 void visit_new(struct walk *walk, const Node *name);
 
+/* ---- parse_rules.c ---- */
+
+/* Notes the rules that a node hits by what it is, and the classes of DDL that is, or may be,
+ * of temporary things only. */
+void visit_for_rules(struct walk *walk, const Node *node);
+
+/* The same for what is named. */
+void note_rules_of_relation(struct walk *walk, const char *schema, const char *name,
+							bool is_written);
+void note_rules_of_function(struct walk *walk, const char *schema, const char *name,
+							int arguments);
+void note_rules_of_setting(struct walk *walk, const char *name, const char *value,
+						   bool goes_back);
+
 /* ---- parse_settings.c ---- */
 
 void visit_set(struct walk *walk, const VariableSetStmt *set);
+
+/* A SELECT; notes which setting it is about, if it is FROM pg_settings WHERE name = 'literal'. */
+void visit_settings_row(struct walk *walk, const SelectStmt *select);
 void visit_set_config(struct walk *walk, const FuncCall *call);
 
 /* What a statement's action is that is SET or RESET, once it has been visited. */

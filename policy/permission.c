@@ -25,6 +25,33 @@ bool permission_by_key(const char *key, enum permission *out)
 	return false;
 }
 
+#define EVERYBODY_S                                                                            \
+	(PERMISSION_BIT(PERMISSION_READ) | PERMISSION_BIT(PERMISSION_WRITE) |                      \
+	 PERMISSION_BIT(PERMISSION_CALL) | PERMISSION_BIT(PERMISSION_COPY))
+#define OF_OWN (PERMISSION_BIT(PERMISSION_DDL) | PERMISSION_BIT(PERMISSION_MAINTENANCE))
+
+const struct permissions *permissions_of_place(enum rule_place place)
+{
+	static const struct permissions on_shared = {.held = EVERYBODY_S,
+												 .gate = GATE_AS_CONFIGURED};
+	static const struct permissions on_schema = {.held = EVERYBODY_S | OF_OWN,
+												 .gate = GATE_AS_CONFIGURED};
+	static const struct permissions on_database = {.held = EVERYBODY_S | OF_OWN |
+														   PERMISSION_BIT(PERMISSION_LISTEN),
+												   .gate = GATE_AS_CONFIGURED};
+
+	switch (place) {
+	case ON_SHARED:
+	case EVERYWHERE:
+		break;
+	case ON_SCHEMA:
+		return &on_schema;
+	case ON_DATABASE:
+		return &on_database;
+	}
+	return &on_shared;
+}
+
 static void names_fini(struct permission_names *names)
 {
 	for (size_t i = 0; i < names->count; i++)
@@ -78,7 +105,8 @@ bool permission_names_have(const struct permission_names *names, const char *sch
 	for (size_t i = 0; i < names->count; i++) {
 		const char *pattern = names->names[i], *dot = strchr(pattern, '.');
 
-		if (dot && schema && !is_schema(pattern, (size_t)(dot - pattern), schema))
+		if (dot && (schema ? !is_schema(pattern, (size_t)(dot - pattern), schema)
+						   : strcmp(dot, ".*") == 0))
 			continue;
 		if (fits(dot ? dot + 1 : pattern, name))
 			return true;

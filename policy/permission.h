@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/rule.h"
+
 /*       name                    key */
 #define PERMISSIONS(X)                                                                         \
 	X(PERMISSION_READ, "sql.read")                                                             \
@@ -67,6 +69,9 @@ struct permissions {
 	struct permission_names denied_relations, denied_functions;
 };
 
+/* What a tenant that lives there holds where nothing was granted: of static memory. */
+const struct permissions *permissions_of_place(enum rule_place place);
+
 /* Frees the lists. */
 void permissions_fini(struct permissions *permissions);
 
@@ -74,7 +79,8 @@ void permissions_fini(struct permissions *permissions);
 bool permission_names_add(struct permission_names *names, const char *name, size_t len);
 
 /* Is this one of them? `schema` is NULL when the statement does not say it: then a name with
- * a schema fits as well, since search_path may lead there. */
+ * a schema fits as well, since search_path may lead there; but not one that is "schema.*",
+ * which would be all names. */
 bool permission_names_have(const struct permission_names *names, const char *schema,
 						   const char *name);
 

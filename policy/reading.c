@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "policy/gate.h"
 
 void reading_init(struct reading *reading)
 {
@@ -17,6 +18,7 @@ void reading_fini(struct reading *reading)
 	buf_fini(&reading->settings);
 	buf_fini(&reading->relations);
 	buf_fini(&reading->functions);
+	free(reading->error);
 	free(reading->relation_set.slots);
 	free(reading->function_set.slots);
 }
@@ -25,6 +27,13 @@ void reading_fail(struct reading *reading)
 {
 	if (reading->outcome == SQL_READ)
 		reading->outcome = SQL_UNREADABLE;
+}
+
+void reading_fail_with(struct reading *reading, const char *error, int position)
+{
+	reading_fail(reading);
+	reading->error = strdup(error);
+	reading->error_position = position > 0 ? position : 0;
 }
 
 static void append(struct reading *reading, struct buf *buf, const void *data, size_t len)
@@ -328,18 +337,55 @@ static void settle_names(struct verdict *verdict, struct sql_relation *relations
 	verdict->functions = functions;
 }
 
-static const struct verdict *unread_verdict(enum sql_reading outcome)
+static uint64_t unread_rule(enum sql_reading outcome)
 {
-	struct verdict *verdict = calloc(1, sizeof *verdict);
+	switch (outcome) {
+	case SQL_READ:
+		break;
+	case SQL_UNREADABLE:
+		return RULE_BIT(RULE_UNREADABLE);
+	case SQL_TOO_LONG:
+		return RULE_BIT(RULE_TOO_LONG);
+	case SQL_TOO_DEEP:
+		return RULE_BIT(RULE_TOO_DEEP);
+	}
+	return 0;
+}
+
+static const struct verdict *unread_verdict(const struct reading *reading)
+{
+	enum sql_reading outcome = reading->outcome;
+	size_t error_len = reading->error ? strlen(reading->error) + 1 : 0;
+	struct verdict *verdict = calloc(1, sizeof *verdict + error_len);
 
 	if (!verdict)
 		return NULL;
 	verdict->references = 1;
 	verdict->reading = outcome;
+	if (error_len)
+		verdict->error = memcpy(verdict + 1, reading->error, error_len);
+	verdict->error_position = reading->error_position;
 	verdict->classes = SQL_CLASSES_ALL;
 	verdict->effects = EFFECTS_ALL;
-	verdict->size = sizeof *verdict;
+	verdict->needs = gate_needs(verdict->classes);
+	verdict->rules = unread_rule(outcome);
+	verdict->size = sizeof *verdict + error_len;
 	return verdict;
+}
+
+static void settle_gate(struct verdict *verdict, const struct reading *reading)
+{
+	verdict->needs = gate_needs(verdict->classes);
+	if (reading->asks_to_write)
+		verdict->needs |= GATE_NEEDS_READ_WRITE;
+	if (verdict->setting_count)
+		verdict->needs |= GATE_NEEDS_SETTINGS;
+	if (verdict->relation_count || verdict->function_count)
+		verdict->needs |= GATE_NEEDS_NAMES;
+	if (verdict->classes & SQL_CLASS_DDL)
+		verdict->rules |= RULE_BIT(RULE_DDL);
+	if (verdict->classes & SQL_CLASS_DDL_OR_TEMP)
+		verdict->rules |= RULE_BIT(RULE_DDL_OR_TEMPORARY);
 }
 
 const struct verdict *reading_verdict(const struct reading *reading)
@@ -352,7 +398,7 @@ const struct verdict *reading_verdict(const struct reading *reading)
 	if (reading->memory_is_out)
 		return NULL;
 	if (reading->outcome != SQL_READ)
-		return unread_verdict(reading->outcome);
+		return unread_verdict(reading);
 	block = malloc(size);
 	if (!block)
 		return NULL;
@@ -372,11 +418,13 @@ const struct verdict *reading_verdict(const struct reading *reading)
 		.setting_count = count_of(&reading->settings, sizeof *settings),
 		.relation_count = count_of(&reading->relations, sizeof *relations),
 		.function_count = count_of(&reading->functions, sizeof *functions),
+		.rules = reading->rules,
 		.size = size,
 	};
 	settle_statements(verdict, statements, strings);
 	settle_settings(verdict, settings, strings);
 	settle_names(verdict, relations, functions, strings);
+	settle_gate(verdict, reading);
 	verdict->is_of_fold = verdict->is_plain && verdict->statement_count == 1 &&
 						  !verdict->setting_count && !reading->has_looked_at_values &&
 						  statements[0].action == SQL_PLAIN &&

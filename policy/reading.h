@@ -30,6 +30,10 @@ struct reading {
 	enum sql_reading outcome;
 	bool memory_is_out;
 	bool has_looked_at_values;
+	uint64_t rules;
+	bool asks_to_write; /* a transaction, or those to come, are to be able to */
+	char *error;        /* the parser's; from malloc, or NULL */
+	int error_position;
 	struct buf strings;    /* each with its NUL */
 	struct buf statements; /* of struct sql_statement, and so on */
 	struct buf settings;
@@ -43,6 +47,9 @@ void reading_fini(struct reading *reading);
 
 /* Something was found that is not known here, or that no server takes. */
 void reading_fail(struct reading *reading);
+
+/* The parser says this of the text, at this character. */
+void reading_fail_with(struct reading *reading, const char *error, int position);
 
 /* A copy of `len` bytes, or of a string that may be NULL. */
 reading_string reading_text(struct reading *reading, const char *text, size_t len);

@@ -94,6 +94,41 @@
 	X(REASON_DRAINING, "BH-NET-DRAINING", "57P03", "Bulkhead is shutting down")                \
 	X(REASON_KILLED, "BH-NET-KILLED", "57P01",                                                 \
 	  "terminating connection due to an operator's command")                                   \
+	X(REASON_STMT_UNREADABLE, "BH-STMT-UNREADABLE", "42601",                                   \
+	  "the statement is in no syntax that Bulkhead can read")                                  \
+	X(REASON_STMT_TOO_DEEP, "BH-STMT-TOO-DEEP", "54000",                                       \
+	  "the statement is nested too deeply or has too many parts to be read")                   \
+	X(REASON_STMT_TOO_LONG, "BH-STMT-TOO-LONG", "54000",                                       \
+	  "the statement is longer than a text that is read (16 MB)")                              \
+	X(REASON_STMT_CONTEXT, "BH-STMT-CONTEXT", "42501",                                         \
+	  "the tenant's context cannot be set by a statement")                                     \
+	X(REASON_STMT_ROLE, "BH-STMT-ROLE", "42501", "another role cannot be taken")               \
+	X(REASON_STMT_DYNAMIC, "BH-STMT-DYNAMIC", "42501",                                         \
+	  "SQL that is decided when it runs is not allowed here")                                  \
+	X(REASON_STMT_SERVER, "BH-STMT-SERVER", "42501",                                           \
+	  "the server is not for tenants to change")                                               \
+	X(REASON_STMT_FILES, "BH-STMT-FILES", "42501",                                             \
+	  "files and programs of the server cannot be reached")                                    \
+	X(REASON_STMT_DDL, "BH-STMT-DDL", "42501",                                                 \
+	  "what all tenants share cannot be changed by one of them")                               \
+	X(REASON_STMT_SHARED, "BH-STMT-SHARED", "42501", "this acts on what all tenants share")    \
+	X(REASON_STMT_LISTEN, "BH-STMT-LISTEN", "0A000",                                           \
+	  "LISTEN and NOTIFY are not kept apart between tenants")                                  \
+	X(REASON_STMT_SCHEMA, "BH-STMT-SCHEMA", "42501", "this schema is not the tenant's")        \
+	X(REASON_STMT_CATALOG, "BH-STMT-CATALOG", "42501",                                         \
+	  "this view of the catalog shows other tenants")                                          \
+	X(REASON_STMT_EXPLAIN, "BH-STMT-EXPLAIN", "42501",                                         \
+	  "EXPLAIN ANALYZE counts rows of other tenants")                                          \
+	X(REASON_STMT_FASTPATH, "BH-STMT-FASTPATH", "42501",                                       \
+	  "the FunctionCall message is not allowed here")                                          \
+	X(REASON_PERM_SQL, "BH-PERM-SQL", "42501", "the tenant is not permitted to do this")       \
+	X(REASON_PERM_READ_ONLY, "BH-PERM-READ-ONLY", "25006", "the tenant may only read")         \
+	X(REASON_PERM_RELATION, "BH-PERM-RELATION", "42501",                                       \
+	  "the tenant is not permitted to use this table or view")                                 \
+	X(REASON_PERM_FUNCTION, "BH-PERM-FUNCTION", "42501",                                       \
+	  "the tenant is not permitted to call this function")                                     \
+	X(REASON_PERM_STALE, "BH-PERM-STALE", "42501",                                             \
+	  "permissions have changed since the statement was prepared; prepare it again")           \
 	X(REASON_MEMORY, "BH-LIM-MEMORY", "53200", "out of memory")
 
 enum reason {

@@ -23,7 +23,10 @@
 #include <stdint.h>
 
 /* Longest text that is read; longer ones pass unread. */
-#define SQL_TEXT_MAX ((size_t)1 << 20)
+#define SQL_TEXT_MAX ((size_t)16 << 20)
+
+/* And so many tokens, which is any text of a megabyte: a tree takes up to 150 bytes for each. */
+#define SQL_TOKENS_MAX 1100000
 
 enum sql_reading {
 	SQL_READ,       /* every statement of it */
@@ -40,10 +43,14 @@ enum sql_class {
 	SQL_CLASS_CALL = 1 << 4,        /* CALL and DO */
 	SQL_CLASS_SESSION = 1 << 5,     /* SET, RESET, DISCARD, PREPARE, DECLARE … */
 	SQL_CLASS_TRANSACTION = 1 << 6, /* BEGIN, COMMIT, SAVEPOINT, LOCK … */
-	SQL_CLASS_LISTEN = 1 << 7,      /* LISTEN, UNLISTEN, NOTIFY */
+	SQL_CLASS_LISTEN = 1 << 7,      /* LISTEN, NOTIFY; not UNLISTEN, which resets */
 	SQL_CLASS_MAINTENANCE = 1 << 8, /* VACUUM, ANALYZE, REINDEX, CLUSTER, CHECKPOINT … */
 	SQL_CLASS_OTHER = 1 << 9,       /* LOAD, ALTER SYSTEM */
-	SQL_CLASSES_ALL = 0x3ff,        /* of a text that was not read */
+	SQL_CLASS_TEMP = 1 << 10,       /* DDL of what is temporary */
+	/* DDL of a relation that is named without a schema and there already, so that it may be
+	 * temporary; beside SQL_CLASS_DDL or alone. */
+	SQL_CLASS_DDL_OR_TEMP = 1 << 11,
+	SQL_CLASSES_ALL = 0x7ff, /* of a text that was not read */
 };
 
 /*
@@ -160,12 +167,20 @@ struct verdict {
 	size_t references;
 	enum sql_reading reading;
 	uint32_t classes, effects; /* of all its statements together */
+	/* What the gate asks first (gate.h): PERMISSION_BIT of what it takes to run it, and
+	 * GATE_NEEDS_… where that is not all; RULE_BIT of the rules that it hits. */
+	uint32_t needs;
+	uint64_t rules;
 	uint32_t statement_count, setting_count, relation_count, function_count;
 	const struct sql_statement *statements; /* none of a text that was not read */
 	const struct sql_setting *settings;
 	const struct sql_relation *relations; /* each once */
 	const struct sql_function *functions; /* each once */
-	size_t size;                          /* bytes of memory, all in all */
+	/* Of SQL_UNREADABLE: what PostgreSQL's parser says, and where, in characters from 1 on;
+	 * NULL and 0 where it is not the parser that does not understand. */
+	const char *error;
+	int error_position;
+	size_t size;     /* bytes of memory, all in all */
 	bool is_plain;   /* no statement has effects, or an action that concerns more than its
 						transaction */
 	bool is_of_fold; /* one plain statement that reads or writes, whose values were not looked

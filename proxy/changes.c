@@ -38,6 +38,7 @@ static void apply_tenant(struct client *client, const struct tenant *now)
 	} else {
 		tenant_unref(client->tenant);
 		client->tenant = tenant_ref(now);
+		gatekeeper_renew(client);
 		if (client->pool_tenant)
 			client->pool_tenant->weight = now->pool_weight;
 	}

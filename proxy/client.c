@@ -115,7 +115,7 @@ bool client_is_gone(const struct client *client)
 
 /* Bytes that all clients of a worker together may have in texts that are not complete yet;
  * beyond it a long text passes unread. */
-#define GATHERED_MAX ((size_t)64 << 20)
+#define GATHERED_MAX ((size_t)256 << 20)
 
 bool client_may_gather(struct client *client, uint64_t total)
 {
@@ -494,8 +494,10 @@ void client_free(struct client *client)
 	console_free(client);
 	principal_unref(client->principal);
 	tenant_unref(client->tenant);
+	verdict_unref(client->unnamed_judged);
 	settings_unref(client->settings);
 	settings_unref(client->startup_settings);
+	settings_unref(client->given_settings);
 	secret_wipe(client->secret, sizeof client->secret);
 	free(client);
 }

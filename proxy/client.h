@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "policy/gate.h"
 #include "policy/reason.h"
 #include "policy/session.h"
 #include "proxy/params.h"
@@ -76,9 +77,10 @@ struct client {
 	int64_t queue_since_us;
 	int64_t since_us; /* when it connected */
 
-	struct buf in;      /* bytes read and not yet used */
-	uint64_t body_left; /* of a message that is passing through, still to come */
-	bool is_amid_walk;  /* bytes of its are accounted for that were not sent on yet */
+	struct buf in;        /* bytes read and not yet used */
+	uint64_t body_left;   /* of a message that is passing through, still to come */
+	bool body_is_refused; /* and is not passed on */
+	bool is_amid_walk;    /* bytes of its are accounted for that were not sent on yet */
 
 	uint64_t serial;         /* clients of a worker are counted; its list is in that order */
 	struct login *login;     /* while logging in */
@@ -88,10 +90,15 @@ struct client {
 	const struct conf_listen *listen;
 	const struct principal *principal;
 	const struct tenant *tenant;
+	struct gate gate;          /* of its tenant, once it is admitted; gatekeeper.h */
+	uint64_t gate_version;     /* counts how often it was made anew */
 	bool logging_in, admitted; /* how limits.c counts it */
 	struct tally *of_tenant, *of_principal;
 	struct list in_tenant, in_principal;                /* their members */
 	const struct settings *startup_settings, *settings; /* as it began, and as they are now */
+	/* As it began, where its transactions have to be read-only and both of these say so. */
+	const struct settings *given_settings;
+	bool settings_are_ordered; /* and its backend does not have them yet */
 	struct pool *pool;
 	struct pool_tenant *pool_tenant;
 	uint32_t pid; /* of our own cancel key */
@@ -136,6 +143,10 @@ struct client {
 	enum session_begin unnamed_begin;      /* the unnamed statement only begins a transaction */
 	const struct verdict *unnamed_verdict; /* of it, when it is not plain */
 	bool unnamed_rewritten;
+	const struct verdict *unnamed_judged; /* of it, whatever it is; NULL: it was not read */
+	/* What the statements that SQL's PREPARE has made need together, and when the last was. */
+	uint32_t prepared_needs;
+	uint64_t prepared_rules, prepared_version;
 	struct portal *portals; /* of statements that are not plain */
 	size_t portal_count;
 	struct buf reply; /* local answers of a batch, up to its Sync */

@@ -40,6 +40,16 @@ void client_log_ended(const struct client *client, const char *reason, const cha
 			  fields.duration, "detail", detail, NULL);
 }
 
+void client_log_statement(const struct client *client, const char *event, const char *reason,
+						  const char *what, const char *name)
+{
+	const struct fields fields = fields_of(client);
+
+	log_event(LOG_INFO, event, "session", fields.session, "tenant", fields.tenant,
+			  "principal", fields.principal, "reason", reason, "rule", what, "name", name,
+			  NULL);
+}
+
 /* Is this session among those that are logged? By its number, which is drawn at random: so both
  * of its lines are written, or none. */
 static bool is_sampled(const struct client *client)

@@ -20,4 +20,9 @@ void client_log_connected(const struct client *client);
 /* A client that had logged in is gone: [log] disconnections. */
 void client_log_disconnected(const struct client *client);
 
+/* A statement of the client's was refused, or would have been: why, by which rule, and which
+ * name was in the way (may be NULL). Never the statement. */
+void client_log_statement(const struct client *client, const char *event, const char *reason,
+						  const char *what, const char *name);
+
 #endif

@@ -279,6 +279,7 @@ void handover_restore(struct server *server)
 	stream_read_on(&server->stream);
 	server->state = SERVER_PREPARING;
 	server->client->state = CLIENT_WAITING;
+	server->client->settings_are_ordered = false;
 	if (server->settings_lost) {
 		settings_unref(server->settings);
 		server->settings = NULL;

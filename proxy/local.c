@@ -47,7 +47,7 @@ static char local_status(const struct client *client)
  * about. */
 static bool may_hold(const struct client *client, enum session_begin kind)
 {
-	if (kind == NOT_BEGIN || client->held_count == CLIENT_HELD_MAX)
+	if (kind == NOT_BEGIN || client->held_count == CLIENT_HELD_MAX || client->given_settings)
 		return false;
 	return (kind == SET_TRANSACTION) == (client->held_count > 0);
 }

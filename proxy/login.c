@@ -66,6 +66,10 @@ static void ask_for_welcome(struct client *client)
 		return;
 	}
 	client->startup_settings = settings_ref(client->settings);
+	if (!gatekeeper_settle_read_only(client)) {
+		login_refuse(client, REASON_MEMORY, NULL);
+		return;
+	}
 	const struct params *known = pool_find_welcome(client->pool, client->settings);
 	if (known) {
 		login_welcome(client, known);
@@ -151,6 +155,7 @@ static void tenant_found(struct client *client, const struct tenant *tenant)
 	}
 	tenant_unref(client->tenant);
 	client->tenant = tenant;
+	gatekeeper_renew(client);
 	choose_next_tenant(client);
 }
 

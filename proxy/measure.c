@@ -199,6 +199,10 @@ static void add_counters(const struct worker *worker, struct measures *out)
 	out->server_received = counters->server_received;
 	out->server_sent = counters->server_sent;
 	memcpy(out->refused, counters->refused, sizeof out->refused);
+	memcpy(out->statements_refused, counters->statements_refused,
+		   sizeof out->statements_refused);
+	memcpy(out->statements_observed, counters->statements_observed,
+		   sizeof out->statements_observed);
 	memcpy(out->ended, counters->ended, sizeof out->ended);
 	verdict_cache_get_stats(worker->verdicts, &verdicts);
 	out->verdict_hits = verdicts.hits;

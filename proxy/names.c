@@ -262,7 +262,7 @@ void names_read_nothing(struct client *client)
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len)
 {
 	if (walk->client->reads_nothing)
-		return walk->client->worker->unread;
+		return walk->client->worker->unreadable;
 	if (!walk->verdict)
 		walk->verdict = verdict_cache_read(walk->client->worker->verdicts, text, len);
 	if (walk->verdict && names_writes_matter(walk))
@@ -270,27 +270,88 @@ const struct verdict *names_read(struct names_walk *walk, const char *text, size
 	return walk->verdict;
 }
 
+/* The body of a message of this type that the server refuses whatever state it is in. */
+static bool append_nonsense(struct buf *out, char type)
+{
+	static const char nonsense[] = "bulkhead: refused"; /* no SQL, and no name in use */
+
+	switch (type) {
+	case 'F': /* a function that there is not, without arguments */
+		return buf_append_u32(out, 0) && buf_append_u32(out, 0) && buf_append_u16(out, 0);
+	case 'P':
+		return buf_append_cstr(out, nonsense) && buf_append_cstr(out, nonsense) &&
+			   buf_append_u16(out, 0);
+	case 'B':
+		return buf_append_cstr(out, nonsense) && buf_append_cstr(out, nonsense) &&
+			   buf_append_u32(out, 0) && buf_append_u16(out, 0);
+	case 'E':
+		return buf_append_cstr(out, nonsense) && buf_append_u32(out, 0);
+	default:
+		return buf_append_cstr(out, nonsense);
+	}
+}
+
 enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
 							   struct buf *error)
 {
-	static const char nonsense[] = "bulkhead: refused"; /* no SQL, and no name in use */
 	struct reply_note note = {.kind = NOTE_REFUSED, .error = *error};
 	struct reply_note *copy = buf_len(error) ? names_note_create(&note) : NULL;
 	size_t mark;
 
 	if (!copy || !names_replace(walk, message, &mark) ||
-		!buf_append_cstr(walk->out, nonsense) ||
-		(*message == 'P' &&
-		 (!buf_append_cstr(walk->out, nonsense) || !buf_append_u16(walk->out, 0))) ||
-		(*message == 'B' && (!buf_append_cstr(walk->out, nonsense) ||
-							 !buf_append_u32(walk->out, 0) || !buf_append_u16(walk->out, 0))) ||
-		(*message == 'E' && !buf_append_u32(walk->out, 0)) || !wire_end(walk->out, mark)) {
+		!append_nonsense(walk->out, (char)*message) || !wire_end(walk->out, mark)) {
 		buf_fini(error);
 		free(copy);
 		return NAMES_NO_MEMORY;
 	}
-	walk->run = message + total;
+	walk->throws_away = walk->visible < total;
+	walk->run = message + walk->visible;
 	return names_ask(walk, (char)*message, copy);
+}
+
+static bool executes_prepared(const struct verdict *verdict)
+{
+	for (uint32_t i = 0; i < verdict->statement_count; i++) {
+		if (verdict->statements[i].effects & EFFECT_SEES_PREPARED)
+			return true;
+	}
+	return false;
+}
+
+static bool prepares(const struct verdict *verdict)
+{
+	for (uint32_t i = 0; i < verdict->statement_count; i++) {
+		if (verdict->statements[i].action == SQL_PREPARE)
+			return true;
+	}
+	return false;
+}
+
+enum names_result names_judge(struct names_walk *walk, const struct verdict *verdict,
+							  const uint8_t *message, uint64_t total)
+{
+	struct client *client = walk->client;
+	struct buf error;
+
+	buf_init(&error);
+	if (!gatekeeper_lets_pass(client, verdict, &error) ||
+		(!verdict->is_plain && executes_prepared(verdict) &&
+		 !gatekeeper_lets_execute(client, &error)))
+		return names_refuse(walk, message, total, &error);
+	if (!verdict->is_plain && prepares(verdict))
+		gatekeeper_note_prepare(client, verdict);
+	return NAMES_PASS;
+}
+
+/* A text that is not there as a whole, or not ended: the server refuses the latter itself. */
+static enum names_result judge_unread(struct names_walk *walk, const uint8_t *message,
+									  uint64_t total)
+{
+	enum names_result judged = NAMES_PASS;
+
+	if (walk->visible < total)
+		judged = names_judge(walk, walk->client->worker->unread, message, total);
+	return judged == NAMES_PASS ? names_run_unread(walk) : judged;
 }
 
 enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
@@ -376,10 +437,13 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 	client->server->unnamed_id = 0;
 	const char *text = visible == total ? names_text(message, WIRE_HEADER, total, &len) : NULL;
 	if (!text)
-		return names_run_unread(walk);
+		return judge_unread(walk, message, total);
 	const struct verdict *verdict = names_read(walk, text, len);
 	if (!verdict)
 		return NAMES_NO_MEMORY;
+	enum names_result judged = names_judge(walk, verdict, message, total);
+	if (judged != NAMES_PASS)
+		return judged;
 	enum names_result strings = names_note_strings(walk, verdict, message, total);
 	if (strings != NAMES_PASS)
 		return strings;
@@ -411,7 +475,7 @@ static enum names_result note_named(struct names_walk *walk, const uint8_t *mess
 					 : names_parse_unnamed(walk, message, visible, total);
 	case 'B':
 		return *second ? names_bind_named(walk, message, total, body, second)
-					   : names_bind_unnamed(walk, message, body);
+					   : names_bind_unnamed(walk, message, total, body);
 	case 'D':
 		if (*body != 'S')
 			return NAMES_PASS;
@@ -430,9 +494,24 @@ static enum names_result note_named(struct names_walk *walk, const uint8_t *mess
 	}
 }
 
+/* It calls a function by its number, which says nothing. */
+static enum names_result note_function_call(struct names_walk *walk, const uint8_t *message,
+											uint64_t total)
+{
+	static const struct verdict function_call = {
+		.reading = SQL_READ,
+		.needs = PERMISSION_BIT(PERMISSION_FASTPATH),
+		.rules = RULE_BIT(RULE_FASTPATH),
+	};
+	enum names_result judged = names_judge(walk, &function_call, message, total);
+
+	return judged == NAMES_PASS ? names_run_unread(walk) : judged;
+}
+
 enum names_result names_note(struct names_walk *walk, const uint8_t *message, size_t visible,
 							 uint64_t total)
 {
+	walk->visible = visible;
 	if (walk->client->server->replies.skipping)
 		return NAMES_PASS; /* the server does not even look at it */
 	switch (*message) {
@@ -443,7 +522,7 @@ enum names_result names_note(struct names_walk *walk, const uint8_t *message, si
 			return NAMES_TOO_LONG;
 		return names_note_execute(walk, message, total);
 	case 'F':
-		return names_run_unread(walk);
+		return note_function_call(walk, message, total);
 	case 'D':
 	case 'C':
 		/* What is behind the name, or a name that does not end, is the server's to complain of.
@@ -456,7 +535,7 @@ enum names_result names_note(struct names_walk *walk, const uint8_t *message, si
 	case 'P':
 	case 'B':
 		return names_length(message, visible) ? note_named(walk, message, visible, total)
-											  : names_run_unread(walk);
+											  : judge_unread(walk, message, total);
 	default:
 		return NAMES_PASS;
 	}

@@ -44,6 +44,8 @@ struct names_walk {
 	size_t parsed_len;             /* 0: not all of it is in these bytes */
 	bool is_bound;                 /* that statement, by what follows */
 	const struct verdict *verdict; /* of the message at hand, when it is read already */
+	size_t visible;                /* bytes of the message at hand that are there */
+	bool throws_away;              /* the rest of it */
 	bool waits;                    /* the message at hand is to come again */
 };
 
@@ -90,7 +92,23 @@ static inline bool names_reads_plain(struct names_walk *walk, const uint8_t *tex
 		return false;
 	walk->verdict = verdict_cache_read(walk->client->worker->verdicts, (const char *)text,
 									   (size_t)(nul - text));
-	return walk->verdict && walk->verdict->is_plain && !names_writes_matter(walk);
+	return walk->verdict && walk->verdict->is_plain && !names_writes_matter(walk) &&
+		   gate_passes(&walk->client->gate, walk->verdict->needs, walk->verdict->rules);
+}
+
+/* The unnamed statement is of the text of this verdict, or (NULL) one that was not read. */
+static inline void names_judged(struct client *client, const struct verdict *verdict)
+{
+	verdict_unref(client->unnamed_judged);
+	client->unnamed_judged = verdict ? verdict_ref(verdict) : NULL;
+}
+
+/* May it still be bound, as far as two words say? */
+static inline bool names_may_bind(const struct client *client)
+{
+	const struct verdict *verdict = client->unnamed_judged;
+
+	return verdict && gate_passes(&client->gate, verdict->needs, verdict->rules);
 }
 
 /*
@@ -113,13 +131,15 @@ static inline bool names_are_plain(struct names_walk *walk, const uint8_t *messa
 			names_has_any(client) || !names_reads_plain(walk, body + 1, message + total))
 			return false;
 		names_new_unnamed(client);
+		names_judged(client, walk->verdict);
 		walk->parsed = message;
 		walk->parsed_len = visible;
 		walk->is_bound = false;
 		return true;
 	case 'B':
 		if (!is_long_enough || body[0] || body[1] || !client->unnamed_id ||
-			server->unnamed_id != client->unnamed_id || names_has_any(client))
+			server->unnamed_id != client->unnamed_id || names_has_any(client) ||
+			!names_may_bind(client))
 			return false;
 		walk->is_bound = true;
 		return true;

@@ -101,6 +101,13 @@ bool names_sequence_is_lost(struct client *client, const struct verdict *verdict
 /* What is not read may have done anything. */
 enum names_result names_run_unread(struct names_walk *walk);
 
+/*
+ * Asks the gate about the Query, Parse, Bind, Execute or FunctionCall. NAMES_PASS: it may run;
+ * else it is refused as names_refuse does.
+ */
+enum names_result names_judge(struct names_walk *walk, const struct verdict *verdict,
+							  const uint8_t *message, uint64_t total);
+
 /* ---- names_named.c ---- */
 
 bool names_append_close(struct buf *out, const char *name);
@@ -122,7 +129,7 @@ bool names_bring_unnamed(struct names_walk *walk, const uint8_t *message);
 enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *message,
 									  size_t visible, uint64_t total);
 enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *message,
-									 const char *portal);
+									 uint64_t total, const char *portal);
 
 /* ---- names_portal.c ---- */
 

@@ -204,6 +204,7 @@ struct statement *names_define(struct client *client, const char *name, const ui
 									  verdict->is_plain ? NULL : verdict_ref(verdict));
 	}
 	if (statement) {
+		statement->judged = verdict_ref(verdict);
 		statement->rewritten = wanted != 0;
 		statement->begin = session_begin((const char *)body, strlen((const char *)body));
 	}
@@ -246,6 +247,19 @@ static enum names_result parse_new(struct names_walk *walk, struct statement *st
 	return NAMES_NO_MEMORY;
 }
 
+static enum names_result parse_unread(struct names_walk *walk, const uint8_t *message,
+									  uint64_t total)
+{
+	enum names_result judged = NAMES_PASS;
+
+	if (walk->visible < total)
+		judged = names_judge(walk, walk->client->worker->unread, message, total);
+	if (judged != NAMES_PASS)
+		return judged;
+	pins_add(walk->client, PIN_STATEMENT);
+	return names_run_unread(walk);
+}
+
 enum names_result names_parse_named(struct names_walk *walk, const uint8_t *message,
 									size_t visible, uint64_t total, const char *name)
 {
@@ -254,12 +268,15 @@ enum names_result names_parse_named(struct names_walk *walk, const uint8_t *mess
 	const char *text = visible == total ? names_text(message, after, total, &len) : NULL;
 	struct statement *statement = statements_find(&client->statements, name);
 
-	if (!text) {
-		pins_add(client, PIN_STATEMENT);
-		return names_run_unread(walk);
-	}
+	if (!text)
+		return parse_unread(walk, message, total);
 	const struct verdict *verdict = names_read(walk, text, len);
-	if (!verdict || (names_wants_native(client, verdict) && !names_go_native(walk, message)))
+	if (!verdict)
+		return NAMES_NO_MEMORY;
+	enum names_result judged = names_judge(walk, verdict, message, total);
+	if (judged != NAMES_PASS)
+		return judged;
+	if (names_wants_native(client, verdict) && !names_go_native(walk, message))
 		return NAMES_NO_MEMORY;
 	if (statement)
 		return statement->is_native ? NAMES_PASS
@@ -367,6 +384,12 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 	size_t after = WIRE_HEADER + strlen(portal) + 1 + strlen(name) + 1, mark;
 	char own[PREPARED_NAME_MAX];
 
+	if (statement && statement->judged) {
+		enum names_result judged = names_judge(walk, statement->judged, message, total);
+
+		if (judged != NAMES_PASS)
+			return judged;
+	}
 	if (!statement) /* of SQL's PREPARE, or the server says that there is none */
 		return names_note_portal(client, portal, NULL, false) ? names_run_unread(walk)
 															  : NAMES_NO_MEMORY;

@@ -100,6 +100,9 @@ enum names_result names_note_execute(struct names_walk *walk, const uint8_t *mes
 		return NAMES_PASS;
 	if (is_gone(client, portal))
 		return refuse_gone(walk, message, total, portal->verdict->statements[0].name);
+	enum names_result judged = names_judge(walk, portal->verdict, message, total);
+	if (judged != NAMES_PASS)
+		return judged;
 	enum names_result strings = names_note_strings(walk, portal->verdict, message, total);
 	if (strings != NAMES_PASS)
 		return strings;

@@ -89,6 +89,8 @@ const char *names_completed(struct server *server, struct reply_note *note)
 	case SQL_DEALLOCATE_ALL:
 		names_forget_all(client);
 		backend_statements_clear(&server->statements);
+		client->prepared_needs = 0;
+		client->prepared_rules = 0;
 		pins_drop(client, PIN_NATIVE | PIN_STATEMENT);
 		break;
 	case SQL_DISCARD_ALL:

@@ -13,6 +13,7 @@ void names_forget_unnamed(struct client *client)
 	buf_fini(&client->unnamed);
 	verdict_unref(client->unnamed_verdict);
 	client->unnamed_verdict = NULL;
+	names_judged(client, NULL);
 	client->unnamed_begin = NOT_BEGIN;
 	client->unnamed_held = client->unnamed_rewritten = false;
 	client->unnamed_id = 0;
@@ -86,6 +87,15 @@ enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *me
 	const struct verdict *verdict = text ? names_read(walk, text, len) : client->worker->unread;
 	if (!verdict)
 		return NAMES_NO_MEMORY;
+	enum names_result judged = text || visible < total
+								   ? names_judge(walk, verdict, message, total)
+								   : NAMES_PASS; /* it does not end, says the server */
+	if (judged != NAMES_PASS) {
+		names_forget_unnamed(client); /* as the server does before it looks at a new one */
+		walk->parsed = NULL;
+		return judged;
+	}
+	names_judged(client, verdict);
 	if (verdict->is_plain)
 		return NAMES_PASS;
 	client->unnamed_verdict = verdict_ref(verdict);
@@ -98,10 +108,16 @@ enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *me
 }
 
 enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *message,
-									 const char *portal)
+									 uint64_t total, const char *portal)
 {
 	struct client *client = walk->client;
 
+	if (client->unnamed_judged) {
+		enum names_result judged = names_judge(walk, client->unnamed_judged, message, total);
+
+		if (judged != NAMES_PASS)
+			return judged;
+	}
 	if (!names_bring_unnamed(walk, message) ||
 		!names_note_portal(client, portal, client->unnamed_verdict, client->unnamed_rewritten))
 		return NAMES_NO_MEMORY;

@@ -17,6 +17,7 @@
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
+#include "proxy/scrub.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
@@ -119,6 +120,8 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		client->body_left -= part;
 		client->is_amid_walk = true;
 		at += part;
+		if (client->body_is_refused)
+			walk.run = at;
 	}
 	while (is_fine && end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
@@ -145,6 +148,8 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		}
 		client->has_run |= *at == 'Q' || *at == 'E' || *at == 'F';
 		client->body_left = total - visible;
+		client->body_is_refused = walk.throws_away;
+		walk.throws_away = false;
 		client->is_amid_walk = true;
 		at += visible;
 	}
@@ -396,7 +401,8 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 		walk->client->worker->counters.contexts_lost++;
 		log_event(LOG_WARNING, "context.lost", "tenant", walk->client->tenant->slug, NULL);
 		say_instead(walk, message, total, REASON_CONTEXT_LOST);
-	} else if (names_translate_error(server, body, total - WIRE_HEADER, &out)) {
+	} else if (names_translate_error(server, body, total - WIRE_HEADER, &out) ||
+			   scrub_error(walk->client, body, total - WIRE_HEADER, &out)) {
 		swallow(walk, message, total);
 		client_send_buf(walk->client, &out);
 	} else if (server->watch.blamed && strcmp(code, "57014") == 0) {
@@ -565,7 +571,7 @@ void relay_settle(struct server *server)
 		handover_ask(server);
 	else if (!keeps_backend(client) && !pins_are_in_doubt(&client->pins))
 		server_release(server);
-	else if (server->seal_lost)
+	else if (server->seal_lost || client->settings_are_ordered)
 		handover_restore(server);
 	else if (client->worker->heeds_idle && drain_is_on(client->worker))
 		drain_look_later(client);

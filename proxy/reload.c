@@ -33,6 +33,8 @@ static void move_over(struct worker *worker, const struct conf *old)
 		struct client *client = list_entry(node, struct client, node);
 
 		client->listen = &conf->listens[client->listen - old->listens];
+		if (client->tenant)
+			gatekeeper_renew(client);
 	}
 	HASH_ITER (hh, worker->pools, pool, next)
 		pool_take_settings(pool, &conf->clusters[pool->address - worker->addresses]);
@@ -66,6 +68,7 @@ static void take(struct worker *worker, const struct conf *conf,
 	uint8_t mock_secret[GUARD_KEY_SIZE];
 
 	worker->conf = conf;
+	gatekeeper_take_settings(worker, conf);
 	worker->keyring = keyring;
 	worker->tls = tls; /* connections that are under way keep their part of the old one */
 	/* When OpenSSL fails the earlier one is as good. */

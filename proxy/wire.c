@@ -1,5 +1,6 @@
 #include "proxy/wire.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool wire_begin(struct buf *out, char type, size_t *mark)
@@ -99,15 +100,34 @@ static bool append_field(struct buf *out, char field, const char *value)
 	return buf_append_byte(out, (uint8_t)field) && buf_append_cstr(out, value);
 }
 
-bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate,
-					 const char *message, const char *detail)
+static bool append_position(struct buf *out, int position)
+{
+	char text[16];
+
+	snprintf(text, sizeof text, "%d", position);
+	return append_field(out, 'P', text);
+}
+
+bool wire_error_full(struct buf *out, const struct wire_error *error, const char *detail)
 {
 	size_t mark;
 
-	return wire_begin(out, 'E', &mark) && append_field(out, 'S', severity) &&
-		   append_field(out, 'V', severity) && append_field(out, 'C', sqlstate) &&
-		   append_field(out, 'M', message) && (!detail || append_field(out, 'D', detail)) &&
+	return wire_begin(out, 'E', &mark) && append_field(out, 'S', error->severity) &&
+		   append_field(out, 'V', error->severity) && append_field(out, 'C', error->sqlstate) &&
+		   append_field(out, 'M', error->message) &&
+		   (!detail || append_field(out, 'D', detail)) &&
+		   (!error->hint || append_field(out, 'H', error->hint)) &&
+		   (!error->position || append_position(out, error->position)) &&
 		   buf_append_byte(out, 0) && wire_end(out, mark);
+}
+
+bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate,
+					 const char *message, const char *detail)
+{
+	const struct wire_error error = {
+		.severity = severity, .sqlstate = sqlstate, .message = message};
+
+	return wire_error_full(out, &error, detail);
 }
 
 bool wire_error(struct buf *out, const char *severity, enum reason reason, const char *detail)

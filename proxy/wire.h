@@ -70,6 +70,14 @@ bool wire_execute(struct buf *out, const char *sql, const char *const values[], 
 /* ErrorResponse by the table of reasons; `detail` may be NULL. Severity is ERROR or FATAL. */
 bool wire_error(struct buf *out, const char *severity, enum reason reason, const char *detail);
 
+/* The fields of an ErrorResponse; hint may be NULL, and position 0 for none. */
+struct wire_error {
+	const char *severity, *sqlstate, *message, *hint;
+	int position; /* in the statement, in characters from 1 on */
+};
+
+bool wire_error_full(struct buf *out, const struct wire_error *error, const char *detail);
+
 /* ErrorResponse with a message of its own. */
 bool wire_error_text(struct buf *out, const char *severity, const char *sqlstate,
 					 const char *message, const char *detail);

@@ -265,13 +265,14 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->prepared = prepared_table_create();
 	worker->verdicts = verdict_cache_create((size_t)worker->conf->statement_cache_size);
 	worker->unread = sql_read(NULL, SQL_TEXT_MAX + 1);
+	worker->unreadable = sql_read("'", 1);
 	worker->reported_us = clock_monotonic_us();
 	atomic_init(&worker->beat_us, worker->reported_us);
 	const struct live_ops ops = operate_ops(worker);
 	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
-			  worker->prepared && worker->verdicts && worker->unread &&
-			  upstreams_create(worker) && start_events(worker) &&
-			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
+			  worker->prepared && worker->verdicts && worker->unread && worker->unreadable &&
+			  gatekeeper_take_settings(worker, worker->conf) && upstreams_create(worker) &&
+			  start_events(worker) && guard_mock_secret(worker->keyring, worker->mock_secret) &&
 			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker) &&
 			  live_join(worker->live, worker->mailbox, &ops);
 	for (size_t i = 0; ok && worker->number == 0 && i < worker->conf->listen_count; i++)
@@ -355,6 +356,8 @@ void worker_destroy(struct worker *worker)
 	prepared_table_destroy(worker->prepared);
 	verdict_cache_destroy(worker->verdicts);
 	verdict_unref(worker->unread);
+	verdict_unref(worker->unreadable);
+	gatekeeper_fini(&worker->gatekeeper);
 	buf_fini(&worker->assembly);
 	free(worker->scratch);
 	free(worker->upstreams);

@@ -27,6 +27,7 @@
 #include "policy/guard/guard.h"
 #include "policy/reason.h"
 #include "proxy/drain.h"
+#include "proxy/gatekeeper.h"
 #include "proxy/limits.h"
 #include "router/directory.h"
 
@@ -79,6 +80,7 @@ struct worker_counters {
 	uint64_t clients, logins, logins_refused, reseals, contexts_lost, backends_opened,
 		backends_refused, cancels;
 	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins, and sessions */
+	uint64_t statements_refused[REASON_COUNT], statements_observed[REASON_COUNT];
 	/* Bytes of connections that are closed. */
 	uint64_t client_received, client_sent, server_received, server_sent;
 };
@@ -106,8 +108,9 @@ struct worker {
 	struct settings_table *settings;
 	struct prepared_table *prepared;
 	struct verdict_cache *verdicts;
-	const struct verdict *unread; /* of texts that are too long to be read */
-	struct buf assembly;          /* names.c gathers here what goes to a backend */
+	const struct verdict *unread;     /* of texts that are too long to be read */
+	const struct verdict *unreadable; /* of those that are not to be understood */
+	struct buf assembly;              /* names.c gathers here what goes to a backend */
 	uint64_t last_unnamed_id;
 	size_t gathered; /* bytes of messages that clients have sent in part, and are
 					  * collected */
@@ -148,6 +151,7 @@ struct worker {
 	bool stopping;
 	bool heeds_idle; /* something is to be done with clients that become idle */
 	struct drain drain;
+	struct gatekeeper gatekeeper;
 	struct worker_counters counters;
 };
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "router/permissions.h"
+
 /* Tokens at the end of a ranking that are looked at for one that may go. */
 #define EVICTION_SEARCH_MAX 8
 
@@ -60,7 +62,8 @@ static bool tenant_equal(const struct tenant *a, const struct tenant *b)
 	bool same = uuid_equal(&a->id, &b->id) && a->depth == b->depth &&
 				same_text(a->slug, b->slug) && same_text(a->key, b->key) &&
 				same_text(a->cluster, b->cluster) && a->strategy == b->strategy &&
-				a->status == b->status && a->pool_weight == b->pool_weight;
+				a->status == b->status && a->pool_weight == b->pool_weight &&
+				permissions_equal(&a->permissions, &b->permissions);
 
 	for (size_t i = 0; same && i < a->depth; i++)
 		same = uuid_equal(&a->path[i], &b->path[i]);

@@ -22,6 +22,8 @@
 #include "base/histogram.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
+#include "policy/permission.h"
+#include "policy/rule.h"
 
 #define TENANT_DEPTH_MAX   20
 #define TENANT_TOKEN_MAX   255 /* bytes of an id, slug or key as a client may write it */
@@ -49,6 +51,7 @@ struct tenant {
 	enum tenant_strategy strategy;
 	enum tenant_status status;
 	unsigned pool_weight; /* its clients' share when tenants wait for backends; at least 1 */
+	struct permissions permissions; /* what its grants and those above it come to */
 	int64_t version;
 	uint64_t moment; /* when the directory took it in; see struct directory_change */
 };
@@ -69,6 +72,9 @@ const struct tenant *tenant_ref(const struct tenant *tenant);
 void tenant_unref(const struct tenant *tenant); /* NULL is fine */
 const struct principal *principal_ref(const struct principal *principal);
 void principal_unref(const struct principal *principal);
+
+/* Which isolation rules are in force for tenants that are kept apart so. */
+enum rule_place tenant_place(enum tenant_strategy strategy);
 
 /* Is it called so: by its slug, its key, or its id in any way to write a uuid? */
 bool tenant_is_called(const struct tenant *tenant, const char *token);

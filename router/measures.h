@@ -68,6 +68,7 @@ struct measures {
 	size_t verdict_bytes, verdict_entries, statements, gathered;
 	size_t logging_in, leaving, consoles, cancels_open;
 	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins and sessions, by reason */
+	uint64_t statements_refused[REASON_COUNT], statements_observed[REASON_COUNT];
 	struct {
 		const char *cause; /* static */
 		size_t sessions;

@@ -15,8 +15,9 @@
 #include "base/secret.h"
 #include "policy/guard/guard.h"
 #include "router/directory_state.h"
+#include "router/permissions.h"
 
-#define MAGIC    "bulkhead-directory-1 "
+#define MAGIC    "bulkhead-directory-2 "
 #define MAC_SIZE 32
 #define MAC_HEX  ((size_t)2 * MAC_SIZE)
 
@@ -64,11 +65,12 @@ static json_t *tenant_of(const struct holding *holding)
 
 	for (size_t i = 0; i < tenant->depth; i++)
 		json_array_append_new(path, id_of(&tenant->path[i]));
-	return json_pack("{so so ss so ss si si sI sI so}", "id", id_of(&tenant->id), "path", path,
-					 "slug", tenant->slug, "key", text_of(tenant->key), "cluster",
+	return json_pack("{so so ss so ss si si sI so sI so}", "id", id_of(&tenant->id), "path",
+					 path, "slug", tenant->slug, "key", text_of(tenant->key), "cluster",
 					 tenant->cluster, "strategy", (int)tenant->strategy, "status",
 					 (int)tenant->status, "pool_weight", (json_int_t)tenant->pool_weight,
-					 "version", (json_int_t)holding->version, "tokens", tokens_of(holding));
+					 "permissions", permissions_write(&tenant->permissions), "version",
+					 (json_int_t)holding->version, "tokens", tokens_of(holding));
 }
 
 static json_t *principal_of(const struct holding *holding)
@@ -164,18 +166,20 @@ static bool copy_text(const json_t *value, char **out)
 
 static bool fill_tenant(const json_t *value, struct tenant *tenant)
 {
-	json_t *id, *path, *key;
+	json_t *id, *path, *key, *permissions;
 	const char *slug, *cluster;
 	int strategy, status;
 	json_int_t weight, version;
 
-	if (json_unpack((json_t *)value, "{so so ss so ss si si sI sI}", "id", &id, "path", &path,
-					"slug", &slug, "key", &key, "cluster", &cluster, "strategy", &strategy,
-					"status", &status, "pool_weight", &weight, "version", &version) != 0 ||
+	if (json_unpack((json_t *)value, "{so so ss so ss si si sI so sI}", "id", &id, "path",
+					&path, "slug", &slug, "key", &key, "cluster", &cluster, "strategy",
+					&strategy, "status", &status, "pool_weight", &weight, "permissions",
+					&permissions, "version", &version) != 0 ||
 		!read_id(id, &tenant->id) || !read_path(path, tenant) ||
-		!copy_text(key, &tenant->key) || strategy < SHARED_RLS ||
-		strategy > DATABASE_PER_TENANT || status < TENANT_PROVISIONING ||
-		status > TENANT_PURGING || weight < 1 || weight > UINT16_MAX)
+		!copy_text(key, &tenant->key) || !permissions_read(permissions, &tenant->permissions) ||
+		strategy < SHARED_RLS || strategy > DATABASE_PER_TENANT ||
+		status < TENANT_PROVISIONING || status > TENANT_PURGING || weight < 1 ||
+		weight > UINT16_MAX)
 		return false;
 	tenant->slug = strdup(slug);
 	tenant->cluster = strdup(cluster);

@@ -8,7 +8,7 @@
  * the key can make nobody an operator. An older file of the same key is not told from a newer
  * one; `directory_max_stale` bounds what it can do.
  *
- *	bulkhead-directory-1 <64 hex digits> <one JSON object>
+ *	bulkhead-directory-2 <64 hex digits> <one JSON object>
  */
 #ifndef ROUTER_SNAPSHOT_H
 #define ROUTER_SNAPSHOT_H

@@ -31,6 +31,7 @@ void tenant_unref(const struct tenant *tenant)
 	free(tenant->key);
 	free(tenant->cluster);
 	free(tenant->seal);
+	permissions_fini(&((struct tenant *)tenant)->permissions);
 	free((struct tenant *)tenant);
 }
 
@@ -48,6 +49,19 @@ void principal_unref(const struct principal *principal)
 	free(principal->name);
 	secret_free(principal->verifier);
 	free((struct principal *)principal);
+}
+
+enum rule_place tenant_place(enum tenant_strategy strategy)
+{
+	switch (strategy) {
+	case SHARED_RLS:
+		break;
+	case SCHEMA_PER_TENANT:
+		return ON_SCHEMA;
+	case DATABASE_PER_TENANT:
+		return ON_DATABASE;
+	}
+	return ON_SHARED;
 }
 
 bool tenant_is_called(const struct tenant *tenant, const char *token)

@@ -84,3 +84,6 @@ BEGIN
 	END IF;
 END
 $$;
+
+-- Sidecars that found an older schema ask for all there is again.
+NOTIFY bulkhead_directory, 'schema';

@@ -20,6 +20,7 @@
 #include "proxy/wire.h"
 #include "router/directory.h"
 #include "router/live.h"
+#include "router/permissions.h"
 
 #define DATABASE "app"
 
@@ -78,6 +79,7 @@ static struct tenant *make_tenant(const char *slug, uint8_t id, const struct ten
 	tenant->strategy = SHARED_RLS;
 	tenant->status = TENANT_ACTIVE;
 	tenant->pool_weight = 1;
+	permissions_default(&tenant->permissions, tenant->strategy);
 	require(tenant->slug && tenant->key && tenant->cluster && tenant->seal);
 	return tenant;
 }

@@ -172,7 +172,10 @@ def ground(template, backends=BACKENDS, wait=WAIT):
     stand = Stand(template).start()
     try:
         furnish(stand)
-        with stand.proxy(pool={"default_pool_size": backends, "query_wait_timeout": wait}) as proxy:
+        # They sleep to be cancelled, and take what all tenants share to see that it is kept for them.
+        exceptions = "sleep, advisory-locks, prepared-transactions"
+        with stand.proxy(gate={"mode": "enforce", "exceptions": exceptions},
+                         pool={"default_pool_size": backends, "query_wait_timeout": wait}) as proxy:
             yield Ground(stand, proxy, backends)
     finally:
         stand.remove()

@@ -186,6 +186,7 @@ class Proxy:
             "guard": {"key_file": stand.keys / "guard.key"},
             "bulkhead": {"login_failure_delay": 0},  # but where that is what is tested: many tests fail to log in
             "pool": {"default_pool_size": 4, "query_wait_timeout": 20},
+            "gate": {"mode": "observe"},  # most tests do what it refuses; those of the gate have it enforced
             "log": {"level": "debug", "format": "json"},
             "probes": {"listen_addr": ""},
         }

@@ -10,7 +10,8 @@ from harness.program import DONE, FAILED, PROGRAM, ROOT, USAGE, bulkhead, write_
 
 PLANTED = "hunter2-never-to-be-seen"
 KEY = "k1 " + "QUFB" * 10 + "QUE="  # 32 bytes
-COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "principal", "key"]
+COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "principal", "permission", "setting",
+            "key"]
 
 SOUND = """[cluster:default]
 database = app
@@ -72,6 +73,11 @@ def test_versions_of_the_program_and_its_libraries():
     ["principal"], ["principal", "create"], ["principal", "create", "a"], ["principal", "create", "a", "--home", "b"],
     ["principal", "create", "a", "--home", "b", "--reach", "everything"], ["principal", "password"],
     ["principal", "create", "a", "b", "--home", "b", "--reach", "all"], ["conf"], ["conf", "--nosuch"],
+    ["permission"], ["permission", "set", "a", "b"], ["permission", "set", "a", "b", "c", "d"], ["permission", "revoke", "a"],
+    ["permission", "show"], ["permission", "set", "a", "b", "c", "--mode", "any"], ["permission", "show", "a", "--lock"],
+    ["permission", "set", "a", "b", "c", "--revocation", "any"], ["permission", "revoke", "a", "b", "--mode", "locked"],
+    ["setting"], ["setting", "set", "a", "b"], ["setting", "unset", "a"], ["setting", "show"], ["setting", "unset", "a", "b", "c"],
+    ["setting", "set", "a", "b", "c", "--mode", "locked"],
 ])
 def test_wrong_usage(arguments):
     done = bulkhead(*arguments, CONTROL_DSN="host=127.0.0.1 port=1")
@@ -90,13 +96,13 @@ def test_what_cannot_be_written_is_not_done(sound, arguments):
     assert "No space left" in done.stderr
 
 
-@pytest.mark.parametrize("noun", ["tenant", "principal"])
-def test_each_verb_has_its_example_in_the_documentation(noun):
+@pytest.mark.parametrize("noun, count", [("tenant", 9), ("principal", 8), ("permission", 3), ("setting", 3)])
+def test_each_verb_has_its_example_in_the_documentation(noun, count):
     lines = re.findall(rf"bulkhead {noun} (\S+)", bulkhead(noun, "--help").stdout)
     verbs = {verb for line in lines for verb in line.split("|")}
     examples = re.findall(rf"bulkhead {noun} ([a-z]+) [^`]*` \||bulkhead {noun} ([a-z]+)` \|",
                           (ROOT / "docs" / "commands.md").read_text())
-    assert len(verbs) > 7 and sorted(map("".join, examples)) == sorted(verbs)
+    assert len(verbs) == count and sorted(map("".join, examples)) == sorted(verbs)
 
 
 @pytest.mark.parametrize("option, file", [("--sample", "conf/bulkhead.ini"), ("--docs", "docs/configuration.md")])

@@ -7,7 +7,8 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["cluster", "departed", "migration", "principal", "tenant", "tenant_token", "tree_lock"]
+TABLES = ["cluster", "departed", "migration", "permission_frozen", "permission_grant", "permission_key", "principal", "setting",
+          "setting_key", "tenant", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
@@ -194,7 +195,9 @@ def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
     name = f"shop-{uuid.uuid4().hex}"  # its first version is 1: nobody had the name before
     control.principal(name, acme, verifier=VERIFIER, reach="subtree", valid_until="2030-01-02 03:04:05.678Z")
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_tenant('labs')").fetchall() == [
-        (labs, [acme, labs], "labs", None, "default", "SCHEMA_PER_TENANT", "archived", 1, 7)]
+        (labs, [acme, labs], "labs", None, "default", "SCHEMA_PER_TENANT", "archived", 1, 7, {
+            "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None, "relations": None,
+            "functions": None, "relations_denied": [], "functions_denied": []})]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
         (name, VERIFIER, acme, "subtree", False, 1893553445678, 1)]
 

@@ -1,0 +1,383 @@
+/* Which isolation rules a parse tree hits: see rule.h for what they are. */
+#include "policy/parse_walk.h"
+
+#include <catalog/pg_class_d.h>
+#include <storage/lockdefs.h>
+#include <string.h>
+
+#define AS(type) ((const type *)(const void *)node)
+
+static void hit(struct walk *walk, uint64_t rules)
+{
+	walk->reading->rules |= rules;
+}
+
+static const char *string_of(const void *node)
+{
+	return node && IsA(node, String) ? ((const String *)node)->sval : NULL;
+}
+
+static bool is_of_catalog(const char *schema)
+{
+	return !schema || strcmp(schema, "pg_catalog") == 0;
+}
+
+static bool is_temporary(const char *schema)
+{
+	return schema && strcmp(schema, "pg_temp") == 0;
+}
+
+/* ---- names ---- */
+
+static void note_schema(struct walk *walk, const char *schema)
+{
+	if (schema && rule_schema_is_foreign(schema))
+		walk_add_rule(walk, RULE_SCHEMA);
+}
+
+void note_rules_of_relation(struct walk *walk, const char *schema, const char *name,
+							bool is_written)
+{
+	note_schema(walk, schema);
+	if (!is_of_catalog(schema))
+		return;
+	hit(walk, rules_of_relation(name));
+	if (is_written && strcmp(name, "pg_settings") == 0)
+		walk_add_rule(walk, RULE_SETTINGS_VIEW);
+}
+
+/* What every tenant may ask the guard. */
+static bool is_of_guard_for_all(const char *name)
+{
+	return strcmp(name, "tenant_id") == 0 || strcmp(name, "tenant_key") == 0 ||
+		   strcmp(name, "no_context") == 0;
+}
+
+void note_rules_of_function(struct walk *walk, const char *schema, const char *name,
+							int arguments)
+{
+	hit(walk, rules_of_function(name));
+	if (schema && strcmp(schema, "bulkhead") == 0) {
+		if (!is_of_guard_for_all(name))
+			walk_add_rule(walk, RULE_GUARD);
+	} else {
+		note_schema(walk, schema);
+	}
+	if (schema && (strcmp(schema, "cron") == 0 || strcmp(schema, "net") == 0))
+		walk_add_rule(walk, RULE_REMOTE);
+	if (is_of_catalog(schema) && strcmp(name, "ts_rewrite") == 0 && arguments == 2)
+		walk_add_rule(walk, RULE_DYNAMIC_SQL);
+}
+
+/* Does a list of schemas, as search_path has it, name a foreign one? */
+static bool names_foreign_schema(const char *value)
+{
+	char schema[NAMEDATALEN];
+	size_t len;
+
+	for (; *value; value += len) {
+		value += strspn(value, ", \"\t\n");
+		len = strcspn(value, ", \"\t\n");
+		if (!len || len >= sizeof schema)
+			continue;
+		memcpy(schema, value, len);
+		schema[len] = '\0';
+		if (rule_schema_is_foreign(schema))
+			return true;
+	}
+	return false;
+}
+
+void note_rules_of_setting(struct walk *walk, const char *name, const char *value,
+						   bool goes_back)
+{
+	hit(walk, rules_of_setting(name));
+	if (strcmp(name, "transaction_read_only") == 0 ||
+		strcmp(name, "default_transaction_read_only") == 0)
+		walk->reading->asks_to_write |= !value || strcmp(value, "on") != 0;
+	if (!goes_back && (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0))
+		walk_add_rule(walk, RULE_ROLE);
+	if (value && strcmp(name, "search_path") == 0 && names_foreign_schema(value))
+		walk_add_rule(walk, RULE_SCHEMA);
+}
+
+/* The schema of a qualified name: a type's, an operator's, a collation's. */
+static void note_qualified(struct walk *walk, const List *names)
+{
+	if (names && names->length > 1)
+		note_schema(walk, string_of(names->elements[names->length - 2].ptr_value));
+}
+
+/* ---- DDL and what is temporary ---- */
+
+static void become(struct walk *walk, uint32_t classes)
+{
+	struct sql_statement *statement = reading_statement(walk->reading);
+
+	statement->classes &= ~(uint32_t)SQL_CLASS_DDL;
+	statement->classes |= classes;
+}
+
+/* What is created, under this name: is it the session's alone? */
+static void note_created(struct walk *walk, const RangeVar *relation)
+{
+	if (relation &&
+		(relation->relpersistence == RELPERSISTENCE_TEMP || is_temporary(relation->schemaname)))
+		become(walk, SQL_CLASS_TEMP);
+}
+
+/* What is changed, under this name. */
+static void note_changed(struct walk *walk, const RangeVar *relation)
+{
+	if (relation && is_temporary(relation->schemaname))
+		become(walk, SQL_CLASS_TEMP);
+	else if (relation && !relation->schemaname)
+		become(walk, SQL_CLASS_DDL_OR_TEMP);
+}
+
+static bool is_relation(ObjectType type)
+{
+	return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_SEQUENCE ||
+		   type == OBJECT_INDEX;
+}
+
+static const char *schema_of(const List *names)
+{
+	return names->length > 1 ? string_of(names->elements[names->length - 2].ptr_value) : NULL;
+}
+
+/* Dropping what is not there is no more than a notice. */
+static void note_dropped(struct walk *walk, const DropStmt *drop)
+{
+	bool all_temporary = true, none_qualified = true;
+
+	if (!is_relation(drop->removeType))
+		return;
+	for (int i = 0; i < drop->objects->length; i++) {
+		const List *names = drop->objects->elements[i].ptr_value;
+		const char *schema = IsA(names, List) ? schema_of(names) : NULL;
+
+		all_temporary &= is_temporary(schema);
+		none_qualified &= !schema;
+	}
+	if (all_temporary)
+		become(walk, SQL_CLASS_TEMP);
+	else if (none_qualified)
+		become(walk, drop->missing_ok ? SQL_CLASS_TEMP : SQL_CLASS_DDL_OR_TEMP);
+}
+
+static void note_truncated(struct walk *walk, const TruncateStmt *truncate)
+{
+	for (int i = 0; i < truncate->relations->length; i++) {
+		const RangeVar *relation = truncate->relations->elements[i].ptr_value;
+
+		if (!is_temporary(relation->schemaname))
+			walk_add_rule(walk, RULE_TRUNCATE);
+	}
+}
+
+/* ---- statements ---- */
+
+/* READ WRITE among the modes of a transaction. */
+static void note_modes(struct walk *walk, const List *modes)
+{
+	for (int i = 0; modes && i < modes->length; i++) {
+		const DefElem *mode = modes->elements[i].ptr_value;
+
+		if (!IsA(mode, DefElem)) /* of SET TRANSACTION SNAPSHOT */
+			continue;
+		const A_Const *value = mode->arg && IsA(mode->arg, A_Const)
+								   ? (const A_Const *)(const void *)mode->arg
+								   : NULL;
+		if (strcmp(mode->defname, "transaction_read_only") == 0)
+			walk->reading->asks_to_write |=
+				!value || !IsA(&value->val.node, Integer) || !value->val.ival.ival;
+	}
+}
+
+static void note_transaction(struct walk *walk, const TransactionStmt *statement)
+{
+	note_modes(walk, statement->options);
+	if (statement->kind == TRANS_STMT_PREPARE ||
+		statement->kind == TRANS_STMT_COMMIT_PREPARED ||
+		statement->kind == TRANS_STMT_ROLLBACK_PREPARED)
+		walk_add_rule(walk, RULE_PREPARED_TRANSACTIONS);
+}
+
+/* An option counts unless it is switched off in a word that is known. */
+static void note_explain(struct walk *walk, const ExplainStmt *explain)
+{
+	walk->root = explain->query;
+	for (int i = 0; explain->options && i < explain->options->length; i++) {
+		const DefElem *option = explain->options->elements[i].ptr_value;
+		const char *value = option->arg ? string_of(option->arg) : NULL;
+
+		walk->reading->has_looked_at_values |= option->arg != NULL;
+		if (strcmp(option->defname, "analyze") == 0 &&
+			!(value && (strcmp(value, "false") == 0 || strcmp(value, "off") == 0)))
+			walk_add_rule(walk, RULE_EXPLAIN_ANALYZE);
+	}
+}
+
+/* A table that is created by SELECT … INTO is seen here only. */
+static void note_select(struct walk *walk, const SelectStmt *select)
+{
+	const IntoClause *into = select->intoClause;
+
+	if (!into)
+		return;
+	walk_add_classes(walk, SQL_CLASS_DDL);
+	if (walk->root == (const Node *)(const void *)select)
+		note_created(walk, into->rel);
+}
+
+/* What another statement holds is not what that statement is. */
+static void visit_ddl(struct walk *walk, const Node *node)
+{
+	if (nodeTag(node) == T_TruncateStmt)
+		note_truncated(walk, AS(TruncateStmt));
+	if (node != walk->root)
+		return;
+	switch (nodeTag(node)) {
+	case T_CreateStmt:
+		note_created(walk, AS(CreateStmt)->relation);
+		break;
+	case T_CreateTableAsStmt:
+		note_created(walk, AS(CreateTableAsStmt)->into->rel);
+		break;
+	case T_ViewStmt:
+		note_created(walk, AS(ViewStmt)->view);
+		break;
+	case T_CreateSeqStmt:
+		note_created(walk, AS(CreateSeqStmt)->sequence);
+		break;
+	case T_IndexStmt:
+		note_changed(walk, AS(IndexStmt)->relation);
+		break;
+	case T_AlterTableStmt:
+		note_changed(walk, AS(AlterTableStmt)->relation);
+		break;
+	case T_RenameStmt:
+		note_changed(walk, AS(RenameStmt)->relation);
+		break;
+	case T_DropStmt:
+		note_dropped(walk, AS(DropStmt));
+		break;
+	default:
+		break;
+	}
+}
+
+/* The rule for which a statement needs no more than to be what it is. */
+static bool rule_of_statement(NodeTag tag, enum rule *out)
+{
+	switch (tag) {
+	case T_DoStmt:
+		*out = RULE_DO;
+		return true;
+	case T_LoadStmt:
+		*out = RULE_LOAD;
+		return true;
+	case T_AlterSystemStmt:
+	case T_CheckPointStmt:
+		*out = RULE_SERVER;
+		return true;
+	case T_CreatedbStmt:
+	case T_DropdbStmt:
+	case T_AlterDatabaseStmt:
+	case T_AlterDatabaseSetStmt:
+	case T_AlterDatabaseRefreshCollStmt:
+	case T_CreateTableSpaceStmt:
+	case T_DropTableSpaceStmt:
+	case T_AlterTableSpaceOptionsStmt:
+	case T_AlterTableMoveAllStmt:
+		*out = RULE_DATABASES;
+		return true;
+	case T_CreateRoleStmt:
+	case T_AlterRoleStmt:
+	case T_AlterRoleSetStmt:
+	case T_DropRoleStmt:
+	case T_GrantRoleStmt:
+	case T_DropOwnedStmt:
+	case T_ReassignOwnedStmt:
+		*out = RULE_ROLES;
+		return true;
+	case T_CreateFdwStmt:
+	case T_AlterFdwStmt:
+	case T_CreateForeignServerStmt:
+	case T_AlterForeignServerStmt:
+	case T_CreateUserMappingStmt:
+	case T_AlterUserMappingStmt:
+	case T_CreateForeignTableStmt:
+	case T_ImportForeignSchemaStmt:
+	case T_CreateSubscriptionStmt:
+	case T_AlterSubscriptionStmt:
+		*out = RULE_REMOTE;
+		return true;
+	case T_ListenStmt:
+	case T_NotifyStmt:
+		*out = RULE_LISTEN;
+		return true;
+	default:
+		return false;
+	}
+}
+
+void visit_for_rules(struct walk *walk, const Node *node)
+{
+	enum rule rule;
+
+	if (rule_of_statement(nodeTag(node), &rule)) {
+		walk_add_rule(walk, rule);
+		return;
+	}
+	switch (nodeTag(node)) {
+	case T_SelectStmt:
+		note_select(walk, AS(SelectStmt));
+		break;
+	case T_SubLink:
+		note_qualified(walk, AS(SubLink)->operName);
+		break;
+	case T_TypeName:
+		note_qualified(walk, AS(TypeName)->names);
+		break;
+	case T_A_Expr:
+		note_qualified(walk, AS(A_Expr)->name);
+		break;
+	case T_SortBy:
+		note_qualified(walk, AS(SortBy)->useOp);
+		break;
+	case T_CollateClause:
+		note_qualified(walk, AS(CollateClause)->collname);
+		break;
+	case T_LockStmt:
+		if (AS(LockStmt)->mode > RowExclusiveLock)
+			walk_add_rule(walk, RULE_LOCK);
+		break;
+	case T_TransactionStmt:
+		note_transaction(walk, AS(TransactionStmt));
+		break;
+	case T_VariableSetStmt:
+		if (AS(VariableSetStmt)->kind == VAR_SET_MULTI)
+			note_modes(walk, AS(VariableSetStmt)->args);
+		break;
+	case T_ExplainStmt:
+		note_explain(walk, AS(ExplainStmt));
+		break;
+	case T_CopyStmt:
+		if (AS(CopyStmt)->filename)
+			walk_add_rule(walk, RULE_FILES);
+		break;
+	case T_RenameStmt:
+		if (AS(RenameStmt)->renameType == OBJECT_ROLE)
+			walk_add_rule(walk, RULE_ROLES);
+		if (AS(RenameStmt)->renameType == OBJECT_DATABASE ||
+			AS(RenameStmt)->renameType == OBJECT_TABLESPACE)
+			walk_add_rule(walk, RULE_DATABASES);
+		visit_ddl(walk, node);
+		break;
+	default:
+		visit_ddl(walk, node);
+		break;
+	}
+}

@@ -1,0 +1,99 @@
+#include "policy/rule.h"
+
+#include <string.h>
+
+static const struct rule_text rules[] = {
+#include "policy/rules.inc"
+};
+
+_Static_assert(sizeof rules / sizeof *rules == RULE_COUNT, "each rule has its text");
+_Static_assert(RULE_COUNT <= 64, "rules are bits of a word");
+
+const struct rule_text *rule_text(enum rule rule)
+{
+	return &rules[rule];
+}
+
+bool rule_by_name(const char *name, enum rule *out)
+{
+	for (int i = 0; i < RULE_COUNT; i++) {
+		if (strcmp(rules[i].name, name) == 0) {
+			*out = (enum rule)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+uint64_t rules_in(enum rule_place place)
+{
+	uint64_t found = 0;
+
+	for (int i = 0; i < RULE_COUNT; i++) {
+		if (rules[i].places & place)
+			found |= RULE_BIT(i);
+	}
+	return found;
+}
+
+/* Is the name one of the words, or does a word that ends in "*" begin it? */
+static bool is_among(const char *words, const char *name)
+{
+	size_t len;
+
+	for (; words && *words; words += len + strspn(words + len, " ")) {
+		len = strcspn(words, " ");
+		if (*words != *name)
+			continue;
+		if (words[len - 1] == '*' ? strncmp(words, name, len - 1) == 0
+								  : strncmp(words, name, len) == 0 && !name[len])
+			return true;
+	}
+	return false;
+}
+
+uint64_t rules_of_function(const char *name)
+{
+	uint64_t found = 0;
+
+	for (int i = 0; i < RULE_COUNT; i++) {
+		if (is_among(rules[i].functions, name))
+			found |= RULE_BIT(i);
+	}
+	return found;
+}
+
+uint64_t rules_of_relation(const char *name)
+{
+	uint64_t found = 0;
+
+	for (int i = 0; i < RULE_COUNT; i++) {
+		if (is_among(rules[i].relations, name))
+			found |= RULE_BIT(i);
+	}
+	return found;
+}
+
+uint64_t rules_of_setting(const char *name)
+{
+	uint64_t found = 0;
+
+	for (int i = 0; i < RULE_COUNT; i++) {
+		if (is_among(rules[i].settings, name))
+			found |= RULE_BIT(i);
+	}
+	return found;
+}
+
+static bool is_of_tenant(const char *schema)
+{
+	return strncmp(schema, "t_", 2) == 0 && strspn(schema + 2, "0123456789abcdef") == 32 &&
+		   !schema[34];
+}
+
+bool rule_schema_is_foreign(const char *schema)
+{
+	return strcmp(schema, "bulkhead") == 0 || strcmp(schema, "bulkhead_control") == 0 ||
+		   strncmp(schema, "pg_toast", 8) == 0 || strncmp(schema, "pg_temp_", 8) == 0 ||
+		   is_of_tenant(schema);
+}

@@ -1,0 +1,100 @@
+/*
+ * rule.h: what no tenant may say, whatever it is permitted.
+ *
+ * A rule keeps tenants apart, or keeps Bulkhead and the server out of their hands. rules.inc
+ * is the list of them: what each matches, where it is in force, why, and what to do instead.
+ * Which rules a text hits is part of its verdict (statement.h), the same for all tenants; which
+ * of them count is decided for the tenant at hand (gate.h).
+ *
+ * Rules see names as they are written. What is called under another name, or inside of a
+ * function, a view or a trigger, is the database's to refuse; docs/threat-model.md says which
+ * half stops what.
+ */
+#ifndef POLICY_RULE_H
+#define POLICY_RULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/reason.h"
+
+enum rule {
+	RULE_UNREADABLE, /* these three: of a text that was not read */
+	RULE_TOO_DEEP,
+	RULE_TOO_LONG,
+	RULE_CONTEXT,
+	RULE_GUARD,
+	RULE_COMPUTED_SETTING,
+	RULE_SETTINGS_VIEW,
+	RULE_ROLE,
+	RULE_ROLES,
+	RULE_DO,
+	RULE_DYNAMIC_SQL,
+	RULE_SERVER,
+	RULE_DATABASES,
+	RULE_LOAD,
+	RULE_FILES,
+	RULE_REMOTE,
+	RULE_REPLICATION,
+	RULE_DDL,
+	RULE_DDL_OR_TEMPORARY,
+	RULE_TRUNCATE,
+	RULE_SEQUENCES,
+	RULE_LOCK,
+	RULE_ADVISORY_LOCKS,
+	RULE_SLEEP,
+	RULE_SEED,
+	RULE_SIGNALS,
+	RULE_LARGE_OBJECTS,
+	RULE_PREPARED_TRANSACTIONS,
+	RULE_LISTEN,
+	RULE_SCHEMA,
+	RULE_CATALOG,
+	RULE_ACTIVITY,
+	RULE_EXPLAIN_ANALYZE,
+	RULE_FASTPATH,
+	RULE_COUNT
+};
+
+#define RULE_BIT(rule) ((uint64_t)1 << (rule))
+
+/* Where a rule is in force, by how a tenant is kept apart from others. */
+enum rule_place {
+	ON_SHARED = 1 << 0,   /* in tables with others */
+	ON_SCHEMA = 1 << 1,   /* in a schema of its own */
+	ON_DATABASE = 1 << 2, /* in a database of its own */
+	EVERYWHERE = ON_SHARED | ON_SCHEMA | ON_DATABASE,
+};
+
+struct rule_text {
+	const char *name;    /* stable; what operators, logs and metrics call it */
+	unsigned places;     /* of enum rule_place */
+	enum reason reason;  /* its code and SQLSTATE */
+	const char *message; /* the error's; a clause without a full stop */
+	const char *why;
+	const char *instead;    /* the error's hint: what to do */
+	const char *statements; /* for the documentation: what is not matched by name */
+	/* Names that hit it, with blanks between; a "*" at the end stands for any rest. */
+	const char *functions; /* in whatever schema */
+	const char *relations; /* of pg_catalog, or without a schema */
+	const char *settings;
+};
+
+const struct rule_text *rule_text(enum rule rule);
+
+/* False when there is no rule of this name. */
+bool rule_by_name(const char *name, enum rule *out);
+
+/* The rules in force in one place. */
+uint64_t rules_in(enum rule_place place);
+
+/* RULE_BIT of each rule that the name hits. */
+uint64_t rules_of_function(const char *name);
+uint64_t rules_of_relation(const char *name);
+uint64_t rules_of_setting(const char *name); /* in lower case */
+
+/* Does the schema belong to Bulkhead, to the server's own storage, or to one tenant (t_ and 32
+ * hexadecimal digits)? */
+bool rule_schema_is_foreign(const char *schema);
+
+#endif
