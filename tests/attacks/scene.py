@@ -170,7 +170,7 @@ class Scene:
         if not self.refusals:
             return False
         # A transaction in which something was refused has failed, for this statement as well.
-        return outcome.code == "25P02" or (not step.must and outcome.follows(expected))
+        return outcome.code == "25P02" or (not step.must and (step.depends or outcome.follows(expected)))
 
     def _speak(self, speaker, text):
         try:

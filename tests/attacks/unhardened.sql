@@ -13,8 +13,12 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_key() RETURNS text
 	                bulkhead.no_key());
 
 CREATE OR REPLACE FUNCTION bulkhead.enter(kid text, tenant text, key text, expires text, mac text) RETURNS text
-	LANGUAGE sql VOLATILE
+	LANGUAGE plpgsql VOLATILE
+AS $enter$
+BEGIN
 	RETURN set_config('<context>', enter.tenant || ',' || enter.key, false);
+END
+$enter$;
 
 CREATE OR REPLACE PROCEDURE bulkhead.set_all(settings text[])
 	LANGUAGE plpgsql

@@ -189,7 +189,7 @@ INSERT INTO barrier VALUES ('{globex}', 900, 'acme');                           
 UPDATE barrier SET tenant_id = '{globex}';                                                  -- 42501
 CREATE TEMP TABLE t (x integer);                                                            -- ok
 CREATE RULE r AS ON INSERT TO t DO ALSO INSERT INTO orders VALUES ('{globex}', 901, 'acme');  -- ok
-INSERT INTO t VALUES (1);                                                                   -- 42501
+INSERT INTO t VALUES (1);                                                                   -- 42501?
 CREATE RULE s AS ON UPDATE TO t DO INSTEAD DELETE FROM orders WHERE tenant_id = '{globex}'; -- ok
 UPDATE t SET x = 2;                                                                         -- ok
 CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN UPDATE public.orders SET tenant_id = '{globex}'; RETURN NULL; END $$;  -- ok

@@ -83,7 +83,7 @@ SELECT count(*) FROM orders;                                                    
 -- under: standard
 CREATE TEMP TABLE t (x text);
 CREATE RULE a AS ON INSERT TO t DO ALSO (SELECT set_config('{context}', '{globex_hex},', false); SELECT item FROM orders);
-INSERT INTO t VALUES ('x');                                                                 -- 42501
+INSERT INTO t VALUES ('x');                                                                 -- 42501?
 CREATE RULE b AS ON UPDATE TO t DO INSTEAD NOTIFY news;
 CREATE RULE c AS ON DELETE TO t DO ALSO UPDATE orders SET tenant_id = '{globex}';
 DELETE FROM t;

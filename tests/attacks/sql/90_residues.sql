@@ -43,7 +43,7 @@ ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM CURRENT_USER;             
 SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE usename = 'bulkhead_pool';
 \as globex
 CREATE TEMP TABLE t (x integer);                                                            -- ok
-SELECT * FROM t;                                                                            -- 42501
+SELECT * FROM t;                                                                            -- 42501?
 
 -- case: drop-owned
 -- area: DDL
