@@ -50,7 +50,7 @@ enum sql_class {
 	/* DDL of a relation that is named without a schema and there already, so that it may be
 	 * temporary; beside SQL_CLASS_DDL or alone. */
 	SQL_CLASS_DDL_OR_TEMP = 1 << 11,
-	SQL_CLASSES_ALL = 0x7ff, /* of a text that was not read */
+	SQL_CLASSES_ALL = 0xfff, /* of a text that was not read */
 };
 
 /*

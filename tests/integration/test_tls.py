@@ -11,6 +11,7 @@ import pytest
 
 from harness.certificates import openssl
 from harness.postgres import HOST
+from harness.probe import metrics, probed
 from harness.stand import DATABASE, PRINCIPAL, ROWS
 from harness.tls import (PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram, secure)
 from harness.wait import wait_for
@@ -133,7 +134,7 @@ def verifying(pki, mode, **more):
 
 
 def test_verify_ca_takes_certificates_of_the_authority(stand, pki):
-    with stand.proxy(listen__default=verifying(pki, "verify-ca")) as proxy:
+    with stand.proxy(listen__default=verifying(pki, "verify-ca"), **probed()) as proxy:
         for name in ("shop", "nobody"):
             assert is_encrypted(psql(proxy, sslmode="require", **certificate_of(getattr(pki, name))))
         for name, said in {"expired": "expired", "revoked": "revoked", "foreign": "unknown ca",
@@ -141,6 +142,7 @@ def test_verify_ca_takes_certificates_of_the_authority(stand, pki):
             done = psql(proxy, sslmode="require", **certificate_of(getattr(pki, name)))
             assert is_encrypted(done) is None and said in done.stderr, done.stderr
         wait_for(lambda: len(proxy.events("client.tls_failed")) == 4, "the log has said why, each time")
+        wait_for(lambda: metrics(proxy)["bulkhead_tls_failures_total"] == 4, "and they are counted")
         with secure(proxy.port) as wire:
             wire.send(startup(KEYS))
             assert error_of(wire) == ("28000", "BH-ID-CERTIFICATE")
@@ -180,12 +182,43 @@ def test_a_certificate_in_place_of_the_password(stand, pki):
         assert login(pki.shop, "shop.acme") == [[str(ROWS)]]
         assert login(named, "certified.acme") == [[str(ROWS)]]
         assert login(named, "shop.acme") == ("28000", "BH-ID-CERTIFICATE")
-        assert login(unknown, "unheard-of.acme") == ("28P01", "BH-ID-PASSWORD")
+        assert login(unknown, "unheard-of.acme") == ("28000", "BH-ID-LOGIN")
         stand.command("principal", "disable", "certified")
-        wait_for(lambda: login(named, "certified.acme") == ("28P01", "BH-ID-PASSWORD"), "the principal is disabled")
+        wait_for(lambda: login(named, "certified.acme") == ("28000", "BH-ID-LOGIN"), "the principal is disabled")
         with Wire.connect(HOST, proxy.port) as wire:
             wire.send(startup(KEYS))
             assert error_of(wire) == ("28000", "BH-NET-TLS-REQUIRED")
+
+
+def test_who_may_not_log_in_is_not_told_why(stand, pki):
+    """Unknown, disabled, expired: with a certificate of that name all get the same bytes."""
+    settings = verifying(pki, "verify-full") | {"auth": "cert", "unix_socket_dir": ""}
+    stand.principal("certified-off")
+    stand.principal("certified-old")
+    stand.command("principal", "disable", "certified-off")
+    stand.command("principal", "set", "certified-old", "--valid-until", "2001-01-01")
+    with stand.proxy(listen__default=settings) as proxy:
+        answers = set()
+        for name in ("certified-off", "certified-old", "certified-no"):
+            with secure(proxy.port, certificate=pki.ca.issue(name)) as wire:
+                wire.send(startup({**KEYS, "user": f"{name}.acme"}))
+                answers.add(b"".join(message.type.encode() + message.body for message in wire.until_end()))
+        (answer,) = answers
+        assert b"password" not in answer and b"reason=BH-ID-LOGIN\0" in answer
+
+
+def test_the_log_says_whose_certificate_was_refused(stand, pki):
+    settings = verifying(pki, "verify-full") | {"auth": "cert", "unix_socket_dir": ""}
+    with stand.proxy(listen__default=settings) as proxy:
+        for certificate, user in ((pki.nobody, "shop.acme"), (None, "shop.globex"),
+                                  (pki.ca.issue("unheard-of"), "unheard-of.acme")):
+            with secure(proxy.port, certificate=certificate) as wire:
+                wire.send(startup({**KEYS, "user": user}))
+                error_of(wire)
+        ends = wait_for(lambda: len(proxy.events("client.ended")) == 3 and proxy.events("client.ended"), "all ends")
+        assert [(line["reason"], line["principal"], line.get("tenant")) for line in ends] == [
+            ("BH-ID-CERTIFICATE", "shop", "acme"), ("BH-ID-CERTIFICATE", "shop.globex", None),
+            ("BH-ID-LOGIN", "unheard-of", "acme")]
 
 
 # ---- SCRAM, bound to the channel ----
