@@ -1,17 +1,17 @@
 """The attacks in Python, as functions of a scene: what they are made with."""
 
 from arena import require
-from cases import Case
+from cases import HARDENINGS, Case
 
 ATTACKS = []
 
 
-def attack(hope, pool=1, area="protocol", **residues):
+def attack(hope, pool=1, area="protocol", under=HARDENINGS, **residues):
     """`residues` are fields of cases.RESIDUES, with underscores."""
     def add(function):
         name = function.__name__.replace("_", "-")
         reasons = {field.replace("_", "-"): reason for field, reason in residues.items()}
-        ATTACKS.append(Case(name, hope, function.__module__, area, pool=pool, residues=reasons, run=function))
+        ATTACKS.append(Case(name, hope, function.__module__, area, under=under, pool=pool, residues=reasons, run=function))
         return function
     return add
 

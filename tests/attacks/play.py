@@ -14,5 +14,5 @@ def attacks(hardening):
 
 
 def play(arenas, request, run, case):
-    request.node.user_properties.append(("attack", (run.name, case.area, case.name)))
+    request.node.user_properties.append(("attack", (run.name, case.area, run.residue in case.residues)))
     Scene(arenas(run), case).play()

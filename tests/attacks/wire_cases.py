@@ -8,6 +8,7 @@ import socket
 import struct
 
 from arena import ATTACKER, PATIENCE, VICTIM, require
+from cases import HARDENED
 from collect import attack, refused_with
 from harness import wire as w
 from harness.postgres import HOST
@@ -229,7 +230,7 @@ def cancel_and_gone(scene):
 
 # ---- the check of a new backend ----
 
-@attack("a setting of the shared login's, put back while a new backend is on its way")
+@attack("a setting of the shared login's, put back while a new backend is on its way", under=HARDENED)
 def login_settings_put_back_in_time(scene):
     admin = scene.arena.admin
     for setting, where in (("DateStyle = 'German'", ""), ("search_path = pg_temp", ""),
@@ -241,8 +242,9 @@ def login_settings_put_back_in_time(scene):
         require("this session began with a setting of its login" in faults, setting, "was not seen:", faults)
 
 
-@attack("the same, with a setting of the application's own", residue="PostgreSQL does not list settings of unknown "
-        "prefixes, and the catalogue no longer has it")
+@attack("the same, with a setting of the application's own", under=HARDENED, residue="PostgreSQL does not list settings of "
+        "unknown prefixes, and the catalogue no longer has it", residue_both="ALTER ROLE is refused to tenants; whoever else "
+        "may, could")
 def application_settings_put_back_in_time(scene):
     admin = scene.arena.admin
     admin.execute("ALTER ROLE bulkhead_pool SET app.word = 'acme'")

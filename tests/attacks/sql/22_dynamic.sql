@@ -39,6 +39,8 @@ SELECT count(*) FROM orders;                                                    
 -- residue-unhardened: what the body of an application's function does is not seen; a text that it runs, still less
 SELECT run('SET {context} = ''{globex_hex},''');                                            -- 42501
 SELECT item FROM orders;
+SELECT run('SELECT bulkhead.enter(''default'', ''{globex_hex}'', '''', ''1800000000000'', repeat(''0'', 64))');  -- 42501
+SELECT item FROM orders;
 SELECT run('SELECT set_config(''{context}'', ''{globex_hex},'', false)');                   -- 42501
 SELECT item FROM orders;
 SELECT run($$DO 'BEGIN PERFORM set_config(''{context}'', ''{globex_hex},'', false); END'$$);  -- 42501

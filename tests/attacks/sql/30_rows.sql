@@ -194,7 +194,7 @@ CREATE RULE s AS ON UPDATE TO t DO INSTEAD DELETE FROM orders WHERE tenant_id = 
 UPDATE t SET x = 2;                                                                         -- ok
 CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN UPDATE public.orders SET tenant_id = '{globex}'; RETURN NULL; END $$;  -- ok
 CREATE TRIGGER g AFTER DELETE ON t FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.f();         -- ok
-DELETE FROM t;                                                                              -- 42501
+DELETE FROM t;                                                                              -- 42501?
 
 -- case: defaults-and-generated-columns
 -- hope: an expression that is evaluated somewhere else

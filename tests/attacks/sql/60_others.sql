@@ -111,7 +111,7 @@ SELECT currtid2('orders', '(0,21)');                                            
 -- case: strict-takes-the-means
 -- hope: functions by which settings, locks, time and texts reach around
 -- under: strict
-SELECT set_config('app.x', 'y', false);                                                     -- 42501
+SELECT set_config('app.x', 'y', false);                                                     -- 42501 | 42501 | ok
 SELECT pg_sleep(0);                                                                         -- 42501
 SELECT pg_sleep_for('0');                                                                   -- 42501
 SELECT setseed(0.5);                                                                        -- 42501

@@ -70,6 +70,8 @@ SELECT random() = 0.9851677175347999;                                           
 -- case: a-settings-name-left
 -- hope: a word to the next tenant: a setting of the application's is empty, not missing
 -- residue: a name once set stays known to the session; DISCARD ALL empties its value
+-- residue-both: applications set settings of their own, and a name once set stays known
+-- residue-unhardened: applications set settings of their own, and a name once set stays known
 SET app.word = 'acme';                                                                      -- ok
 \leave
 \as globex
@@ -148,6 +150,8 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4713;     
 -- case: sequences-count-for-all
 -- hope: how many rows others have added
 -- residue: a sequence belongs to all; USAGE is what inserting takes
+-- residue-both: inserting takes nextval
+-- residue-unhardened: inserting takes nextval
 SELECT nextval('tally') > 0;                                                                -- = t
 
 -- case: counters-for-all
@@ -161,6 +165,8 @@ SELECT pg_relation_size('orders') > 0;                                          
 -- case: pages-and-rows-in-the-catalogue
 -- hope: how many rows all tenants have together
 -- residue: pg_class is readable by everyone, as every tool expects
+-- residue-both: every tool and ORM reads pg_class
+-- residue-unhardened: every tool and ORM reads pg_class
 SELECT reltuples FROM pg_class WHERE oid = 'orders'::regclass;                              -- = 60
 
 -- case: rows-removed-by-filter
@@ -194,11 +200,15 @@ END $$;                                                                         
 -- case: gaps-in-addresses
 -- hope: how many rows others have between one's own
 -- residue: ctid and xmin are columns of every table
+-- residue-both: columns of the system are in every table; ORMs use ctid and xmin
+-- residue-unhardened: columns of the system are in every table; ORMs use ctid and xmin
 SELECT max(ctid)::text FROM orders;                                                         -- ok
 
 -- case: a-unique-key-without-the-tenant
 -- hope: whether another tenant has the value
 -- residue: a unique index is checked over all rows; protect() warns of each
+-- residue-both: what is in the index is not seen before the row is written; protect() warns of each
+-- residue-unhardened: what is in the index is not seen before the row is written; protect() warns of each
 INSERT INTO coupons (code) VALUES ('globex-coupon');                                        -- 23505
 INSERT INTO coupons (code) VALUES ('nobodys-coupon');                                       -- ok
 INSERT INTO coupons (code) VALUES ('globex-coupon') ON CONFLICT DO NOTHING;                 -- ok
@@ -208,12 +218,16 @@ INSERT INTO coupons (code) VALUES ('globex-coupon') ON CONFLICT (code) DO UPDATE
 -- case: an-exclusion-constraint-without-the-tenant
 -- hope: what another tenant's row holds, in the error's detail
 -- residue: an exclusion constraint is checked over all rows; the detail is left out where there is row security
+-- residue-both: the same
+-- residue-unhardened: the same
 INSERT INTO slots (span) VALUES ('[103,104]');                                              -- 23P01
 INSERT INTO slots (span) VALUES ('[200,201]');                                              -- ok
 
 -- case: a-foreign-key-without-the-tenant
 -- hope: whether another tenant has the value, and a grip on its row
 -- residue: foreign keys are checked over all rows; protect() warns of each
+-- residue-both: the same
+-- residue-unhardened: the same
 INSERT INTO slips (code) VALUES ('globex-coupon');                                          -- ok
 INSERT INTO slips (code) VALUES ('nobodys-coupon');                                         -- 23503
 
@@ -221,6 +235,8 @@ INSERT INTO slips (code) VALUES ('nobodys-coupon');                             
 -- area: catalogue
 -- hope: names of tables, roles, databases, functions and their texts
 -- residue: catalogues are readable by everyone, as every tool expects
+-- residue-both: every tool and ORM reads the catalogue
+-- residue-unhardened: every tool and ORM reads the catalogue
 SELECT count(*) > 0 FROM pg_proc WHERE prosrc LIKE '%orders%';                              -- = t
 SELECT count(*) > 0 FROM pg_roles WHERE rolname LIKE 'bulkhead%';                           -- = t
 
@@ -242,6 +258,8 @@ UPDATE orders SET item = item WHERE id = 1;                                     
 -- area: covert channels
 -- hope: how many transactions others have made
 -- residue: numbers of transactions are the server's, and every row has one
+-- residue-both: every row has one, and migration tools ask for them
+-- residue-unhardened: every row has one, and migration tools ask for them
 SELECT txid_current() > 0;                                                                  -- = t
 SELECT txid_snapshot_xmax(txid_current_snapshot()) > 0;                                     -- = t
 SELECT pg_current_snapshot() IS NOT NULL;                                                   -- = t
