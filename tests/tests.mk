@@ -40,6 +40,16 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
+# Every attack with both halves, with the gate off and with hardening off, and the table of what held;
+# tests/attacks/summary.py writes its numbers to docs/threat-model.md.
+.PHONY: attack attack-summary
+attack: build test-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q -p no:cacheprovider \
+		--attack-table -n 2 --dist loadfile tests/attacks $(PYTEST_ARGS)
+
+attack-summary: $(PROGRAM)
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/attacks/summary.py
+
 # The integration tests with four workers. Those marked one_worker assert what several workers do not promise.
 # A part of them is in `make test`, beside tests/integration/test_workers.py.
 WORKERS_TESTS ?= limits sessions
