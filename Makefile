@@ -4,7 +4,7 @@
 #   make run        a private PostgreSQL with three tenants behind Bulkhead; prints what to type
 #   make test       unit, integration and attack tests
 #   make attack     every attack with both halves, without the gate, and without hardening; the table of what held
-#   make test-clients  what drivers and ORMs see, and docs/clients.md
+#   make test-clients  what drivers and ORMs see, and docs/clients.md; over TLS, and docs/tls.md
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
 #   make test-workers   the integration tests with four workers

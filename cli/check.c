@@ -1,9 +1,11 @@
 /* bulkhead check: is this configuration fit to serve? */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
+#include "policy/gate.h"
 #include "policy/guard/guard.h"
 #include "proxy/tls.h"
 
@@ -46,6 +48,24 @@ static bool certificates_are_sound(const struct conf *conf)
 	return sound;
 }
 
+static bool gate_is_sound(const struct conf *conf)
+{
+	struct gate_settings settings;
+	char *unknown;
+	bool sound =
+		gate_settings_init(&settings, (enum gate_mode)conf->gate_mode, conf->gate_exceptions,
+						   conf->gate_schemas, conf->gate_protected_settings, &unknown);
+
+	if (sound)
+		gate_settings_fini(&settings);
+	else if (unknown)
+		conf_complain(stderr, conf, "gate", "exceptions", "there is no rule \"%s\"", unknown);
+	else
+		fputs("bulkhead check: out of memory\n", stderr);
+	free(unknown);
+	return sound;
+}
+
 int check_settings(const struct options *options)
 {
 	bool sound;
@@ -56,6 +76,7 @@ int check_settings(const struct options *options)
 	if (conf) {
 		sound = key_file_is_sound(conf) && sound;
 		sound = certificates_are_sound(conf) && sound;
+		sound = gate_is_sound(conf) && sound;
 	}
 
 	conf_destroy(conf);

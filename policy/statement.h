@@ -25,7 +25,8 @@
 /* Longest text that is read; longer ones pass unread. */
 #define SQL_TEXT_MAX ((size_t)16 << 20)
 
-/* And so many tokens, which is any text of a megabyte: a tree takes up to 150 bytes for each. */
+/* And so many tokens, which is any text of a megabyte: a tree takes up to 150 bytes for each.
+ */
 #define SQL_TOKENS_MAX 1100000
 
 enum sql_reading {

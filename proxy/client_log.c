@@ -61,9 +61,8 @@ void client_log_statement(const struct client *client, const char *event, const 
 {
 	const struct fields fields = fields_of(client);
 
-	log_event(LOG_INFO, event, "session", fields.session, "tenant", fields.tenant,
-			  "principal", fields.principal, "reason", reason, "rule", what, "name", name,
-			  NULL);
+	log_event(LOG_INFO, event, "session", fields.session, "tenant", fields.tenant, "principal",
+			  fields.principal, "reason", reason, "rule", what, "name", name, NULL);
 }
 
 /* Is this session among those that are logged? By its number, which is drawn at random: so both

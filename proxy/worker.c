@@ -286,6 +286,11 @@ struct worker *worker_create(const struct worker_setup *setup)
 
 void worker_run(struct worker *worker)
 {
+	uint8_t first;
+
+	/* OpenSSL makes a generator for each thread when it is first used: not when memory is out,
+	 * in the middle of somebody's login. */
+	secret_random(&first, sizeof first);
 	event_base_dispatch(worker->base);
 	/* In a drain others may go on for long: what they ask is answered by those who are left. */
 	live_leave(worker->live, worker->mailbox);

@@ -80,12 +80,19 @@ test-differential: build test-deps pg18
 CLIENTS      ?=
 NODE_MODULES := build/clients/node_modules/.package-lock.json
 
-.PHONY: test-clients
-test-clients: build
+.PHONY: test-clients test-tls-clients clients-deps
+test-clients: build clients-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/clients/run.py $(or $(CLIENTS),--docs docs/clients.md) $(CLIENTS_ARGS)
+	@$(if $(CLIENTS),,$(MAKE) --no-print-directory test-tls-clients)
+
+# Some of them over TLS, with listeners in all modes, and docs/tls.md.
+test-tls-clients: build clients-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/clients/run_tls.py --docs docs/tls.md
+
+clients-deps:
 	@deploy/install-packages test clients
 	@command -v npm >/dev/null || deploy/install-packages npm
 	@$(MAKE) --no-print-directory $(NODE_MODULES)
-	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/clients/run.py $(or $(CLIENTS),--docs docs/clients.md) $(CLIENTS_ARGS)
 
 $(NODE_MODULES): tests/clients/package.json tests/clients/package-lock.json
 	@mkdir -p build/clients

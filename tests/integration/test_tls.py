@@ -13,13 +13,13 @@ from harness.certificates import openssl
 from harness.postgres import HOST
 from harness.probe import metrics, probed
 from harness.stand import DATABASE, PRINCIPAL, ROWS
-from harness.tls import (PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram, secure)
+from harness.tls import (ASKED, MODES, PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram,
+                         secure)
 from harness.wait import wait_for
 from harness.wire import (SCRAM, Wire, WireError, cancel_request, errors, gssenc_request, query, rows, ssl_request,
                           startup, why)
 
 KEYS = {"user": f"{PRINCIPAL}.acme", "database": DATABASE}
-MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 COUNT = "SELECT count(*) FROM orders"
 
 
@@ -55,19 +55,25 @@ def error_of(wire):
 
 # ---- modes ----
 
-ASKED = {  # mode of the listener: what psql's modes come to, True encrypted, None refused
-    "disable": [False, False, False, None, None, None],
-    "allow": [False, False, True, True, True, True],
-    "prefer": [False, False, True, True, True, True],
-    "require": [None, True, True, True, True, True],
-}
+BINDINGS = ["disable", "prefer", "require"]
 
 
 @pytest.mark.parametrize("mode", ASKED)
-def test_every_mode_of_psql_against_every_mode_of_the_listener(stand, pki, mode):
-    with stand.proxy(listen__default=listen(pki.server, mode)) as proxy:
-        found = [is_encrypted(psql(proxy, sslmode=asked, sslrootcert=pki.ca.cert)) for asked in MODES]
-    assert found == ASKED[mode]
+def test_every_mode_and_binding_of_psql_against_every_mode_of_the_listener(stand, pki, mode):
+    """A channel that must be bound is one of TLS: what would be plain is refused, by psql itself."""
+    with stand.proxy(listen__default=listen(pki.server, mode, ca_file=pki.ca.cert)) as proxy:
+        found = {binding: [is_encrypted(psql(proxy, sslmode=asked, channel_binding=binding, sslrootcert=pki.ca.cert,
+                                             **certificate_of(pki.shop))) for asked in MODES]
+                 for binding in BINDINGS}
+    bound = [encrypted or None for encrypted in ASKED[mode]]
+    assert found == {"disable": ASKED[mode], "prefer": ASKED[mode], "require": bound}
+
+
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_no_mode_of_psql_does_without_the_certificate(stand, pki, mode):
+    with stand.proxy(listen__default=listen(pki.server, mode, ca_file=pki.ca.cert)) as proxy:
+        assert not any(is_encrypted(psql(proxy, sslmode=asked, sslrootcert=pki.ca.cert, sslcert="/nowhere")) is not None
+                       for asked in MODES)
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
@@ -92,17 +98,6 @@ def test_unix_sockets_have_no_tls_and_need_none(stand, pki):
         with Wire.connect(str(proxy.socket_dir), proxy.port) as wire:
             wire.send(b"\x16\x03\x01\x00\x05hello")
             assert wire.until_end() == []
-
-
-BINDINGS = {  # channel_binding: with TLS, without
-    "disable": (True, True), "prefer": (True, True), "require": (True, False)}
-
-
-@pytest.mark.parametrize("binding", BINDINGS)
-def test_channel_binding_of_psql(proxy, binding):
-    encrypted, plain = (is_encrypted(psql(proxy, sslmode=mode, channel_binding=binding)) is not None
-                        for mode in ("require", "disable"))
-    assert (encrypted, plain) == BINDINGS[binding]
 
 
 def test_psycopg(proxy, pki):
@@ -538,24 +533,6 @@ def accepted(proxy, *options):
                           check=False, timeout=20)
     return next((line.split(":")[1].strip() for line in done.stderr.splitlines() if line.startswith("Ciphersuite")),
                 None)
-
-
-def test_versions_and_ciphers(proxy):
-    """Prints what is accepted (pytest -s), as testssl.sh does; only forward secret AEAD is."""
-    found = {}
-    for version, option in {"TLSv1": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2"}.items():
-        names = openssl("ciphers", "-s", option, "ALL:@SECLEVEL=0").strip().split(":")
-        found[version] = [name for name in names
-                          if accepted(proxy, option, "-cipher", f"{name}:@SECLEVEL=0") == name]
-    suites = openssl("ciphers", "-s", "-tls1_3").strip().split(":")
-    found["TLSv1.3"] = [name for name in suites if accepted(proxy, "-tls1_3", "-ciphersuites", name) == name]
-    for version, names in found.items():
-        print(f"{version:8}", " ".join(names) or "refused")
-    assert not found["TLSv1"] and not found["TLSv1.1"]
-    assert found["TLSv1.2"] == ["ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
-                                "ECDHE-ECDSA-AES128-GCM-SHA256"]
-    assert sorted(found["TLSv1.3"]) == ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
-                                        "TLS_CHACHA20_POLY1305_SHA256"]
 
 
 def test_tls_1_3_alone(stand, pki):
