@@ -186,8 +186,8 @@ def costly_cancels(scene):
     scene.acme.until_ready()
 
 
-A_TRANSACTION = "a transaction keeps its backend; max_tenant_connections and idle_transaction_timeout bound how many and " \
-                "how long"
+A_TRANSACTION = "a transaction keeps its backend; max_tenant_connections and idle_transaction_timeout bound how many " \
+                "and how long"
 
 
 @attack("all backends of the pool, each in a transaction that acme keeps open", pool=2, area="denial of service",
