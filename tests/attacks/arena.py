@@ -41,7 +41,8 @@ PATIENCE = 5  # seconds that one answer may take
 # The setting that holds the seal, and how an attacker spells it.
 CONTEXTS = {
     "hardened": {"context": "backtrace_functions", "Context": "BackTrace_Functions",
-                 "context_unicode": "backtrace\\005ffunctions", "CONTEXT_HEAD": "BACKTRACE_", "context_tail": "functions"},
+                 "context_unicode": "backtrace\\005ffunctions", "CONTEXT_HEAD": "BACKTRACE_",
+                 "context_tail": "functions"},
     "unhardened": {"context": unhardened.CONTEXT, "Context": "App.BulkHead_Context",
                    "context_unicode": "app.bulkhead\\005fcontext", "CONTEXT_HEAD": "APP.BULKHEAD_",
                    "context_tail": "context"},

@@ -11,7 +11,8 @@ def attack(hope, pool=1, area="protocol", under=HARDENINGS, **residues):
     def add(function):
         name = function.__name__.replace("_", "-")
         reasons = {field.replace("_", "-"): reason for field, reason in residues.items()}
-        ATTACKS.append(Case(name, hope, function.__module__, area, under=under, pool=pool, residues=reasons, run=function))
+        ATTACKS.append(Case(name, hope, function.__module__, area, under=under, pool=pool, residues=reasons,
+                            run=function))
         return function
     return add
 

@@ -31,14 +31,15 @@ TEXTS = [
     ("operators-in-turn", "many runs of operators that are just short enough",
      "SELECT 1 " + ("*" * 62 + " 1 ") * 5000),
     ("comments", "comments 2,000 deep", "/*" * 2000 + "*/" * 2000 + "SELECT 1"),
-    ("comments-in-turn", "comments that are just shallow enough", ("/*" * 32 + "*/" * 32) * 5000 + "SELECT 1"),
-    ("comments-unfinished", "beginnings of comments without an end", "/* " * 100000),
+    ("comments-in-turn", "comments that are just shallow enough", ("/*" * 32 + "*/" * 32) * 200 + "SELECT 1"),
+    ("comments-unfinished", "beginnings of comments without an end", "/* " * 2000),
     ("dots", "a name of 50,000 parts", "SELECT a" + ".a" * 50000),
     ("dollars", "50,000 dollar quotes without an end", "SELECT " + "".join(f"$a{n}$" for n in range(50000))),
     ("quotes", "a string of 2 MB of quotes", "SELECT '" + "''" * MB + "'"),
     ("values", "50,000 rows of VALUES", "VALUES " + ",".join(["(1,'x')"] * 50000)),
     ("columns", "10,000 columns", "SELECT " + ",".join(["1"] * 10000)),
-    ("list", "a list of 50,000 numbers", "SELECT count(*) FROM orders WHERE id IN (" + ",".join(map(str, range(50000))) + ")"),
+    ("list", "a list of 50,000 numbers",
+     "SELECT count(*) FROM orders WHERE id IN (" + ",".join(map(str, range(50000))) + ")"),
     ("statements", "5,000 statements in one text", "SELECT 1;" * 5000),
     ("semicolons", "2,000,000 semicolons", ";" * (2 * MB)),
     ("blanks", "2 MB of blanks", " " * (2 * MB) + "SELECT 1"),
@@ -51,7 +52,8 @@ TEXTS = [
      "SELECT repeat('a', 40) || '!' ~ '^(a|a?)+$' AND repeat('x', 200) ~ '(x+x+)+y(x+x+)+y'"),
     ("like", "a pattern that tries everything", "SELECT repeat('a', 3000) LIKE '" + "%a" * 20 + "b'"),
     ("rows", "10^9 rows", "SELECT count(*) FROM generate_series(1, 1000000000)"),
-    ("recursion", "a query without an end", "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT count(*) FROM r"),
+    ("recursion", "a query without an end",
+     "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT count(*) FROM r"),
     ("products", "a product of tables", "SELECT count(*) FROM words a, words b, words c, words d"),
     ("memory", "a value of two gigabytes", "SELECT length(repeat('x', 2000000000))"),
     ("work-mem", "all the memory there is", "SET work_mem = '2000GB'"),
@@ -138,7 +140,8 @@ def costly_statements_under_names(scene):
     session = scene.acme
     scene.globex.query("SELECT 1")
     for block in range(10):
-        session.send(*[w.parse(f"SELECT {n}, '{'x' * 100}'", f"s{n}") for n in range(500 * block, 500 * block + 500)], w.sync())
+        session.send(*[w.parse(f"SELECT {n}, '{'x' * 100}'", f"s{n}") for n in range(500 * block, 500 * block + 500)],
+                     w.sync())
         session.until_ready()
         scene.probe(BOUND)
 
@@ -183,10 +186,12 @@ def costly_cancels(scene):
     scene.acme.until_ready()
 
 
+A_TRANSACTION = "a transaction keeps its backend; max_tenant_connections and idle_transaction_timeout bound how many " \
+                "and how long"
+
+
 @attack("all backends of the pool, each in a transaction that acme keeps open", pool=2, area="denial of service",
-        residue="a transaction keeps its backend; max_tenant_connections and idle_transaction_timeout bound how many and how long",
-        residue_both="a transaction keeps its backend; max_tenant_connections and idle_transaction_timeout bound how many and how "
-        "long", residue_unhardened="a transaction keeps its backend, whatever runs in it")
+        residue=A_TRANSACTION, residue_both=A_TRANSACTION, residue_unhardened=A_TRANSACTION)
 def costly_transactions(scene):
     for name in ("one", "two"):
         session = scene.login(name)

@@ -1,7 +1,7 @@
 """Attacks on whoever reads a statement before the server does: bytes that the two might read in different ways.
 
-Each text is sent as a Query and as a Parse. What is hoped for is always the same: the reader sees something harmless, or
-nothing, and the server a statement that sets the context or reads what it set.
+Each text is sent as a Query and as a Parse. What is hoped for is always the same: the reader sees something harmless,
+or nothing, and the server a statement that sets the context or reads what it set.
 """
 
 from arena import ATTACKER, require
@@ -17,7 +17,8 @@ THEN = b"; SELECT item FROM orders"
 TEXTS = [
     ("comment-ends-at-a-return", "a comment ends at a carriage return for one of the two",
      b"SELECT 1 --\r" + THEN + b";\r" + SET, "42501"),
-    ("comment-ends-at-a-newline-only", "the same, at other line ends", b"SELECT 1 -- \x0b\x0c\xc2\x85\xe2\x80\xa8" + SET, None),
+    ("comment-ends-at-a-newline-only", "the same, at other line ends",
+     b"SELECT 1 -- \x0b\x0c\xc2\x85\xe2\x80\xa8" + SET, None),
     ("comments-in-comments", "nested comments end at the first end", b"/* /* */ " + SET + b" */ SELECT 1", None),
     ("comment-in-a-string", "a comment begins in a string", b"SELECT '/*'; " + SET + b"; SELECT '*/'", "42501"),
     ("comment-in-a-name", "a comment begins in a name", b'SELECT 1 AS "/*"; ' + SET + b'; SELECT 1 AS "*/"', "42501"),
@@ -31,17 +32,20 @@ TEXTS = [
     ("string-unfinished", "a string without an end", b"SELECT '" + SET, None),
     ("string-continued", "a string goes on in the next line, whatever stands between",
      b"SELECT 'a' -- '\n'; " + SET.replace(b"'", b"''") + b"'; " + SET, None),
-    ("string-with-a-backslash", "a backslash quotes the quote for one of the two", b"SELECT 'a\\'; " + SET + b"; --'", "42501"),
+    ("string-with-a-backslash", "a backslash quotes the quote for one of the two", b"SELECT 'a\\'; " + SET + b"; --'",
+     "42501"),
     ("escape-string-with-a-backslash", "the same, the other way round",
      b"SELECT E'a\\'; SELECT 1; --'; " + SET, "42501"),
     ("escape-string-of-upper-case", "an e in capitals is no prefix", b"SELECT e'\\'', E'\\\\'; " + SET, "42501"),
     ("national-string", "N'' and B'' and X'' have other ends", b"SELECT N'\\', B'1', X'1F'; " + SET, "42501"),
     ("unicode-string", "U&'' has escapes, and says which behind its end",
      b"SELECT U&'!0027' UESCAPE '!', U&'\\0027; '; " + SET, "42501"),
-    ("unicode-escape-is-a-quote", "the character of UESCAPE is a quote or a blank", b"SELECT U&'x' UESCAPE ''''; " + SET, "42601"),
+    ("unicode-escape-is-a-quote", "the character of UESCAPE is a quote or a blank",
+     b"SELECT U&'x' UESCAPE ''''; " + SET, "42601"),
     ("unicode-name-of-surrogates", "half a pair of surrogates in a name", b'SELECT U&"\\D800"; ' + SET, "42601"),
     ("dollars-with-a-tag", "a tag is another tag", b"SELECT $a$ $b$ $a$; " + SET + b"; SELECT $b$ $b$", "42501"),
-    ("dollars-in-a-name", "dollars in a name begin a string", b"SELECT 1 AS a$b$; " + SET + b"; SELECT 1 AS a$b$", "42501"),
+    ("dollars-in-a-name", "dollars in a name begin a string", b"SELECT 1 AS a$b$; " + SET + b"; SELECT 1 AS a$b$",
+     "42501"),
     ("dollars-with-a-digit", "a tag that begins with a digit", b"SELECT $1$; " + SET + b"; SELECT $1$", None),
     ("dollars-beyond-ascii", "a tag of letters beyond ASCII", "SELECT $é$ ; $é$; ".encode() + SET, "42501"),
     ("parameter-and-word", "$1 and a word behind it are one token or two", b"SELECT $1OR; " + SET, None),
@@ -64,7 +68,8 @@ TEXTS = [
     ("zero-width", "a letter that is not seen", SET.replace(b"context", b"con\xe2\x80\x8btext"), None),
     ("bytes-of-no-character", "bytes that are no character", b"SELECT '\xff\xfe'; " + SET, "22021"),
     ("overlong-quote", "a quote in two bytes", b"SELECT '\xc0\xa7; " + SET + b"; --'", "22021"),
-    ("character-cut-by-a-quote", "a byte swallows the quote behind it", b"SELECT '\xe3\x81'; " + SET + b"; --'", "22021"),
+    ("character-cut-by-a-quote", "a byte swallows the quote behind it", b"SELECT '\xe3\x81'; " + SET + b"; --'",
+     "22021"),
     ("character-cut-by-the-end", "a byte swallows the end of the text", SET + b" --\xe3", "22021"),
     ("surrogates-in-utf8", "half a pair, in three bytes", b"SELECT '\xed\xa0\x80'; " + SET, "22021"),
     ("character-beyond-unicode", "five bytes for one character", b"SELECT '\xf8\x88\x80\x80\x80'; " + SET, "22021"),
@@ -72,7 +77,8 @@ TEXTS = [
     ("semicolon-in-a-rule", "a semicolon inside of one statement parts two",
      b"CREATE RULE r AS ON INSERT TO orders DO ALSO (SELECT 1; " + SET + b"; SELECT 2)", "42601"),
     ("semicolon-in-a-body", "the same in a function's body",
-     b"CREATE FUNCTION pg_temp.f() RETURNS integer BEGIN ATOMIC SELECT 1; SELECT set_config('{context}', '{globex_hex},', "
+     b"CREATE FUNCTION pg_temp.f() RETURNS integer BEGIN ATOMIC SELECT 1; "
+     b"SELECT set_config('{context}', '{globex_hex},', "
      b"false); SELECT 2; END", None),
     ("keyword-as-a-name", "a keyword is a name", b"SELECT 1 AS set, 2 AS reset; " + SET + b"; SELECT 1 set", "42501"),
     ("parentheses", "a statement in parentheses is none",
@@ -105,14 +111,17 @@ for name, hope, text, refusal in TEXTS:
     ATTACKS.append(Case("text-" + name, hope, __name__, "encodings and lexer", run=text_attack(text, refusal)))
 
 
-UNSAFE = ("SJIS", "BIG5", "GBK", "UHC", "JOHAB", "GB18030", "SHIFT_JIS_2004", "sjis", "Shift-JIS-2004", "mskanji", "win949",
+UNSAFE = ("SJIS", "BIG5", "GBK", "UHC", "JOHAB", "GB18030", "SHIFT_JIS_2004", "sjis", "Shift-JIS-2004", "mskanji",
+          "win949",
           "windows936", "WIN950", "ShiftJIS")
 
 
-@attack("an encoding in which a quote can be half a character, by all its names and ways to set it", area="encodings and lexer")
+@attack("an encoding in which a quote can be half a character, by all its names and ways to set it",
+        area="encodings and lexer")
 def encodings_of_half_characters(scene):
     for name in UNSAFE:
-        for text in (f"SET client_encoding = '{name}'", f"SET NAMES '{name}'", f"SELECT set_config('client_encoding', '{name}', false)"):
+        for text in (f"SET client_encoding = '{name}'", f"SET NAMES '{name}'",
+                     f"SELECT set_config('client_encoding', '{name}', false)"):
             try:
                 found = w.errors(scene.acme.query(text))
             except EOFError:  # the server took it, and Bulkhead does not go on with such a backend
@@ -125,7 +134,8 @@ def encodings_of_half_characters(scene):
 
 @attack("encodings that are let in, with quotes and letters beyond ASCII", area="encodings and lexer")
 def encodings_that_are_safe(scene):
-    for name in ("LATIN1", "LATIN9", "WIN1252", "EUC_JP", "EUC_KR", "KOI8R", "ISO_8859_5", "SQL_ASCII", "MULE_INTERNAL"):
+    for name in ("LATIN1", "LATIN9", "WIN1252", "EUC_JP", "EUC_KR", "KOI8R", "ISO_8859_5", "SQL_ASCII",
+                 "MULE_INTERNAL"):
         session = scene.login("encoded")
         session.query(f"SET client_encoding = '{name}'")
         filled = scene.arena.fill_in(SET.decode()).encode()
@@ -137,7 +147,8 @@ def encodings_that_are_safe(scene):
         scene.leave("encoded")
 
 
-@attack("strings in which a backslash quotes: Bulkhead and the server read them in two ways", area="encodings and lexer")
+@attack("strings in which a backslash quotes: Bulkhead and the server read them in two ways",
+        area="encodings and lexer")
 def strings_not_conforming(scene):
     filled = scene.arena.fill_in(SET.decode())
     for text in ("SET standard_conforming_strings = off", "SET LOCAL standard_conforming_strings TO off",
@@ -162,7 +173,8 @@ def strings_not_conforming(scene):
 def strings_not_conforming_at_once(scene):
     filled = scene.arena.fill_in(SET.decode())
     for text in (f"SET standard_conforming_strings = off; SELECT 'a\\'; {filled}; --'; SELECT item FROM orders",
-                 f"RESET ALL; SET standard_conforming_strings = off; SELECT 'a\\\\'; {filled}; SELECT item FROM orders"):
+                 "RESET ALL; SET standard_conforming_strings = off; "
+                 f"SELECT 'a\\\\'; {filled}; SELECT item FROM orders"):
         try:
             scene.acme.query(text)
             scene.acme.query("SELECT item FROM orders")

@@ -1,4 +1,4 @@
-"""Attacks with the extended protocol: what is refused in a pipeline, values in Bind, names of statements and portals."""
+"""Attacks with the extended protocol: refusals in a pipeline, values in Bind, names of statements."""
 
 import struct
 
@@ -48,7 +48,8 @@ def pipeline_behind_a_refusal_in_a_transaction(scene):
 
 @attack("messages between a refusal and Sync are answered, or counted twice")
 def messages_behind_a_refusal(scene):
-    scene.acme.send(w.parse(filled(scene), "s"), w.describe("s"), w.bind(statement="s"), w.execute(), w.close("s"), w.flush(),
+    scene.acme.send(w.parse(filled(scene), "s"), w.describe("s"), w.bind(statement="s"), w.execute(), w.close("s"),
+                    w.flush(),
                     w.parse(READ, "t"), w.bind(statement="t"), w.describe(kind="P"), w.execute(), w.sync())
     found = scene.acme.until_ready()
     require(len(w.errors(found)) == 1, found)
@@ -76,7 +77,8 @@ def statement_replaced_under_its_name(scene):
                         w.bind(statement=name), w.execute(), w.sync())
         scene.acme.until_ready(3)
         require_own(scene)
-    scene.acme.send(w.parse("SELECT 1", "t"), w.parse(filled(scene), "t"), w.sync(), w.bind(statement="t"), w.execute(), w.sync())
+    scene.acme.send(w.parse("SELECT 1", "t"), w.parse(filled(scene), "t"), w.sync(), w.bind(statement="t"),
+                    w.execute(), w.sync())
     scene.acme.until_ready(2)
     require_own(scene)
 
@@ -103,7 +105,8 @@ def set_config_with_values_in_bind(scene):
 @attack("the same for what may be set, and then is: LOCAL, in a transaction, with NULLs", area="context")
 def set_config_with_odd_values_in_bind(scene):
     for values in ([None, "x", "f"], ["role", "shop_owner", "f"], ["session_authorization", "postgres", "t"],
-                   ["bulkhead.tenant", "globex", "t"], ["row_security", "off", "f"], ["", "x", "f"], ["x" * 100, "y", "f"]):
+                   ["bulkhead.tenant", "globex", "t"], ["row_security", "off", "f"], ["", "x", "f"],
+                   ["x" * 100, "y", "f"]):
         scene.acme.send(run_of("BEGIN"), run_of("SELECT set_config($1, $2, $3)", values), run_of(READ), w.sync())
         scene.acme.until_ready()
         scene.acme.query("ROLLBACK")
@@ -114,13 +117,15 @@ def set_config_with_odd_values_in_bind(scene):
 @attack("a type of Parse makes the server read another statement than the one that was judged")
 def types_of_parameters(scene):
     value = filled(scene, "{globex_hex},")
-    for types in ((25, 25, 16), (705, 705, 705), (2205, 25, 16), (19, 19, 16), (1043, 1042, 16), (4294967295, 0, 0), (0,) * 3):
+    for types in ((25, 25, 16), (705, 705, 705), (2205, 25, 16), (19, 19, 16), (1043, 1042, 16), (4294967295, 0, 0),
+                  (0,) * 3):
         scene.acme.send(w.parse("SELECT set_config($1, $2, $3)", types=types),
                         w.bind([filled(scene, "{context}"), value, "f"]), w.execute(), w.sync())
         require(w.errors(scene.acme.until_ready()), types)
     scene.acme.send(w.parse("SELECT $1", types=(2205,)), w.bind(["bulkhead.signing_key"]), w.execute(), w.sync())
     scene.acme.until_ready()
-    scene.acme.send(w.parse("SELECT $1::regclass", types=(25,)), w.bind(["bulkhead_control.tenant"]), w.execute(), w.sync())
+    scene.acme.send(w.parse("SELECT $1::regclass", types=(25,)), w.bind(["bulkhead_control.tenant"]), w.execute(),
+                    w.sync())
     scene.acme.until_ready()
     require_own(scene)
 
@@ -149,7 +154,8 @@ def rows_in_binary_and_in_parts(scene):
 
 @attack("a portal outlives its statement, or the seal under which it was made")
 def portals_that_outlive(scene):
-    scene.acme.send(run_of("BEGIN"), w.parse(READ, "s"), w.bind(statement="s", portal="p"), w.execute("p", 1), w.close("s"),
+    scene.acme.send(run_of("BEGIN"), w.parse(READ, "s"), w.bind(statement="s", portal="p"), w.execute("p", 1),
+                    w.close("s"),
                     w.sync())
     scene.acme.until_ready()
     scene.acme.query("RESET ALL")
@@ -182,7 +188,8 @@ def names_of_both_kinds(scene):
 def odd_names(scene):
     for name in ("bulkhead_1", "bh1", "S_1", "a b", "'", '"', "\\", "x" * 60_000, b"\xff\xfe", "é", "1", "-1"):
         try:
-            scene.acme.send(w.parse(READ, name), w.bind(statement=name, portal=name), w.execute(name), w.close(name), w.sync())
+            scene.acme.send(w.parse(READ, name), w.bind(statement=name, portal=name), w.execute(name), w.close(name),
+                            w.sync())
             scene.acme.until_ready()
             require_own(scene)
         except EOFError:  # a name may be too long
@@ -202,7 +209,8 @@ def messages_that_do_not_fit(scene):
         ("B", b"\0\0" + struct.pack("!HHHHHHH", 0, 0, 5, 0, 0, 0, 0)),  # formats that are not there
         ("B", b"no end"), ("B", b""), ("P", b"s"), ("P", b"s\0SELECT 1"), ("P", b"s\0SELECT 1\0"),
         ("P", b"s\0SELECT 1\0\xff\xff"), ("P", b"\0SELECT 1\0\0\0more"), ("E", b"\0"), ("E", b"\0\0\0\0\0more"),
-        ("D", b"X\0"), ("D", b"S"), ("D", b""), ("C", b"Xs\0"), ("C", b""), ("S", b"more"), ("H", b"more"), ("Q", b"SELECT 1"),
+        ("D", b"X\0"), ("D", b"S"), ("D", b""), ("C", b"Xs\0"), ("C", b""), ("S", b"more"), ("H", b"more"),
+        ("Q", b"SELECT 1"),
         ("Q", b""), ("F", b""), ("F", struct.pack("!IHH", 1, 0, 500)), ("F", struct.pack("!IHHi", 1, 0, 1, 1 << 30)),
         ("d", b"x"), ("c", b""), ("f", b"x\0"), ("p", b"x\0"), ("X", b"more"),
     ]
@@ -234,7 +242,8 @@ def messages_inside_messages(scene):
 def copy_data_without_a_copy(scene):
     scene.acme.send(w.query("COPY orders FROM STDIN"), *[w.copy_data(w.query(READ))] * 20, w.copy_done(), w.query(READ))
     scene.acme.until_ready(2)
-    scene.acme.send(run_of("COPY orders FROM STDIN"), w.copy_data("x"), w.copy_done(), run_of(READ), w.sync(), w.copy_data("x"),
+    scene.acme.send(run_of("COPY orders FROM STDIN"), w.copy_data("x"), w.copy_done(), run_of(READ), w.sync(),
+                    w.copy_data("x"),
                     w.copy_fail("y"), w.sync())
     scene.acme.until_ready(2)
     require_own(scene)
@@ -284,10 +293,12 @@ def function_calls_in_every_state(scene):
     oid = scene.ask_admin("SELECT 'pg_catalog.set_config(text,text,boolean)'::regprocedure::oid::bigint")
     call = w.function_call(oid, [filled(scene, "{context}"), filled(scene, "{globex_hex},"), b"\0"])
     in_binary = w.message("F", struct.pack("!IHHH", oid, 1, 1, 3) + b"".join(
-        struct.pack("!I", len(v)) + v for v in (filled(scene, "{context}").encode(), filled(scene, "{globex_hex},").encode(), b"\0"))
+        struct.pack("!I", len(v)) + v
+        for v in (filled(scene, "{context}").encode(), filled(scene, "{globex_hex},").encode(), b"\0"))
         + struct.pack("!H", 1))
     for before in ("SELECT 1", "BEGIN", "BEGIN; SELECT 1 / 0"):
-        for data in (call, in_binary, w.function_call(0), w.function_call(oid), w.function_call(4294967295, ["x"] * 200)):
+        for data in (call, in_binary, w.function_call(0), w.function_call(oid),
+                     w.function_call(4294967295, ["x"] * 200)):
             session.query(before)
             session.send(data)
             require(w.errors(session.until_ready()), before, "a function was called")
@@ -310,7 +321,8 @@ def clients_in_turn(scene):
 
 @attack("an answer is awaited for what was never sent: messages behind Terminate, and Sync by the hundred")
 def messages_behind_a_terminate(scene):
-    for data in (w.terminate() + w.query(READ), w.sync() * 500 + w.terminate() + w.sync(), w.query("BEGIN") + w.terminate(),
+    for data in (w.terminate() + w.query(READ), w.sync() * 500 + w.terminate() + w.sync(),
+                 w.query("BEGIN") + w.terminate(),
                  w.parse(READ) + w.terminate() + w.bind() + w.execute() + w.sync()):
         session = scene.login("ended")
         try:

@@ -1,4 +1,4 @@
-"""Every attack on a database of standard hardening, with the gate off and with both. See arena.py for what must hold."""
+"""Every attack on a database of standard hardening, with the gate off and on. See arena.py for what must hold."""
 
 from play import attacks, play
 

@@ -22,7 +22,8 @@ def test_tenants_are_served(arenas):
     arena = arenas(GATE_OFF)
     arena.check(1)
     with arena.open("acme") as acme:
-        assert w.rows(acme.query("SELECT bulkhead.tenant_id(), bulkhead.tenant_key()")) == [[arena.words["acme"], "101"]]
+        assert w.rows(acme.query("SELECT bulkhead.tenant_id(), bulkhead.tenant_key()")) == [[arena.words["acme"],
+                                                                                             "101"]]
         assert w.rows(acme.query("RESET ALL; SELECT count(*) FROM tickets")) == [["20"]]
 
 
@@ -41,8 +42,10 @@ PRIVILEGES = [
     "CREATE TRIGGER t AFTER INSERT ON orders EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     "CREATE TABLE mine (t uuid, id bigint, FOREIGN KEY (t, id) REFERENCES orders)",
     "SELECT query FROM pg_stat_activity", "SELECT query FROM pg_stat_statements", "SELECT lo_create(0)",
-    "SELECT pg_terminate_backend(0)", "SELECT setval('tally', 1)", "SELECT pg_sleep(0)", "SELECT currtid2('orders', '(0,1)')",
-    "SELECT query_to_xml('SELECT 1', false, false, '')", "SELECT dblink_get_connections()", "SELECT count(*) FROM pg_locks",
+    "SELECT pg_terminate_backend(0)", "SELECT setval('tally', 1)", "SELECT pg_sleep(0)",
+    "SELECT currtid2('orders', '(0,1)')",
+    "SELECT query_to_xml('SELECT 1', false, false, '')", "SELECT dblink_get_connections()",
+    "SELECT count(*) FROM pg_locks",
     "SELECT bulkhead.login_faults('postgres')",
 ]
 

@@ -242,8 +242,10 @@ def login_settings_put_back_in_time(scene):
         require("this session began with a setting of its login" in faults, setting, "was not seen:", faults)
 
 
-@attack("the same, with a setting of the application's own", under=HARDENED, residue="PostgreSQL does not list settings of "
-        "unknown prefixes, and the catalogue no longer has it", residue_both="ALTER ROLE is refused to tenants; whoever else "
+@attack("the same, with a setting of the application's own", under=HARDENED,
+        residue="PostgreSQL does not list settings of "
+        "unknown prefixes, and the catalogue no longer has it",
+        residue_both="ALTER ROLE is refused to tenants; whoever else "
         "may, could")
 def application_settings_put_back_in_time(scene):
     admin = scene.arena.admin
@@ -285,7 +287,8 @@ END $$"""
 def require_discard_failed(scene, before):
     """Under standard hardening, that is: strict allows no temporary tables, and DISCARD ALL is quick."""
     log = scene.arena.proxy().log_text()[before:]
-    require(scene.gated or scene.arena.run.hardening == "strict" or '"discarding failed"' in log, "DISCARD ALL did not fail:", log)
+    require(scene.gated or scene.arena.run.hardening == "strict" or '"discarding failed"' in log,
+            "DISCARD ALL did not fail:", log)
 
 
 @attack("the hand-over fails half way: a timeout too short for it, and much to discard")

@@ -87,12 +87,13 @@ SELECT count(*) FROM pg_locks;                                                  
 SELECT count(*) FROM pg_lock_status();                                                      -- 42501
 SELECT pg_blocking_pids(1);                                                                 -- 42501
 SELECT count(*) FROM pg_prepared_xacts;                                                     -- 42501
-SELECT count(*) FROM pg_prepared_statements;                                                -- 42501
+SELECT count(*) FROM pg_prepared_statements;                                                -- 42501 | 42501 | ok
 
 -- case: counters
 -- area: catalogue
 -- hope: sizes and counters of all tenants together
 -- under: strict
+-- residue-unhardened: sizes of tables are asked for by tools; the functions that count rows are refused
 SELECT n_live_tup FROM pg_stat_user_tables;                                                 -- 42501
 SELECT pg_stat_get_live_tuples('orders'::regclass);                                         -- 42501
 SELECT pg_stat_get_tuples_inserted('orders'::regclass);                                     -- 42501
@@ -120,11 +121,11 @@ SELECT pg_notify('news', 'acme');                                               
 SELECT pg_advisory_lock(1);                                                                 -- 42501
 SELECT pg_try_advisory_xact_lock_shared(1);                                                 -- 42501
 SELECT pg_advisory_unlock_all();                                                            -- ok
-SELECT pg_export_snapshot();                                                                -- 42501
+SELECT pg_export_snapshot();                                                                -- 42501 | 42501 | ok
 SELECT pg_logical_emit_message(false, 'a', 'b');                                            -- 42501
-SELECT count(*) FROM pg_settings;                                                           -- 42501
-SELECT count(*) FROM pg_db_role_setting;                                                    -- 42501
-CREATE TEMP TABLE t (x integer);                                                            -- 42501
+SELECT count(*) FROM pg_settings;                                                           -- 42501 | 42501 | ok
+SELECT count(*) FROM pg_db_role_setting;                                                    -- 42501 | 42501 | ok
+CREATE TEMP TABLE t (x integer);                                                            -- 42501 | 42501 | ok
 SELECT count(*) FROM pg_roles;                                                              -- ok
 SELECT count(*) FROM pg_database;                                                           -- ok
 
