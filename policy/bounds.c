@@ -78,7 +78,7 @@ struct look {
 	char *text, *at, *end;
 	struct buf *segments;
 	struct segment segment;
-	uint32_t dots, tokens;
+	uint32_t dots, tokens, nested_comments;
 	bool behind_dot;
 	/* A string was the last token, and a comment that is not a line's came behind it. */
 	bool behind_string, comment_behind_string;
@@ -224,7 +224,8 @@ static enum sql_reading take_comment(struct look *look)
 			nesting--;
 			at += 2;
 		} else if (at[0] == '/' && at[1] == '*') {
-			if (++nesting > BOUNDS_COMMENT_NESTING)
+			if (++nesting > BOUNDS_COMMENT_NESTING ||
+				++look->nested_comments > BOUNDS_NESTED_COMMENTS)
 				return SQL_TOO_DEEP;
 			at += 2;
 		} else {

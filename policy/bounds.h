@@ -25,9 +25,11 @@
 
 #define BOUNDS_OPERATOR_RUN    63 /* characters */
 #define BOUNDS_COMMENT_NESTING 32 /* levels */
-#define BOUNDS_NAME_DOTS       63
-#define BOUNDS_NESTING         10000 /* parentheses and brackets; bison's own limit is not above it */
-#define BOUNDS_OPERANDS        50000 /* operators that may stand to the left of one operand */
+#define BOUNDS_NESTED_COMMENTS                                                                 \
+	500 /* inside of others, in all: the server reads them quadratically */
+#define BOUNDS_NAME_DOTS 63
+#define BOUNDS_NESTING   10000 /* parentheses and brackets; bison's own limit is not above it */
+#define BOUNDS_OPERANDS  50000 /* operators that may stand to the left of one operand */
 
 /* What stands between two semicolons, wherever these are: also inside of one statement. */
 struct segment {

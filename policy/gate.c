@@ -185,17 +185,24 @@ static bool judge_rules(const struct gate *gate, const struct verdict *verdict,
 	return refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
 }
 
+static bool refuse_protected(const struct gate *gate, const char *name,
+							 struct gate_refusal *out)
+{
+	if (!words_have(&gate->settings->protected_settings, name))
+		return false;
+	refuse_by_rule(RULE_CONTEXT, out);
+	out->name = name;
+	return true;
+}
+
 static bool judge_settings(const struct gate *gate, const struct verdict *verdict,
 						   struct gate_refusal *out)
 {
 	if (gate->held & GATE_NEEDS_SETTINGS)
 		return false;
-	for (uint32_t i = 0; i < verdict->setting_count; i++) {
-		if (words_have(&gate->settings->protected_settings, verdict->settings[i].name)) {
-			refuse_by_rule(RULE_CONTEXT, out);
-			out->name = verdict->settings[i].name;
+	for (uint32_t i = 0; i < verdict->setting_count + verdict->stored_setting_count; i++) {
+		if (refuse_protected(gate, verdict->settings[i].name, out))
 			return true;
-		}
 	}
 	return false;
 }
@@ -304,6 +311,18 @@ static bool judge_functions(const struct gate *gate, const struct verdict *verdi
 							   function->name, out);
 	}
 	return false;
+}
+
+bool gate_judge_startup(const struct gate *gate, const char *name, struct gate_refusal *out)
+{
+	uint64_t hits = rules_of_setting(name);
+
+	if (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0)
+		hits |= RULE_BIT(RULE_ROLE);
+	hits &= gate->rules;
+	if (hits)
+		return refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
+	return !(gate->held & GATE_NEEDS_SETTINGS) && refuse_protected(gate, name, out);
 }
 
 bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has_temporary,

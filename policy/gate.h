@@ -87,4 +87,7 @@ struct gate_refusal {
 bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has_temporary,
 				struct gate_refusal *out);
 
+/* The same for a setting of the startup packet, its name in lower case. */
+bool gate_judge_startup(const struct gate *gate, const char *name, struct gate_refusal *out);
+
 #endif

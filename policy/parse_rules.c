@@ -39,18 +39,15 @@ void note_rules_of_relation(struct walk *walk, const char *schema, const char *n
 							bool is_written)
 {
 	note_schema(walk, schema);
-	if (!is_of_catalog(schema))
-		return;
-	hit(walk, rules_of_relation(name));
-	if (is_written && strcmp(name, "pg_settings") == 0)
+	hit(walk, rules_of_relation(name)); /* extensions put theirs into any schema */
+	if (is_of_catalog(schema) && is_written && strcmp(name, "pg_settings") == 0)
 		walk_add_rule(walk, RULE_SETTINGS_VIEW);
 }
 
 /* What every tenant may ask the guard. */
 static bool is_of_guard_for_all(const char *name)
 {
-	return strcmp(name, "tenant_id") == 0 || strcmp(name, "tenant_key") == 0 ||
-		   strcmp(name, "no_context") == 0;
+	return strcmp(name, "tenant_id") == 0 || strcmp(name, "tenant_key") == 0;
 }
 
 void note_rules_of_function(struct walk *walk, const char *schema, const char *name,

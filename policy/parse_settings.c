@@ -31,8 +31,12 @@ static void note_setting(struct walk *walk, const struct sql_setting *setting)
 {
 	const char *name = reading_look_up(walk->reading, setting->name);
 
-	if (!name || walk->marks & CHILD_STORED)
+	if (!name)
 		return;
+	if (walk->marks & CHILD_STORED) {
+		reading_add_stored_setting(walk->reading, setting);
+		return;
+	}
 	walk_add_effects(walk, effects_of(name, setting->how == SETTING_SET_LOCAL));
 	if (!is_of_transaction(name))
 		reading_add_setting(walk->reading, setting);

@@ -16,6 +16,7 @@ void reading_fini(struct reading *reading)
 	buf_fini(&reading->strings);
 	buf_fini(&reading->statements);
 	buf_fini(&reading->settings);
+	buf_fini(&reading->stored_settings);
 	buf_fini(&reading->relations);
 	buf_fini(&reading->functions);
 	free(reading->error);
@@ -107,12 +108,23 @@ static uint32_t count_of(const struct buf *buf, size_t size)
 	return (uint32_t)(buf_len(buf) / size);
 }
 
-void reading_add_setting(struct reading *reading, const struct sql_setting *setting)
+static void add_setting(struct reading *reading, struct buf *settings,
+						const struct sql_setting *setting)
 {
 	struct sql_setting copy = *setting;
 
 	copy.statement = count_of(&reading->statements, sizeof(struct sql_statement)) - 1;
-	append(reading, &reading->settings, &copy, sizeof copy);
+	append(reading, settings, &copy, sizeof copy);
+}
+
+void reading_add_setting(struct reading *reading, const struct sql_setting *setting)
+{
+	add_setting(reading, &reading->settings, setting);
+}
+
+void reading_add_stored_setting(struct reading *reading, const struct sql_setting *setting)
+{
+	add_setting(reading, &reading->stored_settings, setting);
 }
 
 /* ---- names ---- */
@@ -315,7 +327,7 @@ static void settle_statements(struct verdict *verdict, struct sql_statement *sta
 static void settle_settings(struct verdict *verdict, struct sql_setting *settings,
 							const char *strings)
 {
-	for (uint32_t i = 0; i < verdict->setting_count; i++) {
+	for (uint32_t i = 0; i < verdict->setting_count + verdict->stored_setting_count; i++) {
 		settle(&settings[i].name, strings);
 		settle(&settings[i].value, strings);
 	}
@@ -378,7 +390,7 @@ static void settle_gate(struct verdict *verdict, const struct reading *reading)
 	verdict->needs = gate_needs(verdict->classes);
 	if (reading->asks_to_write)
 		verdict->needs |= GATE_NEEDS_READ_WRITE;
-	if (verdict->setting_count)
+	if (verdict->setting_count || verdict->stored_setting_count)
 		verdict->needs |= GATE_NEEDS_SETTINGS;
 	if (verdict->relation_count || verdict->function_count)
 		verdict->needs |= GATE_NEEDS_NAMES;
@@ -391,8 +403,9 @@ static void settle_gate(struct verdict *verdict, const struct reading *reading)
 const struct verdict *reading_verdict(const struct reading *reading)
 {
 	size_t size = sizeof(struct block) + buf_len(&reading->statements) +
-				  buf_len(&reading->settings) + buf_len(&reading->relations) +
-				  buf_len(&reading->functions) + buf_len(&reading->strings);
+				  buf_len(&reading->settings) + buf_len(&reading->stored_settings) +
+				  buf_len(&reading->relations) + buf_len(&reading->functions) +
+				  buf_len(&reading->strings);
 	struct block *block;
 
 	if (reading->memory_is_out)
@@ -407,6 +420,7 @@ const struct verdict *reading_verdict(const struct reading *reading)
 	char *at = block->rest;
 	struct sql_statement *statements = place(&at, &reading->statements);
 	struct sql_setting *settings = place(&at, &reading->settings);
+	place(&at, &reading->stored_settings);
 	struct sql_relation *relations = place(&at, &reading->relations);
 	struct sql_function *functions = place(&at, &reading->functions);
 	const char *strings = place(&at, &reading->strings);
@@ -416,6 +430,7 @@ const struct verdict *reading_verdict(const struct reading *reading)
 		.reading = SQL_READ,
 		.statement_count = count_of(&reading->statements, sizeof *statements),
 		.setting_count = count_of(&reading->settings, sizeof *settings),
+		.stored_setting_count = count_of(&reading->stored_settings, sizeof *settings),
 		.relation_count = count_of(&reading->relations, sizeof *relations),
 		.function_count = count_of(&reading->functions, sizeof *functions),
 		.rules = reading->rules,
@@ -426,8 +441,8 @@ const struct verdict *reading_verdict(const struct reading *reading)
 	settle_names(verdict, relations, functions, strings);
 	settle_gate(verdict, reading);
 	verdict->is_of_fold = verdict->is_plain && verdict->statement_count == 1 &&
-						  !verdict->setting_count && !reading->has_looked_at_values &&
-						  statements[0].action == SQL_PLAIN &&
+						  !verdict->setting_count && !verdict->stored_setting_count &&
+						  !reading->has_looked_at_values && statements[0].action == SQL_PLAIN &&
 						  !(verdict->classes & ~(uint32_t)(SQL_CLASS_READ | SQL_CLASS_WRITE));
 	return verdict;
 }

@@ -36,7 +36,7 @@ struct reading {
 	int error_position;
 	struct buf strings;    /* each with its NUL */
 	struct buf statements; /* of struct sql_statement, and so on */
-	struct buf settings;
+	struct buf settings, stored_settings;
 	struct buf relations;
 	struct buf functions;
 	struct name_set relation_set, function_set;
@@ -68,6 +68,9 @@ void reading_begin(struct reading *reading, uint32_t start, uint32_t len);
 struct sql_statement *reading_statement(struct reading *reading);
 
 void reading_add_setting(struct reading *reading, const struct sql_setting *setting);
+
+/* One in what is only stored, as in a view. */
+void reading_add_stored_setting(struct reading *reading, const struct sql_setting *setting);
 void reading_add_relation(struct reading *reading, const char *schema, const char *name,
 						  bool is_written);
 void reading_add_function(struct reading *reading, const char *schema, const char *name,

@@ -51,6 +51,7 @@ enum rule {
 	RULE_SCHEMA,
 	RULE_CATALOG,
 	RULE_ACTIVITY,
+	RULE_ROW_VERSIONS,
 	RULE_EXPLAIN_ANALYZE,
 	RULE_FASTPATH,
 	RULE_COUNT
@@ -76,7 +77,7 @@ struct rule_text {
 	const char *statements; /* for the documentation: what is not matched by name */
 	/* Names that hit it, with blanks between; a "*" at the end stands for any rest. */
 	const char *functions; /* in whatever schema */
-	const char *relations; /* of pg_catalog, or without a schema */
+	const char *relations; /* the same */
 	const char *settings;
 };
 

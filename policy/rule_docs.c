@@ -41,7 +41,7 @@ static void write_rule(FILE *out, const struct rule_text *rule)
 	if (rule->statements)
 		fprintf(out, "- What: %s\n", rule->statements);
 	write_words(out, "Functions, in whatever schema", rule->functions);
-	write_words(out, "Relations of the catalog", rule->relations);
+	write_words(out, "Relations, in whatever schema", rule->relations);
 	write_words(out, "Settings", rule->settings);
 	fprintf(out, "- Why: %s\n- Instead: %s\n- Where: ", rule->why, rule->instead);
 	write_places(out, rule->places);

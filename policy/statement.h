@@ -174,7 +174,9 @@ struct verdict {
 	uint64_t rules;
 	uint32_t statement_count, setting_count, relation_count, function_count;
 	const struct sql_statement *statements; /* none of a text that was not read */
-	const struct sql_setting *settings;
+	const struct sql_setting
+		*settings; /* behind them, those that are only stored, as in a view */
+	uint32_t stored_setting_count;
 	const struct sql_relation *relations; /* each once */
 	const struct sql_function *functions; /* each once */
 	/* Of SQL_UNREADABLE: what PostgreSQL's parser says, and where, in characters from 1 on;

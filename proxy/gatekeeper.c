@@ -185,6 +185,25 @@ bool gatekeeper_lets_pass(struct client *client, const struct verdict *verdict,
 	return false;
 }
 
+bool gatekeeper_lets_begin(struct client *client, const char *name)
+{
+	char *folded = strdup(name);
+	struct gate_refusal refusal;
+	bool is_refused = true;
+
+	for (char *at = folded; at && *at; at++) {
+		if (*at >= 'A' && *at <= 'Z')
+			*at = (char)(*at - 'A' + 'a');
+	}
+	if (folded)
+		is_refused = gate_judge_startup(&client->gate, folded, &refusal);
+	if (folded && is_refused)
+		report(client, &refusal);
+	is_refused = is_refused && !(folded && client->gate.mode == GATE_OBSERVE);
+	free(folded);
+	return !is_refused;
+}
+
 /* ---- SQL's PREPARE ---- */
 
 void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict)

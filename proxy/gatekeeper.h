@@ -35,6 +35,10 @@ void gatekeeper_fini(struct gatekeeper *gatekeeper);
  * memory is out. */
 void gatekeeper_renew(struct client *client);
 
+/* May the session begin with a setting of this name? If not, it is counted and logged; what is
+ * only observed may. */
+bool gatekeeper_lets_begin(struct client *client, const char *name);
+
 /*
  * The client's own settings are known: where its tenant may only read, its transactions are
  * begun so, and it cannot change that; then the server refuses what the gate does not see.

@@ -59,6 +59,12 @@ static void ask_for_welcome(struct client *client)
 {
 	struct login *login = client->login;
 
+	for (size_t i = 0; i < login->startup.setting_count; i++) {
+		if (!gatekeeper_lets_begin(client, login->startup.settings[i].name)) {
+			login_refuse(client, REASON_STMT_CONTEXT, login->startup.settings[i].name);
+			return;
+		}
+	}
 	client->settings = settings_intern(client->worker->settings, login->startup.settings,
 									   login->startup.setting_count);
 	if (!client->settings) {

@@ -173,7 +173,10 @@ static bool note_settings(struct client *client, const struct verdict *verdict)
 	for (uint32_t i = 0; i < verdict->setting_count; i++) {
 		const struct sql_setting *setting = &verdict->settings[i];
 
-		if (setting->how != SETTING_SET_LOCAL && !pins_note_setting(client, setting->name))
+		if (setting->how == SETTING_SET_LOCAL)
+			continue;
+		client->pins.failed |= setting->is_call;
+		if (!pins_note_setting(client, setting->name))
 			return false;
 	}
 	for (uint32_t i = 0; i < verdict->statement_count; i++) {

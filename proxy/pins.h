@@ -43,7 +43,9 @@ struct pins {
 	int64_t since_us;   /* when it began to hold any */
 	uint32_t doubts;    /* pins that may have come or gone since the server was last asked */
 	struct buf touched; /* names of settings that may have changed, each with its NUL */
-	bool failed; /* a statement failed, so that a setting need not have been set at all */
+	/* A statement failed, or set_config was one that may not have been carried out: a setting
+	 * need not have been set at all. */
+	bool failed;
 	uint32_t transactions; /* of its backend, and one, when the server could not say; or 0 */
 };
 

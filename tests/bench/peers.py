@@ -233,6 +233,10 @@ class BulkheadKeepingPlans(Bulkhead):
     more = "discard_plans = no"
 
 
+class BulkheadUngated(Bulkhead):
+    more = "[gate]\nmode = off"
+
+
 @dataclass
 class Peer:
     key: str
@@ -261,6 +265,7 @@ PEERS = {peer.key: peer for peer in [
          load={"table": "plain", "user-by-tenant": True, "tls": True}),
     Peer("bulkhead-plans", "Bulkhead, discard_plans = no", BulkheadKeepingPlans,
          load={"table": "sealed", "user-by-tenant": True}),
+    Peer("bulkhead-ungated", "Bulkhead, gate off", BulkheadUngated, load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-reporting", "Bulkhead", BulkheadReporting, load={"table": "sealed", "user-by-tenant": True}),
     Peer("bulkhead-plain", "Bulkhead, the table without tenancy", Bulkhead,
          load={"table": "plain", "user-by-tenant": True}),

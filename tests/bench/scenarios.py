@@ -314,6 +314,12 @@ SCENARIOS = [
     instructions_of("prepared", ["pgbouncer-session", "bulkhead"]),
     Instructions("instructions-tls", "user instructions, select-only, simple, one client over TLS", TLS,
                  {"protocol": "simple"}),
+    *(Throughput(f"gate-{protocol}", f"the gate: select-only, {protocol} protocol, 16 clients",
+                 ["bulkhead-ungated", "bulkhead"], {"protocol": protocol, "clients": 16}, protocol == "simple")
+      for protocol in ("simple", "extended", "prepared")),
+    *(Instructions(f"gate-instructions-{protocol}", f"the gate: user instructions, {protocol}, one client",
+                   ["bulkhead-ungated", "bulkhead"], {"protocol": protocol})
+      for protocol in ("simple", "extended", "prepared")),
     Memory("memory", "memory per client", ["pgbouncer", "bulkhead"], quick=True),
     Reading("reading-orm",
             "reading SQL: a hundred texts of 240 bytes as ORMs write them, extended protocol, 16 clients",

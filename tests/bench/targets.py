@@ -99,6 +99,12 @@ TARGETS = [
     tls("extended-16", "query over TLS, extended, 16 clients"),
     tls("churn-1", "connection with TLS and SCRAM, one client"),
     tls("churn-16", "connection with TLS and SCRAM, 16 clients"),
+    *(Target(f"proxy CPU per query, gate enforcing to gate off, {protocol}", 1.03,
+             ratio(f"gate-{protocol}", "proxy_us", base="bulkhead-ungated"))
+      for protocol in ("simple", "extended", "prepared")),
+    *(Target(f"user instructions per query, gate enforcing to gate off, {protocol}", 1.03,
+             ratio(f"gate-instructions-{protocol}", "instructions", base="bulkhead-ungated"))
+      for protocol in ("simple", "extended", "prepared")),
     Target("memory per idle client", 1.3, value("memory", "idle_kb"), unit="kB"),
     Target("p50 at one client above PgBouncer's, simple", 3.0, difference("simple-1", "p50_us"), unit="µs"),
     Target("p50 at one client above PgBouncer's, extended", 3.0, difference("extended-1", "p50_us"), unit="µs"),

@@ -225,7 +225,8 @@ Test(rules, what_is_shared)
 		{"SELECT * FROM pg_stat_activity", R(ACTIVITY)},
 		{"SELECT * FROM pg_locks", R(ACTIVITY)},
 		{"SELECT * FROM pg_stat_user_tables", R(CATALOG)},
-		{"SELECT * FROM public.pg_stat_activity", 0}, /* somebody's own */
+		{"SELECT * FROM public.pg_stat_statements", R(CATALOG)},
+		{"SELECT currtid2('orders', '(0,1)')", R(ROW_VERSIONS)},
 		{"EXPLAIN ANALYZE SELECT 1", R(EXPLAIN_ANALYZE)},
 		{"EXPLAIN (ANALYZE true) SELECT 1", R(EXPLAIN_ANALYZE)},
 		{"EXPLAIN (ANALYZE 1) SELECT 1", R(EXPLAIN_ANALYZE)},

@@ -263,7 +263,9 @@ Test(statement_bounds, the_bounds_are_where_they_are_said_to_be)
 	cr_expect_eq(reading_of("SELECT '", "-", 1000, "'"), SQL_READ);
 	cr_expect_eq(reading_of("SELECT 1 ", "-", 1000, ""), SQL_READ);
 	cr_expect_eq(reading_of("SELECT 1 /*", "+", 1000, "*/"), SQL_READ);
-	cr_expect_eq(reading_of("", "/* /* */ */ ", 1000, "SELECT 1"), SQL_READ);
+	cr_expect_eq(reading_of("", "/* /* */ */ ", 500, "SELECT 1"), SQL_READ);
+	cr_expect_eq(reading_of("", "/* /* */ */ ", 501, "SELECT 1"), SQL_TOO_DEEP);
+	cr_expect_eq(reading_of("", "/* */ ", 10000, "SELECT 1"), SQL_READ);
 	cr_expect_eq(reading_of("", "/*", 32, ""), SQL_UNREADABLE);
 	cr_expect_eq(reading_of("", "/*", 33, ""), SQL_TOO_DEEP);
 	cr_expect_eq(reading_of("SET a", ".b", 63, " = 1"), SQL_READ);
