@@ -8,8 +8,8 @@ import pytest
 from harness.probe import metrics, probed
 from harness.program import PROGRAM
 from harness.wait import wait_for
-from harness.wire import (bind, close, describe, errors, execute, flush, function_call, message, parse, query, rows,
-                          sync, types, why)
+from harness.wire import (WireError, bind, close, describe, errors, execute, flush, function_call, message, parse,
+                          query, rows, sync, types, why)
 
 ENFORCE = {"gate": {"mode": "enforce"}}
 DDL = ("42501", "BH-STMT-DDL")
@@ -274,6 +274,23 @@ def test_protected_settings(stand):
         found = ask(wire, parse("SELECT set_config('app.tenant_id', $1, true)"), bind(["x"]), execute(), sync())
         assert reason(found) == ("42501", "BH-STMT-CONTEXT")
         assert not errors(wire.query("SET app.other = 'x'"))
+
+
+@pytest.mark.parametrize("option", ["-c app.tenant_id=x", "-c APP.Tenant_id=x", "--app.tenant-id=x", "-c role=bulkhead_app"])
+def test_they_cannot_be_brought_along(stand, option):
+    with stand.proxy(gate={"mode": "enforce", "protected_settings": "app.tenant_id"}) as proxy:
+        with pytest.raises(WireError) as refused:
+            proxy.wire("acme", options=option)
+        assert refused.value.why == ("42501", "BH-STMT-CONTEXT")
+        proxy.wire("acme", options="-c app.other=x").close()
+
+
+def test_nor_set_by_a_view(stand):
+    with stand.proxy(gate={"mode": "enforce", "protected_settings": "app.tenant_id"}) as proxy, \
+            proxy.wire("acme") as wire:
+        for what in ("TEMP VIEW v AS", "TEMP TABLE t AS"):
+            found = wire.query(f"CREATE {what} SELECT set_config('app.tenant_id', 'x', false) AS a")
+            assert reason(found) == ("42501", "BH-STMT-CONTEXT")
 
 
 # ---- what is told ----

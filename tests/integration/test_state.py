@@ -527,3 +527,13 @@ def test_kept_backends_are_seen(stand):
         wait_for(lambda: proxy.events("client.unpinned"), 5)
         assert [event["cause"] for event in proxy.events("client.pinned")] == ["LISTEN"]
         assert [event["cause"] for event in proxy.events("client.unpinned")] == ["LISTEN"]
+
+
+def test_a_setting_of_a_superuser_that_was_never_set(stand):
+    """set_config stands in the text and is not carried out: nothing is to be carried to other backends."""
+    with stand.proxy(**TWO) as proxy, proxy.wire("acme") as one, proxy.wire("acme") as other:
+        tell(one, "SELECT 1 WHERE false AND set_config('log_statement', 'all', false) IS NOT NULL")
+        for wire in (other, one):
+            tell(wire, "BEGIN", "SELECT 1")
+        for wire in (other, one):
+            tell(wire, "SELECT 2", "COMMIT")
