@@ -91,7 +91,8 @@ class Line(threading.Thread):
         self.answers = Counter()
         self.examples = {}      # the first statement with each answer
         self.last = None        # what the statement before came to
-        self.upward = threading.Thread(target=self.pump, args=(client, self.bulkhead, Frames(1), self.asked), daemon=True)
+        self.upward = threading.Thread(target=self.pump, daemon=True,
+                                       args=(client, self.bulkhead, Frames(untyped=1), self.asked))
 
     def run(self):
         self.upward.start()

@@ -10,10 +10,10 @@ WORD = "pelikanblau"
 STREAM = b"D\0\0\0\x20\0\x01 before %b behind"
 
 # SQL that makes something of $1, and what a careless search would miss.
-SEEN = ["upper({})", "reverse({})", "reverse(upper({}))", "encode(convert_to({}, 'UTF8'), 'hex')", "convert_to({}, 'UTF8')",
-        "encode(convert_to({}, 'UTF8'), 'base64')", "encode(convert_to('a' || {}, 'UTF8'), 'base64')",
-        "encode(convert_to('ab' || {} || 'c', 'UTF8'), 'base64')", "reverse(encode(convert_to({}, 'UTF8'), 'hex'))",
-        "json_build_object('a', ARRAY[{}])", "repeat('x', 70000) || {}"]
+BYTES = "convert_to({}, 'UTF8')"
+SEEN = ["upper({})", "reverse({})", "reverse(upper({}))", BYTES, f"encode({BYTES}, 'hex')",
+        f"reverse(encode({BYTES}, 'hex'))", f"encode({BYTES}, 'base64')", f"encode('a' || {BYTES}, 'base64')",
+        f"encode('ab' || {BYTES} || 'c', 'base64')", "json_build_object('a', ARRAY[{}])", "repeat('x', 70000) || {}"]
 
 
 @pytest.mark.parametrize("at", range(len(STREAM) + len(WORD)))

@@ -215,7 +215,9 @@ class Round:
         seed = self.seeds.randrange(1 << 31)
         target = psycopg.conninfo.make_conninfo(proxy.conninfo(SMITH), port=tap.port, sslmode="disable",
                                                 gssencmode="disable")
-        arguments = ["sqlsmith", f"--target={target}", f"--seed={seed}", *([] if self.everything else ["--exclude-catalog"])]
+        arguments = ["sqlsmith", f"--target={target}", f"--seed={seed}"]
+        if not self.everything:
+            arguments.append("--exclude-catalog")
         with subprocess.Popen(arguments, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             try:
                 began = self.wait_while(process, WARM_UP, lambda: not script.at_work)
@@ -245,7 +247,7 @@ class Round:
     def judge(self, tap, at_work, seed, said):
         self.problems += [f"seed {seed}: {found}" for found in tap.found]
         if not at_work:
-            refused = [(answer, text) for line in tap.lines for answer, text in line.examples.items() if answer[0] != "ok"]
+            refused = [example for line in tap.lines for example in line.examples.items() if example[0][0] != "ok"]
             self.problems.append(f"SQLsmith did not get through the catalog: {refused}\n{said}")
         for line in at_work:
             self.answers.update(line.answers)
@@ -261,7 +263,8 @@ def succeeded(answers):
 
 
 def answers_of(rounds, mode, everything=(True, False)):
-    return sum((played.answers for played in rounds if played.mode == mode and played.everything in everything), Counter())
+    return sum((played.answers for played in rounds if played.mode == mode and played.everything in everything),
+               Counter())
 
 
 def judge(rounds):

@@ -38,7 +38,8 @@ CREATE TABLE smith_coupon (tenant_id uuid NOT NULL, code text NOT NULL UNIQUE, w
 CREATE TYPE smith_textrange AS RANGE (subtype = text);
 CREATE TABLE smith_slot (
     tenant_id uuid NOT NULL, span smith_textrange NOT NULL, numbers int8range, EXCLUDE USING gist (span WITH &&));
-CREATE TABLE smith_invoice (account bigint NOT NULL, id bigint NOT NULL, total bigint, text text, PRIMARY KEY (account, id));
+CREATE TABLE smith_invoice (
+    account bigint NOT NULL, id bigint NOT NULL, total bigint, text text, PRIMARY KEY (account, id));
 CREATE TABLE smith_folder (owner text NOT NULL, path text NOT NULL, PRIMARY KEY (owner, path));
 
 -- What a trigger writes, with its caller's rights.

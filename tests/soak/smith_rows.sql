@@ -13,10 +13,12 @@ DELETE FROM smith_folder WHERE owner = %(key)s;
 
 INSERT INTO orders SELECT %(id)s, n, %(word)s || ' order ' || n FROM generate_series(1, 20) AS n;
 INSERT INTO tickets SELECT %(key)s, n, %(word)s || ' ticket ' || n FROM generate_series(1, 20) AS n;
-INSERT INTO smith_account (tenant_id, id, name, balance, details, old_details, tags, numbers, secret, place, nick, search)
-SELECT %(id)s, n, %(word)s || n, (%(digits)s || n || '.25')::numeric, jsonb_build_object('pin', %(word)s || n, n, %(digits)s),
-       json_build_array(%(word)s, n), ARRAY[%(word)s, n::text], ARRAY[n, (%(digits)s || n)::bigint],
-       convert_to(%(word)s || n, 'UTF8'), ROW(%(word)s, n)::smith_place, %(word)s || ' nick', to_tsvector('simple', %(word)s || n)
+INSERT INTO smith_account (
+    tenant_id, id, name, balance, details, old_details, tags, numbers, secret, place, nick, search)
+SELECT %(id)s, n, %(word)s || n, (%(digits)s || n || '.25')::numeric,
+       jsonb_build_object('pin', %(word)s || n, n, %(digits)s), json_build_array(%(word)s, n), ARRAY[%(word)s, n::text],
+       ARRAY[n, (%(digits)s || n)::bigint], convert_to(%(word)s || n, 'UTF8'), ROW(%(word)s, n)::smith_place,
+       %(word)s || ' nick', to_tsvector('simple', %(word)s || n)
   FROM generate_series(1, 10) AS n;
 INSERT INTO smith_payment SELECT %(id)s, n, m, %(word)s || ' payment ' || m, (%(digits)s || n || m)::bigint
   FROM generate_series(1, 10) AS n, generate_series(1, 3) AS m;
