@@ -3,7 +3,8 @@
 #   make            build build/bulkhead (installs what the build needs when it is missing)
 #   make run        a private PostgreSQL with three tenants behind Bulkhead; prints what to type
 #   make test       unit, integration and attack tests
-#   make test-clients  what drivers and ORMs see, and docs/clients.md
+#   make attack     every attack with both halves, without the gate, and without hardening; the table of what held
+#   make test-clients  what drivers and ORMs see, and docs/clients.md; over TLS, and docs/tls.md
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
 #   make soak-sqlsmith   an hour of random statements as one tenant, while others' words must not be seen
@@ -122,15 +123,22 @@ install-strip:
 # Units of systemd, and the settings and the user that they take; settings that are there already stay.
 install-systemd: install
 	install -d $(DESTDIR)$(UNIT_DIR) $(DESTDIR)$(SYSUSERS_DIR)
-	sed 's|/usr/bin/bulkhead|$(PREFIX)/bin/bulkhead|' deploy/systemd/bulkhead.service \
-		>$(DESTDIR)$(UNIT_DIR)/bulkhead.service
+	install -m 0644 deploy/systemd/bulkhead.service $(DESTDIR)$(UNIT_DIR)
+	sed -i 's|/usr/bin/bulkhead|$(PREFIX)/bin/bulkhead|' $(DESTDIR)$(UNIT_DIR)/bulkhead.service
 	install -m 0644 deploy/systemd/bulkhead.socket $(DESTDIR)$(UNIT_DIR)
 	install -m 0644 deploy/systemd/sysusers.conf $(DESTDIR)$(SYSUSERS_DIR)/bulkhead.conf
 	[ -e $(DESTDIR)/etc/bulkhead/bulkhead.ini ] || \
 		install -D -m 0644 deploy/systemd/bulkhead.ini $(DESTDIR)/etc/bulkhead/bulkhead.ini
 
+# What both of them put there. Settings that were changed stay, and so do keys beside them and the user.
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini
+	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini \
+		$(DESTDIR)$(UNIT_DIR)/bulkhead.service $(DESTDIR)$(UNIT_DIR)/bulkhead.socket \
+		$(DESTDIR)$(SYSUSERS_DIR)/bulkhead.conf
+	! cmp -s deploy/systemd/bulkhead.ini $(DESTDIR)/etc/bulkhead/bulkhead.ini || rm $(DESTDIR)/etc/bulkhead/bulkhead.ini
+	for folder in $(PREFIX)/share/bulkhead /etc/bulkhead; do \
+		[ ! -d $(DESTDIR)$$folder ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$$folder; \
+	done
 
 clean:
 	rm -rf build build-*

@@ -4,10 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/metrics_tenants.h"
 #include "admin/process.h"
 
 /* Members are read by their offsets as 64 bits, whichever of the two types they have. */
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "counts are 64 bits wide");
+
+const char *const metrics_content_types[METRICS_FORMS] = {
+	[METRICS_PLAIN] = "text/plain; version=0.0.4; charset=utf-8",
+	[METRICS_OPENMETRICS] = "application/openmetrics-text; version=1.0.0; charset=utf-8",
+};
 
 /* ---- the table ---- */
 
@@ -76,6 +82,9 @@ static const struct family families[] = {
 	 "pgbouncer_login_clients"},
 	{"bulkhead_logins_refused_total", COUNTER, "Logins that were refused, by reason (docs/errors.md).",
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, refused), NULL},
+	{"bulkhead_tls_failures_total", COUNTER,
+	 "TLS handshakes of clients that failed: one side refused the certificate, or no version or cipher is common.",
+	 W(tls_failures), NULL},
 	{"bulkhead_sessions_ended_total", COUNTER, "Sessions that Bulkhead ended, by reason (docs/errors.md).",
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, ended), NULL},
 	{"bulkhead_statements_refused_total", COUNTER, "Statements that the gate has refused, by reason (docs/errors.md).",
@@ -335,12 +344,24 @@ static bool append_samples(struct buf *out, const struct family *family,
 	return false;
 }
 
+/* OpenMetrics has the suffix of a counter with its samples, and not with the family. */
+static bool append_description(struct buf *out, const struct family *family,
+							   enum metrics_form form)
+{
+	const char *name = family->name;
+	size_t len = strlen(name), suffix = strlen("_total");
+
+	if (form == METRICS_OPENMETRICS && strcmp(family->type, COUNTER) == 0)
+		len -= suffix;
+	return buf_appendf(out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)len, name, family->help,
+					   (int)len, name, family->type);
+}
+
 static bool append_family(struct buf *out, const struct family *family,
 						  const struct totals *totals, const struct metrics_input *input)
 {
 	const struct labels none = {{NULL}};
-	bool ok = buf_appendf(out, "# HELP %s %s\n# TYPE %s %s\n", family->name, family->help,
-						  family->name, family->type);
+	bool ok = append_description(out, family, input->form);
 
 	switch (family->origin) {
 	case OF_WORKERS:
@@ -432,55 +453,6 @@ static struct pool_measures *find_pool(struct totals *totals, char *cluster)
 	return &totals->pools[totals->pool_count++];
 }
 
-static int by_id(const void *a, const void *b)
-{
-	const struct tenant_measures *left = a, *right = b;
-
-	return memcmp(&left->id, &right->id, sizeof left->id);
-}
-
-static int larger_first(const void *a, const void *b)
-{
-	const struct tenant_measures *left = a, *right = b;
-
-	if (left->sessions != right->sessions)
-		return left->sessions < right->sessions ? 1 : -1;
-	return by_id(a, b);
-}
-
-static void add_tenant(struct tenant_measures *sum, const struct tenant_measures *tenant)
-{
-	sum->sessions += tenant->sessions;
-	sum->waiting += tenant->waiting;
-	sum->backends += tenant->backends;
-}
-
-/* Of all workers' lists one with each tenant once, the largest first; behind the last that has
- * series of its own stand the others, as one. */
-static void merge_tenants(struct totals *totals, size_t max)
-{
-	struct tenant_measures *tenants = totals->tenants;
-	size_t kept = 0;
-
-	qsort(tenants, totals->tenant_count, sizeof *tenants, by_id);
-	for (size_t i = 0; i < totals->tenant_count; i++) {
-		if (kept && by_id(&tenants[kept - 1], &tenants[i]) == 0)
-			add_tenant(&tenants[kept - 1], &tenants[i]);
-		else
-			tenants[kept++] = tenants[i];
-	}
-	qsort(tenants, kept, sizeof *tenants, larger_first);
-	for (size_t i = max + 1; i < kept; i++)
-		add_tenant(&tenants[max], &tenants[i]);
-	if (kept > max) {
-		static char other[] = "_other"; /* no slug begins like that */
-
-		tenants[max].slug = other;
-		kept = max + 1;
-	}
-	totals->tenant_count = kept;
-}
-
 /* Copies borrow the workers' texts. False when memory is out. */
 static bool add_up(const struct metrics_input *input, struct totals *totals)
 {
@@ -511,7 +483,8 @@ static bool add_up(const struct metrics_input *input, struct totals *totals)
 				totals->tenants[totals->tenant_count++] = worker->tenants[j];
 		}
 	}
-	merge_tenants(totals, input->tenants_max);
+	totals->tenant_count =
+		metrics_merge_tenants(totals->tenants, totals->tenant_count, input->tenants_max);
 	return true;
 }
 
@@ -523,6 +496,8 @@ bool metrics_write(const struct metrics_input *input, struct buf *out)
 	process_measure(&totals.process);
 	for (size_t i = 0; ok && i < FAMILY_COUNT; i++)
 		ok = append_family(out, &families[i], &totals, input);
+	if (ok && input->form == METRICS_OPENMETRICS)
+		ok = buf_appendf(out, "# EOF\n");
 	free(totals.pools);
 	free(totals.tenants);
 	return ok;
@@ -563,11 +538,12 @@ static const char introduction[] =
 	"themselves are made from.\n"
 	"\n"
 	"`/metrics` of the [probes' listener](operations.md#probes) has them in Prometheus' text "
-	"format 0.0.4. Units are\n"
-	"seconds and bytes; the numbers of all workers are summed up. Counters of a pool begin "
-	"anew when the pool was unused\n"
-	"for so long that it was freed. Histograms have a bucket for each doubling from 16 us to "
-	"67 s.\n"
+	"format 0.0.4, or, where\n"
+	"Accept asks for it, as OpenMetrics 1.0. Units are seconds and bytes; the numbers of all "
+	"workers are summed up.\n"
+	"Counters of a pool begin anew when the pool was unused for so long that it was freed. "
+	"Histograms have a bucket for\n"
+	"each doubling from 16 us to 67 s.\n"
 	"\n"
 	"The last column is what [pgbouncer_exporter]"
 	"(https://github.com/prometheus-community/pgbouncer_exporter) calls the\n"

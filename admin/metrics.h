@@ -1,5 +1,5 @@
 /*
- * metrics.h: what /metrics says, in Prometheus' text format 0.0.4.
+ * metrics.h: what /metrics says, in Prometheus' text format 0.0.4 or as OpenMetrics 1.0.
  *
  * Every family is one row of a table in metrics.c: name, type, help, labels and what
  * PgBouncer's exporter calls it. The output and docs/metrics.md are made from that table. Base
@@ -16,7 +16,10 @@
 #include "router/directory.h"
 #include "router/measures.h"
 
-#define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+enum metrics_form { METRICS_PLAIN, METRICS_OPENMETRICS };
+#define METRICS_FORMS 2
+
+extern const char *const metrics_content_types[METRICS_FORMS];
 
 struct metrics_input {
 	struct measures *const *workers; /* some of them NULL where memory was out */
@@ -24,6 +27,7 @@ struct metrics_input {
 	struct directory_measures directory;
 	size_t tenants_max; /* with series of their own */
 	bool is_stopping;
+	enum metrics_form form;
 };
 
 /* Appends all of it. False when memory is out. */

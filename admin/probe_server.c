@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
 
+#include "admin/accept.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -28,6 +30,7 @@ struct probe {
 	struct probe_server *server;
 	struct bufferevent *stream;
 	int64_t since_us;
+	bool wants_openmetrics;
 	bool head;      /* only the head of the answer is wanted */
 	bool is_asking; /* its request was read, and is not answered yet */
 	bool is_waiting;
@@ -130,13 +133,24 @@ void probe_wait(struct probe *probe)
 	probe->is_waiting = true;
 }
 
-void probe_server_answer_waiting(struct probe_server *server, int status,
+bool probe_server_is_awaited(const struct probe_server *server, bool openmetrics)
+{
+	list_each (node, next, (struct list *)&server->probes) {
+		const struct probe *probe = list_entry(node, struct probe, node);
+
+		if (probe->is_waiting && probe->wants_openmetrics == openmetrics)
+			return true;
+	}
+	return false;
+}
+
+void probe_server_answer_waiting(struct probe_server *server, bool openmetrics, int status,
 								 const char *content_type, struct buf *body)
 {
 	list_each (node, next, &server->probes) {
 		struct probe *probe = list_entry(node, struct probe, node);
 
-		if (probe->is_waiting)
+		if (probe->is_waiting && probe->wants_openmetrics == openmetrics)
 			probe_answer(probe, status, content_type, body);
 	}
 }
@@ -194,6 +208,22 @@ static bool is_complete(struct evbuffer *in)
 		   evbuffer_search(in, "\n\n", 2, NULL).pos >= 0;
 }
 
+/* Of the header's fields this is the only one that is looked at; of several the last that asks
+ * for it. */
+static void take_head(struct probe *probe, struct evbuffer *in)
+{
+	static const char name[] = "accept:";
+	char *field;
+
+	while ((field = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF)) != NULL && *field) {
+		if (strncasecmp(field, name, sizeof name - 1) == 0 &&
+			accept_prefers_openmetrics(field + sizeof name - 1))
+			probe->wants_openmetrics = true;
+		free(field);
+	}
+	free(field);
+}
+
 static void on_readable(struct bufferevent *stream, void *arg)
 {
 	struct probe *probe = arg;
@@ -210,6 +240,7 @@ static void on_readable(struct bufferevent *stream, void *arg)
 		return;
 	}
 	char *line = evbuffer_readln(in, NULL, EVBUFFER_EOL_CRLF);
+	take_head(probe, in);
 	evbuffer_drain(in, evbuffer_get_length(in));
 	if (line)
 		take_request(probe, line);
@@ -267,13 +298,14 @@ void probe_server_tick(struct probe_server *server, int64_t now_us)
 
 /* ---- listening ---- */
 
-static bool fail(const char *where, const char *why)
+/* `port` is NULL for a unix socket. */
+static bool fail(const char *where, const char *port, const char *why)
 {
-	log_event(LOG_ERROR, "probes.listen", "address", where, "error", why, NULL);
+	log_event(LOG_ERROR, "probes.listen", "address", where, "port", port, "error", why, NULL);
 	return false;
 }
 
-static bool listen_on(struct probe_server *server, const char *where,
+static bool listen_on(struct probe_server *server, const char *where, const char *port,
 					  const struct sockaddr *address, socklen_t len)
 {
 	const unsigned flags =
@@ -282,11 +314,11 @@ static bool listen_on(struct probe_server *server, const char *where,
 		(server->is_shared && address->sa_family != AF_UNIX ? LEV_OPT_REUSEABLE_PORT : 0);
 
 	if (server->listener_count == LISTENERS_MAX)
-		return fail(where, "there are too many addresses");
+		return fail(where, port, "there are too many addresses");
 	struct evconnlistener *listener = evconnlistener_new_bind(
 		server->base, on_accepted, server, flags, BACKLOG, address, (int)len);
 	if (!listener)
-		return fail(where, strerror(errno));
+		return fail(where, port, strerror(errno));
 	evconnlistener_set_error_cb(listener, on_accept_failed);
 	server->listeners[server->listener_count++] = listener;
 	return true;
@@ -303,9 +335,9 @@ static bool listen_on_name(struct probe_server *server, const char *name, int po
 	snprintf(service, sizeof service, "%d", port);
 	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, service, &hints, &found);
 	if (error)
-		return fail(name, gai_strerror(error));
+		return fail(name, service, gai_strerror(error));
 	for (const struct addrinfo *at = found; at && ok; at = at->ai_next)
-		ok = listen_on(server, name, at->ai_addr, at->ai_addrlen);
+		ok = listen_on(server, name, service, at->ai_addr, at->ai_addrlen);
 	freeaddrinfo(found);
 	return ok;
 }
@@ -332,10 +364,10 @@ static bool listen_on_path(struct probe_server *server, const char *path)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (strlen(path) >= sizeof address.sun_path)
-		return fail(path, "the path is too long for a unix socket");
+		return fail(path, NULL, "the path is too long for a unix socket");
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	clear_stale(server, &address);
-	if (!listen_on(server, path, (const struct sockaddr *)&address, sizeof address))
+	if (!listen_on(server, path, NULL, (const struct sockaddr *)&address, sizeof address))
 		return false;
 	server->socket_path = strdup(path);
 	return server->socket_path != NULL;

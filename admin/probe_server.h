@@ -36,9 +36,11 @@ void probe_server_destroy(struct probe_server *server);
 void probe_answer(struct probe *probe, int status, const char *content_type, struct buf *body);
 void probe_close(struct probe *probe);
 
-/* The answer comes later, with that of all others who wait. */
+/* The answer comes later, with that of all others who wait for the same form: OpenMetrics where
+ * they asked for that (accept.h), or else plain text. */
 void probe_wait(struct probe *probe);
-void probe_server_answer_waiting(struct probe_server *server, int status,
+bool probe_server_is_awaited(const struct probe_server *server, bool openmetrics);
+void probe_server_answer_waiting(struct probe_server *server, bool openmetrics, int status,
 								 const char *content_type, struct buf *body);
 void probe_server_close_waiting(struct probe_server *server);
 

@@ -117,6 +117,20 @@ static void answer_readiness(struct probes *probes, struct probe *probe)
 
 /* ---- metrics ---- */
 
+static void answer_measured(struct probes *probes, const struct metrics_input *input)
+{
+	bool openmetrics = input->form == METRICS_OPENMETRICS;
+	struct buf body;
+
+	if (!probe_server_is_awaited(probes->server, openmetrics))
+		return;
+	buf_init(&body);
+	if (metrics_write(input, &body))
+		probe_server_answer_waiting(probes->server, openmetrics, 200,
+									metrics_content_types[input->form], &body);
+	buf_fini(&body);
+}
+
 static void on_measured(void *asker, struct measures *const all[], size_t count)
 {
 	struct probes *probes = asker;
@@ -126,16 +140,13 @@ static void on_measured(void *asker, struct measures *const all[], size_t count)
 		.tenants_max = (size_t)atomic_load(&probes->metrics_tenants),
 		.is_stopping = atomic_load(&probes->stage) == PROBES_STOPPING,
 	};
-	struct buf body;
-
 	probes->measuring = false;
 	directory_measure(probes->directory, &input.directory);
-	buf_init(&body);
-	if (metrics_write(&input, &body))
-		probe_server_answer_waiting(probes->server, 200, METRICS_CONTENT_TYPE, &body);
-	else
-		probe_server_close_waiting(probes->server);
-	buf_fini(&body);
+	for (int form = 0; form < METRICS_FORMS; form++) {
+		input.form = (enum metrics_form)form;
+		answer_measured(probes, &input);
+	}
+	probe_server_close_waiting(probes->server); /* whoever got none, for want of memory */
 }
 
 /* One question serves all who wait; a second one is not asked while a worker owes the first. */
@@ -178,8 +189,11 @@ static void give_up_measuring(struct probes *probes)
 	struct buf body;
 
 	buf_init(&body);
-	if (buf_append(&body, why, sizeof why - 1))
-		probe_server_answer_waiting(probes->server, 503, "text/plain; charset=utf-8", &body);
+	if (buf_append(&body, why, sizeof why - 1)) {
+		for (int openmetrics = 0; openmetrics < METRICS_FORMS; openmetrics++)
+			probe_server_answer_waiting(probes->server, openmetrics, 503,
+										"text/plain; charset=utf-8", &body);
+	}
 	buf_fini(&body);
 }
 

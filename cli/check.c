@@ -1,9 +1,11 @@
 /* bulkhead check: is this configuration fit to serve? */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli/cli.h"
 #include "cli/key_file.h"
 #include "cli/options.h"
+#include "policy/gate.h"
 #include "policy/guard/guard.h"
 #include "proxy/tls.h"
 
@@ -24,8 +26,11 @@ static void usage(FILE *out)
 static bool key_file_is_sound(const struct conf *conf)
 {
 	const char *why = NULL;
-	struct guard_keyring *keyring = key_file_load(conf, &why);
+	struct guard_keyring *keyring;
 
+	if (!conf->guard_key_file) /* that it must be set was said */
+		return false;
+	keyring = key_file_load(conf, &why);
 	if (!keyring) {
 		conf_complain(stderr, conf, "guard", "key_file", "%s: %s", conf->guard_key_file, why);
 		return false;
@@ -43,17 +48,45 @@ static bool certificates_are_sound(const struct conf *conf)
 	return sound;
 }
 
+static bool gate_is_sound(const struct conf *conf)
+{
+	struct gate_settings settings;
+	char *unknown;
+	bool sound =
+		gate_settings_init(&settings, (enum gate_mode)conf->gate_mode, conf->gate_exceptions,
+						   conf->gate_schemas, conf->gate_protected_settings, &unknown);
+
+	if (sound)
+		gate_settings_fini(&settings);
+	else if (unknown)
+		conf_complain(stderr, conf, "gate", "exceptions", "there is no rule \"%s\"", unknown);
+	else
+		fputs("bulkhead check: out of memory\n", stderr);
+	free(unknown);
+	return sound;
+}
+
 int check_settings(const struct options *options)
 {
-	/* The password files are read by this too. */
-	struct conf *conf = options_load(options, stderr);
-	bool sound = conf && key_file_is_sound(conf);
+	bool sound;
+	/* The password files are read by this too. The other files are looked at whatever is wrong
+	 * elsewhere: one run is to show all. */
+	struct conf *conf = options_load_faulty(options, stderr, &sound);
 
-	sound = conf && certificates_are_sound(conf) && sound;
+	if (conf) {
+		sound = key_file_is_sound(conf) && sound;
+		sound = certificates_are_sound(conf) && sound;
+		sound = gate_is_sound(conf) && sound;
+	}
 
 	conf_destroy(conf);
-	if (!sound)
+	if (!sound) {
+		if (!options->config)
+			fputs("bulkhead check: no file was given with -c; these are the defaults and the "
+				  "environment\n",
+				  stderr);
 		return CLI_FAILED;
+	}
 	printf("%s: ok\n", options->config ? options->config : "environment");
 	return CLI_DONE;
 }

@@ -1,4 +1,5 @@
-/* bulkhead conf: writes the files that are made from the tables of settings, metrics and rules. */
+/* bulkhead conf: writes the files that are made from the tables of settings, metrics and rules.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -89,16 +89,36 @@ bool options_take(struct options *options, int option, const char *argument)
 	}
 }
 
-struct conf *options_load(const struct options *options, FILE *err)
+/* Prints what there is; true when there is nothing. */
+static bool print_errors(struct conf_errors *errors, FILE *err)
+{
+	bool none = !errors->count && !errors->out_of_memory;
+
+	for (size_t i = 0; i < errors->count; i++)
+		fprintf(err, "%s\n", errors->lines[i]);
+	if (errors->out_of_memory)
+		fputs("out of memory\n", err);
+	conf_errors_fini(errors);
+	return none;
+}
+
+struct conf *options_load_faulty(const struct options *options, FILE *err, bool *sound)
 {
 	struct conf_errors errors = {.count = 0};
-	struct conf *conf = conf_load(options->config, environ, options->overrides,
-								  options->override_count, &errors);
+	struct conf *conf = conf_load_faulty(options->config, environ, options->overrides,
+										 options->override_count, &errors);
 
-	for (size_t i = 0; i < errors.count; i++)
-		fprintf(err, "%s\n", errors.lines[i]);
-	if (errors.out_of_memory)
-		fputs("out of memory\n", err);
-	conf_errors_fini(&errors);
+	*sound = print_errors(&errors, err) && conf;
 	return conf;
+}
+
+struct conf *options_load(const struct options *options, FILE *err)
+{
+	bool sound;
+	struct conf *conf = options_load_faulty(options, err, &sound);
+
+	if (sound)
+		return conf;
+	conf_destroy(conf);
+	return NULL;
 }

@@ -59,4 +59,7 @@ bool options_add_override(struct options *options, const char *text, const char 
  */
 struct conf *options_load(const struct options *options, FILE *err);
 
+/* The same, but what has errors is returned all the same as far as conf_load_faulty does it. */
+struct conf *options_load_faulty(const struct options *options, FILE *err, bool *sound);
+
 #endif

@@ -15,6 +15,11 @@
 #define PASSWORD_MAX    1024 /* bytes of a password file */
 #define GENERATED_BYTES 18   /* random bytes of a generated password */
 
+/* What both verbs print of the principal. */
+#define RETURNING_SQL                                                                          \
+	" RETURNING name, (SELECT slug FROM bulkhead_control.tenant WHERE id = home_id) AS home,"  \
+	" reach"
+
 static char *draw_password(void)
 {
 	unsigned char bytes[GENERATED_BYTES];
@@ -140,9 +145,7 @@ enum cli_exit principal_create(PGconn *control, const struct arguments *argument
 {
 	static const char sql[] =
 		"INSERT INTO bulkhead_control.principal (name, verifier, home_id, reach) "
-		"SELECT $2, $1, t.id, $4 FROM bulkhead_control.lookup_tenant($3) t "
-		"RETURNING name, (SELECT slug FROM bulkhead_control.tenant WHERE id = home_id) AS home,"
-		" reach";
+		"SELECT $2, $1, t.id, $4 FROM bulkhead_control.lookup_tenant($3) t" RETURNING_SQL;
 	const char *values[] = {NULL, arguments->word, arguments->value[ARG_HOME],
 							arguments->value[ARG_REACH]};
 
@@ -151,8 +154,8 @@ enum cli_exit principal_create(PGconn *control, const struct arguments *argument
 
 enum cli_exit principal_password(PGconn *control, const struct arguments *arguments)
 {
-	static const char sql[] = "UPDATE bulkhead_control.principal SET verifier = $1"
-							  " WHERE name = $2 RETURNING name, reach";
+	static const char sql[] =
+		"UPDATE bulkhead_control.principal SET verifier = $1 WHERE name = $2" RETURNING_SQL;
 	const char *values[] = {NULL, arguments->word};
 
 	return store(control, arguments, sql, 2, values, "there is no such principal");

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -17,6 +18,7 @@
 #include "admin/control.h"
 #include "admin/probes.h"
 #include "base/activation.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/secret.h"
@@ -58,6 +60,7 @@ struct service {
 		pthread_t thread;
 	} threads[WORKERS_MAX];
 	size_t worker_count, running;
+	int64_t drain_us;    /* when transactions were asked to end; 0: they were not */
 	atomic_size_t ended; /* worker threads that have left their loop */
 };
 
@@ -307,6 +310,7 @@ static void drain(struct service *service, const sigset_t *signals, struct watch
 	const struct timespec period = {.tv_nsec = DRAIN_LOOK_NS};
 	const struct conf *conf = service->conf;
 
+	service->drain_us = clock_monotonic_us();
 	for (size_t i = 0; i < service->running; i++)
 		drain_begin(service->workers[i], conf->drain_delay_ms, conf->drain_timeout_ms);
 	while (atomic_load(&service->ended) < service->running) {
@@ -316,6 +320,24 @@ static void drain(struct service *service, const sigset_t *signals, struct watch
 		if (got > 0 && got != SIGHUP && got != SIGUSR1)
 			return;
 	}
+}
+
+/* When the workers' threads have ended. */
+static void report_drain(const struct service *service)
+{
+	struct drain_outcome outcome = {.sessions = 0};
+	char sessions[24], idle[24], finished[24], cut[24], duration[24];
+
+	for (size_t i = 0; i < service->running; i++)
+		drain_add_outcome(service->workers[i], &outcome);
+	snprintf(sessions, sizeof sessions, "%zu", outcome.sessions);
+	snprintf(idle, sizeof idle, "%zu", outcome.idle);
+	snprintf(finished, sizeof finished, "%zu", outcome.finished);
+	snprintf(cut, sizeof cut, "%zu", outcome.cut);
+	snprintf(duration, sizeof duration, "%" PRId64,
+			 (clock_monotonic_us() - service->drain_us) / 1000);
+	log_event(outcome.cut ? LOG_WARNING : LOG_INFO, "serve.drained", "sessions", sessions,
+			  "idle", idle, "finished", finished, "cut", cut, "duration_ms", duration, NULL);
 }
 
 struct stop_letter {
@@ -339,6 +361,8 @@ static void stop(struct service *service)
 	}
 	for (size_t i = 0; i < service->running; i++)
 		pthread_join(service->threads[i].thread, NULL);
+	if (service->drain_us)
+		report_drain(service);
 	for (size_t i = 0; i < service->worker_count; i++)
 		worker_destroy(service->workers[i]);
 	probes_stop(service->probes);

@@ -280,7 +280,8 @@ static void take_wrong(void *self, unsigned line, const char *message)
 	conf_error_line(loader->errors, loader->conf->path, line, "%s", message);
 }
 
-static void load_file(struct loader *loader)
+/* False when there is nothing to read. */
+static bool load_file(struct loader *loader)
 {
 	const struct ini_reader reader = {loader, take_section, take_setting, take_wrong};
 	const char *path = loader->conf->path, *why = NULL;
@@ -289,11 +290,12 @@ static void load_file(struct loader *loader)
 
 	if (!text) {
 		conf_error(loader->errors, path, "%s", why);
-		return;
+		return false;
 	}
 	if (!ini_read(text, len, &reader))
 		out_of_memory(loader);
 	free(text);
+	return true;
 }
 
 /* ---- environment ---- */
@@ -379,16 +381,15 @@ static bool add_missing_homes(struct loader *loader)
 		   (conf->cluster_count || append_cluster(loader, "default"));
 }
 
-struct conf *conf_load(const char *path, char *const *environment,
-					   const struct conf_override *overrides, size_t override_count,
-					   struct conf_errors *errors)
+struct conf *conf_load_faulty(const char *path, char *const *environment,
+							  const struct conf_override *overrides, size_t override_count,
+							  struct conf_errors *errors)
 {
 	struct loader loader = {.environment = environment, .errors = errors};
-	size_t before = errors->count;
 	bool complete = create_conf(&loader, path);
 
-	if (complete && path)
-		load_file(&loader);
+	/* What the defaults alone lack would hide that the file is not there. */
+	complete = complete && (!path || load_file(&loader));
 	complete = complete && !errors->out_of_memory && add_missing_homes(&loader);
 	if (complete) {
 		load_environment(&loader);
@@ -397,11 +398,23 @@ struct conf *conf_load(const char *path, char *const *environment,
 		conf_read_secrets(loader.conf, errors);
 		conf_validate(loader.conf, errors);
 	}
-	if (!complete || errors->count > before || errors->out_of_memory) {
-		conf_destroy(loader.conf);
-		return NULL;
-	}
-	return loader.conf;
+	if (complete && !errors->out_of_memory)
+		return loader.conf;
+	conf_destroy(loader.conf);
+	return NULL;
+}
+
+struct conf *conf_load(const char *path, char *const *environment,
+					   const struct conf_override *overrides, size_t override_count,
+					   struct conf_errors *errors)
+{
+	size_t before = errors->count;
+	struct conf *conf = conf_load_faulty(path, environment, overrides, override_count, errors);
+
+	if (errors->count == before)
+		return conf;
+	conf_destroy(conf);
+	return NULL;
 }
 
 void conf_destroy(struct conf *conf)

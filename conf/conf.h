@@ -202,6 +202,15 @@ struct conf *conf_load(const char *path, char *const *environment,
 					   const struct conf_override *overrides, size_t override_count,
 					   struct conf_errors *errors);
 
+/*
+ * The same for who wants to look further where something is wrong: the conf is returned beside
+ * the errors, unless the file cannot be read or memory is out. It is not fit to serve with, and
+ * of its strings those that must be set and are not are NULL.
+ */
+struct conf *conf_load_faulty(const char *path, char *const *environment,
+							  const struct conf_override *overrides, size_t override_count,
+							  struct conf_errors *errors);
+
 /* Frees a conf; secrets are wiped first. NULL is fine. */
 void conf_destroy(struct conf *conf);
 

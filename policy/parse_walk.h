@@ -102,7 +102,8 @@ void note_rules_of_setting(struct walk *walk, const char *name, const char *valu
 
 void visit_set(struct walk *walk, const VariableSetStmt *set);
 
-/* A SELECT; notes which setting it is about, if it is FROM pg_settings WHERE name = 'literal'. */
+/* A SELECT; notes which setting it is about, if it is FROM pg_settings WHERE name = 'literal'.
+ */
 void visit_settings_row(struct walk *walk, const SelectStmt *select);
 void visit_set_config(struct walk *walk, const FuncCall *call);
 

@@ -39,6 +39,7 @@
 	X(REASON_CONSOLE_COMMAND, "BH-STMT-CONSOLE", "42601", "this is no command of the console") \
 	X(REASON_CERTIFICATE, "BH-ID-CERTIFICATE", "28000",                                        \
 	  "the client's certificate does not fit this connection")                                 \
+	X(REASON_LOGIN, "BH-ID-LOGIN", "28000", "this login is not known, or may not log in")      \
 	X(REASON_CHANNEL_BINDING, "BH-ID-CHANNEL-BINDING", "28000",                                \
 	  "SCRAM channel binding failed")                                                          \
 	X(REASON_TLS_REQUIRED, "BH-NET-TLS-REQUIRED", "28000",                                     \

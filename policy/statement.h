@@ -25,7 +25,8 @@
 /* Longest text that is read; longer ones pass unread. */
 #define SQL_TEXT_MAX ((size_t)16 << 20)
 
-/* And so many tokens, which is any text of a megabyte: a tree takes up to 150 bytes for each. */
+/* And so many tokens, which is any text of a megabyte: a tree takes up to 150 bytes for each.
+ */
 #define SQL_TOKENS_MAX 1100000
 
 enum sql_reading {
@@ -50,7 +51,7 @@ enum sql_class {
 	/* DDL of a relation that is named without a schema and there already, so that it may be
 	 * temporary; beside SQL_CLASS_DDL or alone. */
 	SQL_CLASS_DDL_OR_TEMP = 1 << 11,
-	SQL_CLASSES_ALL = 0x7ff, /* of a text that was not read */
+	SQL_CLASSES_ALL = 0xfff, /* of a text that was not read */
 };
 
 /*

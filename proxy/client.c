@@ -277,36 +277,6 @@ void client_send(struct client *client, const void *data, size_t len)
 		stream_write(&client->stream, data, len);
 }
 
-/* Who works with the backend of this pid, or did so last: the pid that this client knows as its
- * own; 0 when it is not known here. */
-static uint32_t find_sender(const struct client *client, uint32_t backend)
-{
-	list_each (node, next, &client->pool->servers) {
-		const struct server *server = list_entry(node, struct server, node);
-
-		if (server->pid == backend)
-			return server->client ? server->client->pid : server->last_client;
-	}
-	return 0;
-}
-
-void client_send_notification(struct client *client, const uint8_t *message, size_t total)
-{
-	uint8_t start[WIRE_HEADER + 4];
-	uint32_t sender =
-		total < sizeof start ? 0 : find_sender(client, wire_u32(message + WIRE_HEADER));
-
-	if (!sender) {
-		client_send(client, message, total);
-		return;
-	}
-	memcpy(start, message, WIRE_HEADER);
-	for (int i = 0; i < 4; i++)
-		start[WIRE_HEADER + i] = (uint8_t)(sender >> (24 - 8 * i));
-	client_send(client, start, sizeof start);
-	client_send(client, message + sizeof start, total - sizeof start);
-}
-
 void client_send_buf(struct client *client, struct buf *buf)
 {
 	if (buf_len(buf))

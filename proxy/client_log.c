@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/login_internal.h"
 #include "proxy/worker.h"
 
 /* The fields of every line. */
@@ -16,6 +17,20 @@ struct fields {
 	char session[16], duration[24];
 	const char *tenant, *principal;
 };
+
+/* Before anybody was found: what a client asked for at a listener that wants certificates. */
+static void take_asked(const struct client *client, struct fields *fields)
+{
+	const struct login *login = client->login;
+
+	if (!login || client->is_local || client->listen->tls_mode < SSLMODE_VERIFY_CA)
+		return;
+	if (!fields->principal)
+		fields->principal =
+			login->choice.principal ? login->choice.principal : login->startup.user;
+	if (!fields->tenant && login->choice.count)
+		fields->tenant = login->choice.tokens[0];
+}
 
 static struct fields fields_of(const struct client *client)
 {
@@ -27,6 +42,7 @@ static struct fields fields_of(const struct client *client)
 	snprintf(fields.session, sizeof fields.session, "%" PRIu32, client->pid);
 	snprintf(fields.duration, sizeof fields.duration, "%" PRId64,
 			 (clock_monotonic_us() - client->since_us) / 1000);
+	take_asked(client, &fields);
 	return fields;
 }
 
@@ -45,9 +61,8 @@ void client_log_statement(const struct client *client, const char *event, const 
 {
 	const struct fields fields = fields_of(client);
 
-	log_event(LOG_INFO, event, "session", fields.session, "tenant", fields.tenant,
-			  "principal", fields.principal, "reason", reason, "rule", what, "name", name,
-			  NULL);
+	log_event(LOG_INFO, event, "session", fields.session, "tenant", fields.tenant, "principal",
+			  fields.principal, "reason", reason, "rule", what, "name", name, NULL);
 }
 
 /* Is this session among those that are logged? By its number, which is drawn at random: so both
@@ -60,7 +75,7 @@ static bool is_sampled(const struct client *client)
 /* "local" for a unix socket. */
 static void describe_peer(const struct client *client, char out[INET6_ADDRSTRLEN])
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof address;
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;

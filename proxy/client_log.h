@@ -3,7 +3,8 @@
  *
  * Each line names the session by the process id of its cancel key, as pg_backend_pid() would
  * be, and as the console and live.session have it. Nothing that a client sent is in it but the
- * names of tenant and principal that were found for it.
+ * names of tenant and principal that were found for it, or, where the listener asks for
+ * certificates, those that it asked for: who refuses a certificate must say for whom it was.
  */
 #ifndef PROXY_CLIENT_LOG_H
 #define PROXY_CLIENT_LOG_H

@@ -55,4 +55,8 @@ void console_leave(struct client *client);
 /* The memory; with the client's. */
 void console_free(struct client *client);
 
+/* The memory of questions to workers that nobody will answer any more: the worker has left
+ * router/live, and drained its mailbox. */
+void console_questions_free(struct worker *worker);
+
 #endif

@@ -83,6 +83,7 @@ void console_rows_fini(struct console_rows *rows);
 
 /* A question to all workers that may outlive the session which asked. */
 struct console_question {
+	struct list node;      /* worker->questions */
 	struct client *client; /* NULL: it has left */
 };
 
@@ -145,6 +146,23 @@ void console_stop(struct console *console);
 
 /* The command has failed: appends the error. The hint may be NULL. */
 void console_fail(struct console *console, enum reason reason, const char *hint);
+
+/* The same with words of its own. `detail` and `hint` may be NULL. */
+void console_fail_text(struct console *console, const char *sqlstate, const char *message,
+					   const char *detail, const char *hint);
+
+/* Appends what the command's rows will be: RowDescription, or NoData. */
+void console_describe(struct console *console, const struct console_command *command,
+					  const struct console_formats *formats);
+
+/* Has the session ended? */
+bool console_is_over(const struct console *console);
+
+/* A message of the extended protocol, console_extended.c; false when it is malformed. */
+bool console_extended(struct console *console, char type, const uint8_t *body, size_t len);
+
+/* Statements and portal. */
+void console_forget_statements(struct console *console);
 
 /* The command is over that was not when console_run returned. */
 void console_done(struct console *console);

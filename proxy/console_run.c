@@ -48,13 +48,26 @@ static void fail_late(struct console *console, enum reason reason)
 
 /* ---- questions ---- */
 
+static void question_free(struct console_question *question)
+{
+	if (question)
+		list_remove(&question->node);
+	free(question);
+}
+
+void console_questions_free(struct worker *worker)
+{
+	list_each (node, next, &worker->questions)
+		question_free(list_entry(node, struct console_question, node));
+}
+
 /* The question has come back; NULL when nobody waits for it any more. */
 static struct console *take_question(void *asker)
 {
 	struct console_question *question = asker;
 	struct console *console = question->client ? question->client->console : NULL;
 
-	free(question);
+	question_free(question);
 	if (console)
 		console->question = NULL;
 	return console;
@@ -71,8 +84,10 @@ static struct console_question *begin_question(struct console *console)
 {
 	struct console_question *question = malloc(sizeof *question);
 
-	if (question)
+	if (question) {
 		question->client = console->client;
+		list_append(&console->client->worker->questions, &question->node);
+	}
 	console->question = question;
 	return question;
 }
@@ -86,7 +101,7 @@ static bool look(struct console *console, enum live_scope scope, live_answered a
 	if (question && live_look(worker->live, scope, worker->mailbox, answered, question))
 		return true;
 	console->question = NULL;
-	free(question);
+	question_free(question);
 	return false;
 }
 
@@ -99,7 +114,7 @@ static bool order(struct console *console, enum live_verb verb, live_answered an
 							   worker->mailbox, answered, question))
 		return true;
 	console->question = NULL;
-	free(question);
+	question_free(question);
 	return false;
 }
 

@@ -223,11 +223,12 @@ static int next_in_turn(const struct crew *crew, uint64_t workers, size_t number
 	return -1;
 }
 
-void common_give(struct crew *crew, struct common *common, size_t number)
+void common_give(struct crew *crew, struct common *common, size_t number, int limit)
 {
+	const uint64_t rest = ~crew_bit(number);
 	int next = -1;
 
-	if (atomic_load(&common->waiting) & ~crew_bit(number)) {
+	if (atomic_load(&common->used) <= limit && atomic_load(&common->waiting) & rest) {
 		pthread_mutex_lock(&crew->lock);
 		next = next_in_turn(crew, atomic_load(&common->waiting), number);
 		if (next >= 0) {
@@ -236,10 +237,16 @@ void common_give(struct crew *crew, struct common *common, size_t number)
 		}
 		pthread_mutex_unlock(&crew->lock);
 	}
-	if (next >= 0)
+	if (next >= 0) {
 		crew_wake(crew, crew_bit((size_t)next));
-	else
-		atomic_fetch_sub(&common->used, 1);
+		return;
+	}
+	atomic_fetch_sub(&common->used, 1);
+	/* Who began to wait in between has seen the place taken; and others may have given back too
+	 * many at this moment, each for itself. */
+	uint64_t late = atomic_load(&common->waiting) & rest;
+	if (late)
+		crew_wake(crew, late);
 }
 
 bool common_take_grant(struct crew *crew, struct common *common, size_t number)
@@ -254,13 +261,13 @@ bool common_take_grant(struct crew *crew, struct common *common, size_t number)
 	return before & bit;
 }
 
-void common_leave(struct crew *crew, struct common *common, size_t number)
+void common_leave(struct crew *crew, struct common *common, size_t number, int limit)
 {
 	pthread_mutex_lock(&crew->lock);
 	atomic_fetch_and(&common->waiting, ~crew_bit(number));
 	pthread_mutex_unlock(&crew->lock);
 	if (common_take_grant(crew, common, number))
-		common_give(crew, common, number);
+		common_give(crew, common, number, limit);
 }
 
 /* ---- lines ---- */

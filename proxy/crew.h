@@ -129,14 +129,15 @@ void crew_drop(struct crew *crew, enum common_kind kind, struct common *common);
 /* This worker, by its number, waits for a place. */
 void common_wait(struct crew *crew, struct common *common, size_t number);
 
-/* A place is given back: the next worker that waits has it, in turn. */
-void common_give(struct crew *crew, struct common *common, size_t number);
+/* A place is given back: the next worker that waits has it, in turn, unless there are more in
+ * use than the limit, which a reload may have lowered. */
+void common_give(struct crew *crew, struct common *common, size_t number, int limit);
 
 /* Takes the place that this worker was given, if it was. */
 bool common_take_grant(struct crew *crew, struct common *common, size_t number);
 
 /* Waits no more, and passes on what it was given. */
-void common_leave(struct crew *crew, struct common *common, size_t number);
+void common_leave(struct crew *crew, struct common *common, size_t number, int limit);
 
 /* ---- lines ---- */
 

@@ -66,17 +66,25 @@ static bool is_ripe(const struct client *client)
 		   clock_monotonic_us() - drain->asked_us > drain->timeout_us / 2;
 }
 
-static void on_ripe(evutil_socket_t fd, short what, void *arg)
+static size_t end_ripe(struct worker *worker)
 {
-	struct worker *worker = arg;
 	struct client *client;
+	size_t ended = 0;
 
-	(void)fd, (void)what;
 	while ((client = list_first(&worker->drain.parting, struct client, queue)) != NULL) {
 		list_remove(&client->queue);
-		if (is_ripe(client))
-			client_fatal(client, REASON_DRAINED, NULL);
+		if (!is_ripe(client))
+			continue;
+		client_fatal(client, REASON_DRAINED, NULL);
+		ended++;
 	}
+	return ended;
+}
+
+static void on_ripe(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	end_ripe(arg);
 }
 
 void drain_look_later(struct client *client)
@@ -125,6 +133,18 @@ static void close_listeners(struct worker *worker)
 	listener_close_all(worker);
 }
 
+static size_t count_sessions(const struct worker *worker)
+{
+	size_t count = 0;
+
+	list_each (node, next, &worker->clients) {
+		const struct client *client = list_entry(node, struct client, node);
+
+		count += !client->logging_in && client->state != CLIENT_LEAVING;
+	}
+	return count;
+}
+
 static void start(struct worker *worker, int64_t now_us)
 {
 	struct drain *drain = &worker->drain;
@@ -134,7 +154,9 @@ static void start(struct worker *worker, int64_t now_us)
 	worker->heeds_idle = true;
 	close_listeners(worker);
 	refuse_logins(worker, false);
+	drain->sessions = count_sessions(worker);
 	look_at_all(worker);
+	drain->idle = end_ripe(worker);
 }
 
 /* Nothing told the loop of what became idle in another way: a batch that was skipped, say. */
@@ -176,6 +198,19 @@ void drain_tick(struct worker *worker, int64_t now_us)
 		start(worker, now_us);
 	else if (drain->retire_us && now_us - drain->asked_us >= drain->retire_us)
 		close_listeners(worker);
+}
+
+void drain_add_outcome(const struct worker *worker, struct drain_outcome *sum)
+{
+	const struct drain *drain = &worker->drain;
+	size_t told = (size_t)worker->counters.ended[REASON_DRAINED];
+	size_t cut = (size_t)worker->counters.ended[REASON_SHUTDOWN];
+
+	/* Broken off during the delay: nobody was counted. */
+	sum->sessions += drain->state == DRAIN_ON ? drain->sessions : cut;
+	sum->idle += drain->idle;
+	sum->finished += told - drain->idle;
+	sum->cut += cut;
 }
 
 static void deliver(struct letter *letter)

@@ -37,6 +37,14 @@ struct client;
 struct server;
 struct worker;
 
+/* How a drain went. Sessions that are in none of the last three left by themselves. */
+struct drain_outcome {
+	size_t sessions; /* that there were when the listeners were closed */
+	size_t idle;     /* told to go at once */
+	size_t finished; /* told when what was under way had ended */
+	size_t cut;      /* broken off */
+};
+
 struct drain {
 	enum {
 		DRAIN_OFF,
@@ -47,9 +55,10 @@ struct drain {
 	int64_t delay_us, timeout_us;
 	int64_t retire_us; /* when the listeners are closed, where another process has others */
 	int64_t asked_us, closed_us;
-	bool done;           /* no client is left, nor can come */
-	struct list parting; /* clients that may have nothing under way, by their `queue` */
-	struct event ripe;   /* looks at them when the turn is over */
+	size_t sessions, idle; /* for drain_add_outcome */
+	bool done;             /* no client is left, nor can come */
+	struct list parting;   /* clients that may have nothing under way, by their `queue` */
+	struct event ripe;     /* looks at them when the turn is over */
 };
 
 void drain_init(struct worker *worker);
@@ -66,5 +75,8 @@ bool drain_is_on(const struct worker *worker);
 void drain_look_later(struct client *client);
 
 void drain_tick(struct worker *worker, int64_t now_us);
+
+/* Adds what became of the worker's sessions. When its thread has ended. */
+void drain_add_outcome(const struct worker *worker, struct drain_outcome *sum);
 
 #endif

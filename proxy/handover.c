@@ -23,6 +23,7 @@
 #include "conf/conf.h"
 #include "policy/session.h"
 #include "proxy/client.h"
+#include "proxy/handover_internal.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
@@ -30,138 +31,7 @@
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
-/* ---- what is to be done ---- */
-
-static bool needs_enter(const struct server *server)
-{
-	if (!pool_is_guarded(server->pool))
-		return false; /* its tenant's is the only context there is */
-	return !server_is_sealed_to(server, server->client->tenant);
-}
-
-/*
- * A context is entered from an empty one: whatever went before is discarded first. Only a
- * client that keeps its backend has its context restored in place, since DISCARD ALL would take
- * its session away.
- */
-static bool needs_discard(const struct server *server)
-{
-	return server->needs_discard ||
-		   (server->tenant && !server->seal_lost && needs_enter(server));
-}
-
-static bool needs_settings(const struct server *server)
-{
-	return server->settings != server->client->settings;
-}
-
-/* ---- sending ---- */
-
-/* There is no such savepoint. */
-static const char fail_sql[] = "ROLLBACK TO SAVEPOINT \"bulkhead: cancelled\"";
-
-static void add_step(struct server *server, enum handover_step step)
-{
-	server->steps[server->step_count++] = step;
-}
-
-static bool append_enter(struct server *server, struct buf *out)
-{
-	const struct conf *conf = server->worker->conf;
-	const struct tenant *tenant = server->client->tenant;
-	int64_t expires =
-		clock_wall_ms() + server->guard.clock_offset_ms + conf->guard_token_lifetime_ms;
-	struct guard_enter enter;
-
-	if (!guard_enter_init(&enter, server->worker->keyring, &server->guard,
-						  server->pool->cluster->database, (int)server->pid, &tenant->id,
-						  tenant->key, expires))
-		return false;
-	bool ok = wire_execute(out, guard_enter_sql, (const char *const *)enter.values,
-						   GUARD_ENTER_PARAMS);
-	guard_enter_fini(&enter);
-	return ok;
-}
-
-/* A Query is read in one encoding from beginning to end: where values are not ASCII, that is
- * set in one of its own. */
-static bool append_encoding(struct server *server, struct buf *out)
-{
-	const struct settings *to = server->client->settings;
-	const char *encoding = to->is_plain ? NULL : settings_get(to, "client_encoding");
-	struct buf sql;
-
-	if (!encoding)
-		return true;
-	buf_init(&sql);
-	bool ok = session_append_set(&sql, "client_encoding", encoding, false) &&
-			  buf_append_byte(&sql, 0) && wire_query(out, (const char *)buf_data(&sql));
-	buf_fini(&sql);
-	add_step(server, STEP_SETTINGS);
-	return ok;
-}
-
-static bool append_settings(struct server *server, struct buf *out)
-{
-	const struct settings *from = server->settings;
-	struct buf sql;
-
-	if (!append_encoding(server, out))
-		return false;
-	add_step(server, STEP_SETTINGS);
-	buf_init(&sql);
-	bool ok = settings_append_change(&sql, from, server->client->settings,
-									 pool_is_guarded(server->pool)) &&
-			  buf_append_byte(&sql, 0) && wire_query(out, (const char *)buf_data(&sql));
-	buf_fini(&sql);
-	return ok;
-}
-
-/*
- * Appends the exchanges that are due. Values that could be read in two ways (other than plain
- * ASCII) wait until the backend is known to be clean: behind a DISCARD ALL that failed they
- * would be read under an earlier client's encoding.
- */
-static bool append_due(struct server *server, struct buf *out)
-{
-	const struct client *client = server->client;
-	bool fresh = false;
-
-	if (needs_discard(server)) {
-		if (!wire_query(out, server->worker->conf->discard_plans ? guard_clear_sql
-																 : guard_clear_but_plans_sql))
-			return false;
-		add_step(server, STEP_DISCARD);
-		fresh = true;
-	}
-	if (needs_enter(server)) {
-		if (!append_enter(server, out))
-			return false;
-		add_step(server, STEP_ENTER);
-		if (fresh && !client->settings->is_plain)
-			return true;
-	}
-	if (fresh) {
-		settings_unref(server->settings);
-		server->settings = NULL;
-	}
-	if (needs_settings(server)) {
-		if (!append_settings(server, out))
-			return false;
-		if (!client->settings->is_plain)
-			return true;
-	}
-	for (size_t i = server->begun; i < client->held_count; i++) {
-		if (!wire_query(out, client->held[i]))
-			return false;
-		add_step(server, STEP_BEGIN);
-	}
-	if (client->has_failed && server->status != 'E') {
-		add_step(server, STEP_FAIL);
-		return wire_query(out, fail_sql);
-	}
-	return true;
-}
+/* ---- its course ---- */
 
 /* The client's statement was cancelled in the meantime. A transaction that has begun here is
  * begun anew, and made to fail, on another backend. */
@@ -220,13 +90,13 @@ static void advance(struct server *server)
 
 	server->step_count = server->step_at = 0;
 	server->step_ok = false;
-	if (needs_enter(server) &&
+	if (handover_needs_enter(server) &&
 		!guard_keyring_signs_for(server->worker->keyring, &server->client->tenant->id)) {
 		client_fatal(server->client, REASON_KEY, NULL);
 		return;
 	}
 	buf_init(&out);
-	if (!append_due(server, &out)) {
+	if (!handover_append_due(server, &out)) {
 		buf_wipe(&out);
 		server_close(server, "out of memory");
 		return;
@@ -247,8 +117,8 @@ static void advance(struct server *server)
  */
 static bool nothing_is_due(const struct server *server)
 {
-	return !server->client->held_count && !needs_settings(server) && !needs_enter(server) &&
-		   !server->needs_discard;
+	return !server->client->held_count && !handover_needs_settings(server) &&
+		   !handover_needs_enter(server) && !server->needs_discard;
 }
 
 void handover_start(struct server *server, struct client *client)
@@ -266,7 +136,7 @@ void handover_start(struct server *server, struct client *client)
 	 */
 	if (!client->settings->is_plain && server->settings && server->settings != client->settings)
 		server->needs_discard = true;
-	if (needs_enter(server) || needs_discard(server))
+	if (handover_needs_enter(server) || handover_needs_discard(server))
 		server->pool->stats.handovers++;
 	server->handover_since_us = clock_monotonic_us();
 	advance(server);
@@ -304,7 +174,7 @@ void handover_ask(struct server *server)
 	server->step_count = server->step_at = 0;
 	server->step_ok = false;
 	server->unnamed_id = 0;
-	add_step(server, STEP_STATE);
+	handover_add_step(server, STEP_STATE);
 	buf_init(&out);
 	if (!pins_append_question(client, &out)) {
 		server_close(server, "out of memory");
@@ -337,7 +207,7 @@ void handover_clean(struct server *server)
 	server->step_count = server->step_at = 0;
 	server->step_ok = false;
 	server->unnamed_id = 0;
-	add_step(server, STEP_DISCARD);
+	handover_add_step(server, STEP_DISCARD);
 	replies_clear(&server->replies);
 	buf_init(&out);
 	if (!wire_query(&out, guard_discard_sql)) {

@@ -159,20 +159,21 @@ static struct listener *start(struct worker *worker, const struct conf_listen *s
 	return listener;
 }
 
-static bool fail(const char *where, const char *why)
+/* `port` is NULL for a unix socket. */
+static bool fail(const char *where, const char *port, const char *why)
 {
-	log_event(LOG_ERROR, "listen.failed", "address", where, "error", why, NULL);
+	log_event(LOG_ERROR, "listen.failed", "address", where, "port", port, "error", why, NULL);
 	return false;
 }
 
 static bool open_tcp(struct worker *worker, const struct conf_listen *section,
-					 const struct addrinfo *address, const char *name)
+					 const struct addrinfo *address, const char *name, const char *port)
 {
 	int on = 1;
 	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		return fail(name, strerror(errno));
+		return fail(name, port, strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
 	if (address->ai_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
@@ -182,7 +183,7 @@ static bool open_tcp(struct worker *worker, const struct conf_listen *section,
 		int error = errno;
 
 		close(fd);
-		return fail(name, strerror(error));
+		return fail(name, port, strerror(error));
 	}
 	return start(worker, section, fd, NULL) != NULL;
 }
@@ -198,28 +199,32 @@ static bool open_addresses(struct worker *worker, const struct conf_listen *sect
 	snprintf(port, sizeof port, "%d", section->listen_port);
 	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, port, &hints, &found);
 	if (error)
-		return fail(name, gai_strerror(error));
+		return fail(name, port, gai_strerror(error));
 	for (struct addrinfo *address = found; address && ok; address = address->ai_next)
-		ok = open_tcp(worker, section, address, name);
+		ok = open_tcp(worker, section, address, name, port);
 	freeaddrinfo(found);
 	return ok;
 }
 
 /*
  * A socket file of an earlier run is in the way when nobody answers on it; one that answers
- * belongs to a living process and is left alone.
+ * belongs to a living process and is left alone, also when its queue is full (EAGAIN). False
+ * with errno.
  */
 static bool clear_stale_socket(const struct sockaddr_un *address)
 {
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (probe < 0)
 		return false;
-	bool alive = connect(probe, (const struct sockaddr *)address, sizeof *address) == 0;
-	bool stale = !alive && errno == ECONNREFUSED;
+	bool stale = connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 &&
+				 errno == ECONNREFUSED;
 
 	close(probe);
-	return stale && unlink(address->sun_path) == 0;
+	if (stale)
+		return unlink(address->sun_path) == 0;
+	errno = EADDRINUSE;
+	return false;
 }
 
 static bool listen_unix(int fd, const struct conf_listen *section,
@@ -240,10 +245,10 @@ static bool open_unix(struct worker *worker, const struct conf_listen *section)
 					   section->unix_socket_dir, section->listen_port);
 
 	if (len < 0 || (size_t)len >= sizeof address.sun_path)
-		return fail(section->unix_socket_dir, "the path is too long for a unix socket");
+		return fail(section->unix_socket_dir, NULL, "the path is too long for a unix socket");
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return fail(address.sun_path, strerror(errno));
+		return fail(address.sun_path, NULL, strerror(errno));
 	if (!(worker->conf->reuse_port
 			  ? takeover_listen(fd, &address, (mode_t)section->unix_socket_mode,
 								section->listen_backlog)
@@ -251,7 +256,7 @@ static bool open_unix(struct worker *worker, const struct conf_listen *section)
 		int error = errno;
 
 		close(fd);
-		return fail(address.sun_path, strerror(error));
+		return fail(address.sun_path, NULL, strerror(error));
 	}
 	return start(worker, section, fd, strdup(address.sun_path)) != NULL;
 }
@@ -264,7 +269,7 @@ static bool take_over(struct worker *worker, const struct conf_listen *section,
 	struct listener *listener = fd >= 0 ? start(worker, section, fd, NULL) : NULL;
 
 	if (!listener)
-		return fail(section->name, strerror(errno));
+		return fail(section->name, NULL, strerror(errno));
 	listener->is_unix = given->is_unix;
 	listener->is_shared = true;
 	return true;

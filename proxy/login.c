@@ -266,13 +266,16 @@ bool login_may(const struct principal *principal)
 }
 
 /*
- * Why nobody of that name and password was let in. That the control database is away is said
- * only after the exchange: before it, the answer would tell strangers which names are known
- * here.
+ * That the control database is away is said only after the exchange: before it, the answer
+ * would tell strangers which names are known here. Who needs no password has shown that the
+ * name is its own, and is told what no other password would change; not which of them it is,
+ * unknown, disabled or expired.
  */
 enum reason login_why_unknown(const struct client *client)
 {
-	return client->login->unavailable ? REASON_CONTROL_DOWN : REASON_PASSWORD;
+	if (client->login->unavailable)
+		return REASON_CONTROL_DOWN;
+	return client->trusted ? REASON_LOGIN : REASON_PASSWORD;
 }
 
 /* ---- the principal ---- */

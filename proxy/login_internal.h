@@ -37,7 +37,7 @@ void login_refuse(struct client *client, enum reason reason, const char *detail)
 /* May the principal log in now? NULL may not. */
 bool login_may(const struct principal *principal);
 
-/* Why nobody of that name and password was let in. */
+/* Why nobody of that name was let in: with that password, or where none is asked for. */
 enum reason login_why_unknown(const struct client *client);
 
 /* Asks for the password; of a principal that does not exist too. The client is in CLIENT_AUTH,

@@ -73,6 +73,7 @@ void login_tls_failed(struct client *client)
 		return;
 	}
 	client->worker->counters.logins_refused++;
+	client->worker->counters.tls_failures++;
 	/* The alert is on its way: it is left the time to be read. */
 	stream_drop_tls(&client->stream);
 	client_fatal_told(client);

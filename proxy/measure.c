@@ -191,6 +191,7 @@ static void add_counters(const struct worker *worker, struct measures *out)
 
 	out->connections = counters->clients;
 	out->logins = counters->logins;
+	out->tls_failures = counters->tls_failures;
 	out->reseals = counters->reseals;
 	out->contexts_lost = counters->contexts_lost;
 	out->cancels = counters->cancels;

@@ -1,7 +1,5 @@
 #include "proxy/pool.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +9,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/pool_internal.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/upstream.h"
@@ -28,9 +27,6 @@
 
 /* Idle backends of a tenant that are looked at for one with the client's settings. */
 #define SETTINGS_SEARCH_MAX 16
-
-/* After how many failures in a row the pause grows no more: 2^3 times server_login_retry. */
-#define BACK_OFF_MAX 3
 
 /* ---- life ---- */
 
@@ -108,60 +104,6 @@ void pool_destroy(struct pool *pool)
 	list_remove(&pool->restless);
 	HASH_DEL(pool->worker->pools, pool);
 	free(pool);
-}
-
-/* ---- what a login is told ---- */
-
-static void copy_welcome(struct pool *pool, const struct settings *settings)
-{
-	struct crew *crew = pool->worker->crew;
-
-	pthread_mutex_lock(&crew->lock);
-	unsigned age = atomic_load(&pool->route->welcomes_age);
-	const struct params *known = welcomes_find(&pool->route->welcomes, settings);
-	if (age != pool->welcomes_age)
-		welcomes_drop(&pool->welcomes);
-	pool->welcomes_age = age;
-	if (known)
-		welcomes_add(&pool->welcomes, settings, known);
-	pthread_mutex_unlock(&crew->lock);
-}
-
-const struct params *pool_find_welcome(struct pool *pool, const struct settings *settings)
-{
-	const struct params *own = welcomes_find(&pool->welcomes, settings);
-
-	if (crew_is_one(pool->worker->crew) ||
-		(own && pool->welcomes_age == atomic_load(&pool->route->welcomes_age)))
-		return own;
-	copy_welcome(pool, settings);
-	return welcomes_find(&pool->welcomes, settings);
-}
-
-void pool_add_welcome(struct pool *pool, const struct settings *settings,
-					  const struct params *params)
-{
-	struct crew *crew = pool->worker->crew;
-
-	welcomes_add(&pool->welcomes, settings, params);
-	if (crew_is_one(crew))
-		return;
-	pthread_mutex_lock(&crew->lock);
-	welcomes_add(&pool->route->welcomes, settings, params);
-	pthread_mutex_unlock(&crew->lock);
-}
-
-void pool_note_base(struct pool *pool, const struct params *params)
-{
-	struct crew *crew = pool->worker->crew;
-
-	welcomes_note_base(&pool->welcomes, params);
-	if (crew_is_one(crew))
-		return;
-	pthread_mutex_lock(&crew->lock);
-	if (welcomes_note_base(&pool->route->welcomes, params))
-		atomic_fetch_add(&pool->route->welcomes_age, 1);
-	pthread_mutex_unlock(&crew->lock);
 }
 
 /* ---- idle backends ---- */
@@ -258,13 +200,6 @@ static void assign(struct server *server, struct client *client)
 
 /* ---- opening ---- */
 
-bool pool_is_backing_off(const struct pool *pool)
-{
-	int64_t retry_at_us = atomic_load(&pool->route->retry_at_us);
-
-	return retry_at_us && clock_monotonic_us() < retry_at_us;
-}
-
 /* The route's backends, those of other workers' pools included. */
 static int count_all(const struct pool *pool)
 {
@@ -350,47 +285,20 @@ static void open_for_waiting(struct pool *pool)
 	pool_leave_line(pool);
 }
 
-static enum reason failure_of(const struct pool *pool)
-{
-	return (enum reason)atomic_load(&pool->route->failure);
-}
-
 static void refuse_waiting(struct pool *pool)
 {
 	struct client *client;
 
 	while ((client = queue_next(pool)) != NULL) {
 		pool_tenant_give(client->pool_tenant);
-		client_fatal(client, failure_of(pool), NULL);
+		client_fatal(client, pool_failure(pool), NULL);
 	}
-}
-
-/* The next pause: doubled for each failure in a row, up to 2^BACK_OFF_MAX times the first. */
-static void back_off(struct pool *pool)
-{
-	long long now_us = clock_monotonic_us(),
-			  retry_at_us = atomic_load(&pool->route->retry_at_us);
-	unsigned failures = atomic_load(&pool->route->failures);
-	unsigned doublings = failures < BACK_OFF_MAX ? failures : BACK_OFF_MAX;
-	int64_t pause_us = pool->worker->conf->server_login_retry_ms * 1000 << doublings;
-
-	/* Attempts that were under way together fail together: they count once. */
-	if (retry_at_us > now_us || !atomic_compare_exchange_strong(
-									&pool->route->retry_at_us, &retry_at_us, now_us + pause_us))
-		return;
-	atomic_store(&pool->route->failures, failures + 1);
-}
-
-static void forget_failures(struct pool *pool)
-{
-	atomic_store(&pool->route->retry_at_us, 0);
-	atomic_store(&pool->route->failures, 0);
 }
 
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 {
 	atomic_store(&pool->route->failure, (int)reason);
-	back_off(pool);
+	pool_back_off(pool);
 	pool->worker->counters.backends_refused++;
 	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
 			  reason_code(reason), "why", why, NULL);
@@ -433,7 +341,7 @@ static void request(struct client *client, bool again)
 		return;
 	}
 	if (pool_is_backing_off(pool) && count_all(pool) == 0) {
-		client_fatal(client, failure_of(pool), NULL);
+		client_fatal(client, pool_failure(pool), NULL);
 		return;
 	}
 	queue_enter(client, again);
@@ -480,7 +388,7 @@ void pool_server_opened(struct server *server)
 
 	server->opening = false;
 	pool->opening--;
-	forget_failures(pool);
+	pool_forget_failures(pool);
 	pool->stats.opened++;
 	pool_server_ready(server);
 }
@@ -678,44 +586,10 @@ void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
 	if (!is_same_password(pool->cluster->password, cluster->password))
 		forget_password(pool);
 	pool->cluster = cluster;
-	forget_failures(pool);
+	pool_forget_failures(pool);
 	queue_take_settings(pool);
 	while (is_too_large(pool) &&
 		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL)
 		server_close(server, "there are more than default_pool_size");
 	attend(pool);
-}
-
-/* ---- the log ---- */
-
-struct number {
-	char text[24];
-};
-
-static struct number number(uint64_t value)
-{
-	struct number number;
-
-	snprintf(number.text, sizeof number.text, "%" PRIu64, value);
-	return number;
-}
-
-void pool_report(struct pool *pool)
-{
-	const struct pool_stats *stats = &pool->stats;
-	const struct worker *worker = pool->worker;
-
-	if (stats->requests == pool->reported)
-		return;
-	pool->reported = stats->requests;
-	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "worker",
-			  crew_is_one(worker->crew) ? NULL : number(worker->number).text, "clients",
-			  number(pool->client_count).text, "waiting", number(pool->waiting).text,
-			  "backends", number(pool->server_count).text, "requests",
-			  number(stats->requests).text, "handovers", number(stats->handovers).text,
-			  "handover_failures", number(stats->handover_failures).text, "opened",
-			  number(stats->opened).text, "closed", number(stats->closed).text, "wait_p50_us",
-			  number(histogram_quantile(&stats->wait, 0.5)).text, "wait_p99_us",
-			  number(histogram_quantile(&stats->wait, 0.99)).text, "wait_max_us",
-			  number(stats->wait.max_us).text, NULL);
 }

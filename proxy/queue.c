@@ -29,12 +29,17 @@ static bool is_shared(const struct pool *pool)
 	return worker->conf->max_tenant_connections && !crew_is_one(worker->crew);
 }
 
+static int limit_of(const struct pool_tenant *tenant)
+{
+	return tenant->pool->worker->conf->max_tenant_connections;
+}
+
 static void destroy(struct pool_tenant *tenant)
 {
 	struct crew *crew = tenant->pool->worker->crew;
 
 	if (!crew_is_one(crew))
-		common_leave(crew, tenant->common, tenant->pool->worker->number);
+		common_leave(crew, tenant->common, tenant->pool->worker->number, limit_of(tenant));
 	crew_drop(tenant->pool->worker->crew, COMMON_PART, tenant->common);
 	free(tenant);
 }
@@ -91,11 +96,6 @@ void pool_tenant_drop(struct pool_tenant *tenant)
 }
 
 /* ---- turns ---- */
-
-static int limit_of(const struct pool_tenant *tenant)
-{
-	return tenant->pool->worker->conf->max_tenant_connections;
-}
 
 /* How many backends its clients hold, as far as that is limited. */
 static int busy_in_all(const struct pool_tenant *tenant)
@@ -186,7 +186,8 @@ void pool_tenant_give(struct pool_tenant *tenant)
 {
 	tenant->busy--;
 	if (tenant->shares)
-		common_give(tenant->pool->worker->crew, tenant->common, number_of(tenant));
+		common_give(tenant->pool->worker->crew, tenant->common, number_of(tenant),
+					limit_of(tenant));
 	update_turn(tenant);
 }
 
@@ -204,11 +205,11 @@ static void look_again(struct pool_tenant *tenant)
 	update_turn(tenant);
 	pool_balance(tenant->pool);
 	if (common_take_grant(crew, tenant->common, number_of(tenant))) {
-		common_give(crew, tenant->common, number_of(tenant));
+		common_give(crew, tenant->common, number_of(tenant), limit_of(tenant));
 		update_turn(tenant);
 	}
 	if (list_empty(&tenant->capped)) /* it stands there as long as it may be given some */
-		common_leave(crew, tenant->common, number_of(tenant));
+		common_leave(crew, tenant->common, number_of(tenant), limit_of(tenant));
 	pool_tenant_drop(tenant);
 }
 
@@ -237,7 +238,8 @@ static void share(struct pool_tenant *tenant, bool shares)
 		atomic_fetch_add(&tenant->common->used,
 						 shares ? (int)tenant->busy : -(int)tenant->busy);
 	if (tenant->shares && !shares)
-		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant));
+		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant),
+					 limit_of(tenant));
 	tenant->shares = shares;
 }
 

@@ -94,7 +94,8 @@ static void reset(struct stream *stream, int fd)
 	stream->received = stream->sent = 0;
 	stream->ssl = NULL;
 	stream->pending = stream->read_waits = stream->write_waits = false;
-	stream->has_prefix = stream->tls_failed = false;
+	stream->has_prefix = stream->is_secure = stream->tls_failed = false;
+	stream->asides = 0;
 	stream->tls_error = 0;
 	buf_init(&stream->out);
 }

@@ -42,7 +42,9 @@ struct stream {
 	bool pending;                 /* it may give more bytes without the kernel's */
 	bool read_waits, write_waits; /* reading waits for room, writing for bytes */
 	bool has_prefix;              /* it reads what was read before it began */
+	bool is_secure;               /* the handshake is done */
 	bool tls_failed;              /* nothing can be said through it any more */
+	uint16_t asides;              /* messages of TLS's own since the last data */
 	size_t may_take;              /* bytes that reading may still take from the kernel now */
 	unsigned long tls_error;      /* OpenSSL's code for that, or 0: the connection broke */
 	struct event readable, writable;

@@ -17,6 +17,14 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
+/*
+ * Messages of TLS's own (KeyUpdate) that may come without a byte of data between them, in
+ * either direction: some milliseconds of work. Nobody needs two, since a key is good for
+ * gigabytes, but who changes keys as it reads a long answer sends some before the next part of
+ * it is written. What is in OpenSSL's buffer by then, 16 kB at the most, is still taken.
+ */
+#define ASIDES_MAX 1000
+
 /* What a call that did not succeed has come to. */
 enum outcome {
 	WANTS_BYTES,
@@ -47,7 +55,11 @@ static enum outcome outcome_of(struct stream *stream)
 		return IS_OVER;
 	case SSL_ERROR_SYSCALL:
 		stream->tls_failed = true;
-		return IS_OVER;
+		if (stream->asides <= ASIDES_MAX)
+			return IS_OVER;
+		stream->tls_error = ERR_PACK(ERR_LIB_SSL, 0, SSL_R_TOO_MANY_KEY_UPDATES);
+		errno = EPROTO;
+		return FAILED;
 	default:
 		stream->tls_failed = true;
 		if (ERR_GET_REASON(error) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
@@ -75,9 +87,10 @@ static long count_taken(BIO *bio, int what, const char *data, size_t len, int nu
 	struct stream *stream = (struct stream *)(void *)BIO_get_callback_arg(bio);
 
 	(void)data, (void)len, (void)number, (void)more;
-	if (what == BIO_CB_READ && !stream->may_take) {
+	if (what == BIO_CB_READ && (!stream->may_take || stream->asides > ASIDES_MAX)) {
 		BIO_clear_retry_flags(bio);
-		BIO_set_retry_read(bio);
+		if (stream->asides <= ASIDES_MAX)
+			BIO_set_retry_read(bio);
 		return -1;
 	}
 	if (what == (BIO_CB_READ | BIO_CB_RETURN) && result > 0)
@@ -89,6 +102,22 @@ static void bound(struct stream *stream, BIO *bio)
 {
 	BIO_set_callback_ex(bio, count_taken);
 	BIO_set_callback_arg(bio, (char *)stream);
+}
+
+/* The only steps that begin in the state TLS_ST_OK are those for messages behind the handshake.
+ * SSL_is_init_finished would not do: it is false while the answer to one waits for room. */
+static void on_step(const SSL *ssl, int where, int result)
+{
+	BIO *bio = SSL_get_rbio(ssl);
+	struct stream *stream = (struct stream *)(void *)BIO_get_callback_arg(bio);
+
+	(void)result;
+	if (!stream) /* the handshake has only begun: see make_prefix */
+		return;
+	if (where & SSL_CB_HANDSHAKE_DONE)
+		stream->is_secure = true;
+	else if (where & SSL_CB_LOOP && SSL_get_state(ssl) == TLS_ST_OK)
+		stream->asides++;
 }
 
 /* What was read before TLS began is used up: the rest comes from the descriptor. */
@@ -126,8 +155,10 @@ static int read_record(struct stream *stream, void *data, size_t size, size_t *g
 	for (;;) {
 		forget_errors();
 		errno = 0;
-		if (SSL_read_ex(stream->ssl, data, size, got))
+		if (SSL_read_ex(stream->ssl, data, size, got)) {
+			stream->asides = 0;
 			return 1;
+		}
 		switch (outcome_of(stream)) {
 		case WANTS_BYTES:
 			if (!stream->has_prefix)
@@ -183,6 +214,7 @@ size_t stream_tls_send(struct stream *stream, const uint8_t *data, size_t len)
 		errno = 0;
 		if (SSL_write_ex(stream->ssl, data + sent, len - sent, &n)) {
 			sent += n;
+			stream->asides = 0;
 			continue;
 		}
 		switch (outcome_of(stream)) {
@@ -229,6 +261,7 @@ bool stream_start_tls(struct stream *stream, SSL *ssl, const void *data, size_t 
 		SSL_set0_rbio(ssl, prefix);
 	else
 		bound(stream, SSL_get_rbio(ssl));
+	SSL_set_info_callback(ssl, on_step);
 	stream->ssl = ssl;
 	stream->has_prefix = prefix != NULL;
 	if (prefix)
@@ -238,7 +271,7 @@ bool stream_start_tls(struct stream *stream, SSL *ssl, const void *data, size_t 
 
 bool stream_is_secure(const struct stream *stream)
 {
-	return stream->ssl && SSL_is_init_finished(stream->ssl);
+	return stream->ssl && stream->is_secure;
 }
 
 void stream_tls_say_end(SSL *ssl)

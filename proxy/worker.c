@@ -192,7 +192,7 @@ static void init_lists(struct worker *worker)
 		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
 		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers,
 		&worker->resets,     &worker->capped,    &worker->movers,       &worker->looks,
-		&worker->consoles,   &worker->slowed};
+		&worker->consoles,   &worker->questions, &worker->slowed};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);
@@ -286,6 +286,11 @@ struct worker *worker_create(const struct worker_setup *setup)
 
 void worker_run(struct worker *worker)
 {
+	uint8_t first;
+
+	/* OpenSSL makes a generator for each thread when it is first used: not when memory is out,
+	 * in the middle of somebody's login. */
+	secret_random(&first, sizeof first);
 	event_base_dispatch(worker->base);
 	/* In a drain others may go on for long: what they ask is answered by those who are left. */
 	live_leave(worker->live, worker->mailbox);
@@ -339,6 +344,7 @@ void worker_destroy(struct worker *worker)
 		live_leave(worker->live, worker->mailbox);
 		mailbox_drain(worker->mailbox);
 	}
+	console_questions_free(worker);
 	crew_leave(worker->crew, worker);
 	on_reap(-1, 0, worker);
 	if (worker->base) {

@@ -78,7 +78,7 @@ struct worker_setup {
 
 struct worker_counters {
 	uint64_t clients, logins, logins_refused, reseals, contexts_lost, backends_opened,
-		backends_refused, cancels;
+		backends_refused, cancels, tls_failures;
 	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins, and sessions */
 	uint64_t statements_refused[REASON_COUNT], statements_observed[REASON_COUNT];
 	/* Bytes of connections that are closed. */
@@ -134,6 +134,7 @@ struct worker {
 	struct list looks;     /* of router/live that are not over yet; see operate.c */
 	struct list slowed;    /* logins whose proof is looked at later; penalty.h */
 	struct list consoles;  /* sessions on the console */
+	struct list questions; /* that these have asked all workers */
 	uint64_t last_serial;  /* of clients */
 	struct list capped;    /* parts of pools that wait for other workers; queue.h */
 	struct list movers;    /* backends on their way to other workers; move.h */

@@ -62,7 +62,7 @@ struct tenant_measures {
 #define MEASURES_PINS 16
 
 struct measures {
-	uint64_t connections, logins, reseals, contexts_lost, cancels;
+	uint64_t connections, logins, tls_failures, reseals, contexts_lost, cancels;
 	uint64_t client_received, client_sent, server_received, server_sent; /* bytes */
 	uint64_t verdict_hits, verdict_misses;
 	size_t verdict_bytes, verdict_entries, statements, gathered;

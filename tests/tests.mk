@@ -40,6 +40,16 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
+# Every attack with both halves, with the gate off and with hardening off, and the table of what held;
+# tests/attacks/summary.py writes its numbers to docs/threat-model.md.
+.PHONY: attack attack-summary
+attack: build test-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) -m pytest -q -p no:cacheprovider \
+		--attack-table -n 2 --dist loadfile tests/attacks $(PYTEST_ARGS)
+
+attack-summary: $(PROGRAM)
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/attacks/summary.py
+
 # The integration tests with four workers. Those marked one_worker assert what several workers do not promise.
 # A part of them is in `make test`, beside tests/integration/test_workers.py.
 WORKERS_TESTS ?= limits sessions
@@ -70,12 +80,19 @@ test-differential: build test-deps pg18
 CLIENTS      ?=
 NODE_MODULES := build/clients/node_modules/.package-lock.json
 
-.PHONY: test-clients
-test-clients: build
+.PHONY: test-clients test-tls-clients clients-deps
+test-clients: build clients-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/clients/run.py $(or $(CLIENTS),--docs docs/clients.md) $(CLIENTS_ARGS)
+	@$(if $(CLIENTS),,$(MAKE) --no-print-directory test-tls-clients)
+
+# Some of them over TLS, with listeners in all modes, and docs/tls.md.
+test-tls-clients: build clients-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/clients/run_tls.py --docs docs/tls.md
+
+clients-deps:
 	@deploy/install-packages test clients
 	@command -v npm >/dev/null || deploy/install-packages npm
 	@$(MAKE) --no-print-directory $(NODE_MODULES)
-	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/clients/run.py $(or $(CLIENTS),--docs docs/clients.md) $(CLIENTS_ARGS)
 
 $(NODE_MODULES): tests/clients/package.json tests/clients/package-lock.json
 	@mkdir -p build/clients

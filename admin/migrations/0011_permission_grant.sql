@@ -298,12 +298,17 @@ BEGIN
 
 	DELETE FROM bulkhead_control.permission_frozen f WHERE f.tenant_id = of_tenant AND f.key = of_key;
 	GET DIAGNOSTICS thawed = ROW_COUNT;
-	IF thawed = 0 AND (new.value, new.mode, new.revocation)
-					  IS NOT DISTINCT FROM (old.value, old.mode, old.revocation) THEN
+	IF thawed = 0 AND (new.value, new.mode, new.revocation) IS NOT DISTINCT FROM (old.value, old.mode, old.revocation)
+	   -- Below a lock also what is so already is refused: it does not hold.
+	   AND 'LOCKED' <> (SELECT s.bound_mode FROM bulkhead_control.tenant t,
+						LATERAL bulkhead_control.permission_standing(bulkhead_control.path_ids(t.path), of_key) s
+						WHERE t.id = of_tenant) THEN
 		RETURN;
 	END IF;
 	IF old.tenant_id IS NULL THEN
-		INSERT INTO bulkhead_control.permission_grant VALUES (new.*);
+		-- There is one only where the snapshot is older than the turn: PostgreSQL then says to try again.
+		INSERT INTO bulkhead_control.permission_grant VALUES (new.*)
+		ON CONFLICT (tenant_id, key) DO UPDATE SET value = EXCLUDED.value;
 	ELSE
 		UPDATE bulkhead_control.permission_grant g
 		SET value = new.value, mode = new.mode, revocation = new.revocation

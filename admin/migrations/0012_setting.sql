@@ -175,13 +175,19 @@ BEGIN
 	END IF;
 	IF EXISTS (SELECT FROM bulkhead_control.setting s WHERE s.tenant_id = of_tenant AND s.key = of_key) THEN
 		UPDATE bulkhead_control.setting s SET value = to_value, locked = with_lock
-		WHERE s.tenant_id = of_tenant AND s.key = of_key AND (s.value, s.locked) IS DISTINCT FROM (to_value, with_lock);
+		WHERE s.tenant_id = of_tenant AND s.key = of_key
+		AND ((s.value, s.locked) IS DISTINCT FROM (to_value, with_lock)
+			 -- Below a lock also what is so already is refused: it does not hold.
+			 OR of_tenant <> (SELECT b.source_id FROM bulkhead_control.tenant t,
+							  LATERAL bulkhead_control.setting_standing(bulkhead_control.path_ids(t.path), of_key) b
+							  WHERE t.id = of_tenant));
 		IF NOT FOUND THEN
 			RETURN;
 		END IF;
 	ELSE
 		INSERT INTO bulkhead_control.setting (tenant_id, key, value, locked)
-		VALUES (of_tenant, of_key, to_value, with_lock);
+		VALUES (of_tenant, of_key, to_value, with_lock)
+		ON CONFLICT (tenant_id, key) DO UPDATE SET value = EXCLUDED.value; -- as in set_permission
 	END IF;
 	RETURN QUERY
 	SELECT t.id, t.slug, s.key, s.value, s.locked, t.version

@@ -1,6 +1,6 @@
 """Where attacks take place: a real PostgreSQL, a real proxy, and what must hold after every attack.
 
-    arena = Arena(template, RUNS[0]).start()
+    arena = Arena(template, "standard").start().as_in(RUNS[0])
     Scene(arena, case).play()
     arena.remove()
 
@@ -14,16 +14,19 @@ word in its rows that no attack knows. When a scene is over, whatever the attack
   settings of a new session, and nothing of acme's is there;
 * acme is served afterwards.
 
-Which layers stand between attacker and victim is told by the arena's Run.
+Which layers stand between attacker and victim is told by the Run: the database's, the gate's, or both. The runs of
+one hardening share an arena, each with a proxy of its own.
 """
 
 import contextlib
 import os
+import re
 import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import unhardened
 from harness import wire as w
 from harness.postgres import HOST
 from harness.stand import DATABASE, ROWS, TENANTS, Stand, run
@@ -35,23 +38,53 @@ TABLES = ("orders", "accounts", "payments", "events", "papers", "notices", "coup
 PATIENCE = 5  # seconds that one answer may take
 
 
+# The setting that holds the seal, and how an attacker spells it.
+CONTEXTS = {
+    "hardened": {"context": "backtrace_functions", "Context": "BackTrace_Functions",
+                 "context_unicode": "backtrace\\005ffunctions", "CONTEXT_HEAD": "BACKTRACE_", "context_tail": "functions"},
+    "unhardened": {"context": unhardened.CONTEXT, "Context": "App.BulkHead_Context",
+                   "context_unicode": "app.bulkhead\\005fcontext", "CONTEXT_HEAD": "APP.BULKHEAD_",
+                   "context_tail": "context"},
+}
+
+
 @dataclass(frozen=True)
 class Run:
     """What stands between the attacker and the rows. Every case is played in every run that it is for."""
 
     name: str
-    hardening: str  # what `init` was told; chooses the column of the expectations too
+    layers: str  # both, gate off or hardening off: the column of the table in docs/threat-model.md
+    hardening: str  # what `init` was told, or unhardened; chooses the column of the expectations too
     protocol: str  # how SQL is sent: simple, or extended where a statement stands alone
-    refusals: tuple = ()  # SQLSTATEs with which a layer in front may refuse any statement
+    gate: str  # enforce or off
+
+    @property
+    def residue(self):
+        """The field of cases that says why these layers do not stop it."""
+        return {"gate off": "residue", "both": "residue-both", "hardening off": "residue-unhardened"}.get(self.layers)
+
+    @property
+    def is_there(self):
+        """A Bulkhead without a gate has what its database holds, and no more."""
+        return self.gate == "off" or HAS_GATE
 
 
-# The database half alone. Runs with the gate before it, and with the gate alone, belong here as well.
-RUNS = (Run("standard", "standard", "simple"), Run("strict", "strict", "extended"))
+HAS_GATE = "[gate]" in run("conf", "--sample")
+ALL_RUNS = (
+    Run("standard", "gate off", "standard", "simple", "off"),
+    Run("strict", "gate off", "strict", "extended", "off"),
+    Run("both-standard", "both", "standard", "simple", "enforce"),
+    Run("both-strict", "both", "strict", "extended", "enforce"),
+    Run("unhardened", "hardening off", "unhardened", "simple", "enforce"),
+)
+RUNS = tuple(played for played in ALL_RUNS if played.is_there)
 
 SERVER_SETTINGS = {
     "shared_preload_libraries": "pg_stat_statements",
     "autovacuum": "off",  # statistics are the arena's to make, and stay as they are
 }
+# Of those that applications have, what runs texts of SQL, shows statements of others, or reads files.
+EXTENSIONS = ("pg_stat_statements", "dblink", "tablefunc", "xml2")
 PROXY_SETTINGS = {"server_login_retry": "1ms", "query_wait_timeout": 10}
 
 # Everything that a tenant could leave in the catalogues of the database and of the whole server.
@@ -158,15 +191,21 @@ class Ear(w.Wire):
 
 
 class Arena:
-    def __init__(self, template, played):
-        self.run = played
-        self.stand = Stand(template, played.hardening, SERVER_SETTINGS)
+    def __init__(self, template, hardening):
+        self.hardening = hardening
+        self.run = None
+        self.stand = Stand(template, "standard" if hardening == "unhardened" else hardening, SERVER_SETTINGS)
         self.admin = None  # a superuser's connection around Bulkhead
         self.markers = {}
         self.proxies = {}
         self.closing = contextlib.ExitStack()
 
     # ---- setting up ----
+
+    def as_in(self, played):
+        """The arena in which what comes next is played as in that run."""
+        self.run = played
+        return self
 
     def start(self):
         self.closing.callback(self.stand.remove)
@@ -180,11 +219,13 @@ class Arena:
     def _prepare(self):
         stand = self.stand.start()
         self.admin = self.closing.enter_context(stand.admin())
-        self.admin.execute("CREATE EXTENSION pg_stat_statements; CREATE EXTENSION dblink")
+        self.admin.execute("; ".join(f"CREATE EXTENSION {name}" for name in EXTENSIONS))
         self.admin.execute((FOLDER / "schema.sql").read_text())
         # Again, as one does who has added an extension: hardening then takes it in.
-        run("init", "--dsn", stand.postgres.conninfo(DATABASE), "--hardening", self.run.hardening,
+        run("init", "--dsn", stand.postgres.conninfo(DATABASE), "--hardening", stand.hardening,
             "--owner", "shop_owner", "--keys", stand.keys)
+        if self.hardening == "unhardened":
+            unhardened.weaken(self.admin)
         password_file = stand.folder / "shop.password"
         stand.command("principal", "create", INTRUDER, "--home", ATTACKER, "--reach", "self",
                       "--password-file", password_file)
@@ -192,9 +233,10 @@ class Arena:
             self.markers[slug] = "m" + secrets.token_hex(10)
             self._fill(slug)
         self.admin.execute("ANALYZE")
+        self.words = self._read_words()
+        self.as_in(next(played for played in ALL_RUNS if played.hardening == self.hardening))
         with self.open(VICTIM) as victim:
             self.settings = self._settings(victim)
-        self.words = self._read_words()
         self.remember()
 
     def remember(self):
@@ -204,13 +246,25 @@ class Arena:
 
     def _read_words(self):
         """What cases in SQL write in braces."""
-        words = {"port": str(self.stand.postgres.port)}
+        words = {"port": str(self.stand.postgres.port),
+                 **CONTEXTS["unhardened" if self.hardening == "unhardened" else "hardened"]}
+        words["context_hex"] = words["context"].encode().hex()
+        words["context_escaped"] = f"\\x{words['context_hex'][:2]}{words['context'][1:]}"
+        words["context_head"] = words["CONTEXT_HEAD"].lower()
+        words["context_unicode_bang"] = words["context_unicode"].replace("\\", "!")
+        words["context_e_unicode"] = words["context_unicode"].replace("\\", "\\u")
         for slug in (ATTACKER, VICTIM):
             words[slug] = self.stand.ids[slug]
             words[f"{slug}_hex"] = words[slug].replace("-", "")
+            words[f"{slug}_escaped"] = f"\\x{words[f'{slug}_hex'][:1].encode().hex()}{words[f'{slug}_hex'][1:]}"
         words["pool_verifier"], = self.admin.execute(
             "SELECT rolpassword FROM pg_authid WHERE rolname = 'bulkhead_pool'").fetchone()
         return words
+
+    def fill_in(self, text):
+        for word, value in self.words.items():
+            text = text.replace("{%s}" % word, value)
+        return re.sub(r"\{times (\d+) ([^{}]*)\}", lambda times: int(times[1]) * times[2], text)
 
     def _fill(self, slug):
         """Gives the tenant the rows that it has at the beginning of every scene, and no others."""
@@ -229,10 +283,14 @@ class Arena:
     # ---- clients ----
 
     def proxy(self, backends=1):
-        if backends not in self.proxies:
-            pool = {**PROXY_SETTINGS, "default_pool_size": backends}
-            self.proxies[backends] = self.closing.enter_context(self.stand.proxy(pool=pool))
-        return self.proxies[backends]
+        which = self.run.gate, backends
+        if which not in self.proxies:
+            sections = {"pool": {**PROXY_SETTINGS, "default_pool_size": backends}}
+            if HAS_GATE:
+                protected = unhardened.CONTEXT if self.hardening == "unhardened" else None
+                sections["gate"] = {"mode": self.run.gate, "protected_settings": protected}
+            self.proxies[which] = self.closing.enter_context(self.stand.proxy(**sections))
+        return self.proxies[which]
 
     def open(self, tenant, backends=1, user=None, **keys):
         """A new session of the tenant's, by the bare protocol. WireError when it is refused."""
@@ -323,7 +381,7 @@ class Arena:
         require(settings.keys() == self.settings.keys() and not changed, "settings were left:", changed)
         left = w.rows(victim.query(LEFT))
         require(left == [NOTHING_LEFT], "something was left in the session:", left)
-        if self.run.hardening == "standard":
+        if self.run.hardening == "standard" and self.run.gate == "off":
             statements = w.rows(victim.query("SELECT name FROM pg_prepared_statements"))
             require(not statements, "prepared statements were left:", statements)
         # Each of these is an error, and in a transaction the first one ends it.

@@ -8,21 +8,31 @@ A file holds cases. A case begins with comments that say what it is, and goes on
     SELECT count(*) FROM orders;                                    -- = 20
 
 Fields: `case` (a name), `hope` (what the attacker hopes for), and where needed
-    under     standard or strict: the one hardening that the case is about; without it, both
+    area      one of AREAS; without it, the area of the case before in the file
+    under     standard or strict: the one hardening that the case is about; without it, both. With the gate alone
+              every case is played.
     pool      backends in the pool, when more than one client is at work; without it, one
     before    SQL of a superuser's that runs first; may be given more than once
     after     SQL of a superuser's that runs last, and cleans up; the same
-    residue   why PostgreSQL cannot stop this. The statements then show what the attacker gets.
+    bound     milliseconds in which globex must be answered while acme's statements run (pool: 2 at least)
+    residue   why PostgreSQL alone cannot stop this. The statements then show what the attacker gets.
+    residue-unhardened   why the gate alone cannot: the case is expected to fail in that run
+    residue-both         why both together cannot stop what is a residue of PostgreSQL's
 
 Everything up to a semicolon at the end of a line is sent as one Query, dollar quotes taken together, so a line
 of several statements is one Query too. A comment behind that semicolon says what must come of it: `ok`, an
-SQLSTATE, or `= value`, the first column of the first row; `A | B` is A under standard and B under strict
-hardening. Without a comment the statement may do what it likes. What must hold for every case, whatever the
-comments say, is in arena.py.
+SQLSTATE, or `= value`, the first column of the first row; `A | B | C` is A under standard, B under strict hardening
+and C without hardening; what is missing is B as A, C as A. Without a comment the statement may do what it likes.
+What must hold for every case, whatever the comments say, is in arena.py.
+
+Where a gate stands in front it may refuse any statement, and what depends on a refused one may then fail; but for
+those with `!` behind the expectation, which must come to it in every run. A statement that must be refused with 42501
+must be, by whomever; but for those with `?`, where one before that was refused leaves nothing to refuse.
 
 `\\as NAME` changes who is speaking: acme, globex (a client of that tenant's, whose session then goes on), or
 admin (a superuser, not through Bulkhead). `\\leave` ends the session. In texts, {globex}, {globex_hex},
-{acme} and {acme_hex} are the tenants' ids with and without dashes.
+{acme} and {acme_hex} are the tenants' ids with and without dashes, {context} the setting that holds the seal (see
+arena.CONTEXTS for its other spellings), and {times N TEXT} is a text N times.
 """
 
 import re
@@ -30,18 +40,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "sql"
-HARDENINGS = ("standard", "strict")
-ONCE = ("case", "hope", "under", "pool", "residue")
+HARDENED = ("standard", "strict")
+HARDENINGS = (*HARDENED, "unhardened")
+AREAS = ("context", "roles", "paths and schemas", "dynamic SQL", "functions", "views, triggers and rules",
+         "files and large objects", "left-overs", "covert channels", "catalogue", "DDL", "databases and startup",
+         "protocol", "encodings and lexer", "denial of service")
+RESIDUES = ("residue", "residue-unhardened", "residue-both")
+ONCE = ("case", "area", "hope", "under", "pool", "bound", *RESIDUES)
 OFTEN = ("before", "after")
 
 
 @dataclass
 class Step:
-    """One Query, or `\\as` or `\\leave`. `expected` is per hardening: None for whatever, ok, an SQLSTATE, = value."""
+    """One Query, or `\\as` or `\\leave`. `expected` is per hardening: None for whatever, ok, an SQLSTATE, = value.
+
+    It `must` come to that even where a gate may refuse statements; `depends` on those before if it has to be refused.
+    """
 
     text: str
     line: int
     expected: dict = field(default_factory=dict)
+    must: bool = False
+    depends: bool = False
 
     @property
     def command(self):
@@ -53,31 +73,45 @@ class Case:
     name: str
     hope: str
     source: str
+    area: str
     under: tuple = HARDENINGS
     pool: int = 1
+    bound: int = None
     before: list = field(default_factory=list)
     after: list = field(default_factory=list)
-    residue: str = None
+    residues: dict = field(default_factory=dict)  # by the names of the fields
     steps: list = field(default_factory=list)
-    run: object = None  # of a case in Python (wire.py): a function of a scene, in the place of steps
+    run: object = None  # of a case in Python (wire_cases.py): a function of a scene, in the place of steps
+
+    def __post_init__(self):
+        assert self.area in AREAS, f"{self.name}: no area {self.area!r}"
+
+    def is_for(self, run):
+        return run.hardening in self.under
 
 
 def expectation(comment):
-    parts = [part.strip() for part in (comment or "").split(" | ")]
+    """The expectations by hardening, whether they hold in every run, and whether they depend on what was before."""
+    text = comment or ""
+    must, depends = text.endswith("!"), text.endswith("?")
+    parts = [part.strip() for part in text.rstrip("!?").split(" | ")]
     for part in parts:
         if part and not re.fullmatch(r"ok|[0-9A-Z]{5}|=( .*)?", part):
             raise ValueError(f"what is {part!r}?")
-    return {name: parts[min(i, len(parts) - 1)] or None for i, name in enumerate(HARDENINGS)}
+    standard, strict, unhardened = (parts + parts[-1:] + parts[:1] if len(parts) == 1 else parts + parts[:1])[:3]
+    return dict(zip(HARDENINGS, (standard or None, strict or None, unhardened or None))), must, depends
 
 
-def parse_case(source, start, fields, lines):
-    single = {key: value for key, value in fields if key in ONCE}
+def parse_case(source, start, fields, lines, area):
+    single = {"area": area, **{key: value for key, value in fields if key in ONCE}}
     several = {key: [value for name, value in fields if name == key] for key in OFTEN}
-    case = Case(single["case"], single["hope"], source, residue=single.get("residue"), **several)
+    case = Case(single["case"], single["hope"], source, single["area"],
+                residues={name: single[name] for name in RESIDUES if name in single}, **several)
     if "under" in single:
-        assert single["under"] in HARDENINGS, single["under"]
-        case.under = (single["under"],)
+        assert single["under"] in HARDENED, single["under"]
+        case.under = (single["under"], "unhardened")
     case.pool = int(single.get("pool", 1))
+    case.bound = int(single["bound"]) if "bound" in single else None
     text = []
     for number, line in enumerate(lines, start):
         if line.startswith("\\") and not text:
@@ -88,7 +122,7 @@ def parse_case(source, start, fields, lines):
         end = re.fullmatch(r"(.*;)\s*(?:--\s*(.*?)\s*)?", line)
         text.append(end[1] if end else line)
         if end and "\n".join(text).count("$$") % 2 == 0:
-            case.steps.append(Step("\n".join(text), number, expectation(end[2])))
+            case.steps.append(Step("\n".join(text), number, *expectation(end[2])))
             text = []
     assert not text, f"{source}: {case.name} ends in the middle of a statement"
     return case
@@ -99,10 +133,11 @@ def parse_file(path):
 
     def finish():
         if fields:
-            cases.append(parse_case(path.name, start, fields, body))
+            area = cases[-1].area if cases else None
+            cases.append(parse_case(path.name, start, fields, body, area))
 
     for number, line in enumerate(path.read_text().splitlines(), 1):
-        header = re.fullmatch(r"-- (\w+): +(.*)", line)
+        header = re.fullmatch(r"-- ([\w-]+): +(.*)", line)
         if header and header[1] == "case":
             finish()
             fields, body = [], []

@@ -42,12 +42,15 @@ CREATE STATISTICS words_longer ON length(word), upper(word) FROM words;
 CREATE VIEW ledger WITH (security_invoker = true) AS
     SELECT a.name, p.note FROM accounts a JOIN payments p ON (p.tenant_id, p.account_id) = (a.tenant_id, a.id);
 
+CREATE VIEW order_items WITH (security_invoker = true) AS SELECT * FROM orders;
+
 -- Functions as applications have them: one that resets the session, one that runs text, both with the rights
 -- of their caller; and one with its owner's, who may see all rows, written with care.
 CREATE FUNCTION clear_session() RETURNS void LANGUAGE plpgsql AS 'BEGIN RESET ALL; END';
 CREATE FUNCTION run(text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXECUTE $1; END';
 CREATE FUNCTION own_orders() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     AS 'SELECT count(*) FROM public.orders AS o WHERE o.tenant_id OPERATOR(pg_catalog.=) bulkhead.tenant_id()';
+CREATE FUNCTION forget_all(orders) RETURNS integer LANGUAGE plpgsql AS 'BEGIN RESET ALL; RETURN 1; END';
 CREATE SEQUENCE tally;
 
 DO $$
@@ -61,9 +64,11 @@ BEGIN
     END LOOP;
 END $$;
 ALTER VIEW ledger OWNER TO shop_owner;
+ALTER VIEW order_items OWNER TO shop_owner;
 ALTER FUNCTION own_orders() OWNER TO shop_owner;
 ALTER ROLE shop_owner BYPASSRLS;
 GRANT SELECT ON ledger TO bulkhead_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON order_items TO bulkhead_app;
 GRANT USAGE ON SEQUENCE tally, accounts_id_seq TO bulkhead_app;
 
 SET client_min_messages = error;

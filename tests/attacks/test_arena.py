@@ -2,7 +2,7 @@
 
 import pytest
 from arena import RUNS
-from cases import Case, Step
+from cases import Case, Step, expectation
 from harness.wire import rows
 from scene import Scene
 
@@ -33,10 +33,10 @@ BROKEN = [
 def test_the_arena_sees(arenas, name, broken, statement, mended, told):
     arena = arenas(RUNS[0])
     statement, _, expected = statement.partition("; -- ")
-    steps = [Step(statement, 0, {hardening: expected or None for hardening in ("standard", "strict")})]
+    steps = [Step(statement, 0, *expectation(expected))]
     try:
         with pytest.raises(AssertionError, match=told):
-            Scene(arena, Case(name, "", "test_arena", before=[broken], after=[mended], steps=steps)).play()
+            Scene(arena, Case(name, "", "test_arena", "context", before=[broken], after=[mended], steps=steps)).play()
     finally:
         arena.admin.execute("DROP TABLE IF EXISTS public.mine; ALTER ROLE bulkhead_pool RESET ALL")
         arena.admin.execute("DELETE FROM notices WHERE body = 'x'")

@@ -94,13 +94,18 @@ static void check_again(const struct verdict *verdict, const char *text, size_t 
 	require(again->relation_count == verdict->relation_count);
 	require(again->function_count == verdict->function_count);
 	require(again->size == verdict->size);
+	require(again->needs == verdict->needs && again->rules == verdict->rules);
 	for (uint32_t i = 0; i < verdict->statement_count; i++)
 		check_equal(&again->statements[i], &verdict->statements[i]);
 	verdict_unref(again);
 }
 
+/* The rules of all statements are those of each, which a text cannot hide from. */
 static void check_alone(const struct verdict *verdict, const char *text)
 {
+	uint64_t rules = 0;
+	uint32_t needs = 0;
+
 	for (uint32_t i = 0; i < verdict->statement_count && i < 10; i++) {
 		const struct sql_statement *statement = &verdict->statements[i];
 		const struct verdict *alone = sql_read(text + statement->start, statement->len);
@@ -108,8 +113,12 @@ static void check_alone(const struct verdict *verdict, const char *text)
 		require(alone && alone->reading == SQL_READ && alone->statement_count == 1);
 		require(alone->statements->start == 0);
 		check_equal(alone->statements, statement);
+		rules |= alone->rules;
+		needs |= alone->needs;
 		verdict_unref(alone);
 	}
+	if (verdict->statement_count <= 10)
+		require(rules == verdict->rules && needs == verdict->needs);
 }
 
 static void check_same_names(const struct verdict *a, const struct verdict *b)
@@ -142,6 +151,7 @@ static void check_fold(const struct verdict *verdict, const char *text, size_t s
 	require(of_fold && of_fold->is_of_fold == verdict->is_of_fold);
 	if (verdict->is_of_fold) {
 		require(of_fold->classes == verdict->classes && of_fold->effects == verdict->effects);
+		require(of_fold->needs == verdict->needs && of_fold->rules == verdict->rules);
 		check_same_names(of_fold, verdict);
 	}
 	verdict_unref(of_fold);

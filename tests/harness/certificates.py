@@ -48,9 +48,12 @@ def openssl(*arguments):
     return done.stdout
 
 
-def make_key(path):
+KINDS = {"EC": "ec_paramgen_curve:P-256", "RSA": "rsa_keygen_bits:2048"}
+
+
+def make_key(path, kind="EC"):
     """Mode 0600, as all keys here."""
-    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", path)
+    openssl("genpkey", "-algorithm", kind, "-pkeyopt", KINDS[kind], "-out", path)
     os.chmod(path, 0o600)
     return path
 
@@ -69,11 +72,11 @@ class Authority:
                 "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", self.cert)
         self.write_list()
 
-    def issue(self, name, common_name=None, names=(), start=None, end=None):
+    def issue(self, name, common_name=None, names=(), start=None, end=None, kind="EC"):
         """`names` as in subjectAltName; dates as 20200101000000Z."""
         cert, key, request = (self.folder / f"{name}.{kind}" for kind in ("crt", "key", "csr"))
         extensions = ["-addext", "subjectAltName=" + ",".join(names)] if names else []
-        openssl("req", "-new", "-key", make_key(key), "-subj", f"/CN={common_name or name}", "-config", self.config,
+        openssl("req", "-new", "-key", make_key(key, kind), "-subj", f"/CN={common_name or name}", "-config", self.config,
                 *extensions, "-out", request)
         dates = [*(["-startdate", start] if start else []), *(["-enddate", end] if end else [])]
         openssl("ca", "-batch", "-notext", "-config", self.config, "-in", request, "-out", cert, *dates)

@@ -24,12 +24,18 @@ def port_of(proxy):
 
 def ask(proxy, path, method="GET"):
     """Status and body."""
+    status, _, body = ask_for(proxy, path, {}, method)
+    return status, body
+
+
+def ask_for(proxy, path, fields, method="GET"):
+    """Status, type of the content, and body of a request with these header fields."""
     connection = http.client.HTTPConnection(HOST, port_of(proxy), timeout=15)
-    connection.request(method, path)
+    connection.request(method, path, headers=fields)
     answer = connection.getresponse()
     body = answer.read().decode()
     connection.close()
-    return answer.status, body
+    return answer.status, answer.headers["Content-Type"], body
 
 
 def raw(proxy, data, end=False):

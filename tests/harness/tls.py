@@ -13,6 +13,17 @@ PAST = {"start": "20200101000000Z", "end": "20210101000000Z"}
 HERE = ["DNS:localhost", "IP:127.0.0.1"]
 SUFFIX = "db.internal"
 PLUS = "SCRAM-SHA-256-PLUS"
+MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+
+# The mode of a listener, and what libpq's modes come to there: True encrypted, False plain, None refused.
+ASKED = {
+    "disable": [False, False, False, None, None, None],
+    "allow": [False, False, True, True, True, True],
+    "prefer": [False, False, True, True, True, True],
+    "require": [None, True, True, True, True, True],
+    "verify-ca": [None, True, True, True, True, True],
+    "verify-full": [None, True, True, True, True, True],
+}
 
 
 def make_pki(folder):

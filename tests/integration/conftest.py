@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
+from harness.policy import own_keys  # noqa: E402
 from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    """Under `make test-workers`, what holds for one worker alone is left out."""
-    if int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) == 1:
-        return
+    """Under `make test-workers`, what holds for one worker alone is left out, each with its reason."""
+    several = int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) > 1
     for item in items:
         marker = item.get_closest_marker("one_worker")
-        if marker:
+        if marker and not marker.args:
+            raise pytest.UsageError(f"{item.nodeid} is marked one_worker and does not say why")
+        if marker and several:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
@@ -170,6 +173,22 @@ def control(control_database):
     """The control schema without tenants."""
     control_database.clear()
     return control_database
+
+
+@pytest.fixture(scope="module")
+def sessions(control_database):
+    """Two administrators' and the observer's."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(connection) for connection in (
+            control_database.connect(autocommit=False), control_database.connect(),
+            control_database.database.connect())]
+
+
+@pytest.fixture
+def keys(control):
+    """Permissions of an application's own: test.flag, test.count and test.words."""
+    with own_keys(control):
+        yield
 
 
 @pytest.fixture

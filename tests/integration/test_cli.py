@@ -160,9 +160,37 @@ def test_check_says_everything_at_once(sound):
 
 
 def test_check_names_a_file_that_cannot_be_read(tmp_path):
-    done = bulkhead("check", "-c", tmp_path / "nosuch.ini")
-    assert (done.returncode, done.stderr.splitlines()[0]) == (
-        FAILED, f"{tmp_path}/nosuch.ini: No such file or directory")
+    """And nothing else: what the defaults alone lack is not what is wrong."""
+    for arguments in (["check"], ["serve", "--test"], ["serve"], ["healthcheck"]):
+        done = bulkhead(*arguments, "-c", tmp_path / "nosuch.ini")
+        assert (done.returncode, done.stderr) == (FAILED, f"{tmp_path}/nosuch.ini: No such file or directory\n")
+
+
+def test_check_looks_at_the_files_of_a_faulty_configuration(sound):
+    (sound.parent / "guard.key").chmod(0o644)
+    (sound.parent / "pool.password").unlink()
+    missing = sound.parent / "nosuch.pem"
+    sound.write_text(sound.read_text() + f"[pool]\npool_mode = x\n[listen:default]\nclient_tls_sslmode = require\n"
+                                         f"client_tls_cert_file = {missing}\nclient_tls_key_file = {missing}\n")
+    done = bulkhead("check", "-c", sound)
+    assert done.returncode == FAILED
+    assert [line.split(": ", 2)[1] for line in done.stderr.splitlines()] == [
+        "pool_mode", "password_file", "key_file", "client_tls_cert_file", "client_tls_key_file"]
+    assert "guard.key: group or others have access" in done.stderr
+
+
+def test_check_without_a_file_says_what_it_looked_at():
+    done = bulkhead("check")
+    *faults, last = done.stderr.splitlines()
+    assert done.returncode == FAILED and "environment: BULKHEAD_CONTROL_DSN: must be set" in faults
+    assert last == "bulkhead check: no file was given with -c; these are the defaults and the environment"
+
+
+def test_check_without_a_key_file_says_so_once(sound):
+    sound.write_text(re.sub("(?m)^key_file.*\n", "", sound.read_text()))
+    done = bulkhead("check", "-c", sound)
+    assert done.returncode == FAILED
+    assert len(done.stderr.splitlines()) == 1 and "key_file: must be set" in done.stderr
 
 
 # ---- secrets ----

@@ -159,6 +159,11 @@ def test_a_password_comes_from_standard_input(control, dsn, acme, given):
         assert control.fits(name, PLANTED)
 
 
+def test_who_got_a_password_is_shown_as_by_other_verbs(control, dsn, acme):
+    (row,) = rows("principal", "password", "shop", **dsn)
+    assert row == {"name": "shop", "home": "acme", "reach": "subtree"}
+
+
 @pytest.mark.parametrize("given, words", [("", "it is empty"), ("\n", "it is empty"), (PLANTED * 100, "too large"),
                                           (PLANTED + "\0x", "NUL")])
 def test_refused_input(control, dsn, acme, given, words):

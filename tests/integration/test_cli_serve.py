@@ -1,5 +1,6 @@
 """The life of `bulkhead serve`: starting, refusing to start, its log, and stopping under its clients' feet."""
 
+import errno
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -69,6 +71,7 @@ def test_a_port_in_use(unstarted):
         other.listen()
         last = unheard(proxy)
     assert (last["event"], last["level"], last["address"]) == ("listen.failed", "error", HOST)
+    assert last["port"] == str(proxy.port)
     assert last["error"] == "Address already in use"
 
 
@@ -83,9 +86,27 @@ def test_the_socket_of_a_living_process(stand, unstarted):
         second = unstarted(listen__default={"listen_addr": "", "listen_port": first.port})
         last = unheard(second)
         assert last["error"] == "Address already in use"
-        assert last["address"] == f"{stand.folder}/.s.PGSQL.{first.port}"
+        assert last["address"] == f"{stand.folder}/.s.PGSQL.{first.port}" and "port" not in last
         with first.connect("acme", unix=True) as connection:
             connection.execute("SELECT 1")
+
+
+def test_the_socket_of_a_process_that_accepts_nobody(unstarted, stand):
+    """Its queue is full: whoever connects would wait for ever."""
+    proxy = unstarted(listen__default={"listen_addr": ""})
+    path = f"{stand.folder}/.s.PGSQL.{proxy.port}"
+    with socket.socket(socket.AF_UNIX) as hung, ExitStack() as stack:
+        hung.bind(path)
+        hung.listen(0)
+        while True:
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            if waiting.connect_ex(path) == errno.EAGAIN:
+                break
+        began = time.monotonic()
+        assert unheard(proxy)["error"] == "Address already in use"
+        assert time.monotonic() - began < 5
+    os.unlink(path)
 
 
 def test_a_socket_that_was_left_behind_is_replaced(stand, unstarted):

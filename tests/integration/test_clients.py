@@ -7,6 +7,8 @@ Client libraries live their lives through two backends as two tenants at once: t
 import pytest
 from harness.client_table import CLIENTS
 from harness.clients import ground
+from harness.tls_clients import CLIENTS as TLS_CLIENTS
+from harness.tls_clients import TlsGround
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +22,15 @@ def test_a_client_library_sees_no_difference(place, client):
     report = place.play(client)
     assert not report.broken(), "a script fails on PostgreSQL itself"
     assert not report.defects()
+
+
+@pytest.fixture(scope="module")
+def tls_ground(template):
+    with TlsGround(template) as ground:
+        yield ground
+
+
+@pytest.mark.parametrize("client", [client for client in TLS_CLIENTS if client.quick], ids=lambda client: client.name)
+def test_a_client_library_over_tls(tls_ground, client):
+    """Every way to ask for TLS in each mode of the listener, and certificates that are no good."""
+    assert not tls_ground.play(client)

@@ -51,6 +51,11 @@ def test_a_sidecar_calls_its_functions(control, sidecar):
     assert [name.removeprefix("bulkhead_control.") for name, in callable_] == [
         "changed_principals(text[],bigint[])", "changed_tenants(uuid[],bigint[])", "lookup_principal(text)",
         "lookup_tenant(text)"]
+    for function in ("resolve_permissions(NULL)", "resolve_settings(NULL)", "revoke_permission(NULL, 'sql.read')",
+                     "set_permission(NULL, 'sql.read', 'true', NULL, NULL)", "unset_setting(NULL, 'app.x')",
+                     "set_setting(NULL, 'app.x', '1', false)", "tenant_permissions('{}')", "default_permissions('{}')",
+                     "permission_standing('{}', 'sql.read')", "setting_standing('{}', 'app.x')"):
+        assert_denied(sidecar, f"SELECT bulkhead_control.{function}")
     for statement in ("SELECT bulkhead_control.token_of('x')", "CREATE FUNCTION bulkhead_control.f() RETURNS int "
                       "LANGUAGE sql AS 'SELECT 1'", "CREATE TABLE bulkhead_control.t ()", "CREATE TABLE public.t ()",
                       "ALTER FUNCTION bulkhead_control.lookup_tenant RESET ALL", "SET ROLE bulkhead_admin",
@@ -264,6 +269,14 @@ CREATE OPERATOR {schema}.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = {schema}
 CREATE {kind} TABLE {schema}.tenant (LIKE bulkhead_control.tenant);
 CREATE {kind} TABLE {schema}.tenant_token (token text, tenant_id uuid);
 CREATE {kind} TABLE {schema}.principal (name text, verifier text);
+CREATE {kind} TABLE {schema}.changed (tenant_id uuid);
+CREATE {kind} TABLE {schema}.permission_key (LIKE bulkhead_control.permission_key);
+CREATE {kind} TABLE {schema}.permission_grant (LIKE bulkhead_control.permission_grant);
+CREATE {kind} TABLE {schema}.setting (LIKE bulkhead_control.setting);
+CREATE FUNCTION {schema}.jsonb_trap(jsonb, text) RETURNS boolean LANGUAGE sql AS 'SELECT {schema}.trap() = 1';
+CREATE OPERATOR {schema}.? (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = {schema}.jsonb_trap);
+CREATE FUNCTION {schema}.jsonb_typeof(jsonb) RETURNS text LANGUAGE sql AS 'SELECT {schema}.trap()::text';
+CREATE FUNCTION {schema}.strpos(text, text) RETURNS int LANGUAGE sql AS 'SELECT {schema}.trap()';
 """
 
 
@@ -299,8 +312,18 @@ def test_planted_objects_are_not_found(control, user, schema, kind):
                                        (globex, verb))
                 assert connection.execute("SELECT path FROM bulkhead_control.move_tenant(%s, %s)",
                                           (globex, acme)).fetchall() == [("acme/globex",), ("acme/globex/labs-2",)]
+                for change in ("set_permission(%s, 'sql.relations', '[\"a*\", \"b\"]', 'DELEGATED', 'SOFT')",
+                               "set_setting(%s, 'proxy.gate', '\"off\"', true)", "revoke_permission(%s, 'sql.relations')",
+                               "unset_setting(%s, 'proxy.gate')"):
+                    assert connection.execute(f"SELECT version FROM bulkhead_control.{change}", (globex,)).fetchall()
+                for function in ("resolve_permissions", "resolve_settings"):
+                    assert connection.execute(f"SELECT key FROM bulkhead_control.{function}(%s)", (globex,)).fetchall()
+                connection.execute("INSERT INTO bulkhead_control.permission_key (key, kind, elements, shared_default, "
+                                   "schema_default, database_default, description) VALUES ('test.trap', 'set', 'names', "
+                                   "'[\"a.b*\"]', '[]', '[]', 'x')")
+                connection.execute("DELETE FROM bulkhead_control.permission_key WHERE NOT builtin")
         if user == ADMIN:
-            assert control.path(labs) == [acme, globex, labs] and control.version(labs) == 7
+            assert control.path(labs) == [acme, globex, labs] and control.version(labs) == 11
         assert control.violations() == []
     finally:
         with control.database.connect() as root:

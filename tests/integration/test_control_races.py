@@ -5,26 +5,12 @@ snapshot it is told to try again, or is refused because of a row that is not in 
 """
 
 import random
-import threading
-import time
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
-import psycopg
 import pytest
-
-TRY_AGAIN, DEADLOCK = "40001", "40P01"
-
-
-def outcome(work, *arguments):
-    """`done`, or the constraint that refused the work, or the SQLSTATE where there is none."""
-    try:
-        work(*arguments)
-        return "done"
-    except psycopg.Error as error:
-        return error.diag.constraint_name or error.sqlstate
+from harness.races import DEADLOCK, TRY_AGAIN, interleave, outcome
 
 
 class Forest:
@@ -108,50 +94,6 @@ INTERLEAVINGS = {
 
 # The first one's child is not in the second's snapshot: no trigger sees it, but the foreign key does.
 UNSEEN = ["move what gets a child", "sink what gets a child", "move below each other"]
-
-
-@pytest.fixture(scope="module")
-def sessions(control_database):
-    """Two administrators' and the observer's."""
-    with ExitStack() as stack:
-        yield [stack.enter_context(connection) for connection in (
-            control_database.connect(autocommit=False), control_database.connect(),
-            control_database.database.connect())]
-
-
-def wait_for_second(observer, second, future, reached):
-    deadline = time.monotonic() + 20
-    while not reached.is_set() and not future.done():
-        if observer.execute("SELECT cardinality(pg_blocking_pids(%s))", (second.info.backend_pid,)).fetchone()[0]:
-            return
-        assert time.monotonic() < deadline, "the second session neither waits nor ends"
-        time.sleep(0.001)
-
-
-def interleave(sessions, first, second, level="read committed", commit=True):
-    """
-    `first` runs, then `second` until it waits or has nothing left but to commit; then `first` ends, then `second`.
-    What became of both.
-    """
-    one, two, observer = sessions
-    two.execute(f"SET default_transaction_isolation = '{level}'")
-    reached, ended = threading.Event(), threading.Event()
-
-    def run_second():
-        with two.transaction():
-            second(two)
-            reached.set()
-            ended.wait(20)
-
-    with ThreadPoolExecutor(1) as executor:
-        first(one)
-        try:
-            future = executor.submit(outcome, run_second)
-            wait_for_second(observer, two, future, reached)
-        finally:
-            of_first = outcome(one.commit if commit else one.rollback)
-            ended.set()
-        return of_first, future.result()
 
 
 @pytest.mark.parametrize("name", INTERLEAVINGS)

@@ -312,12 +312,51 @@ def test_the_socket_is_the_default_listeners_and_outlives_the_service():
 
 # ---- installing ----
 
-def test_make_install_puts_all_below_destdir(tmp_path):
-    done = run("make", "-o", "build", "install-systemd", f"PROGRAM={PROGRAM}", f"DESTDIR={tmp_path}",
-               "PREFIX=/opt/bulkhead", "UNIT_DIR=/opt/units", cwd=ROOT, env={"PATH": "/usr/bin:/bin"})
+PLACES = ("PREFIX=/opt/bulkhead", "UNIT_DIR=/opt/units")
+
+
+def make(target, folder):
+    """As whoever has a narrow umask."""
+    done = run("sh", "-c", 'umask 077; exec make "$@"', "make", "-o", "build", target, f"PROGRAM={PROGRAM}",
+               f"DESTDIR={folder}", *PLACES, cwd=ROOT, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stderr
-    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == {
+
+
+def files_below(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_make_install_puts_all_below_destdir(tmp_path):
+    make("install-systemd", tmp_path)
+    assert files_below(tmp_path) == {
         "opt/bulkhead/bin/bulkhead", "opt/bulkhead/share/bulkhead/bulkhead.ini", "opt/units/bulkhead.service",
         "opt/units/bulkhead.socket", "opt/bulkhead/lib/sysusers.d/bulkhead.conf", "etc/bulkhead/bulkhead.ini"}
     assert "ExecStart=/opt/bulkhead/bin/bulkhead serve" in (tmp_path / "opt/units/bulkhead.service").read_text()
     assert succeed("--version")
+
+
+def test_what_is_installed_has_the_modes_of_a_package(tmp_path):
+    make("install-systemd", tmp_path)
+    for path in tmp_path.rglob("*"):
+        is_open = path.is_dir() or path.name == "bulkhead" and path.parent.name == "bin"
+        assert path.stat().st_mode & 0o7777 == (0o755 if is_open else 0o644), path
+
+
+@pytest.mark.parametrize("target", ["install", "install-systemd"])
+def test_make_uninstall_leaves_nothing(tmp_path, target):
+    make(target, tmp_path)
+    make("uninstall", tmp_path)
+    assert files_below(tmp_path) == set()
+    assert not list(tmp_path.rglob("*/bulkhead/share/bulkhead")) and not (tmp_path / "etc/bulkhead").exists()
+    make("uninstall", tmp_path)
+
+
+def test_make_uninstall_leaves_what_somebody_wrote(tmp_path):
+    make("install-systemd", tmp_path)
+    settings, key = tmp_path / "etc/bulkhead/bulkhead.ini", tmp_path / "etc/bulkhead/guard.key"
+    settings.write_text("[log]\n")
+    key.write_text("")
+    make("install-systemd", tmp_path)
+    make("uninstall", tmp_path)
+    assert files_below(tmp_path) == {"etc/bulkhead/bulkhead.ini", "etc/bulkhead/guard.key"}
+    assert settings.read_text() == "[log]\n"

@@ -83,6 +83,55 @@ def test_transactions_finish(stand, proxy):
     assert len(found) == 3
 
 
+def outcome(proxy):
+    (line,) = proxy.events("serve.drained")
+    assert 0 <= int(line["duration_ms"]) < 20000
+    return [int(line[name]) for name in ("sessions", "idle", "finished", "cut")], line["level"]
+
+
+def test_the_log_says_how_it_went(proxy):
+    """Two are idle, one finishes, one leaves; none is cut, and one that had left before is nobody."""
+    early, *idle, inside, leaver = (proxy.wire("acme") for _ in range(5))
+    early.close()
+    for wire in (inside, leaver):
+        wire.query("BEGIN")
+        wire.query("SELECT 1")
+    proxy.process.terminate()
+    assert [ended(wire) for wire in idle] == [DRAINED] * 2
+    leaver.close()
+    inside.query("COMMIT")
+    assert ended(inside) == DRAINED
+    for wire in (*idle, inside):
+        wire.close()
+    assert exit_code(proxy) == 0
+    assert outcome(proxy) == ([4, 2, 1, 0], "info")
+
+
+@pytest.mark.parametrize("cause", ["drain_timeout", "a second signal", "a second signal during the delay"])
+def test_the_log_says_what_was_cut(stand, cause):
+    limits = {"drain_timeout": "1s" if cause == "drain_timeout" else "60s",
+              "drain_delay": "50s" if "delay" in cause else "0s"}
+    with stand.proxy(bulkhead=limits) as proxy:
+        inside = proxy.wire("acme")
+        inside.query("BEGIN")
+        inside.query("SELECT 1")
+        proxy.process.terminate()
+        if cause != "drain_timeout":
+            wait_for(lambda: proxy.events("serve.stopping"), "the first signal")
+            time.sleep(0.2)
+            proxy.process.terminate()
+        assert ended(inside) == SHUTDOWN
+        inside.close()
+        assert exit_code(proxy) == 0
+        assert outcome(proxy) == ([1, 0, 0, 1], "warning")
+
+
+def test_where_nobody_drains_nothing_is_said_of_it(proxy):
+    proxy.process.send_signal(signal.SIGINT)
+    assert exit_code(proxy) == 0
+    assert not proxy.events("serve.drained")
+
+
 def test_a_failed_transaction_goes_on_to_its_rollback(proxy):
     wire = proxy.wire("acme")
     wire.query("BEGIN")

@@ -211,7 +211,7 @@ def share_slower(ones, others):
 
 
 @pytest.mark.alone
-@pytest.mark.one_worker  # of four, each name would have a worker of its own
+@pytest.mark.one_worker("of four workers, each of the four names would have one of its own")
 @pytest.mark.skipif(INSTRUMENTED, reason="sanitizers and valgrind take time of their own")
 def test_time_does_not_tell_who_exists(stand):
     users = {"known": "shop.acme", "unknown": "nobody.acme", "disabled": "disabled.acme", "expired": "expired.acme"}

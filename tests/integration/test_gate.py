@@ -350,3 +350,11 @@ def test_explain_statement_for_a_tenant(stand):
 def test_explain_statement_used_wrongly():
     for arguments in ([], ["a", "b"], ["--tenant", "a", "--strategy", "b", "c"], ["--strategy", "x", "SELECT 1"]):
         assert explain(*arguments)[0] in (1, 2)
+
+
+def test_check_knows_the_rules(tmp_path):
+    settings = tmp_path / "bulkhead.ini"
+    settings.write_text("[cluster:default]\ndatabase = app\n[gate]\nexceptions = sleep, sleeep\n")
+    done = subprocess.run([PROGRAM, "check", "-c", settings], text=True, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert f'{settings}:4: exceptions: there is no rule "sleeep"' in done.stderr

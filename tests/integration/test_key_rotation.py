@@ -90,6 +90,7 @@ def wait_for_handovers(proxy):
 
 # ---- rotation ----
 
+@pytest.mark.one_worker("a backend goes from worker to worker ten times a second: thousands of hand-overs take minutes")
 def test_rotations_under_traffic(stand):
     """One backend, two tenants, keys that come and go: thousands of hand-overs, and not one statement is refused."""
     with stand.proxy(bulkhead=SOON, pool={"default_pool_size": 1}, log={"stats_period": "200ms"}) as proxy:

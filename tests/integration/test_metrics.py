@@ -10,8 +10,9 @@ import time
 import psycopg
 import pytest
 
-from harness.probe import ask, metrics, probed, text
+from harness.probe import ask, ask_for, metrics, probed, text
 from harness.program import ROOT, succeed
+from harness.threads import held, threads
 from harness.wait import wait_for
 from harness.wire import bind, execute, parse, query, sync
 
@@ -55,6 +56,45 @@ def test_every_family_has_help_and_type_once_and_samples_behind_it(proxy):
             assert name in {family + suffix for suffix in suffixes}
     assert all(name.endswith("_total") == (kind == "counter") for name, kind in types.items())
     assert all(name.startswith(("bulkhead_", "process_")) for name in types)
+
+
+PLAIN, OPEN = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+@pytest.mark.parametrize("accept, expected", [
+    (None, PLAIN), ("*/*", PLAIN), ("application/openmetrics-text;version=0.0.1;q=0.9,*/*;q=0.1", PLAIN),
+    ("application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1", OPEN)])
+def test_the_form_is_the_one_that_was_asked_for(proxy, accept, expected):
+    status, found, body = ask_for(proxy, "/metrics", {"Accept": accept} if accept else {})
+    assert (status, found, body.endswith("\n# EOF\n")) == (200, expected, expected == OPEN)
+    assert ask_for(proxy, "/livez", {"Accept": accept} if accept else {})[1].startswith("text/plain")
+
+
+def test_openmetrics_has_the_same_samples(proxy):
+    proxy.wire("acme").query("SELECT 1")
+    _, _, opened = ask_for(proxy, "/metrics", {"Accept": "application/openmetrics-text"})
+    plain = text(proxy)
+
+    def heads(body):
+        return [line.rsplit(" ", 1)[0] for line in body.splitlines() if not line.startswith("#")]
+    assert heads(opened) == heads(plain)
+    types = dict(line.split()[2:] for line in opened.splitlines() if line.startswith("# TYPE "))
+    assert len(types) == plain.count("# TYPE ") and not [name for name in types if name.endswith("_total")]
+
+
+def test_those_who_wait_together_get_the_forms_they_asked_for(stand):
+    with stand.proxy(**probed()) as proxy:
+        forms, askers = [], []
+        with held(threads(proxy)[-1]):
+            for accept in (PLAIN, OPEN, PLAIN, OPEN):
+                askers.append(threading.Thread(
+                    target=lambda wanted=accept: forms.append((wanted, ask_for(proxy, "/metrics",
+                                                                               {"Accept": wanted})[1]))))
+                askers[-1].start()
+            time.sleep(0.5)
+        for thread in askers:
+            thread.join()
+        assert sorted(forms) == sorted([(PLAIN, PLAIN), (OPEN, OPEN)] * 2)
 
 
 def test_histograms_add_up(proxy):

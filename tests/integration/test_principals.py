@@ -193,8 +193,8 @@ def test_an_end_of_validity_is_kept_to_the_moment(stand):
 # ---- trust ----
 
 @pytest.mark.parametrize("user, reason", [
-    ("good.acme", None), ("disabled.acme", "BH-ID-PASSWORD"), ("expired.acme", "BH-ID-PASSWORD"),
-    ("nobody.acme", "BH-ID-PASSWORD"), ("good.nosuch", "BH-ID-UNKNOWN-TENANT"), ("good", "BH-ID-NO-TENANT")])
+    ("good.acme", None), ("disabled.acme", "BH-ID-LOGIN"), ("expired.acme", "BH-ID-LOGIN"),
+    ("nobody.acme", "BH-ID-LOGIN"), ("good.nosuch", "BH-ID-UNKNOWN-TENANT"), ("good", "BH-ID-NO-TENANT")])
 def test_trust_asks_for_no_password_and_for_all_else(stand, proxy, user, reason):
     conninfo = psycopg.conninfo.make_conninfo(host=str(stand.folder), port=6999, user=user, dbname=DATABASE)
     if reason is None:

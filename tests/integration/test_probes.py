@@ -1,7 +1,5 @@
 """/livez and /readyz, their listener, and `bulkhead healthcheck`."""
 
-import ctypes
-import os
 import socket
 import time
 from contextlib import closing
@@ -12,6 +10,7 @@ from harness.postgres import HOST, free_port
 from harness.probe import ask, port_of, probed, raw
 from harness.program import DONE, FAILED, bulkhead
 from harness.relay import Relay
+from harness.threads import held, threads
 from harness.wait import wait_for
 
 
@@ -36,20 +35,10 @@ def test_it_lives_and_is_ready(proxy):
 def test_a_worker_that_stands_still_is_seen(stand):
     """Only the worker is held, by a debugger's means: the thread of the probes goes on."""
     with stand.proxy(**probed(liveness_timeout=1)) as proxy:
-        libc = ctypes.CDLL(None, use_errno=True)
-        seize, interrupt, detach = 0x4206, 0x4207, 17
-        tasks = sorted(map(int, os.listdir(f"/proc/{proxy.process.pid}/task")))
-        worker = tasks[-1]  # started last
-        if libc.ptrace(seize, worker, None, None) != 0:
-            pytest.skip("this system does not let us hold a thread")
-        assert libc.ptrace(interrupt, worker, None, None) == 0
-        os.waitpid(worker, 0x40000000)  # __WALL
-        try:
+        with held(threads(proxy)[-1]):
             wait_for(lambda: ask(proxy, "/livez")[0] == 503, "the probe to fail")
             assert ask(proxy, "/livez")[1] == "the loop of a worker does not turn\n"
             assert ask(proxy, "/metrics") == (503, "a worker does not answer\n")
-        finally:
-            libc.ptrace(detach, worker, None, None)
         wait_for(lambda: ask(proxy, "/livez")[0] == 200, "life")
 
 
@@ -188,7 +177,8 @@ def test_a_port_in_use(stand):
     with socket.socket() as other:
         other.bind((HOST, 0))
         other.listen()
-        with pytest.raises(RuntimeError, match="probes.listen.*Address already in use"):
+        words = f'probes.listen".*"port":"{other.getsockname()[1]}".*Address already in use'
+        with pytest.raises(RuntimeError, match=words):
             stand._started({"probes": {"listen_addr": HOST, "listen_port": other.getsockname()[1]},
                             "listen__default": {"listen_port": free_port()}})
 
@@ -204,10 +194,18 @@ def test_healthcheck(proxy):
 
 
 def test_healthcheck_of_nobody(proxy):
-    done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={free_port()}")
-    assert (done.returncode, done.stderr) == (FAILED, "healthcheck: Connection refused\n")
+    port = free_port()
+    done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={port}")
+    assert (done.returncode, done.stderr) == (
+        FAILED, f"bulkhead healthcheck: {HOST} port {port}: Connection refused\n")
     done = bulkhead("healthcheck", "-c", proxy.config, "--set", "probes.listen_addr=")
-    assert (done.returncode, done.stderr) == (FAILED, "healthcheck: [probes] listens nowhere\n")
+    assert (done.returncode, done.stderr) == (FAILED, "bulkhead healthcheck: [probes] listens nowhere\n")
+    done = bulkhead("healthcheck", "-c", proxy.config, "--set", "probes.unix_socket=/nosuch/probes")
+    assert (done.returncode, done.stderr) == (
+        FAILED, "bulkhead healthcheck: /nosuch/probes: No such file or directory\n")
+    done = bulkhead("healthcheck", "-c", proxy.config, "--set", "probes.listen_addr=no.such.host.invalid")
+    assert done.returncode == FAILED
+    assert done.stderr.startswith("bulkhead healthcheck: no.such.host.invalid port ")
 
 
 def test_healthcheck_of_one_that_does_not_answer(proxy):
@@ -215,6 +213,8 @@ def test_healthcheck_of_one_that_does_not_answer(proxy):
         silent.bind((HOST, 0))
         silent.listen()
         began = time.monotonic()
-        done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={silent.getsockname()[1]}")
-        assert done.returncode == FAILED and done.stderr
+        port = silent.getsockname()[1]
+        done = bulkhead("healthcheck", "-c", proxy.config, "--set", f"probes.listen_port={port}")
+        assert (done.returncode, done.stderr) == (
+            FAILED, f"bulkhead healthcheck: {HOST} port {port}: no answer within 3 s\n")
         assert time.monotonic() - began < 10

@@ -100,7 +100,7 @@ def test_a_file_that_is_gone(stand):
     ({"cluster__default": {"host": "localhost"}}, "cluster:default.host"),
     ({"cluster__default": {"database": "other"}}, "cluster:default.database"),
     ({"cluster__default": {"login": "other"}}, "cluster:default.login"),
-    ({"cluster__annex": {"database": "other"}}, "cluster:annex"),
+    ({"cluster__reloaded": {"database": "other"}}, "cluster:reloaded"),  # no cluster that other files make
     ({"listen__second": {"listen_port": 1}}, "listen:second"),
     # A section is taken as a whole or not at all: the new password would not fit the old login.
     ({"cluster__default": {"login": "other", "password_file": ""}},

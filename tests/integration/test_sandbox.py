@@ -185,7 +185,7 @@ def test_what_is_printed_can_be_typed(running):
     done = subprocess.run(["sh", "-c", attack], text=True, capture_output=True, check=False)
     assert re.search(r"^\s+0$", done.stdout, re.M), done.stdout
     assert "row-level security" in done.stderr
-    assert "permission denied to set parameter" in done.stderr
+    assert "reason=BH-STMT-CONTEXT" in done.stderr
 
 
 def test_the_unix_socket_answers(running, env):

@@ -49,19 +49,30 @@ def test_a_copy_behind_a_deallocate_is_fed(proxy):
         assert errors(batch(wire, bind(statement="x"), execute())) == ["26000"]
 
 
-@pytest.mark.parametrize("notifies", ["NOTIFY here", "DO $$ BEGIN NOTIFY here; END $$", "SELECT pg_notify('here', '')"])
-def test_notifications_show_who_sent_them(stand, notifies):
+NOTIFIES = pytest.mark.parametrize("notifies", ["NOTIFY here", "DO $$ BEGIN NOTIFY here; END $$",
+                                                "SELECT pg_notify('here', '')"])
+
+
+@NOTIFIES
+def test_notifications_show_who_has_sent_them_itself(stand, notifies):
     """By the pid of BackendKeyData: programs skip what they have sent themselves."""
-    with stand.proxy(pool={**ONE, "default_pool_size": 2}) as proxy, client(proxy) as hears, client(proxy) as says:
+    with stand.proxy(pool={**ONE, "default_pool_size": 2}) as proxy, client(proxy) as hears:
         hears.query("LISTEN here")
         found = hears.query(notifies)
         found += [] if any(m.type == "A" for m in found) else hears.until("A")
         assert [m.sender for m in found if m.type == "A"] == [hears.pid]
-        says.query(notifies)
-        assert hears.until("A")[-1].sender == says.pid
         with stand.admin() as direct:
             direct.execute(notifies)
             assert hears.until("A")[-1].sender == direct.info.backend_pid
+
+
+@pytest.mark.one_worker("what a session of another worker sends has its backend's pid")
+@NOTIFIES
+def test_notifications_show_which_other_session_sent_them(stand, notifies):
+    with stand.proxy(pool={**ONE, "default_pool_size": 2}) as proxy, client(proxy) as hears, client(proxy) as says:
+        hears.query("LISTEN here")
+        says.query(notifies)
+        assert hears.until("A")[-1].sender == says.pid
 
 
 def test_notifications_come_while_the_server_is_asked(stand):

@@ -11,14 +11,15 @@ import pytest
 
 from harness.certificates import openssl
 from harness.postgres import HOST
+from harness.probe import metrics, probed
 from harness.stand import DATABASE, PRINCIPAL, ROWS
-from harness.tls import (PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram, secure)
+from harness.tls import (ASKED, MODES, PLUS, SUFFIX, begin, context, end_point, listen, make_pki, mechanisms, scram,
+                         secure)
 from harness.wait import wait_for
 from harness.wire import (SCRAM, Wire, WireError, cancel_request, errors, gssenc_request, query, rows, ssl_request,
                           startup, why)
 
 KEYS = {"user": f"{PRINCIPAL}.acme", "database": DATABASE}
-MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
 COUNT = "SELECT count(*) FROM orders"
 
 
@@ -54,19 +55,25 @@ def error_of(wire):
 
 # ---- modes ----
 
-ASKED = {  # mode of the listener: what psql's modes come to, True encrypted, None refused
-    "disable": [False, False, False, None, None, None],
-    "allow": [False, False, True, True, True, True],
-    "prefer": [False, False, True, True, True, True],
-    "require": [None, True, True, True, True, True],
-}
+BINDINGS = ["disable", "prefer", "require"]
 
 
 @pytest.mark.parametrize("mode", ASKED)
-def test_every_mode_of_psql_against_every_mode_of_the_listener(stand, pki, mode):
-    with stand.proxy(listen__default=listen(pki.server, mode)) as proxy:
-        found = [is_encrypted(psql(proxy, sslmode=asked, sslrootcert=pki.ca.cert)) for asked in MODES]
-    assert found == ASKED[mode]
+def test_every_mode_and_binding_of_psql_against_every_mode_of_the_listener(stand, pki, mode):
+    """A channel that must be bound is one of TLS: what would be plain is refused, by psql itself."""
+    with stand.proxy(listen__default=listen(pki.server, mode, ca_file=pki.ca.cert)) as proxy:
+        found = {binding: [is_encrypted(psql(proxy, sslmode=asked, channel_binding=binding, sslrootcert=pki.ca.cert,
+                                             **certificate_of(pki.shop))) for asked in MODES]
+                 for binding in BINDINGS}
+    bound = [encrypted or None for encrypted in ASKED[mode]]
+    assert found == {"disable": ASKED[mode], "prefer": ASKED[mode], "require": bound}
+
+
+@pytest.mark.parametrize("mode", ["verify-ca", "verify-full"])
+def test_no_mode_of_psql_does_without_the_certificate(stand, pki, mode):
+    with stand.proxy(listen__default=listen(pki.server, mode, ca_file=pki.ca.cert)) as proxy:
+        assert not any(is_encrypted(psql(proxy, sslmode=asked, sslrootcert=pki.ca.cert, sslcert="/nowhere")) is not None
+                       for asked in MODES)
 
 
 @pytest.mark.parametrize("mode", ["require", "verify-ca", "verify-full"])
@@ -91,17 +98,6 @@ def test_unix_sockets_have_no_tls_and_need_none(stand, pki):
         with Wire.connect(str(proxy.socket_dir), proxy.port) as wire:
             wire.send(b"\x16\x03\x01\x00\x05hello")
             assert wire.until_end() == []
-
-
-BINDINGS = {  # channel_binding: with TLS, without
-    "disable": (True, True), "prefer": (True, True), "require": (True, False)}
-
-
-@pytest.mark.parametrize("binding", BINDINGS)
-def test_channel_binding_of_psql(proxy, binding):
-    encrypted, plain = (is_encrypted(psql(proxy, sslmode=mode, channel_binding=binding)) is not None
-                        for mode in ("require", "disable"))
-    assert (encrypted, plain) == BINDINGS[binding]
 
 
 def test_psycopg(proxy, pki):
@@ -133,7 +129,7 @@ def verifying(pki, mode, **more):
 
 
 def test_verify_ca_takes_certificates_of_the_authority(stand, pki):
-    with stand.proxy(listen__default=verifying(pki, "verify-ca")) as proxy:
+    with stand.proxy(listen__default=verifying(pki, "verify-ca"), **probed()) as proxy:
         for name in ("shop", "nobody"):
             assert is_encrypted(psql(proxy, sslmode="require", **certificate_of(getattr(pki, name))))
         for name, said in {"expired": "expired", "revoked": "revoked", "foreign": "unknown ca",
@@ -141,6 +137,7 @@ def test_verify_ca_takes_certificates_of_the_authority(stand, pki):
             done = psql(proxy, sslmode="require", **certificate_of(getattr(pki, name)))
             assert is_encrypted(done) is None and said in done.stderr, done.stderr
         wait_for(lambda: len(proxy.events("client.tls_failed")) == 4, "the log has said why, each time")
+        wait_for(lambda: metrics(proxy)["bulkhead_tls_failures_total"] == 4, "and they are counted")
         with secure(proxy.port) as wire:
             wire.send(startup(KEYS))
             assert error_of(wire) == ("28000", "BH-ID-CERTIFICATE")
@@ -180,12 +177,43 @@ def test_a_certificate_in_place_of_the_password(stand, pki):
         assert login(pki.shop, "shop.acme") == [[str(ROWS)]]
         assert login(named, "certified.acme") == [[str(ROWS)]]
         assert login(named, "shop.acme") == ("28000", "BH-ID-CERTIFICATE")
-        assert login(unknown, "unheard-of.acme") == ("28P01", "BH-ID-PASSWORD")
+        assert login(unknown, "unheard-of.acme") == ("28000", "BH-ID-LOGIN")
         stand.command("principal", "disable", "certified")
-        wait_for(lambda: login(named, "certified.acme") == ("28P01", "BH-ID-PASSWORD"), "the principal is disabled")
+        wait_for(lambda: login(named, "certified.acme") == ("28000", "BH-ID-LOGIN"), "the principal is disabled")
         with Wire.connect(HOST, proxy.port) as wire:
             wire.send(startup(KEYS))
             assert error_of(wire) == ("28000", "BH-NET-TLS-REQUIRED")
+
+
+def test_who_may_not_log_in_is_not_told_why(stand, pki):
+    """Unknown, disabled, expired: with a certificate of that name all get the same bytes."""
+    settings = verifying(pki, "verify-full") | {"auth": "cert", "unix_socket_dir": ""}
+    stand.principal("certified-off")
+    stand.principal("certified-old")
+    stand.command("principal", "disable", "certified-off")
+    stand.command("principal", "set", "certified-old", "--valid-until", "2001-01-01")
+    with stand.proxy(listen__default=settings) as proxy:
+        answers = set()
+        for name in ("certified-off", "certified-old", "certified-no"):
+            with secure(proxy.port, certificate=pki.ca.issue(name)) as wire:
+                wire.send(startup({**KEYS, "user": f"{name}.acme"}))
+                answers.add(b"".join(message.type.encode() + message.body for message in wire.until_end()))
+        (answer,) = answers
+        assert b"password" not in answer and b"reason=BH-ID-LOGIN\0" in answer
+
+
+def test_the_log_says_whose_certificate_was_refused(stand, pki):
+    settings = verifying(pki, "verify-full") | {"auth": "cert", "unix_socket_dir": ""}
+    with stand.proxy(listen__default=settings) as proxy:
+        for certificate, user in ((pki.nobody, "shop.acme"), (None, "shop.globex"),
+                                  (pki.ca.issue("unheard-of"), "unheard-of.acme")):
+            with secure(proxy.port, certificate=certificate) as wire:
+                wire.send(startup({**KEYS, "user": user}))
+                error_of(wire)
+        ends = wait_for(lambda: len(proxy.events("client.ended")) == 3 and proxy.events("client.ended"), "all ends")
+        assert [(line["reason"], line["principal"], line.get("tenant")) for line in ends] == [
+            ("BH-ID-CERTIFICATE", "shop", "acme"), ("BH-ID-CERTIFICATE", "shop.globex", None),
+            ("BH-ID-LOGIN", "unheard-of", "acme")]
 
 
 # ---- SCRAM, bound to the channel ----
@@ -505,24 +533,6 @@ def accepted(proxy, *options):
                           check=False, timeout=20)
     return next((line.split(":")[1].strip() for line in done.stderr.splitlines() if line.startswith("Ciphersuite")),
                 None)
-
-
-def test_versions_and_ciphers(proxy):
-    """Prints what is accepted (pytest -s), as testssl.sh does; only forward secret AEAD is."""
-    found = {}
-    for version, option in {"TLSv1": "-tls1", "TLSv1.1": "-tls1_1", "TLSv1.2": "-tls1_2"}.items():
-        names = openssl("ciphers", "-s", option, "ALL:@SECLEVEL=0").strip().split(":")
-        found[version] = [name for name in names
-                          if accepted(proxy, option, "-cipher", f"{name}:@SECLEVEL=0") == name]
-    suites = openssl("ciphers", "-s", "-tls1_3").strip().split(":")
-    found["TLSv1.3"] = [name for name in suites if accepted(proxy, "-tls1_3", "-ciphersuites", name) == name]
-    for version, names in found.items():
-        print(f"{version:8}", " ".join(names) or "refused")
-    assert not found["TLSv1"] and not found["TLSv1.1"]
-    assert found["TLSv1.2"] == ["ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
-                                "ECDHE-ECDSA-AES128-GCM-SHA256"]
-    assert sorted(found["TLSv1.3"]) == ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
-                                        "TLS_CHACHA20_POLY1305_SHA256"]
 
 
 def test_tls_1_3_alone(stand, pki):

@@ -79,6 +79,9 @@ def test_a_stranger_does_not_keep_a_worker(stand, pki, tools, kind, megabytes):
                     slowest = max(slowest, time.monotonic() - began)
                 print(flood.stdout.read(), "slowest", slowest)
             assert slowest < 1
+            if kind == "keyupdate":
+                (line,) = wait_for(lambda: proxy.events("client.tls_failed"), "it is sent away")
+                assert line["error"] == "too many key updates"
 
 
 def ed25519(folder, name, authority=None):

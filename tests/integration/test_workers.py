@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
+from harness.load import Swarm, latencies
 from harness.stand import DATABASE, HOST
 from harness.wait import wait_for
 from harness.wire import (AUTH_SASL_CONTINUE, ScramClient, Wire, WireError, cancel_request, errors, query, rows,
@@ -245,6 +246,24 @@ def test_a_place_at_the_server_goes_to_another_workers_route(stand):
         assert most[0] == 1
 
 
+def test_a_busy_route_leaves_room_for_another(stand):
+    """All eight places are the four pools' of one route, and still one client of another has its own at once."""
+    stand.cluster("annex")
+    stand.tenant("annex", cluster="annex")
+    places = {"max_server_connections": 2 * WORKERS}
+    sql = query("SELECT pg_sleep(0.005)")
+    with stand.proxy(**four(pool={"default_pool_size": 20}, cluster__default=places, cluster__annex=places)) as proxy:
+        with Swarm() as swarm:
+            crowd = [swarm.add(proxy.wire("acme"), sql) for _ in range(10 * WORKERS)]
+            swarm.run(1)
+            assert len(proxy.backends()) == 2 * WORKERS
+            before = len(latencies(crowd))
+            single = swarm.add(proxy.wire("annex", dbname="annex"), sql)
+            swarm.run(1.5)
+            assert not [member.failed for member in [single, *crowd] if member.failed]
+            assert len(single.times) >= (len(latencies(crowd)) - before) / len(crowd)
+
+
 def test_a_refused_login_is_no_loss_while_another_worker_has_a_backend(stand):
     """The server takes no new connection: the one that is there serves all workers."""
     with stand.proxy(**four(pool={"default_pool_size": 4, "server_login_retry": 5})) as proxy:
@@ -363,7 +382,8 @@ def test_limits_that_a_reload_sets_hold_for_all(stand):
             begin(wire)
 
 
-def test_the_number_of_workers_needs_a_restart(stand):
+def test_the_number_of_workers_needs_a_restart(stand, monkeypatch):
+    monkeypatch.delenv("BULKHEAD_BULKHEAD_WORKERS", raising=False)  # of make test-workers: it would win over the file
     with stand.proxy(**four()) as proxy:
         line = proxy.reload("serve.needs_restart", bulkhead={"workers": 2})
         assert line["settings"] == "bulkhead.workers"

@@ -23,10 +23,11 @@ static void add_tenant(struct measures *measures, uint8_t id, const char *slug, 
 	tenant->sessions = sessions;
 }
 
-static char *written(struct measures *const workers[], size_t count, size_t tenants_max)
+static char *written_as(enum metrics_form form, struct measures *const workers[], size_t count,
+						size_t tenants_max)
 {
 	struct metrics_input input = {
-		.workers = workers, .worker_count = count, .tenants_max = tenants_max};
+		.workers = workers, .worker_count = count, .tenants_max = tenants_max, .form = form};
 	struct buf out;
 
 	buf_init(&out);
@@ -34,6 +35,11 @@ static char *written(struct measures *const workers[], size_t count, size_t tena
 	char *text = strdup((const char *)buf_data(&out));
 	buf_fini(&out);
 	return text;
+}
+
+static char *written(struct measures *const workers[], size_t count, size_t tenants_max)
+{
+	return written_as(METRICS_PLAIN, workers, count, tenants_max);
 }
 
 #define has(text, line) cr_expect(strstr(text, "\n" line "\n"), "%s is missing", line)
@@ -117,5 +123,24 @@ Test(admin_metrics, a_worker_that_could_not_say_makes_it_fail)
 	buf_init(&out);
 	cr_expect(!metrics_write(&input, &out), "a sum without it would say that counters fell");
 	buf_fini(&out);
+	measures_free(workers[0]);
+}
+
+Test(admin_metrics, openmetrics_names_counters_without_their_suffix_and_has_an_end)
+{
+	struct measures *workers[] = {worker("a")};
+	char *text = written_as(METRICS_OPENMETRICS, workers, 1, 0);
+
+	has(text, "# TYPE bulkhead_logins counter");
+	has(text, "bulkhead_logins_total 0");
+	has(text, "# TYPE bulkhead_workers gauge");
+	has(text, "# TYPE bulkhead_pool_query_seconds histogram");
+	cr_expect(!strstr(text, "TYPE bulkhead_logins_total"));
+	cr_expect_str_eq(strrchr(text, '#'), "# EOF\n");
+	free(text);
+	text = written(workers, 1, 0);
+	has(text, "# TYPE bulkhead_logins_total counter");
+	cr_expect(!strstr(text, "EOF"));
+	free(text);
 	measures_free(workers[0]);
 }

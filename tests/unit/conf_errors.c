@@ -319,6 +319,7 @@ Test(conf_errors, files_that_cannot_be_read)
 
 	cr_assert_null(conf_load("missing.ini", NULL, NULL, 0, &case_errors));
 	cr_assert(case_said("missing.ini: No such file or directory"));
+	cr_assert_eq(case_errors.count, 1); /* and not what the defaults lack */
 	conf_errors_fini(&case_errors);
 	cr_assert_null(conf_load("/", NULL, NULL, 0, &case_errors));
 	cr_assert(case_said("/: Is a directory"));

@@ -197,7 +197,8 @@ Test(gate, lists_of_names)
 	EXPECT_PASS(&stage, "SELECT * FROM orders");
 	EXPECT_REFUSED(&stage, "SELECT * FROM payroll.x", "sql.relations");
 	EXPECT_REFUSED(&stage, "SELECT * FROM audit_log", "sql.relations");
-	EXPECT_REFUSED(&stage, "SELECT * FROM plans", "sql.relations"); /* search_path leads there */
+	EXPECT_REFUSED(&stage, "SELECT * FROM plans",
+				   "sql.relations"); /* search_path leads there */
 	permissions_fini(&stage.permissions);
 
 	stage = stage_of(ON_SHARED);

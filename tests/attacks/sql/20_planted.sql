@@ -1,6 +1,7 @@
 -- What acme leaves behind in the hope that globex runs it. Under strict hardening nothing can be created.
 
 -- case: nothing-can-be-created
+-- area: DDL
 -- hope: a place to plant something
 CREATE TABLE public.orders2 (x integer);                                                    -- 42501
 CREATE TABLE orders2 (x integer);                                                           -- 42501
@@ -60,6 +61,7 @@ CREATE TEMP TABLE pointer (t uuid, id bigint, FOREIGN KEY (t, id) REFERENCES ord
 ALTER TABLE events DETACH PARTITION events_early;                                           -- 42501
 
 -- case: temporary-table-in-the-way
+-- area: paths and schemas
 -- hope: globex writes into a table of acme's that has a real table's name
 -- under: standard
 CREATE TEMP TABLE orders (LIKE public.orders INCLUDING ALL);                                -- ok
@@ -68,6 +70,7 @@ CREATE TEMP VIEW accounts AS SELECT * FROM public.accounts;                     
 CREATE TEMP SEQUENCE tally;                                                                 -- ok
 
 -- case: temporary-objects-of-all-kinds
+-- area: left-overs
 -- hope: something of it stays in the session
 -- under: standard
 CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE sql AS 'SELECT ''acme''';         -- ok
@@ -83,6 +86,7 @@ CREATE INDEX ON t (x);                                                          
 SET search_path = pg_temp, public;
 
 -- case: trigger-on-a-temporary-table
+-- area: views, triggers and rules
 -- hope: a deferred trigger fires in the next client's transaction
 -- under: standard
 CREATE TEMP TABLE bomb (x integer);                                                         -- ok
@@ -92,11 +96,13 @@ BEGIN;
 INSERT INTO bomb VALUES (1);                                                                -- ok
 
 -- case: prepared-statement-left
+-- area: left-overs
 -- hope: globex's driver finds a statement of acme's under its name
 PREPARE spy AS SELECT 'acme';                                                               -- ok
 PREPARE "" AS SELECT 'acme';
 
 -- case: function-with-a-temporary-view
+-- area: paths and schemas
 -- hope: an application's function with its owner's rights reads a relation of the attacker's
 -- under: standard
 CREATE TEMP TABLE orders (tenant_id uuid, item text);                                       -- ok
@@ -106,6 +112,7 @@ SET search_path = pg_temp, public;
 SELECT own_orders();                                                                        -- = 20
 
 -- case: settings-left
+-- area: left-overs
 -- hope: globex's session behaves as acme has set it
 SET search_path = pg_temp, public;
 SET row_security = off;
@@ -124,10 +131,10 @@ SET plpgsql.variable_conflict = 'use_column';
 -- case: settings-left-without-a-trace
 -- hope: as before, but by functions, whose command tag is SELECT
 SELECT run('SET search_path = pg_temp, public');                                            -- ok
-SELECT public.run('SET transform_null_equals = on; SET app.secret = ''acme''');                    -- ok
-SELECT public.run('CREATE TEMP TABLE orders (x integer)');                                         -- ok | 42501
-SELECT public.run('PREPARE spy AS SELECT 1');                                                      -- ok
-SELECT public.run('LISTEN news');                                                                  -- ok
+SELECT public.run('SET transform_null_equals = on; SET app.secret = ''acme''');             -- ok
+SELECT public.run('CREATE TEMP TABLE orders (x integer)');                                  -- ok | 42501
+SELECT public.run('PREPARE spy AS SELECT 1');                                               -- ok
+SELECT public.run('LISTEN news');                                                           -- ok
 SELECT public.run('SELECT nextval(''public.tally'')');                                      -- ok
 SELECT public.run('SELECT pg_advisory_lock(4711)');                                         -- ok | 42501
 SELECT public.run('SET ROLE bulkhead_app');                                                 -- ok

@@ -1,6 +1,7 @@
 -- Statements that reach for globex's rows: to read, to write, to learn of them by the way.
 
 -- case: asking
+-- area: context
 -- hope: the filter is only the application's
 SELECT count(*) FROM orders WHERE tenant_id = '{globex}';                                   -- = 0
 SELECT count(*) FROM orders WHERE tenant_id <> '{acme}';                                    -- = 0
@@ -49,6 +50,7 @@ SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (100) REPEATABLE (1);         
 SELECT count(*) FROM events TABLESAMPLE SYSTEM (100) WHERE tenant_id = '{globex}';          -- = 0
 
 -- case: leaky-functions
+-- area: functions
 -- hope: a cheap function of one's own sees the rows before the policy does
 -- under: standard
 CREATE FUNCTION pg_temp.peek(text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE '%', $1; RETURN true; END $$;
@@ -63,6 +65,7 @@ CREATE OPERATOR pg_temp.~~~ (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq,
 SELECT count(*) FROM orders WHERE item OPERATOR(pg_temp.~~~) 'globex 1';                    -- = 0
 
 -- case: errors-that-tell
+-- area: covert channels
 -- hope: a cast fails on a row that the policy would have hidden, and names it
 SELECT item::integer FROM orders WHERE tenant_id = '{globex}';                              -- ok
 SELECT count(*) FROM orders WHERE item::integer > 0;                                        -- 22P02
@@ -74,6 +77,7 @@ SELECT item::date, item::inet, item::jsonb FROM orders WHERE NOT tenant_id = '{a
 SELECT count(*) FROM orders WHERE numeric_send(length(item)) IS NULL OR cash_words(length(item)::text::money) LIKE 'x%';  -- ok
 
 -- case: writing-for-others
+-- area: context
 -- hope: rows with another tenant's name, or others' rows with one's own
 INSERT INTO orders VALUES ('{globex}', 900, 'acme');                                        -- 42501
 INSERT INTO orders (id, item) VALUES (901, 'acme');                                         -- ok
@@ -100,6 +104,7 @@ MERGE INTO orders o USING orders p ON o.id = p.id AND p.tenant_id <> o.tenant_id
 MERGE INTO orders o USING (VALUES (1)) v(i) ON o.id = v.i WHEN MATCHED THEN UPDATE SET tenant_id = '{globex}';  -- 42501
 
 -- case: unique-keys
+-- area: covert channels
 -- hope: a key that is taken tells of another tenant's row
 INSERT INTO accounts (name) VALUES ('globex account 1');                                    -- ok
 INSERT INTO accounts (tenant_id, id, name) VALUES ('{globex}', 1, 'globex account 1');      -- 42501
@@ -115,12 +120,14 @@ DELETE FROM accounts;                                                           
 UPDATE accounts SET id = id + 100 WHERE tenant_id = '{globex}';                             -- ok
 
 -- case: locking-rows
+-- area: context
 -- hope: a lock finds rows that a read does not
-SELECT count(*) FROM (SELECT 1 FROM orders WHERE tenant_id = '{globex}' FOR UPDATE) x;       -- = 0
+SELECT count(*) FROM (SELECT 1 FROM orders WHERE tenant_id = '{globex}' FOR UPDATE) x;      -- = 0
 SELECT count(*) FROM (SELECT 1 FROM orders FOR UPDATE SKIP LOCKED) x;                       -- = 20
 SELECT count(*) FROM (SELECT 1 FROM accounts FOR KEY SHARE NOWAIT) x;                       -- = 10
 
 -- case: copying
+-- area: files and large objects
 -- hope: COPY reads tables, not queries
 COPY orders TO STDOUT;                                                                      -- ok
 COPY (SELECT * FROM orders WHERE tenant_id = '{globex}') TO STDOUT;                         -- ok
@@ -132,9 +139,10 @@ COPY orders FROM PROGRAM 'id';                                                  
 COPY orders (item) FROM '/etc/passwd';                                                      -- 42501
 
 -- case: sql-given-as-text
+-- area: dynamic SQL
 -- hope: functions that run a text run it with other rights
 SELECT query_to_xml('SELECT * FROM orders', false, false, '');                              -- ok | 42501
-SELECT query_to_xml('SELECT * FROM orders WHERE tenant_id = ''{globex}''', true, false, ''); -- ok | 42501
+SELECT query_to_xml('SELECT * FROM orders WHERE tenant_id = ''{globex}''', true, false, '');  -- ok | 42501
 SELECT table_to_xml('orders', false, false, '');                                            -- ok | 42501
 SELECT schema_to_xml('public', false, false, '');                                           -- ok | 42501
 SELECT database_to_xml(false, false, '');                                                   -- ok | 42501
@@ -144,9 +152,10 @@ SELECT ts_rewrite('a'::tsquery, 'SELECT to_tsquery(item), to_tsquery(item) FROM 
 SELECT run('INSERT INTO orders VALUES (''{globex}'', 900, ''acme'')');                      -- 42501
 
 -- case: catalogues-of-values
+-- area: catalogue
 -- hope: what the planner knows of all tenants' values
 SELECT count(*) FROM pg_stats WHERE tablename = 'orders';                                   -- = 0
-SELECT count(*) FROM pg_stats WHERE tablename IN ('words', 'words_by_upper');                -- = 0
+SELECT count(*) FROM pg_stats WHERE tablename IN ('words', 'words_by_upper');               -- = 0
 SELECT count(*) FROM pg_stats_ext WHERE statistics_name LIKE 'words%';                      -- = 0
 SELECT count(*) FROM pg_stats_ext_exprs WHERE statistics_name LIKE 'words%';                -- = 0
 SELECT count(*) FROM pg_statistic;                                                          -- 42501
@@ -170,6 +179,7 @@ UPDATE pg_index SET indisvalid = false;                                         
 INSERT INTO bulkhead.protection SELECT 'orders'::regclass, 'id', false, false, NULL, '{}';  -- 42501
 
 -- case: views-of-ones-own
+-- area: views, triggers and rules
 -- hope: a view asks with its owner's rights, so with whose policy?
 -- under: standard
 CREATE TEMP VIEW v AS SELECT * FROM orders;                                                 -- ok
@@ -179,12 +189,12 @@ INSERT INTO barrier VALUES ('{globex}', 900, 'acme');                           
 UPDATE barrier SET tenant_id = '{globex}';                                                  -- 42501
 CREATE TEMP TABLE t (x integer);                                                            -- ok
 CREATE RULE r AS ON INSERT TO t DO ALSO INSERT INTO orders VALUES ('{globex}', 901, 'acme');  -- ok
-INSERT INTO t VALUES (1);                                                                   -- 42501
+INSERT INTO t VALUES (1);                                                                   -- 42501?
 CREATE RULE s AS ON UPDATE TO t DO INSTEAD DELETE FROM orders WHERE tenant_id = '{globex}'; -- ok
 UPDATE t SET x = 2;                                                                         -- ok
 CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN UPDATE public.orders SET tenant_id = '{globex}'; RETURN NULL; END $$;  -- ok
 CREATE TRIGGER g AFTER DELETE ON t FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.f();         -- ok
-DELETE FROM t;                                                                              -- 42501
+DELETE FROM t;                                                                              -- 42501?
 
 -- case: defaults-and-generated-columns
 -- hope: an expression that is evaluated somewhere else
@@ -199,11 +209,13 @@ SELECT '{globex}'::pg_temp.d;                                                   
 ANALYZE t;                                                                                  -- ok
 
 -- case: toast
+-- area: catalogue
 -- hope: long values are kept in a table without row security
 SELECT run('SELECT * FROM pg_toast.pg_toast_' || 'orders'::regclass::oid);                  -- 42501
 SELECT count(*) FROM pg_class WHERE relnamespace = 'pg_toast'::regnamespace AND has_table_privilege(oid, 'SELECT') AND relname = 'pg_toast_' || 'orders'::regclass::oid;  -- = 0
 
 -- case: a-later-partition
+-- area: DDL
 -- hope: a partition that came after protect() is not protected
 -- before: CREATE TABLE events_new PARTITION OF events FOR VALUES FROM (1000) TO (2000); ALTER TABLE events_new OWNER TO shop_owner; INSERT INTO events VALUES ('{globex}', 1500, 'globex secret'); GRANT ALL ON events_new TO shop_owner
 -- after: DROP TABLE events_new
@@ -211,6 +223,7 @@ SELECT count(*) FROM events WHERE day = 1500;                                   
 SELECT count(*) FROM events_new;                                                            -- 42501
 
 -- case: concurrent-update
+-- area: context
 -- hope: a row that changes under a waiting statement is looked at again without the policy
 -- pool: 3
 -- after: UPDATE orders SET item = replace(item, ' touched', '') WHERE tenant_id = '{globex}'

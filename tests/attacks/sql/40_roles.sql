@@ -1,6 +1,7 @@
 -- Becoming somebody else.
 
 -- case: set-role
+-- area: roles
 -- hope: a role that the policy does not bind
 SET ROLE shop_owner;                                                                        -- 42501
 SET ROLE postgres;                                                                          -- 42501
@@ -17,7 +18,7 @@ SET ROLE NONE;                                                                  
 -- case: set-role-to-the-group
 -- hope: the group of the grants is no login, so policies and hand-over do not know it
 SET ROLE bulkhead_app;                                                                      -- ok
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 SELECT bulkhead.enter('k1', '{globex_hex}', '', '1', 'x');                                  -- 42501
 INSERT INTO orders VALUES ('{globex}', 900, 'acme');                                        -- 42501
 
@@ -25,10 +26,10 @@ INSERT INTO orders VALUES ('{globex}', 900, 'acme');                            
 -- hope: the seal is emptied where Bulkhead, speaking as the group, cannot put it back
 SET ROLE bulkhead_app;
 RESET ALL;                                                                                  -- ok
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 DO $$ BEGIN EXECUTE 'RESET ALL'; END $$;                                                    -- ok
 SELECT count(*) FROM orders;                                                                -- 08006
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 
 -- case: guards-reset-as-the-group
 -- hope: the guard's reset runs with the guard's rights, so a role or a default is set with them
@@ -68,7 +69,7 @@ GRANT bulkhead_guard TO bulkhead_pool;                                          
 GRANT bulkhead_app TO bulkhead_guard;                                                       -- 42501
 GRANT shop_owner TO CURRENT_USER;                                                           -- 42501
 GRANT pg_read_all_data TO CURRENT_USER;                                                     -- 42501
-GRANT SET ON PARAMETER backtrace_functions TO PUBLIC;
+GRANT SET ON PARAMETER {context} TO PUBLIC;
 GRANT EXECUTE ON FUNCTION bulkhead.register_key(text, text) TO PUBLIC;
 GRANT TRUNCATE ON orders TO bulkhead_pool;
 GRANT SELECT ON bulkhead.signing_key TO bulkhead_pool;                                      -- 42501
@@ -92,15 +93,17 @@ DROP ROLE bulkhead_app;                                                         
 COMMENT ON ROLE bulkhead_pool IS 'acme was here';                                           -- 42501
 
 -- case: owned-objects
+-- area: DDL
 -- hope: what the shared login owns, and what it was granted, belongs to whoever speaks
 DROP OWNED BY CURRENT_USER;                                                                 -- ok
 DROP OWNED BY bulkhead_app CASCADE;
 REASSIGN OWNED BY bulkhead_pool TO bulkhead_app;                                            -- ok
 REASSIGN OWNED BY bulkhead_pool TO shop_owner;                                              -- 42501
 DROP OWNED BY shop_owner;                                                                   -- 42501
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 
 -- case: replication
+-- area: databases and startup
 -- hope: the write-ahead log has everybody's rows
 SELECT pg_create_logical_replication_slot('acme', 'test_decoding');                         -- 42501
 SELECT pg_create_physical_replication_slot('acme');                                         -- 42501
@@ -109,6 +112,7 @@ SELECT pg_switch_wal();                                                         
 IDENTIFY_SYSTEM;                                                                            -- 42601
 
 -- case: files-and-programs
+-- area: files and large objects
 -- hope: the server's files are everybody's rows
 SELECT pg_read_file('postgresql.conf');                                                     -- 42501
 SELECT pg_read_binary_file('global/pg_control');                                            -- 42501
@@ -127,6 +131,7 @@ SELECT pg_rotate_logfile();                                                     
 CHECKPOINT;                                                                                 -- 42501
 
 -- case: into-the-same-server-again
+-- area: databases and startup
 -- hope: a connection from the server to itself has another login
 SELECT * FROM dblink('dbname=shop', 'SELECT item FROM orders') AS t(item text);             -- 2F003
 SELECT * FROM dblink('dbname=shop user=postgres', 'SELECT 1') AS t(x text);                 -- 2F003

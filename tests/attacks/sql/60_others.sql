@@ -1,6 +1,7 @@
 -- Looking at, and laying hands on, sessions of other tenants. The hardening takes the means away.
 
 -- case: watching-sessions
+-- area: covert channels
 -- hope: sessions of the same login show their statements
 -- pool: 2
 \as globex
@@ -28,20 +29,22 @@ SELECT count(*) FROM pg_stat_statements(true) WHERE query LIKE '%secret%';      
 SELECT pg_stat_statements_reset();                                                          -- 42501
 
 -- case: ending-sessions
+-- area: denial of service
 -- hope: a login may end its own sessions
 -- pool: 2
 \as globex
 BEGIN;
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 \as acme
 SELECT pg_terminate_backend(pid) FROM pg_locks;                                             -- 42501
 SELECT pg_cancel_backend(1);                                                                -- 42501
 SELECT pg_terminate_backend(1, 100);                                                        -- 42501
 \as globex
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 COMMIT;                                                                                     -- ok
 
 -- case: large-objects
+-- area: files and large objects
 -- hope: a large object belongs to the login, which all tenants share
 SELECT lo_create(4711);                                                                     -- 42501
 SELECT lo_from_bytea(0, 'acme');                                                            -- 42501
@@ -60,6 +63,7 @@ SELECT lo_get(4711);                                                            
 SELECT count(*) FROM pg_largeobject;                                                        -- 42501
 
 -- case: temporary-tables-of-others
+-- area: paths and schemas
 -- hope: a temporary table belongs to the login, so another session's can be read
 -- under: standard
 -- pool: 2
@@ -76,6 +80,7 @@ SELECT count(*) FROM pg_stats WHERE tablename = 'private';                      
 SELECT count(*) FROM private;                                                               -- = 20
 
 -- case: locks-of-others
+-- area: covert channels
 -- hope: the lock table tells what others do
 -- under: strict
 SELECT count(*) FROM pg_locks;                                                              -- 42501
@@ -85,6 +90,7 @@ SELECT count(*) FROM pg_prepared_xacts;                                         
 SELECT count(*) FROM pg_prepared_statements;                                                -- 42501
 
 -- case: counters
+-- area: catalogue
 -- hope: sizes and counters of all tenants together
 -- under: strict
 SELECT n_live_tup FROM pg_stat_user_tables;                                                 -- 42501
@@ -97,6 +103,7 @@ SELECT pg_database_size(current_database());                                    
 SELECT heap_blks_hit FROM pg_statio_user_tables;                                            -- 42501
 
 -- case: a-row-by-its-address
+-- area: functions
 -- hope: currtid2 follows a row's versions without row security, and tells when globex changes a row
 -- under: strict
 SELECT currtid2('orders', '(0,21)');                                                        -- 42501
@@ -104,7 +111,7 @@ SELECT currtid2('orders', '(0,21)');                                            
 -- case: strict-takes-the-means
 -- hope: functions by which settings, locks, time and texts reach around
 -- under: strict
-SELECT set_config('app.x', 'y', false);                                                     -- 42501
+SELECT set_config('app.x', 'y', false);                                                     -- 42501 | 42501 | ok
 SELECT pg_sleep(0);                                                                         -- 42501
 SELECT pg_sleep_for('0');                                                                   -- 42501
 SELECT setseed(0.5);                                                                        -- 42501
@@ -122,6 +129,7 @@ SELECT count(*) FROM pg_roles;                                                  
 SELECT count(*) FROM pg_database;                                                           -- ok
 
 -- case: owning-something-while-backends-are-checked
+-- area: denial of service
 -- hope: a new backend is refused because the login owns something, so nobody is served
 -- under: standard
 -- pool: 3
@@ -144,11 +152,12 @@ SET ROLE bulkhead_app;
 CREATE TEMP TABLE u (x integer);                                                            -- ok
 CREATE TYPE pg_temp.f AS ENUM ('acme');                                                     -- ok
 \as globex
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 \as acme
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 
 -- case: an-advisory-lock-that-outlives-its-client
+-- area: left-overs
 -- hope: a lock of the session's lasts for as long as no other tenant needs the backend
 -- under: standard
 -- pool: 2
@@ -165,7 +174,7 @@ SELECT pg_advisory_xact_lock(4711);                                             
 -- case: statements-under-bulkheads-names
 -- hope: statements of other clients are there under names that can be found, run and replaced
 \as globex
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!
 \as acme
 EXECUTE bulkhead_none;                                                                      -- 26000
 SELECT name FROM pg_prepared_statements WHERE name LIKE 'bulkhead%';
@@ -175,4 +184,4 @@ EXECUTE bulkhead_none;                                                          
 \leave
 \as globex
 EXECUTE bulkhead_none;                                                                      -- 26000
-SELECT count(*) FROM orders;                                                                -- = 20
+SELECT count(*) FROM orders;                                                                -- = 20!

@@ -2,6 +2,7 @@
 -- them fails, the case moves up. Nothing here shows a row of another tenant's.
 
 -- case: notify
+-- area: covert channels
 -- hope: a word to another tenant's session
 -- residue: there is no privilege on LISTEN and NOTIFY; a channel belongs to the whole database
 -- pool: 2
@@ -13,6 +14,7 @@ NOTIFY news, 'from acme';                                                       
 SELECT 1;                                                                                   -- ok
 
 -- case: alter-own-password
+-- area: roles
 -- hope: the pool's password is the attacker's, who connects around Bulkhead; there is no context there
 -- residue: every login may change its own password, and the proxy cannot log in any more
 -- after: ALTER ROLE bulkhead_pool PASSWORD '{pool_verifier}'
@@ -41,9 +43,10 @@ ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM CURRENT_USER;             
 SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE usename = 'bulkhead_pool';
 \as globex
 CREATE TEMP TABLE t (x integer);                                                            -- ok
-SELECT * FROM t;                                                                            -- 42501
+SELECT * FROM t;                                                                            -- 42501?
 
 -- case: drop-owned
+-- area: DDL
 -- hope: temporary tables of other tenants' sessions go away
 -- residue: a role may drop what it owns, and all tenants' temporary tables belong to one login; strict has none
 -- under: standard
@@ -56,6 +59,7 @@ DROP OWNED BY CURRENT_USER;                                                     
 SELECT * FROM private;                                                                      -- 42P01
 
 -- case: seed
+-- area: left-overs
 -- hope: the next client's random() is known
 -- residue: SET SEED has no privilege, and DISCARD ALL keeps the seed
 SET seed = 0.5;                                                                             -- ok
@@ -66,6 +70,8 @@ SELECT random() = 0.9851677175347999;                                           
 -- case: a-settings-name-left
 -- hope: a word to the next tenant: a setting of the application's is empty, not missing
 -- residue: a name once set stays known to the session; DISCARD ALL empties its value
+-- residue-both: applications set settings of their own, and a name once set stays known
+-- residue-unhardened: applications set settings of their own, and a name once set stays known
 SET app.word = 'acme';                                                                      -- ok
 \leave
 \as globex
@@ -84,6 +90,7 @@ SELECT dblink_connect('spy', 'host=127.0.0.1 port={port} dbname=shop user=outsid
 SELECT dblink_get_connections();                                                            -- = {spy}
 
 -- case: lock-table
+-- area: denial of service
 -- hope: nobody else works while acme's transaction is open
 -- residue: who may UPDATE a table may LOCK it
 -- pool: 2
@@ -109,6 +116,7 @@ COMMIT PREPARED 'globex';
 ROLLBACK PREPARED 'globex';                                                                 -- 42704
 
 -- case: advisory-locks
+-- area: covert channels
 -- hope: a lock that another tenant's application uses
 -- residue: the space of advisory locks is the database's; strict takes the functions away
 -- under: standard
@@ -142,9 +150,12 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4713;     
 -- case: sequences-count-for-all
 -- hope: how many rows others have added
 -- residue: a sequence belongs to all; USAGE is what inserting takes
+-- residue-both: inserting takes nextval
+-- residue-unhardened: inserting takes nextval
 SELECT nextval('tally') > 0;                                                                -- = t
 
 -- case: counters-for-all
+-- area: catalogue
 -- hope: how many rows all tenants have together
 -- residue: statistics count for the whole table; strict takes the functions away
 -- under: standard
@@ -154,9 +165,12 @@ SELECT pg_relation_size('orders') > 0;                                          
 -- case: pages-and-rows-in-the-catalogue
 -- hope: how many rows all tenants have together
 -- residue: pg_class is readable by everyone, as every tool expects
+-- residue-both: every tool and ORM reads pg_class
+-- residue-unhardened: every tool and ORM reads pg_class
 SELECT reltuples FROM pg_class WHERE oid = 'orders'::regclass;                              -- = 60
 
 -- case: rows-removed-by-filter
+-- area: covert channels
 -- hope: EXPLAIN ANALYZE counts the rows that the policy took away
 -- residue: EXPLAIN has no privilege
 SET enable_indexscan = off;
@@ -186,11 +200,15 @@ END $$;                                                                         
 -- case: gaps-in-addresses
 -- hope: how many rows others have between one's own
 -- residue: ctid and xmin are columns of every table
+-- residue-both: columns of the system are in every table; ORMs use ctid and xmin
+-- residue-unhardened: columns of the system are in every table; ORMs use ctid and xmin
 SELECT max(ctid)::text FROM orders;                                                         -- ok
 
 -- case: a-unique-key-without-the-tenant
 -- hope: whether another tenant has the value
 -- residue: a unique index is checked over all rows; protect() warns of each
+-- residue-both: what is in the index is not seen before the row is written; protect() warns of each
+-- residue-unhardened: what is in the index is not seen before the row is written; protect() warns of each
 INSERT INTO coupons (code) VALUES ('globex-coupon');                                        -- 23505
 INSERT INTO coupons (code) VALUES ('nobodys-coupon');                                       -- ok
 INSERT INTO coupons (code) VALUES ('globex-coupon') ON CONFLICT DO NOTHING;                 -- ok
@@ -200,17 +218,49 @@ INSERT INTO coupons (code) VALUES ('globex-coupon') ON CONFLICT (code) DO UPDATE
 -- case: an-exclusion-constraint-without-the-tenant
 -- hope: what another tenant's row holds, in the error's detail
 -- residue: an exclusion constraint is checked over all rows; the detail is left out where there is row security
+-- residue-both: the same
+-- residue-unhardened: the same
 INSERT INTO slots (span) VALUES ('[103,104]');                                              -- 23P01
 INSERT INTO slots (span) VALUES ('[200,201]');                                              -- ok
 
 -- case: a-foreign-key-without-the-tenant
 -- hope: whether another tenant has the value, and a grip on its row
 -- residue: foreign keys are checked over all rows; protect() warns of each
+-- residue-both: the same
+-- residue-unhardened: the same
 INSERT INTO slips (code) VALUES ('globex-coupon');                                          -- ok
 INSERT INTO slips (code) VALUES ('nobodys-coupon');                                         -- 23503
 
 -- case: names-in-the-catalogue
+-- area: catalogue
 -- hope: names of tables, roles, databases, functions and their texts
 -- residue: catalogues are readable by everyone, as every tool expects
+-- residue-both: every tool and ORM reads the catalogue
+-- residue-unhardened: every tool and ORM reads the catalogue
 SELECT count(*) > 0 FROM pg_proc WHERE prosrc LIKE '%orders%';                              -- = t
 SELECT count(*) > 0 FROM pg_roles WHERE rolname LIKE 'bulkhead%';                           -- = t
+
+-- case: every-lock-there-is
+-- area: denial of service
+-- hope: nobody can write while the table of locks is full
+-- residue: the table of locks is the server's, and nothing bounds a session's part of it; strict takes advisory locks away
+-- under: standard
+-- pool: 2
+-- after: DO $$ BEGIN WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory') LOOP PERFORM pg_sleep(0.01); END LOOP; END $$
+\as globex
+SELECT 1;                                                                                   -- ok
+\as acme
+SELECT count(pg_advisory_lock(n)) FROM generate_series(1, 1000000) n;                       -- 53200
+\as globex
+UPDATE orders SET item = item WHERE id = 1;                                                 -- 53200
+
+-- case: transaction-numbers
+-- area: covert channels
+-- hope: how many transactions others have made
+-- residue: numbers of transactions are the server's, and every row has one
+-- residue-both: every row has one, and migration tools ask for them
+-- residue-unhardened: every row has one, and migration tools ask for them
+SELECT txid_current() > 0;                                                                  -- = t
+SELECT txid_snapshot_xmax(txid_current_snapshot()) > 0;                                     -- = t
+SELECT pg_current_snapshot() IS NOT NULL;                                                   -- = t
+SELECT max(age(xmin)) >= 0 FROM orders;                                                     -- = t

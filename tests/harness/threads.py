@@ -1,0 +1,33 @@
+"""Holding one thread of a process, while the others go on.
+
+    with held(worker_threads(proxy)[0]):
+        ...
+"""
+
+import ctypes
+import os
+from contextlib import contextmanager
+
+import pytest
+
+SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17  # ptrace(2)
+WALL = 0x40000000  # waitpid(2): __WALL
+
+
+def threads(proxy):
+    """In the order in which they were started; the workers' are the last ones."""
+    return sorted(map(int, os.listdir(f"/proc/{proxy.process.pid}/task")))
+
+
+@contextmanager
+def held(thread):
+    """By a debugger's means."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(SEIZE, thread, None, None) != 0:
+        pytest.skip("this system does not let us hold a thread")
+    assert libc.ptrace(INTERRUPT, thread, None, None) == 0
+    os.waitpid(thread, WALL)
+    try:
+        yield
+    finally:
+        libc.ptrace(DETACH, thread, None, None)
