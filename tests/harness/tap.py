@@ -18,6 +18,7 @@ from harness.postgres import HOST
 from harness.wire import error_fields, query, why
 
 READ = 1 << 16
+EXAMPLES = 20
 
 
 def canaries(words):
@@ -89,7 +90,7 @@ class Line(threading.Thread):
         self.statement = None   # the text that is under way
         self.answer = None      # what has become of it so far
         self.answers = Counter()
-        self.examples = {}      # the first statement with each answer
+        self.examples = {}      # the first EXAMPLES statements with each answer
         self.last = None        # what the statement before came to
         self.upward = threading.Thread(target=self.pump, daemon=True,
                                        args=(client, self.bulkhead, Frames(untyped=1), self.asked))
@@ -135,7 +136,9 @@ class Line(threading.Thread):
             elif kind == b"Z" and self.statement is not None:
                 if self.answer and not self.tap.ignored(self.statement):
                     self.answers[self.answer] += 1
-                    self.examples.setdefault(self.answer, self.statement)
+                    examples = self.examples.setdefault(self.answer, [])
+                    if len(examples) < EXAMPLES:
+                        examples.append(self.statement)
                 self.last, self.statement, self.answer = self.answer, None, None
         return data
 

@@ -44,6 +44,11 @@ ROUNDS = [("enforce", True), ("off", True), ("enforce", False), ("off", False)]
 SETTING_UP = ("set ", "SET ", "ROLLBACK", "BEGIN")
 FUNCTIONS = "from pg_proc where "
 
+# What Bulkhead may say to a statement. That the context is lost must be a statement's own doing, by the function that
+# says so where it is.
+REASONS = ("BH-STMT-", "BH-PERM-", "BH-CTX-SEQUENCE")
+LOST, OWN_DOING = "BH-CTX-LOST", "no_context"
+
 
 class Failed(AssertionError):
     pass
@@ -176,7 +181,7 @@ class Round:
 
     def __init__(self, forge, mode, everything, seconds, seeds):
         self.forge, self.mode, self.everything, self.seconds, self.seeds = forge, mode, everything, seconds, seeds
-        self.answers, self.examples = Counter(), {}
+        self.answers, self.internal = Counter(), []
         self.problems = []
         self.kept = Counter()
         self.processes = self.looks = self.handovers = 0
@@ -251,7 +256,12 @@ class Round:
             self.problems.append(f"SQLsmith did not get through the catalog: {refused}\n{said}")
         for line in at_work:
             self.answers.update(line.answers)
-            self.examples.update(line.examples)
+            for (state, reason), texts in line.examples.items():
+                if state == "XX000":  # PostgreSQL's own faults: not Bulkhead's, and worth a look
+                    self.internal += texts
+                if state != "ok" and reason and not reason.startswith(REASONS):
+                    self.problems += [f"seed {seed}: {reason} for: {text}" for text in texts
+                                      if reason != LOST or OWN_DOING not in text]
 
 
 def report(text):
@@ -273,6 +283,8 @@ def judge(rounds):
         answers = answers_of(rounds, mode)
         report(f"gate {mode}:\n" + "\n".join(f"{count:8} {state} {what or ''}"
                                              for (state, what), count in answers.most_common()))
+        for text in itertools.islice((text for played in rounds if played.mode == mode for text in played.internal), 3):
+            report(f"XX000: {' '.join(text.split())}")
         refused = sum(count for (_, why), count in answers.items() if (why or "").startswith(("BH-STMT", "BH-PERM")))
         if (mode == "enforce") != bool(refused):
             yield f"gate {mode}: {refused} statements were refused"
@@ -289,7 +301,8 @@ def run(template, seconds, seed, hardening="standard"):
     - nothing that Bulkhead sends to SQLsmith holds a word of another tenant, as text, in hex, base64 or backwards;
     - globex sees all of its rows and only those, whenever it looks, and is never told an error;
     - rows of the others are what they were, and there is none of nobody's;
-    - SQLsmith gets through the catalog, and a fair share of its statements succeeds;
+    - SQLsmith gets through the catalog, a fair share of its statements succeeds, and Bulkhead refuses none for another
+      reason than the gate's;
     - no process of PostgreSQL's has crashed, and Bulkhead lives and ends with success.
     """
     seeds = random.Random(seed)
