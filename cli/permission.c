@@ -1,10 +1,8 @@
 /* bulkhead permission: what tenants may do, on the control schema. */
-#include <stdlib.h>
 #include <strings.h>
 
-#include "cli/control_db.h"
+#include "cli/tenant_key.h"
 #include "cli/value.h"
-#include "cli/verbs.h"
 
 static const char usage[] =
 	"Usage: bulkhead permission set TENANT KEY VALUE [--mode locked|inherited|delegated]\n"
@@ -57,58 +55,32 @@ static enum cli_exit set(PGconn *control, const struct arguments *arguments)
 	static const char sql[] =
 		"SELECT slug, id, key, value::json AS value, mode, revocation, version"
 		" FROM bulkhead_control.set_permission($1::uuid, $2, $3::jsonb, upper($4), upper($5))";
-	struct named_tenant tenant;
-	char *value;
+	const char *const texts[] = {arguments->value[ARG_MODE], arguments->value[ARG_REVOCATION]};
 
-	if (!control_db_find_tenant(control, arguments->word, &tenant))
-		return CLI_FAILED;
-	value = value_list(arguments->text);
-	if (!value)
-		return CLI_FAILED;
-
-	const char *const values[] = {tenant.id, arguments->key, value, arguments->value[ARG_MODE],
-								  arguments->value[ARG_REVOCATION]};
-	PGresult *result =
-		control_db_change(control, sql, 5, values, arguments->value[ARG_DRY_RUN]);
-	free(value);
-	return verbs_end_change(result, arguments, tenant.slug, "so");
+	return tenant_key_set(control, arguments, sql, value_list(arguments->text), 2, texts);
 }
 
 static enum cli_exit revoke(PGconn *control, const struct arguments *arguments)
 {
 	static const char sql[] = "SELECT slug, id, key, became, value::json AS value, version"
 							  " FROM bulkhead_control.revoke_permission($1::uuid, $2)";
-	struct named_tenant tenant;
 
-	if (!control_db_find_tenant(control, arguments->word, &tenant))
-		return CLI_FAILED;
-
-	const char *const values[] = {tenant.id, arguments->key};
-	return verbs_end_change(
-		control_db_change(control, sql, 2, values, arguments->value[ARG_DRY_RUN]), arguments,
-		tenant.slug, "without a grant of its own");
+	return tenant_key_take(control, arguments, sql, "without a grant of its own");
 }
 
 static enum cli_exit show(PGconn *control, const struct arguments *arguments)
 {
+	static const char sql_json[] =
+		"SELECT key, value::json AS value, source, source_id AS source_tenant_id, inherited,"
+		" frozen, locked_by, own::json AS own, mode, revocation"
+		" FROM bulkhead_control.resolve_permissions($1::uuid)";
 	static const char sql[] =
-		"SELECT key, value::json AS value, source,"
-		" source_id AS source_tenant_id, inherited, frozen, locked_by, own::json AS own, mode,"
-		" revocation FROM bulkhead_control.resolve_permissions($1::uuid)";
-	static const char sql_for_people[] =
 		"SELECT key, value::json AS value, CASE WHEN frozen THEN '(frozen)'"
 		"  ELSE coalesce(source, '(default)') END AS source, inherited, locked_by,"
 		" own::json AS own, mode, revocation"
 		" FROM bulkhead_control.resolve_permissions($1::uuid)";
-	bool json = arguments->value[ARG_JSON];
-	struct named_tenant tenant;
 
-	if (!control_db_find_tenant(control, arguments->word, &tenant))
-		return CLI_FAILED;
-
-	const char *const values[] = {tenant.id};
-	return verbs_end(control_db_query(control, json ? sql : sql_for_people, 1, values),
-					 arguments);
+	return tenant_key_show(control, arguments, sql_json, sql);
 }
 
 static const struct verb verbs[] = {

@@ -1,9 +1,6 @@
 /* bulkhead setting: values that tenants inherit, on the control schema. */
-#include <stdlib.h>
-
-#include "cli/control_db.h"
+#include "cli/tenant_key.h"
 #include "cli/value.h"
-#include "cli/verbs.h"
 
 static const char usage[] =
 	"Usage: bulkhead setting set TENANT KEY VALUE [--lock] [--dry-run]\n"
@@ -26,56 +23,30 @@ static enum cli_exit set(PGconn *control, const struct arguments *arguments)
 {
 	static const char sql[] =
 		CHANGED "bulkhead_control.set_setting($1::uuid, $2, $3::jsonb, $4::boolean)";
-	struct named_tenant tenant;
-	char *value;
+	const char *const texts[] = {arguments->value[ARG_LOCK] ? "true" : "false"};
 
-	if (!control_db_find_tenant(control, arguments->word, &tenant))
-		return CLI_FAILED;
-	value = value_text(arguments->text);
-	if (!value)
-		return CLI_FAILED;
-
-	const char *const values[] = {tenant.id, arguments->key, value,
-								  arguments->value[ARG_LOCK] ? "true" : "false"};
-	PGresult *result =
-		control_db_change(control, sql, 4, values, arguments->value[ARG_DRY_RUN]);
-	free(value);
-	return verbs_end_change(result, arguments, tenant.slug, "so");
+	return tenant_key_set(control, arguments, sql, value_text(arguments->text), 1, texts);
 }
 
 static enum cli_exit unset(PGconn *control, const struct arguments *arguments)
 {
 	static const char sql[] = CHANGED "bulkhead_control.unset_setting($1::uuid, $2)";
-	struct named_tenant tenant;
 
-	if (!control_db_find_tenant(control, arguments->word, &tenant))
-		return CLI_FAILED;
-
-	const char *const values[] = {tenant.id, arguments->key};
-	return verbs_end_change(
-		control_db_change(control, sql, 2, values, arguments->value[ARG_DRY_RUN]), arguments,
-		tenant.slug, "without a value of its own");
+	return tenant_key_take(control, arguments, sql, "without a value of its own");
 }
 
 static enum cli_exit show(PGconn *control, const struct arguments *arguments)
 {
-	static const char sql[] =
+	static const char sql_json[] =
 		"SELECT key, value::json AS value, source, source_id AS source_tenant_id, inherited,"
 		" locked_by, own::json AS own, masked"
 		" FROM bulkhead_control.resolve_settings($1::uuid)";
-	static const char sql_for_people[] =
+	static const char sql[] =
 		"SELECT key, value::json AS value, coalesce(source, '(default)') AS source, inherited,"
 		" locked_by, CASE WHEN masked THEN own::json END AS masked"
 		" FROM bulkhead_control.resolve_settings($1::uuid)";
-	bool json = arguments->value[ARG_JSON];
-	struct named_tenant tenant;
 
-	if (!control_db_find_tenant(control, arguments->word, &tenant))
-		return CLI_FAILED;
-
-	const char *const values[] = {tenant.id};
-	return verbs_end(control_db_query(control, json ? sql : sql_for_people, 1, values),
-					 arguments);
+	return tenant_key_show(control, arguments, sql_json, sql);
 }
 
 static const struct verb verbs[] = {

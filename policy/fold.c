@@ -22,7 +22,7 @@ static const uint8_t kinds[256] = {
 };
 
 struct folder {
-	const char *at, *end;
+	const char *from, *at, *end;
 	char *to;
 	bool has_values;
 };
@@ -61,11 +61,11 @@ static bool take_word(struct folder *folder)
 	return true;
 }
 
-/* Digits, with at most one point among or behind them. */
+/* Digits, with at most one point before, among or behind them: `.1.5` is two numbers. */
 static bool take_number(struct folder *folder)
 {
 	const char *at = folder->at;
-	int points = 0;
+	int points = at > folder->from && at[-1] == '.';
 
 	for (; at < folder->end && (kind(at) == DIGIT || *at == '.'); at++)
 		points += *at == '.';
@@ -185,7 +185,7 @@ static bool take(struct folder *folder)
 
 size_t fold(const char *text, size_t len, char *out)
 {
-	struct folder folder = {.at = text, .end = text + len, .to = out};
+	struct folder folder = {.from = text, .at = text, .end = text + len, .to = out};
 
 	if (len > FOLD_MAX)
 		return 0;

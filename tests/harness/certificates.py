@@ -76,8 +76,8 @@ class Authority:
         """`names` as in subjectAltName; dates as 20200101000000Z."""
         cert, key, request = (self.folder / f"{name}.{kind}" for kind in ("crt", "key", "csr"))
         extensions = ["-addext", "subjectAltName=" + ",".join(names)] if names else []
-        openssl("req", "-new", "-key", make_key(key, kind), "-subj", f"/CN={common_name or name}", "-config", self.config,
-                *extensions, "-out", request)
+        openssl("req", "-new", "-key", make_key(key, kind), "-subj", f"/CN={common_name or name}",
+                "-config", self.config, *extensions, "-out", request)
         dates = [*(["-startdate", start] if start else []), *(["-enddate", end] if end else [])]
         openssl("ca", "-batch", "-notext", "-config", self.config, "-in", request, "-out", cert, *dates)
         return Certificate(cert, key)

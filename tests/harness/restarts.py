@@ -58,7 +58,8 @@ class Client:
         if self.wire is None:
             self.due = time.monotonic() + 0.02
             return
-        self.work, self.answer = None, b""
+        self.work, self.at = None, 0
+        self.answer = self.wire.unread  # last words may stand behind the greeting, and have been read with it
         self.fleet.selector.register(self.wire.socket, selectors.EVENT_READ, self)
 
     def leave(self):

@@ -98,9 +98,11 @@ KEPT = {
 # Those that may give the same answers: it depends on who has asked for sequences before them on the same proxy.
 BY_CHANCE = {"session: sequences that were not asked", "session: a sequence, unseen", "session: sequences"}
 
-# The same as PostgreSQL's with one worker alone: the backend may have gone to another one since the value was taken, and
-# the first question is refused then, as where others have used it.
-ONE_WORKER = {"session: a sequence, by default", "session: a sequence that is set"}
+# The same as PostgreSQL's with one worker alone: the backend may have gone to another one since the value was taken,
+# and the first question is refused then, as where others have used it.
+ONE_WORKER = {
+    "session: a sequence, by default", "session: a sequence that is set", "session: a sequence as PDO asks for it",
+}
 
 # What is so on some servers only, by major version: search_path is reported from 18 on, and followed as all that is.
 ONLY_BEFORE = {"settings, spelt: search paths, by set_config": 18}

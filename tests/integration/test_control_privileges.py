@@ -7,8 +7,8 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["cluster", "departed", "migration", "permission_frozen", "permission_grant", "permission_key", "principal", "setting",
-          "setting_key", "tenant", "tenant_token", "tree_lock"]
+TABLES = ["cluster", "departed", "migration", "permission_frozen", "permission_grant", "permission_key", "principal",
+          "setting", "setting_key", "tenant", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
@@ -201,8 +201,8 @@ def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
     control.principal(name, acme, verifier=VERIFIER, reach="subtree", valid_until="2030-01-02 03:04:05.678Z")
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_tenant('labs')").fetchall() == [
         (labs, [acme, labs], "labs", None, "default", "SCHEMA_PER_TENANT", "archived", 1, 7, {
-            "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None, "relations": None,
-            "functions": None, "relations_denied": [], "functions_denied": []})]
+            "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None,
+            "relations": None, "functions": None, "relations_denied": [], "functions_denied": []})]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
         (name, VERIFIER, acme, "subtree", False, 1893553445678, 1)]
 
@@ -313,14 +313,14 @@ def test_planted_objects_are_not_found(control, user, schema, kind):
                 assert connection.execute("SELECT path FROM bulkhead_control.move_tenant(%s, %s)",
                                           (globex, acme)).fetchall() == [("acme/globex",), ("acme/globex/labs-2",)]
                 for change in ("set_permission(%s, 'sql.relations', '[\"a*\", \"b\"]', 'DELEGATED', 'SOFT')",
-                               "set_setting(%s, 'proxy.gate', '\"off\"', true)", "revoke_permission(%s, 'sql.relations')",
-                               "unset_setting(%s, 'proxy.gate')"):
+                               "set_setting(%s, 'proxy.gate', '\"off\"', true)",
+                               "revoke_permission(%s, 'sql.relations')", "unset_setting(%s, 'proxy.gate')"):
                     assert connection.execute(f"SELECT version FROM bulkhead_control.{change}", (globex,)).fetchall()
                 for function in ("resolve_permissions", "resolve_settings"):
                     assert connection.execute(f"SELECT key FROM bulkhead_control.{function}(%s)", (globex,)).fetchall()
                 connection.execute("INSERT INTO bulkhead_control.permission_key (key, kind, elements, shared_default, "
-                                   "schema_default, database_default, description) VALUES ('test.trap', 'set', 'names', "
-                                   "'[\"a.b*\"]', '[]', '[]', 'x')")
+                                   "schema_default, database_default, description) VALUES ('test.trap', 'set', "
+                                   "'names', '[\"a.b*\"]', '[]', '[]', 'x')")
                 connection.execute("DELETE FROM bulkhead_control.permission_key WHERE NOT builtin")
         if user == ADMIN:
             assert control.path(labs) == [acme, globex, labs] and control.version(labs) == 11

@@ -39,7 +39,8 @@ def case(server, name, different):
     strict = name not in BY_CHANCE
     marks = [pytest.mark.xfail(strict=strict, reason=different[name])] if name in different else []
     marks += [ABSENT] if server == 18 else []
-    marks += [pytest.mark.one_worker("a value of a sequence is not known where the backend was moved")] * (name in ONE_WORKER)
+    if name in ONE_WORKER:
+        marks.append(pytest.mark.one_worker("a value of a sequence is not known where the backend was moved"))
     return pytest.param(server, name, marks=marks, id=f"{server}-{name}")
 
 

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from harness.postgres import HOST, free_port
+from harness.program import INSTRUMENTED
 from harness.restarts import Fleet
 from harness.stand import DATABASE
 from harness.wait import wait_for
@@ -394,10 +395,10 @@ def test_twenty_restarts_under_load_break_no_transaction(stand):
     finally:
         fleet.is_stopping = True
         proxy.stop()
-    assert fleet.broken == []
-    assert len(fleet.promised) > 2000
-    with stand.admin() as admin:
+    with stand.admin() as admin:  # before anything fails: other tests count the rows
         found = {row for (row,) in admin.execute("DELETE FROM orders WHERE item = 'drain' RETURNING id").fetchall()}
+    assert fleet.broken == []
+    assert len(fleet.promised) > (500 if INSTRUMENTED else 2000)
     assert found == fleet.promised, "what was promised, and nothing else"
     assert not found & fleet.denied
     print(f"{len(fleet.promised)} pieces of work, {len(fleet.denied)} were told to come again")

@@ -36,8 +36,8 @@ class Model:
     def may_set(self, tenant, value, mode):
         parent, old = self.parents[tenant], self.grants.get(tenant)
         _, bound, above = self.standing(parent) if parent is not None else (None, None, "DELEGATED")
-        return not (old and old[2] == "PERMANENT") and above != "LOCKED" and (above == "DELEGATED" or mode == "INHERITED") \
-            and (bound is None or value <= bound)
+        allowed = {"LOCKED": [], "INHERITED": ["INHERITED"], "DELEGATED": MODES}[above]
+        return not (old and old[2] == "PERMANENT") and mode in allowed and (bound is None or value <= bound)
 
     def set(self, tenant, grant_):
         self.grants[tenant] = grant_

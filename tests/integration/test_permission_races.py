@@ -1,5 +1,5 @@
-"""Grants, settings and the tree are changed at the same time: no child holds more than its parent at any moment, and every
-change is told."""
+"""Grants, settings and the tree are changed at the same time: no child holds more than its parent at any moment, and
+every change is told."""
 
 import random
 import threading
@@ -116,8 +116,8 @@ def test_an_older_snapshot_breaks_nothing(control, keys, sessions, name, level):
 
 # ---- many sessions, anything ----
 
-REFUSALS = {"permission_grant_locked", "permission_grant_bound", "permission_grant_passed_on", "permission_grant_permanent",
-            "setting_locked", "tenant_acyclic", "tenant_parent", "tenant_depth", "P0002", "tenant_slug"}
+REFUSALS = {"permission_grant_locked", "permission_grant_bound", "permission_grant_passed_on",
+            "permission_grant_permanent", "setting_locked", "tenant_acyclic", "tenant_parent", "tenant_depth", "P0002", "tenant_slug"}
 
 
 class Administrator:
@@ -142,14 +142,16 @@ class Administrator:
         return self.random.choice(ids or [uuid.uuid4()])
 
     def grant(self):
-        key, value = self.random.choice([("test.count", self.random.randrange(10)), ("sql.ddl", self.random.random() < 0.6),
+        key, value = self.random.choice([("test.count", self.random.randrange(10)),
+                                         ("sql.ddl", self.random.random() < 0.6),
                                          ("sql.relations", self.random.sample("abcdef", 3)),
                                          ("sql.relations_denied", self.random.sample("abcdef", 2))])
         grant(self.control, self.any(), key, value, self.random.choice(MODES),
               self.random.choice(["CASCADE", "SOFT"] * 9 + ["PERMANENT"]), on=self.connection)
 
     def revoke(self):
-        revoke(self.control, self.any(), self.random.choice(["test.count", "sql.ddl", "sql.relations"]), on=self.connection)
+        revoke(self.control, self.any(), self.random.choice(["test.count", "sql.ddl", "sql.relations"]),
+               on=self.connection)
 
     def move(self):
         self.control.move(self.any(), self.random.choice([None, self.any()]), on=self.connection)

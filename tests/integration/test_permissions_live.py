@@ -40,7 +40,8 @@ class Scene:
         assert self.execute("SELECT * FROM bulkhead_control.revoke_permission(%s, %s)", tenant, key)
 
     def put(self, tenant, key, value, lock=False):
-        assert self.execute("SELECT * FROM bulkhead_control.set_setting(%s, %s, %s, %s)", tenant, key, json.dumps(value), lock)
+        assert self.execute("SELECT * FROM bulkhead_control.set_setting(%s, %s, %s, %s)", tenant, key,
+                            json.dumps(value), lock)
 
     @contextmanager
     def proxy(self):
@@ -89,7 +90,8 @@ def test_each_change_reaches_a_running_proxy_and_no_session_ends(scene):
         (lambda: scene.put(scene.top, "proxy.read_only", True, True), "read_only", True),
         (lambda: scene.put(scene.top, "proxy.gate", "off"), "gate", "off"),
         (lambda: scene.put(scene.leaf, "proxy.gate", "observe"), "gate", "observe"),
-        (lambda: scene.execute("UPDATE bulkhead_control.tenant SET parent_id = NULL WHERE id = %s", scene.leaf), "held", SHARED),
+        (lambda: scene.execute("UPDATE bulkhead_control.tenant SET parent_id = NULL WHERE id = %s", scene.leaf),
+         "held", SHARED),
     ]
     with scene.proxy() as proxy, proxy.wire(leaf) as wire:
         wait_for(scene.known, "the first snapshot")
@@ -110,7 +112,8 @@ def test_a_change_is_told_in_well_under_a_second(scene):
             before = proxy.log_text().count('"directory.changed"')
             began = time.monotonic()
             scene.grant(scene.top, "sql.write", value)
-            wait_for(lambda before=before: proxy.log_text().count('"directory.changed"') >= before + 2, "the news", SECOND)
+            wait_for(lambda before=before: proxy.log_text().count('"directory.changed"') >= before + 2, "the news",
+                     SECOND)
             print(f"told after {time.monotonic() - began:.3f} s")
 
 
@@ -178,7 +181,8 @@ def test_an_older_control_schema_gives_the_defaults_until_it_is_brought_up_to_da
 
         bring_up_to_date(server)
         tell_of_all(server)
-        wait_for(lambda: permissions_in(file, "known-0")["held"] == ["sql.call", "sql.copy", "sql.read"], "what was granted")
+        wait_for(lambda: permissions_in(file, "known-0")["held"] == ["sql.call", "sql.copy", "sql.read"],
+                 "what was granted")
         assert wire.query("SELECT 1")[-1].status == "I"
         assert not proxy.events("control.refused")
 
@@ -196,5 +200,6 @@ def test_what_a_sidecar_of_before_permissions_asks_is_answered(server):
 def test_init_tells_sidecars_to_ask_for_all(server, stand):
     with server.postgres.connect(user="bulkhead_sidecar") as sidecar:
         sidecar.execute("LISTEN bulkhead_directory")
-        run("init", "--dsn", stand.postgres.conninfo("shop"), "--control-dsn", server.postgres.conninfo(), "--keys", stand.keys)
+        run("init", "--dsn", stand.postgres.conninfo("shop"), "--control-dsn", server.postgres.conninfo(),
+            "--keys", stand.keys)
         assert next(sidecar.notifies()).payload == "schema"

@@ -104,7 +104,8 @@ def test_the_applications_own_take_anything(control, chain, json_value):
     ("app.theme", "x" * 65535, "setting_size"), ("app.", 1, "setting_app_key"), ("app.a b", 1, "setting_app_key"),
     ("app." + "x" * 252, 1, "setting_app_key"),
     ("proxy.read_only", "true", "setting_value"), ("proxy.read_only", None, "setting_value"),
-    ("proxy.gate", "Observe", "setting_value"), ("proxy.gate", None, "setting_value"), ("proxy.gate", 1, "setting_value"),
+    ("proxy.gate", "Observe", "setting_value"), ("proxy.gate", None, "setting_value"),
+    ("proxy.gate", 1, "setting_value"),
 ])
 def test_a_value_fits_its_key(control, chain, key, bad, why):
     assert refused(put, control, chain[0], key, bad) == why
@@ -196,7 +197,8 @@ def test_settings_go_with_their_tenant_and_follow_a_move(control, chain):
 def test_values_are_set_by_functions_alone(control, chain, user):
     put(control, chain[0], "app.x", 1)
     with control.connect(user) as connection:
-        for change in (f"INSERT INTO bulkhead_control.setting (tenant_id, key, value) VALUES ('{chain[1]}', 'app.y', '1')",
+        for change in ("INSERT INTO bulkhead_control.setting (tenant_id, key, value) "
+                       f"VALUES ('{chain[1]}', 'app.y', '1')",
                        "UPDATE bulkhead_control.setting SET value = '2'", "DELETE FROM bulkhead_control.setting"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(change)
@@ -205,7 +207,7 @@ def test_values_are_set_by_functions_alone(control, chain, user):
 def test_nobody_has_no_settings(control):
     with pytest.raises(psycopg.errors.NoDataFound):
         put(control, uuid.uuid4(), "app.x", 1)
-    assert control.admin.execute("SELECT * FROM bulkhead_control.resolve_settings(%s)", (uuid.uuid4(),)).fetchall() == []
+    assert resolved(control, uuid.uuid4(), "proxy.gate") is None
 
 
 @pytest.mark.parametrize("nth", range(3))

@@ -56,6 +56,7 @@ Test(fold, none_is_made_where_there_is_any_doubt)
 		"SELECT 1e5",
 		"SELECT 1_000",
 		"SELECT 1..2",
+		"SELECT .1.2",
 		"SELECT 0x1f",
 		"SELECT 1 -- comment",
 		"SELECT 1 /* a /* b */ */",

@@ -10,8 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/client.h"
+#include "proxy/limits.h"
 #include "proxy/wire.h"
 #include "router/live.h"
+#include "router/permissions.h"
 #include "tests/fuzz/stage.h"
 
 /* ---- applications ---- */
@@ -582,4 +585,39 @@ Test(operate, older_news_do_not_end_a_newer_session)
 Test(operate, news_of_a_deletion_do_not_end_a_session_of_the_next_of_that_id)
 {
 	race(true);
+}
+
+/* In the middle of a transaction, with the same backend. */
+Test(operate, a_session_has_its_tenants_new_permissions_before_its_next_statement)
+{
+	struct desk desk;
+	struct app app;
+	char key[UUID_HEX_SIZE];
+
+	begin(&desk, 1);
+	struct stage *stage = desk.stage;
+	uuid_hex(&stage->tenants[A]->id, key);
+	app_login(&app, stage, 1, "app.a");
+	app_say(&app, "BEGIN");
+	expect(&app, "CZ", 'T');
+	app_say(&app, "SELECT 1");
+	expect(&app, SERVED, 'T');
+
+	struct tenant *now = another_state(stage->tenants[A], TENANT_ACTIVE, 2);
+	now->permissions.held = PERMISSION_BIT(PERMISSION_READ);
+	now->permissions.is_read_only = true;
+	cr_assert(permission_names_add(&now->permissions.denied_relations, "orders", 6));
+	directory_differs(stage->directory, DIRECTORY_TENANT, key, tenant_ref(now), NULL);
+	expect(&app, "", app.status);
+	const struct client *client =
+		list_first(&stage->worker->limits.tenants->members, struct client, in_tenant);
+	cr_assert_not_null(client);
+	cr_expect(permissions_equal(&client->tenant->permissions, &now->permissions));
+	app_say(&app, "SELECT 1");
+	expect(&app, SERVED, 'T');
+	cr_expect(!app.ended);
+
+	tenant_unref(now);
+	app_close(&app);
+	end(&desk);
 }
