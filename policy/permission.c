@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const char *const keys[] = {
-#define PERMISSION_KEY(name, key) [name] = key,
+#define PERMISSION_KEY(name, key) [name] = (key),
 	PERMISSIONS(PERMISSION_KEY)
 #undef PERMISSION_KEY
 };

@@ -126,9 +126,10 @@ bool scram_append_binding(struct buf *out, const char *gs2, const struct scram_b
 {
 	uint8_t input[sizeof SCRAM_GS2_BOUND + SCRAM_BINDING_MAX];
 	char text[BASE64_SIZE(sizeof input)];
-	size_t len = strlen(gs2);
+	size_t len = 0;
 
-	memcpy(input, gs2, len);
+	for (; gs2[len]; len++)
+		input[len] = (uint8_t)gs2[len];
 	if (*gs2 == 'p') {
 		memcpy(input + len, binding->data, binding->len);
 		len += binding->len;
