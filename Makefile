@@ -7,6 +7,7 @@
 #   make test-clients  what drivers and ORMs see, and docs/clients.md; over TLS, and docs/tls.md
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
+#   make soak-sqlsmith   an hour of random statements as one tenant, while others' words must not be seen
 #   make test-workers   the integration tests with four workers
 #   make test-differential   the same bytes to PostgreSQL 15 and 18 and through Bulkhead, all of them
 #   make image-check   the Dockerfile's steps in a chroot, and what comes of them in front of a PostgreSQL

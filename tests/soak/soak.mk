@@ -4,12 +4,18 @@
 #
 # make soak-outage: the control database is away for a minute (OUTAGE_SECONDS=60) under load, and three seconds of
 # that are in `make test`.
+#
+# make soak-sqlsmith: SQLsmith's random statements as one tenant for an hour (SMITH_SECONDS=3600), beside another one
+# whose words must not be seen; SMITH_SEED=…, HARDENING=strict. A minute of it is in `make test`.
 
 SOAK_SECONDS   ?= 120
 SOAK_SEED      ?=
 OUTAGE_SECONDS ?= 60
+SMITH_SECONDS  ?= 3600
+SMITH_SEED     ?=
+HARDENING      ?= standard
 
-.PHONY: soak soak-outage
+.PHONY: soak soak-outage soak-sqlsmith
 soak: build test-deps
 	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/soak/soak.py --seconds $(SOAK_SECONDS) \
 		$(if $(SOAK_SEED),--seed $(SOAK_SEED))
@@ -17,3 +23,7 @@ soak: build test-deps
 soak-outage: build test-deps
 	@PROGRAM=$(abspath $(PROGRAM)) BULKHEAD_OUTAGE=$(OUTAGE_SECONDS) $(PYTHON) -m pytest -q -s -p no:cacheprovider \
 		tests/integration/test_feed.py -k outage
+
+soak-sqlsmith: build test-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/soak/smith.py --seconds $(SMITH_SECONDS) --hardening $(HARDENING) \
+		$(if $(SMITH_SEED),--seed $(SMITH_SEED))
