@@ -333,6 +333,8 @@ enum names_result names_judge(struct names_walk *walk, const struct verdict *ver
 	struct client *client = walk->client;
 	struct buf error;
 
+	if (verdict->is_plain && gate_passes(&client->gate, verdict->needs, verdict->rules))
+		return NAMES_PASS;
 	buf_init(&error);
 	if (!gatekeeper_lets_pass(client, verdict, &error) ||
 		(!verdict->is_plain && executes_prepared(verdict) &&
