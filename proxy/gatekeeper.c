@@ -187,13 +187,6 @@ bool gatekeeper_lets_pass(struct client *client, const struct verdict *verdict,
 
 /* ---- SQL's PREPARE ---- */
 
-void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict)
-{
-	client->prepared_needs |= verdict->needs;
-	client->prepared_rules |= verdict->rules;
-	client->prepared_version = client->gate_version;
-}
-
 /* Nothing has changed since it was judged, or nothing that it needed has been taken away. */
 static bool is_as_prepared(const struct client *client)
 {
@@ -202,6 +195,15 @@ static bool is_as_prepared(const struct client *client)
 	return client->prepared_version == client->gate_version ||
 		   gate_passes(&client->gate, client->prepared_needs & ~looks,
 					   client->prepared_rules & ~RULE_BIT(RULE_DDL_OR_TEMPORARY));
+}
+
+/* That this one may run says nothing of those before it. */
+void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict)
+{
+	if (is_as_prepared(client))
+		client->prepared_version = client->gate_version;
+	client->prepared_needs |= verdict->needs;
+	client->prepared_rules |= verdict->rules;
 }
 
 bool gatekeeper_lets_execute(struct client *client, struct buf *error)

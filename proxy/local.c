@@ -131,7 +131,8 @@ static bool local_parse(struct client *client, const uint8_t *body, size_t len)
 	if (!text || len - at != 2 || wire_u16(body + at) != 0)
 		return false;
 	enum session_begin kind = session_begin(text, strlen(text));
-	if (kind == NOT_BEGIN || (*name && (statements_find(&client->statements, name) ||
+	if (kind == NOT_BEGIN || client->given_settings ||
+		(*name && (statements_find(&client->statements, name) ||
 										!names_have_room(client, len))))
 		return false;
 	if (!*name)
