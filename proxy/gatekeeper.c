@@ -68,7 +68,8 @@ bool gatekeeper_settle_read_only(struct client *client)
 	client->settings_are_ordered = client->server != NULL;
 	if (must) {
 		client->given_settings = settings_ref(client->startup_settings);
-		return replace(&client->startup_settings, "on") && replace(&client->settings, "on");
+		return local_hold_read_only(client) && replace(&client->startup_settings, "on") &&
+			   replace(&client->settings, "on");
 	}
 	own = settings_get(client->given_settings, READ_ONLY_SETTING);
 	if (!replace(&client->startup_settings, own) || !replace(&client->settings, own))

@@ -108,6 +108,14 @@ def test_read_only_inside_of_functions(stand, proxy, tenant):
                 wire.query(before)
                 assert errors(wire.query("SELECT hidden_write()"))[0] in ("25006", "25P02"), before
                 wire.query("ROLLBACK")
+            stand.command("setting", "unset", tenant, "proxy.read_only")
+            until(wire, "UPDATE orders SET item = item WHERE false", None)
+            wire.query("BEGIN READ WRITE")  # which no backend has seen
+            with proxy.wire(tenant) as other:
+                stand.command("setting", "set", tenant, "proxy.read_only", "true")
+                until(other, "UPDATE orders SET item = item", READ_ONLY)
+            assert errors(wire.query("SELECT hidden_write()")) == ["25006"]
+            wire.query("ROLLBACK")
             for name in ("", "named"):
                 wire.send(parse("BEGIN READ WRITE", name) + bind(statement=name) + execute() + sync())
                 assert reason(wire.until_ready()) == READ_ONLY
