@@ -4,6 +4,7 @@
 #include <catalog/pg_class_d.h>
 #include <storage/lockdefs.h>
 #include <string.h>
+#include <strings.h>
 
 #define AS(type) ((const type *)(const void *)node)
 
@@ -66,23 +67,37 @@ void note_rules_of_function(struct walk *walk, const char *schema, const char *n
 		walk_add_rule(walk, RULE_DYNAMIC_SQL);
 }
 
-/* Does a list of schemas, as search_path has it, name a foreign one? */
+static char ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Does a list of schemas, as search_path has it, name a foreign one? The server folds what is
+ * not quoted; here all of it is. */
 static bool names_foreign_schema(const char *value)
 {
+	static const char between[] = ", \"\t\n\r\f\v";
 	char schema[NAMEDATALEN];
 	size_t len;
 
 	for (; *value; value += len) {
-		value += strspn(value, ", \"\t\n");
-		len = strcspn(value, ", \"\t\n");
+		value += strspn(value, between);
+		len = strcspn(value, between);
 		if (!len || len >= sizeof schema)
 			continue;
-		memcpy(schema, value, len);
+		for (size_t i = 0; i < len; i++)
+			schema[i] = ascii_lower(value[i]);
 		schema[len] = '\0';
 		if (rule_schema_is_foreign(schema))
 			return true;
 	}
 	return false;
+}
+
+static bool is_on(const char *value)
+{
+	return strcasecmp(value, "on") == 0 || strcasecmp(value, "true") == 0 ||
+		   strcasecmp(value, "yes") == 0 || strcmp(value, "1") == 0;
 }
 
 void note_rules_of_setting(struct walk *walk, const char *name, const char *value,
@@ -91,7 +106,7 @@ void note_rules_of_setting(struct walk *walk, const char *name, const char *valu
 	hit(walk, rules_of_setting(name));
 	if (strcmp(name, "transaction_read_only") == 0 ||
 		strcmp(name, "default_transaction_read_only") == 0)
-		walk->reading->asks_to_write |= !value || strcmp(value, "on") != 0;
+		walk->reading->asks_to_write |= !value || !is_on(value);
 	if (!goes_back && (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0))
 		walk_add_rule(walk, RULE_ROLE);
 	if (value && strcmp(name, "search_path") == 0 && names_foreign_schema(value))
@@ -123,13 +138,33 @@ static void note_created(struct walk *walk, const RangeVar *relation)
 		become(walk, SQL_CLASS_TEMP);
 }
 
-/* What is changed, under this name. */
-static void note_changed(struct walk *walk, const RangeVar *relation)
+/* What is changed, under this name. With IF EXISTS that is no sign of something temporary. */
+static void note_changed(struct walk *walk, const RangeVar *relation, bool missing_ok)
 {
 	if (relation && is_temporary(relation->schemaname))
-		become(walk, SQL_CLASS_TEMP);
+		become(walk, missing_ok ? SQL_CLASS_WRITE : SQL_CLASS_TEMP);
 	else if (relation && !relation->schemaname)
 		become(walk, SQL_CLASS_DDL_OR_TEMP);
+}
+
+/* Whose table it is and which rows it shows: no matter of temporary ones. */
+static bool concerns_security(const AlterTableStmt *alter)
+{
+	for (int i = 0; i < list_length(alter->cmds); i++) {
+		const AlterTableCmd *cmd = alter->cmds->elements[i].ptr_value;
+
+		switch (cmd->subtype) {
+		case AT_ChangeOwner:
+		case AT_EnableRowSecurity:
+		case AT_DisableRowSecurity:
+		case AT_ForceRowSecurity:
+		case AT_NoForceRowSecurity:
+			return true;
+		default:
+			break;
+		}
+	}
+	return false;
 }
 
 static bool is_relation(ObjectType type)
@@ -138,12 +173,18 @@ static bool is_relation(ObjectType type)
 		   type == OBJECT_INDEX;
 }
 
+/* Not so policies, triggers and rules, which are everybody's. */
+static bool is_part_of_relation(ObjectType type)
+{
+	return is_relation(type) || type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT;
+}
+
 static const char *schema_of(const List *names)
 {
 	return names->length > 1 ? string_of(names->elements[names->length - 2].ptr_value) : NULL;
 }
 
-/* Dropping what is not there is no more than a notice. */
+/* Dropping what is not there is no more than a notice, and no sign of something temporary. */
 static void note_dropped(struct walk *walk, const DropStmt *drop)
 {
 	bool all_temporary = true, none_qualified = true;
@@ -157,10 +198,12 @@ static void note_dropped(struct walk *walk, const DropStmt *drop)
 		all_temporary &= is_temporary(schema);
 		none_qualified &= !schema;
 	}
-	if (all_temporary)
+	if (drop->missing_ok && (all_temporary || none_qualified))
+		become(walk, SQL_CLASS_WRITE);
+	else if (all_temporary)
 		become(walk, SQL_CLASS_TEMP);
 	else if (none_qualified)
-		become(walk, drop->missing_ok ? SQL_CLASS_TEMP : SQL_CLASS_DDL_OR_TEMP);
+		become(walk, SQL_CLASS_DDL_OR_TEMP);
 }
 
 static void note_truncated(struct walk *walk, const TruncateStmt *truncate)
@@ -201,17 +244,24 @@ static void note_transaction(struct walk *walk, const TransactionStmt *statement
 		walk_add_rule(walk, RULE_PREPARED_TRANSACTIONS);
 }
 
-/* An option counts unless it is switched off in a word that is known. */
+static bool is_off(const Node *value)
+{
+	const char *word = string_of(value);
+
+	if (value && IsA(value, Integer))
+		return ((const Integer *)(const void *)value)->ival == 0;
+	return word && (strcasecmp(word, "false") == 0 || strcasecmp(word, "off") == 0);
+}
+
+/* An option counts unless it is switched off in a way that is known. */
 static void note_explain(struct walk *walk, const ExplainStmt *explain)
 {
 	walk->root = explain->query;
 	for (int i = 0; explain->options && i < explain->options->length; i++) {
 		const DefElem *option = explain->options->elements[i].ptr_value;
-		const char *value = option->arg ? string_of(option->arg) : NULL;
 
 		walk->reading->has_looked_at_values |= option->arg != NULL;
-		if (strcmp(option->defname, "analyze") == 0 &&
-			!(value && (strcmp(value, "false") == 0 || strcmp(value, "off") == 0)))
+		if (strcmp(option->defname, "analyze") == 0 && !is_off(option->arg))
 			walk_add_rule(walk, RULE_EXPLAIN_ANALYZE);
 	}
 }
@@ -249,13 +299,15 @@ static void visit_ddl(struct walk *walk, const Node *node)
 		note_created(walk, AS(CreateSeqStmt)->sequence);
 		break;
 	case T_IndexStmt:
-		note_changed(walk, AS(IndexStmt)->relation);
+		note_changed(walk, AS(IndexStmt)->relation, false);
 		break;
 	case T_AlterTableStmt:
-		note_changed(walk, AS(AlterTableStmt)->relation);
+		if (!concerns_security(AS(AlterTableStmt)))
+			note_changed(walk, AS(AlterTableStmt)->relation, AS(AlterTableStmt)->missing_ok);
 		break;
 	case T_RenameStmt:
-		note_changed(walk, AS(RenameStmt)->relation);
+		if (is_part_of_relation(AS(RenameStmt)->renameType))
+			note_changed(walk, AS(RenameStmt)->relation, AS(RenameStmt)->missing_ok);
 		break;
 	case T_DropStmt:
 		note_dropped(walk, AS(DropStmt));

@@ -388,6 +388,7 @@ void visit_set_config(struct walk *walk, const FuncCall *call)
 	name = name_of_setting(walk, arguments.name);
 	if (!name) {
 		walk_add_rule(walk, RULE_COMPUTED_SETTING);
+		walk->reading->asks_to_write = true; /* it may be that */
 		visit_unnamed(walk, is_true(arguments.is_local));
 		return;
 	}

@@ -324,12 +324,21 @@ static void settle_statements(struct verdict *verdict, struct sql_statement *sta
 	verdict->statements = statements;
 }
 
+/* How are the bytes of later texts to be read? */
+static bool is_of_lexer(const char *name)
+{
+	return strcmp(name, "standard_conforming_strings") == 0 ||
+		   strcmp(name, "client_encoding") == 0;
+}
+
 static void settle_settings(struct verdict *verdict, struct sql_setting *settings,
 							const char *strings)
 {
 	for (uint32_t i = 0; i < verdict->setting_count + verdict->stored_setting_count; i++) {
 		settle(&settings[i].name, strings);
 		settle(&settings[i].value, strings);
+		if (is_of_lexer(settings[i].name))
+			verdict->is_plain = false; /* for the transaction only, too */
 	}
 	verdict->settings = settings;
 }

@@ -130,7 +130,7 @@ struct client {
 	enum reason skip_reason;
 
 	/* Transaction begun towards the client, not yet towards a backend. */
-	char *held[CLIENT_HELD_MAX];
+	char *held[CLIENT_HELD_MAX + 1]; /* the last may only be local_hold_read_only's */
 	size_t held_count;
 	bool has_failed;          /* that transaction, towards the client */
 	enum session_begin bound; /* what the unnamed portal would execute, of that kind */
@@ -281,6 +281,10 @@ void local_give_up(struct client *client, enum reason reason);
 
 /* Forgets the transaction that was begun towards the client alone. */
 void local_clear_held(struct client *client);
+
+/* A transaction that the client was told has begun, and no backend has seen, will be read-only.
+ * False when memory is out. */
+bool local_hold_read_only(struct client *client);
 
 /* ---- relay.c ---- */
 

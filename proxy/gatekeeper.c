@@ -68,7 +68,8 @@ bool gatekeeper_settle_read_only(struct client *client)
 	client->settings_are_ordered = client->server != NULL;
 	if (must) {
 		client->given_settings = settings_ref(client->startup_settings);
-		return replace(&client->startup_settings, "on") && replace(&client->settings, "on");
+		return local_hold_read_only(client) && replace(&client->startup_settings, "on") &&
+			   replace(&client->settings, "on");
 	}
 	own = settings_get(client->given_settings, READ_ONLY_SETTING);
 	if (!replace(&client->startup_settings, own) || !replace(&client->settings, own))
@@ -206,13 +207,6 @@ bool gatekeeper_lets_begin(struct client *client, const char *name)
 
 /* ---- SQL's PREPARE ---- */
 
-void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict)
-{
-	client->prepared_needs |= verdict->needs;
-	client->prepared_rules |= verdict->rules;
-	client->prepared_version = client->gate_version;
-}
-
 /* Nothing has changed since it was judged, or nothing that it needed has been taken away. */
 static bool is_as_prepared(const struct client *client)
 {
@@ -221,6 +215,15 @@ static bool is_as_prepared(const struct client *client)
 	return client->prepared_version == client->gate_version ||
 		   gate_passes(&client->gate, client->prepared_needs & ~looks,
 					   client->prepared_rules & ~RULE_BIT(RULE_DDL_OR_TEMPORARY));
+}
+
+/* That this one may run says nothing of those before it. */
+void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict)
+{
+	if (is_as_prepared(client))
+		client->prepared_version = client->gate_version;
+	client->prepared_needs |= verdict->needs;
+	client->prepared_rules |= verdict->rules;
 }
 
 bool gatekeeper_lets_execute(struct client *client, struct buf *error)

@@ -55,11 +55,12 @@ bool gatekeeper_settle_read_only(struct client *client);
 bool gatekeeper_lets_pass(struct client *client, const struct verdict *verdict,
 						  struct buf *error);
 
-/* The same for an EXECUTE of what SQL's PREPARE has prepared in this session, of which nothing
- * is known but what all of it together needed. */
+/* The same for an EXECUTE, or a Bind of what SQL's PREPARE has prepared, in this session: of
+ * what may be meant nothing is known but what all of it together needed. */
 bool gatekeeper_lets_execute(struct client *client, struct buf *error);
 
-/* A statement with this verdict, which may run, prepares another. */
+/* A statement with this verdict, which may run, prepares another, or is prepared itself under a
+ * name that EXECUTE can say. */
 void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict);
 
 #endif

@@ -47,7 +47,7 @@ static char local_status(const struct client *client)
  * about. */
 static bool may_hold(const struct client *client, enum session_begin kind)
 {
-	if (kind == NOT_BEGIN || client->held_count == CLIENT_HELD_MAX || client->given_settings)
+	if (kind == NOT_BEGIN || client->held_count >= CLIENT_HELD_MAX || client->given_settings)
 		return false;
 	return (kind == SET_TRANSACTION) == (client->held_count > 0);
 }
@@ -60,6 +60,12 @@ static bool hold(struct client *client, const char *text)
 		return false;
 	client->held[client->held_count++] = copy;
 	return true;
+}
+
+bool local_hold_read_only(struct client *client)
+{
+	return client->server || !client->held_count || client->held_count > CLIENT_HELD_MAX ||
+		   hold(client, "SET TRANSACTION READ ONLY");
 }
 
 /* ---- asking for a backend ---- */
@@ -131,8 +137,9 @@ static bool local_parse(struct client *client, const uint8_t *body, size_t len)
 	if (!text || len - at != 2 || wire_u16(body + at) != 0)
 		return false;
 	enum session_begin kind = session_begin(text, strlen(text));
-	if (kind == NOT_BEGIN || (*name && (statements_find(&client->statements, name) ||
-										!names_have_room(client, len))))
+	if (kind == NOT_BEGIN || client->given_settings ||
+		(*name &&
+		 (statements_find(&client->statements, name) || !names_have_room(client, len))))
 		return false;
 	if (!*name)
 		return keep_unnamed(client, body, len, kind) &&

@@ -367,33 +367,51 @@ enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *messa
 	return names_refuse(walk, message, total, &error);
 }
 
-/* Does the text say that strings are to be read in another way than Bulkhead reads them? */
-static bool changes_strings(const struct verdict *verdict)
+static bool is_on(const char *value)
+{
+	return strcasecmp(value, "on") == 0 || strchr("tTyY1", *value);
+}
+
+/*
+ * Does the text give this setting a value under which the server reads texts in another way
+ * than Bulkhead does? What is computed, or bound, may be one: by the time that the server
+ * reports it, it has read what was sent right behind.
+ */
+static bool sets_badly(const struct verdict *verdict, const char *name,
+					   bool (*is_good)(const char *value))
 {
 	for (uint32_t i = 0; i < verdict->setting_count; i++) {
-		const char *value = verdict->settings[i].value;
+		const struct sql_setting *setting = &verdict->settings[i];
 
-		if (value && strcmp(verdict->settings[i].name, "standard_conforming_strings") == 0 &&
-			strcasecmp(value, "on") != 0 && !strchr("tTyY1", *value))
+		if (strcmp(setting->name, name) != 0 || setting->how == SETTING_RESET)
+			continue;
+		if (setting->value ? !is_good(setting->value) : setting->is_call)
 			return true;
 	}
 	return false;
 }
 
-enum names_result names_note_strings(struct names_walk *walk, const struct verdict *verdict,
-									 const uint8_t *message, uint64_t total)
+static enum names_result refuse_to_set(struct names_walk *walk, const uint8_t *message,
+									   uint64_t total, const char *why)
 {
 	struct buf error;
 
-	if (!changes_strings(verdict))
-		return NAMES_PASS;
-	if (!pool_is_guarded(walk->client->pool)) {
-		names_read_nothing(walk->client);
-		return NAMES_PASS;
-	}
 	buf_init(&error);
-	wire_error_text(&error, "ERROR", "0A000", STARTUP_STRINGS_REFUSED, NULL);
+	wire_error_text(&error, "ERROR", "0A000", why, NULL);
 	return names_refuse(walk, message, total, &error);
+}
+
+enum names_result names_note_strings(struct names_walk *walk, const struct verdict *verdict,
+									 const uint8_t *message, uint64_t total)
+{
+	if (sets_badly(verdict, "client_encoding", startup_encoding_is_safe))
+		return refuse_to_set(walk, message, total, STARTUP_ENCODING_REFUSED);
+	if (!sets_badly(verdict, "standard_conforming_strings", is_on))
+		return NAMES_PASS;
+	if (pool_is_guarded(walk->client->pool))
+		return refuse_to_set(walk, message, total, STARTUP_STRINGS_REFUSED);
+	names_read_nothing(walk->client);
+	return NAMES_PASS;
 }
 
 bool names_sequence_is_lost(struct client *client, const struct verdict *verdict)

@@ -84,9 +84,10 @@ enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *messa
 								   uint64_t total, enum reason reason);
 
 /*
- * A statement that has strings read in another way than Bulkhead reads them is refused, or,
- * where the database is its tenant's own, nothing is read behind it. What does so out of sight
- * ends the session (relay.c). NAMES_PASS: it may run.
+ * A statement that has, or may have, strings read in another way than Bulkhead reads them is
+ * refused, or, where the database is its tenant's own, nothing is read behind it; one that sets
+ * an encoding which is not safe is refused everywhere. What does so out of sight ends the
+ * session (relay.c). NAMES_PASS: it may run.
  */
 enum names_result names_note_strings(struct names_walk *walk, const struct verdict *verdict,
 									 const uint8_t *message, uint64_t total);

@@ -204,6 +204,7 @@ struct statement *names_define(struct client *client, const char *name, const ui
 									  verdict->is_plain ? NULL : verdict_ref(verdict));
 	}
 	if (statement) {
+		gatekeeper_note_prepare(client, verdict);
 		statement->judged = verdict_ref(verdict);
 		statement->rewritten = wanted != 0;
 		statement->begin = session_begin((const char *)body, strlen((const char *)body));
@@ -376,6 +377,19 @@ static enum names_result check_columns(struct names_walk *walk, const uint8_t *m
 	return refuse_columns(walk, message, total);
 }
 
+/* Of a statement of SQL's PREPARE, or the server says that there is none. */
+static enum names_result bind_unknown(struct names_walk *walk, const uint8_t *message,
+									  uint64_t total, const char *portal)
+{
+	struct buf error;
+
+	buf_init(&error);
+	if (!gatekeeper_lets_execute(walk->client, &error))
+		return names_refuse(walk, message, total, &error);
+	return names_note_portal(walk->client, portal, NULL, false) ? names_run_unread(walk)
+																: NAMES_NO_MEMORY;
+}
+
 enum names_result names_bind_named(struct names_walk *walk, const uint8_t *message,
 								   uint64_t total, const char *portal, const char *name)
 {
@@ -390,9 +404,8 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 		if (judged != NAMES_PASS)
 			return judged;
 	}
-	if (!statement) /* of SQL's PREPARE, or the server says that there is none */
-		return names_note_portal(client, portal, NULL, false) ? names_run_unread(walk)
-															  : NAMES_NO_MEMORY;
+	if (!statement)
+		return bind_unknown(walk, message, total, portal);
 	if (statement->is_native)
 		return names_note_portal(client, portal, statement->verdict, statement->rewritten)
 				   ? NAMES_PASS

@@ -107,11 +107,26 @@ enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *me
 	return NAMES_PASS;
 }
 
+/* What was parsed without a backend is read once it is bound on one. */
+static bool read_kept(struct client *client)
+{
+	const struct verdict *verdict;
+
+	if (!client->unnamed_begin || client->unnamed_judged)
+		return true;
+	const char *text = (const char *)buf_data(&client->unnamed) + WIRE_HEADER + 1;
+	verdict = verdict_cache_read(client->worker->verdicts, text, strlen(text));
+	names_judged(client, verdict);
+	return verdict != NULL;
+}
+
 enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *message,
 									 uint64_t total, const char *portal)
 {
 	struct client *client = walk->client;
 
+	if (!read_kept(client))
+		return NAMES_NO_MEMORY;
 	if (client->unnamed_judged) {
 		enum names_result judged = names_judge(walk, client->unnamed_judged, message, total);
 

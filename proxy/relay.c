@@ -257,8 +257,7 @@ static void show_startup_value(struct walk *walk, const uint8_t *message, size_t
 static bool is_tolerable(struct walk *walk, const char *name, const char *value)
 {
 	if (strcmp(name, "client_encoding") == 0 && !startup_encoding_is_safe(value))
-		client_fatal_text(walk->client, "0A000",
-						  "this client_encoding is not supported by Bulkhead", NULL);
+		client_fatal_text(walk->client, "0A000", STARTUP_ENCODING_REFUSED, NULL);
 	else if (strcmp(name, STRINGS) == 0 && strcmp(value, "on") != 0 &&
 			 !pool_is_guarded(walk->client->pool))
 		names_read_nothing(walk->client);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -33,11 +34,17 @@ static void move_over(struct worker *worker, const struct conf *old)
 		struct client *client = list_entry(node, struct client, node);
 
 		client->listen = &conf->listens[client->listen - old->listens];
-		if (client->tenant)
-			gatekeeper_renew(client);
 	}
 	HASH_ITER (hh, worker->pools, pool, next)
 		pool_take_settings(pool, &conf->clusters[pool->address - worker->addresses]);
+}
+
+/* May send its backend on, to clients that fail then, so that any of them can go. */
+static void renew_gate(struct client *client, void *unused)
+{
+	(void)unused;
+	if (client->tenant)
+		gatekeeper_renew(client);
 }
 
 static struct client *find_stranger(const struct worker *worker)
@@ -76,6 +83,7 @@ static void take(struct worker *worker, const struct conf *conf,
 		memcpy(worker->mock_secret, mock_secret, sizeof worker->mock_secret);
 	secret_wipe(mock_secret, sizeof mock_secret);
 	move_over(worker, old);
+	client_each(&worker->clients, offsetof(struct client, node), renew_gate, NULL);
 	verdict_cache_set_max(worker->verdicts, (size_t)conf->statement_cache_size);
 	upstreams_take_settings(worker);
 	worker->heeds_idle = conf->client_idle_timeout_ms > 0 || drain_is_on(worker);

@@ -70,7 +70,8 @@ enum startup_kind startup_parse(const uint8_t *data, size_t len, size_t *used,
 								struct startup *out);
 void startup_fini(struct startup *startup);
 
-#define STARTUP_STRINGS_REFUSED "standard_conforming_strings is always \"on\" with Bulkhead"
+#define STARTUP_STRINGS_REFUSED  "standard_conforming_strings is always \"on\" with Bulkhead"
+#define STARTUP_ENCODING_REFUSED "this client_encoding is not supported by Bulkhead"
 
 /* Is every byte below 0x80 an ASCII character in this client_encoding? By the names and aliases
  * of those where it is not. */

@@ -375,3 +375,38 @@ def test_check_knows_the_rules(tmp_path):
     done = subprocess.run([PROGRAM, "check", "-c", settings], text=True, capture_output=True, check=False)
     assert done.returncode == 1
     assert f'{settings}:4: exceptions: there is no rule "sleeep"' in done.stderr
+
+
+# ---- what has texts read in another way ----
+
+STRINGS, ENCODING = "standard_conforming_strings", "client_encoding"
+UNSEEN = {STRINGS: b"SELECT '\\'' , setval($$unseen$$, 7) --'", ENCODING: b"SELECT E'\x95\\', setval($$unseen$$, 7) --'"}
+
+
+@pytest.mark.parametrize("before, name", [
+    ([query("SELECT set_config('standard_conforming_strings', lower('OFF'), false)")], STRINGS),
+    ([query("BEGIN"), query("SELECT set_config('standard_conforming_strings', 'off', true)")], STRINGS),
+    ([query("BEGIN"), query("SELECT set_config('standard_conforming_strings', lower('OFF'), true)")], STRINGS),
+    ([parse("SELECT set_config('standard_conforming_strings', $1, false)") + bind([b"off"]) + execute() + sync()],
+     STRINGS),
+    ([query("SET client_encoding = 'SJIS'")], ENCODING),
+    ([query("SET NAMES 'Shift-JIS'")], ENCODING),
+    ([query("SELECT set_config('client_encoding', 'SJ' || 'IS', false)")], ENCODING),
+    ([parse("SELECT set_config('client_encoding', $1, false)") + bind([b"SJIS"]) + execute() + sync()], ENCODING),
+])
+def test_nothing_is_read_in_another_way_right_behind(stand, proxy, before, name):
+    """A statement that only the server would see, sent before the server can report the setting."""
+    with stand.admin() as admin, proxy.wire("acme") as wire:
+        admin.execute("CREATE SEQUENCE IF NOT EXISTS unseen; GRANT ALL ON unseen TO PUBLIC")
+        wire.send(b"".join(before) + query(UNSEEN[name]))
+        found = wire.until_ready(len(before) + 1)
+        assert errors(found)[0] == "0A000"
+        assert admin.execute("SELECT last_value FROM unseen").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("text", [
+    "SELECT set_config('standard_conforming_strings', 'on', false)", "SET LOCAL client_encoding = 'UTF8'",
+    "SET client_encoding TO DEFAULT", "RESET client_encoding", "SET standard_conforming_strings TO DEFAULT",
+    "SELECT set_config('client_encoding', 'LATIN1', true)"])
+def test_what_changes_no_reading_is_let_through(wire, text):
+    assert errors(wire.query(text)) == []

@@ -61,6 +61,28 @@ def test_what_was_prepared_before(stand, proxy, tenant):
             assert reason(wire.until_ready()) == wanted
 
 
+def test_what_execute_and_bind_may_mean(stand, proxy, tenant):
+    """Of SQL's PREPARE and of the protocol's, also behind another that may still run."""
+    text, stale = "DELETE FROM orders WHERE false", ("42501", "BH-PERM-STALE")
+    with proxy.wire(tenant) as one, proxy.wire(tenant) as other:
+        until(one, text, None)
+        one.query(f"PREPARE sql AS {text}")
+        other.send(parse(text, "protocol") + sync())
+        other.until_ready()
+        other.query("PREPARE harmless AS SELECT 1")
+        stand.command("permission", "set", tenant, "sql.write", "false")
+        until(one, text, SQL)
+        until(other, text, SQL)
+        one.query("PREPARE behind AS SELECT 1")
+        assert reason(one.query("EXECUTE sql")) == stale
+        one.send(bind(statement="sql") + execute() + sync())
+        assert reason(one.until_ready()) == stale
+        assert reason(other.query("EXECUTE protocol")) == stale
+        one.query("DEALLOCATE ALL")
+        one.query("PREPARE again AS SELECT 1")
+        assert reason(one.query("EXECUTE again")) is None
+
+
 def test_read_only(stand, proxy, tenant):
     with proxy.wire(tenant) as wire:
         stand.command("setting", "set", tenant, "proxy.read_only", "true")
@@ -86,6 +108,18 @@ def test_read_only_inside_of_functions(stand, proxy, tenant):
                 wire.query(before)
                 assert errors(wire.query("SELECT hidden_write()"))[0] in ("25006", "25P02"), before
                 wire.query("ROLLBACK")
+            stand.command("setting", "unset", tenant, "proxy.read_only")
+            until(wire, "UPDATE orders SET item = item WHERE false", None)
+            wire.query("BEGIN READ WRITE")  # which no backend has seen
+            with proxy.wire(tenant) as other:
+                stand.command("setting", "set", tenant, "proxy.read_only", "true")
+                until(other, "UPDATE orders SET item = item", READ_ONLY)
+            assert errors(wire.query("SELECT hidden_write()")) == ["25006"]
+            wire.query("ROLLBACK")
+            for name in ("", "named"):
+                wire.send(parse("BEGIN READ WRITE", name) + bind(statement=name) + execute() + sync())
+                assert reason(wire.until_ready()) == READ_ONLY
+                assert errors(wire.query("SELECT hidden_write()")) == ["25006"]
             stand.command("setting", "unset", tenant, "proxy.read_only")
             until(wire, "UPDATE orders SET item = item WHERE false", None)
             assert rows(wire.query("SELECT hidden_write()")) == [["1"]]

@@ -108,6 +108,10 @@ Test(gate, read_only)
 	EXPECT_REFUSED(&stage, "CREATE TABLE t (a int)", "read_only");
 	EXPECT_REFUSED(&stage, "CALL p()", "read_only");
 	EXPECT_REFUSED(&stage, "DO $$ BEGIN END $$", "read_only");
+	EXPECT_PASS(&stage, "SET default_transaction_read_only = true");
+	EXPECT_REFUSED(&stage, "SET default_transaction_read_only = false", "read_only");
+	EXPECT_REFUSED(&stage, "SELECT set_config('default_transaction' || $1, 'off', false)",
+				   "read_only");
 }
 
 Test(gate, something_temporary_makes_ddl_of_a_bare_name_possible)
@@ -118,10 +122,15 @@ Test(gate, something_temporary_makes_ddl_of_a_bare_name_possible)
 	EXPECT_REFUSED(&stage, "DROP TABLE t", "ddl-or-temporary");
 	EXPECT_PASS(&stage, "DROP TABLE IF EXISTS t");
 	EXPECT_PASS(&stage, "CREATE TEMP TABLE t (a int); ALTER TABLE t ADD b int");
+	EXPECT_REFUSED(&stage, "DROP TABLE IF EXISTS none; ALTER TABLE t ADD a int",
+				   "ddl-or-temporary");
+	EXPECT_REFUSED(&stage, "ALTER TABLE IF EXISTS pg_temp.none ADD a int; DROP TABLE t",
+				   "ddl-or-temporary");
 	stage.has_temporary = true;
 	EXPECT_PASS(&stage, "ALTER TABLE t ADD a int");
 	EXPECT_PASS(&stage, "CREATE INDEX ON t (a)");
 	EXPECT_REFUSED(&stage, "ALTER TABLE public.t ADD a int", "ddl");
+	EXPECT_REFUSED(&stage, "ALTER TABLE t DISABLE ROW LEVEL SECURITY", "ddl");
 	EXPECT_REFUSED(&stage, "CREATE TABLE t (a int)", "ddl");
 }
 
