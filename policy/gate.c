@@ -185,17 +185,22 @@ static bool judge_rules(const struct gate *gate, const struct verdict *verdict,
 	return refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
 }
 
+static bool judge_setting(const struct gate *gate, const char *name, struct gate_refusal *out)
+{
+	if (gate->held & GATE_NEEDS_SETTINGS ||
+		!words_have(&gate->settings->protected_settings, name))
+		return false;
+	refuse_by_rule(RULE_CONTEXT, out);
+	out->name = name;
+	return true;
+}
+
 static bool judge_settings(const struct gate *gate, const struct verdict *verdict,
 						   struct gate_refusal *out)
 {
-	if (gate->held & GATE_NEEDS_SETTINGS)
-		return false;
 	for (uint32_t i = 0; i < verdict->setting_count; i++) {
-		if (words_have(&gate->settings->protected_settings, verdict->settings[i].name)) {
-			refuse_by_rule(RULE_CONTEXT, out);
-			out->name = verdict->settings[i].name;
+		if (judge_setting(gate, verdict->settings[i].name, out))
 			return true;
-		}
 	}
 	return false;
 }
@@ -318,4 +323,17 @@ bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has
 		   judge_permissions(gate, verdict, temporary, out) ||
 		   (!(gate->held & GATE_NEEDS_NAMES) &&
 			(judge_relations(gate, verdict, out) || judge_functions(gate, verdict, out)));
+}
+
+bool gate_judge_setting(const struct gate *gate, const char *name, const char *value,
+						struct gate_refusal *out)
+{
+	uint64_t hits = rules_of_setting_to(name, value, strcmp(value, "none") == 0) & gate->rules;
+
+	*out = (struct gate_refusal){0};
+	if (!hits)
+		return judge_setting(gate, name, out);
+	refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
+	out->name = name;
+	return true;
 }

@@ -12,6 +12,7 @@
 #include "proxy/pins.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/startup.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -186,6 +187,19 @@ bool gatekeeper_lets_pass(struct client *client, const struct verdict *verdict,
 	return false;
 }
 
+bool gatekeeper_lets_begin(struct client *client, const struct startup_setting *settings,
+						   size_t count, struct gate_refusal *refusal)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (!gate_judge_setting(&client->gate, settings[i].name, settings[i].value, refusal))
+			continue;
+		report(client, refusal);
+		if (client->gate.mode != GATE_OBSERVE)
+			return false;
+	}
+	return true;
+}
+
 /* ---- SQL's PREPARE ---- */
 
 /* Nothing has changed since it was judged, or nothing that it needed has been taken away. */
@@ -205,6 +219,12 @@ void gatekeeper_note_prepare(struct client *client, const struct verdict *verdic
 		client->prepared_version = client->gate_version;
 	client->prepared_needs |= verdict->needs;
 	client->prepared_rules |= verdict->rules;
+}
+
+void gatekeeper_forget_prepared(struct client *client)
+{
+	client->prepared_needs = 0;
+	client->prepared_rules = 0;
 }
 
 bool gatekeeper_lets_execute(struct client *client, struct buf *error)

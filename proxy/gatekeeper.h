@@ -16,6 +16,7 @@
 
 struct client;
 struct conf;
+struct startup_setting;
 struct worker;
 
 /* A worker's part: [gate] as it is read, and how many lines were logged lately. */
@@ -44,6 +45,13 @@ void gatekeeper_renew(struct client *client);
 bool gatekeeper_settle_read_only(struct client *client);
 
 /*
+ * May the session begin with these settings, which every backend will be given? If not,
+ * *refusal says why, and it is counted and logged as of a statement.
+ */
+bool gatekeeper_lets_begin(struct client *client, const struct startup_setting *settings,
+						   size_t count, struct gate_refusal *refusal);
+
+/*
  * May the client run a statement with this verdict? If not, *error becomes the whole
  * ErrorResponse (empty when memory is out), and it is counted and logged. What is only
  * observed is counted, logged, and may run.
@@ -58,5 +66,8 @@ bool gatekeeper_lets_execute(struct client *client, struct buf *error);
 /* A statement with this verdict, which may run, prepares another, or is prepared itself under a
  * name that EXECUTE can say. */
 void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict);
+
+/* All of them are gone. */
+void gatekeeper_forget_prepared(struct client *client);
 
 #endif
