@@ -185,10 +185,10 @@ static bool judge_rules(const struct gate *gate, const struct verdict *verdict,
 	return refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
 }
 
-static bool refuse_protected(const struct gate *gate, const char *name,
-							 struct gate_refusal *out)
+static bool judge_setting(const struct gate *gate, const char *name, struct gate_refusal *out)
 {
-	if (!words_have(&gate->settings->protected_settings, name))
+	if (gate->held & GATE_NEEDS_SETTINGS ||
+		!words_have(&gate->settings->protected_settings, name))
 		return false;
 	refuse_by_rule(RULE_CONTEXT, out);
 	out->name = name;
@@ -198,10 +198,8 @@ static bool refuse_protected(const struct gate *gate, const char *name,
 static bool judge_settings(const struct gate *gate, const struct verdict *verdict,
 						   struct gate_refusal *out)
 {
-	if (gate->held & GATE_NEEDS_SETTINGS)
-		return false;
 	for (uint32_t i = 0; i < verdict->setting_count + verdict->stored_setting_count; i++) {
-		if (refuse_protected(gate, verdict->settings[i].name, out))
+		if (judge_setting(gate, verdict->settings[i].name, out))
 			return true;
 	}
 	return false;
@@ -313,18 +311,6 @@ static bool judge_functions(const struct gate *gate, const struct verdict *verdi
 	return false;
 }
 
-bool gate_judge_startup(const struct gate *gate, const char *name, struct gate_refusal *out)
-{
-	uint64_t hits = rules_of_setting(name);
-
-	if (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0)
-		hits |= RULE_BIT(RULE_ROLE);
-	hits &= gate->rules;
-	if (hits)
-		return refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
-	return !(gate->held & GATE_NEEDS_SETTINGS) && refuse_protected(gate, name, out);
-}
-
 bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has_temporary,
 				struct gate_refusal *out)
 {
@@ -337,4 +323,17 @@ bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has
 		   judge_permissions(gate, verdict, temporary, out) ||
 		   (!(gate->held & GATE_NEEDS_NAMES) &&
 			(judge_relations(gate, verdict, out) || judge_functions(gate, verdict, out)));
+}
+
+bool gate_judge_setting(const struct gate *gate, const char *name, const char *value,
+						struct gate_refusal *out)
+{
+	uint64_t hits = rules_of_setting_to(name, value, strcmp(value, "none") == 0) & gate->rules;
+
+	*out = (struct gate_refusal){0};
+	if (!hits)
+		return judge_setting(gate, name, out);
+	refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
+	out->name = name;
+	return true;
 }

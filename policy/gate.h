@@ -87,7 +87,8 @@ struct gate_refusal {
 bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has_temporary,
 				struct gate_refusal *out);
 
-/* The same for a setting of the startup packet, its name in lower case. */
-bool gate_judge_startup(const struct gate *gate, const char *name, struct gate_refusal *out);
+/* The same for a setting with which a session begins; its name in lower case. */
+bool gate_judge_setting(const struct gate *gate, const char *name, const char *value,
+						struct gate_refusal *out);
 
 #endif

@@ -67,33 +67,6 @@ void note_rules_of_function(struct walk *walk, const char *schema, const char *n
 		walk_add_rule(walk, RULE_DYNAMIC_SQL);
 }
 
-static char ascii_lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-/* Does a list of schemas, as search_path has it, name a foreign one? The server folds what is
- * not quoted; here all of it is. */
-static bool names_foreign_schema(const char *value)
-{
-	static const char between[] = ", \"\t\n\r\f\v";
-	char schema[NAMEDATALEN];
-	size_t len;
-
-	for (; *value; value += len) {
-		value += strspn(value, between);
-		len = strcspn(value, between);
-		if (!len || len >= sizeof schema)
-			continue;
-		for (size_t i = 0; i < len; i++)
-			schema[i] = ascii_lower(value[i]);
-		schema[len] = '\0';
-		if (rule_schema_is_foreign(schema))
-			return true;
-	}
-	return false;
-}
-
 static bool is_on(const char *value)
 {
 	return strcasecmp(value, "on") == 0 || strcasecmp(value, "true") == 0 ||
@@ -103,14 +76,10 @@ static bool is_on(const char *value)
 void note_rules_of_setting(struct walk *walk, const char *name, const char *value,
 						   bool goes_back)
 {
-	hit(walk, rules_of_setting(name));
+	hit(walk, rules_of_setting_to(name, value, goes_back));
 	if (strcmp(name, "transaction_read_only") == 0 ||
 		strcmp(name, "default_transaction_read_only") == 0)
 		walk->reading->asks_to_write |= !value || !is_on(value);
-	if (!goes_back && (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0))
-		walk_add_rule(walk, RULE_ROLE);
-	if (value && strcmp(name, "search_path") == 0 && names_foreign_schema(value))
-		walk_add_rule(walk, RULE_SCHEMA);
 }
 
 /* The schema of a qualified name: a type's, an operator's, a collation's. */

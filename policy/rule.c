@@ -97,3 +97,43 @@ bool rule_schema_is_foreign(const char *schema)
 		   strncmp(schema, "pg_toast", 8) == 0 || strncmp(schema, "pg_temp_", 8) == 0 ||
 		   is_of_tenant(schema);
 }
+
+/* ---- settings ---- */
+
+static char ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Does a list of schemas, as search_path has it, name a foreign one? The server folds what is
+ * not quoted; here all of it is. */
+static bool names_foreign_schema(const char *value)
+{
+	static const char between[] = ", \"\t\n\r\f\v";
+	char schema[64]; /* a name is shorter */
+	size_t len;
+
+	for (; *value; value += len) {
+		value += strspn(value, between);
+		len = strcspn(value, between);
+		if (!len || len >= sizeof schema)
+			continue;
+		for (size_t i = 0; i < len; i++)
+			schema[i] = ascii_lower(value[i]);
+		schema[len] = '\0';
+		if (rule_schema_is_foreign(schema))
+			return true;
+	}
+	return false;
+}
+
+uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back)
+{
+	uint64_t found = rules_of_setting(name);
+
+	if (!goes_back && (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0))
+		found |= RULE_BIT(RULE_ROLE);
+	if (value && strcmp(name, "search_path") == 0 && names_foreign_schema(value))
+		found |= RULE_BIT(RULE_SCHEMA);
+	return found;
+}

@@ -94,6 +94,10 @@ uint64_t rules_of_function(const char *name);
 uint64_t rules_of_relation(const char *name);
 uint64_t rules_of_setting(const char *name); /* in lower case */
 
+/* The same, and those for this value; NULL when it is not known. `goes_back`: to what it was.
+ */
+uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back);
+
 /* Does the schema belong to Bulkhead, to the server's own storage, or to one tenant (t_ and 32
  * hexadecimal digits)? */
 bool rule_schema_is_foreign(const char *schema);

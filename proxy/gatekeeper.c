@@ -12,6 +12,7 @@
 #include "proxy/pins.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/startup.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -186,23 +187,17 @@ bool gatekeeper_lets_pass(struct client *client, const struct verdict *verdict,
 	return false;
 }
 
-bool gatekeeper_lets_begin(struct client *client, const char *name)
+bool gatekeeper_lets_begin(struct client *client, const struct startup_setting *settings,
+						   size_t count, struct gate_refusal *refusal)
 {
-	char *folded = strdup(name);
-	struct gate_refusal refusal;
-	bool is_refused = true;
-
-	for (char *at = folded; at && *at; at++) {
-		if (*at >= 'A' && *at <= 'Z')
-			*at = (char)(*at - 'A' + 'a');
+	for (size_t i = 0; i < count; i++) {
+		if (!gate_judge_setting(&client->gate, settings[i].name, settings[i].value, refusal))
+			continue;
+		report(client, refusal);
+		if (client->gate.mode != GATE_OBSERVE)
+			return false;
 	}
-	if (folded)
-		is_refused = gate_judge_startup(&client->gate, folded, &refusal);
-	if (folded && is_refused)
-		report(client, &refusal);
-	is_refused = is_refused && !(folded && client->gate.mode == GATE_OBSERVE);
-	free(folded);
-	return !is_refused;
+	return true;
 }
 
 /* ---- SQL's PREPARE ---- */
@@ -224,6 +219,12 @@ void gatekeeper_note_prepare(struct client *client, const struct verdict *verdic
 		client->prepared_version = client->gate_version;
 	client->prepared_needs |= verdict->needs;
 	client->prepared_rules |= verdict->rules;
+}
+
+void gatekeeper_forget_prepared(struct client *client)
+{
+	client->prepared_needs = 0;
+	client->prepared_rules = 0;
 }
 
 bool gatekeeper_lets_execute(struct client *client, struct buf *error)

@@ -16,6 +16,7 @@
 
 struct client;
 struct conf;
+struct startup_setting;
 struct worker;
 
 /* A worker's part: [gate] as it is read, and how many lines were logged lately. */
@@ -35,10 +36,6 @@ void gatekeeper_fini(struct gatekeeper *gatekeeper);
  * memory is out. */
 void gatekeeper_renew(struct client *client);
 
-/* May the session begin with a setting of this name? If not, it is counted and logged; what is
- * only observed may. */
-bool gatekeeper_lets_begin(struct client *client, const char *name);
-
 /*
  * The client's own settings are known: where its tenant may only read, its transactions are
  * begun so, and it cannot change that; then the server refuses what the gate does not see.
@@ -46,6 +43,13 @@ bool gatekeeper_lets_begin(struct client *client, const char *name);
  * is out.
  */
 bool gatekeeper_settle_read_only(struct client *client);
+
+/*
+ * May the session begin with these settings, which every backend will be given? If not,
+ * *refusal says why, and it is counted and logged as of a statement.
+ */
+bool gatekeeper_lets_begin(struct client *client, const struct startup_setting *settings,
+						   size_t count, struct gate_refusal *refusal);
 
 /*
  * May the client run a statement with this verdict? If not, *error becomes the whole
@@ -62,5 +66,8 @@ bool gatekeeper_lets_execute(struct client *client, struct buf *error);
 /* A statement with this verdict, which may run, prepares another, or is prepared itself under a
  * name that EXECUTE can say. */
 void gatekeeper_note_prepare(struct client *client, const struct verdict *verdict);
+
+/* All of them are gone. */
+void gatekeeper_forget_prepared(struct client *client);
 
 #endif

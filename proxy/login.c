@@ -58,12 +58,12 @@ static void choose_next_tenant(struct client *client);
 static void ask_for_welcome(struct client *client)
 {
 	struct login *login = client->login;
+	struct gate_refusal refusal;
 
-	for (size_t i = 0; i < login->startup.setting_count; i++) {
-		if (!gatekeeper_lets_begin(client, login->startup.settings[i].name)) {
-			login_refuse(client, REASON_STMT_CONTEXT, login->startup.settings[i].name);
-			return;
-		}
+	if (!gatekeeper_lets_begin(client, login->startup.settings, login->startup.setting_count,
+							   &refusal)) {
+		login_refuse(client, refusal.reason, refusal.what);
+		return;
 	}
 	client->settings = settings_intern(client->worker->settings, login->startup.settings,
 									   login->startup.setting_count);

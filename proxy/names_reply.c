@@ -89,13 +89,13 @@ const char *names_completed(struct server *server, struct reply_note *note)
 	case SQL_DEALLOCATE_ALL:
 		names_forget_all(client);
 		backend_statements_clear(&server->statements);
-		client->prepared_needs = 0;
-		client->prepared_rules = 0;
+		gatekeeper_forget_prepared(client);
 		pins_drop(client, PIN_NATIVE | PIN_STATEMENT);
 		break;
 	case SQL_DISCARD_ALL:
 		names_forget_all(client);
 		backend_statements_clear(&server->statements);
+		gatekeeper_forget_prepared(client);
 		pins_discarded(client);
 		server->seal_lost = server->settings_lost = true;
 		break;

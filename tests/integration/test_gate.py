@@ -410,3 +410,21 @@ def test_nothing_is_read_in_another_way_right_behind(stand, proxy, before, name)
     "SELECT set_config('client_encoding', 'LATIN1', true)"])
 def test_what_changes_no_reading_is_let_through(wire, text):
     assert errors(wire.query(text)) == []
+
+
+# ---- what a session begins with ----
+
+@pytest.mark.parametrize("options, wanted", [
+    ("-c seed=0.5", SHARED), ("-c search_path=public,BulkHead", ("42501", "BH-STMT-SCHEMA")),
+    ("-c role=postgres", ("42501", "BH-STMT-ROLE")), ("-c app.tenant=x", ("42501", "BH-STMT-CONTEXT")),
+    ("-c backtrace_functions=x", ("42501", "BH-STMT-CONTEXT"))])
+def test_settings_of_the_startup_packet(stand, options, wanted):
+    with stand.proxy(gate={"mode": "enforce", "protected_settings": "app.tenant"}) as proxy:
+        with pytest.raises(WireError) as refused:
+            proxy.wire("acme", options=options)
+        assert refused.value.why == wanted
+
+
+def test_settings_of_the_startup_packet_that_go_through(proxy):
+    with proxy.wire("acme", options="-c search_path=public -c role=none -c app.tenant=x") as wire:
+        assert rows(wire.query("SHOW app.tenant")) == [["x"]]

@@ -78,9 +78,10 @@ def test_what_execute_and_bind_may_mean(stand, proxy, tenant):
         one.send(bind(statement="sql") + execute() + sync())
         assert reason(one.until_ready()) == stale
         assert reason(other.query("EXECUTE protocol")) == stale
-        one.query("DEALLOCATE ALL")
-        one.query("PREPARE again AS SELECT 1")
-        assert reason(one.query("EXECUTE again")) is None
+        for wire, forget in ((one, "DEALLOCATE ALL"), (other, "DISCARD ALL")):
+            wire.query(forget)
+            wire.query("PREPARE again AS SELECT 1")
+            assert reason(wire.query("EXECUTE again")) is None
 
 
 def test_read_only(stand, proxy, tenant):
