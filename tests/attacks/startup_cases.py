@@ -141,7 +141,7 @@ def startup_attack(keys, refusal):
         try:
             session = scene.login(**filled)
         except w.WireError as error:
-            by_gate = scene.arena.run.gate == "enforce" and error.why[1] == "BH-STMT-CONTEXT"
+            by_gate = scene.arena.run.gate == "enforce" and str(error.why[1]).startswith("BH-STMT-")
             require(by_gate or error.sqlstate == refusal, f"should be {refusal}, is {error}")
             return
         require(refusal is None, f"should be refused with {refusal}")

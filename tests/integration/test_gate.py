@@ -276,7 +276,7 @@ def test_protected_settings(stand):
         assert not errors(wire.query("SET app.other = 'x'"))
 
 
-@pytest.mark.parametrize("option", ["-c app.tenant_id=x", "-c APP.Tenant_id=x", "--app.tenant-id=x", "-c role=bulkhead_app"])
+@pytest.mark.parametrize("option", ["-c app.tenant_id=x", "-c APP.Tenant_id=x", "--app.tenant-id=x"])
 def test_they_cannot_be_brought_along(stand, option):
     with stand.proxy(gate={"mode": "enforce", "protected_settings": "app.tenant_id"}) as proxy:
         with pytest.raises(WireError) as refused:
