@@ -115,6 +115,9 @@ processes at once, two for each of two tenants, and opens up to four connections
 such as prepared statements and settings, has to stay there while its backend serves somebody else. Rows carry their
 tenant's name, and every row that is read or written is compared with it.
 
+The gate is on. Three of its [rules](rules.md) are excepted (`[gate] exceptions`), since the scripts do on purpose what they keep
+from shared tables: they sleep to be cancelled, take advisory locks, and commit in two phases.
+
 A cell is the number of steps that passed in all processes; *n of m* where some did not; – where the library has nothing
 of the kind, or the script does not use it.
 
