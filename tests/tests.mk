@@ -32,12 +32,12 @@ $(FAILMALLOC): tests/faults/failmalloc.c
 
 # Most tests wait for servers most of the time, so several run at once; those that measure time or memory run alone
 # (pytest.mark.alone). With PYTEST_ARGS='-k …' one of the two may have nothing to run.
-TEST_JOBS ?= 3
+TEST_JOBS ?= 4
 PYTEST = PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q \
 	-p no:cacheprovider tests/integration tests/attacks $(PYTEST_ARGS)
 
 test-integration: $(PROGRAM) $(FAILMALLOC)
-	$(PYTEST) -m 'not alone' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
+	$(PYTEST) -m 'not alone and not longer' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
 	$(PYTEST) -m alone || [ $$? -eq 5 ]
 
 # Every attack with both halves, with the gate off and with hardening off, and the table of what held;
@@ -61,7 +61,7 @@ test-workers: build test-deps
 
 test-some-workers: $(PROGRAM) $(FAILMALLOC)
 	PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q -p no:cacheprovider \
-		$(WORKERS_TESTS:%=tests/integration/test_%.py)
+		-n 2 --dist loadfile $(WORKERS_TESTS:%=tests/integration/test_%.py)
 
 # PostgreSQL 18 beside 15, prebuilt from an npm package: `make test` then plays a part of the scripts of
 # tests/integration/test_differential.py on it too, `make test-differential` all of them on both.

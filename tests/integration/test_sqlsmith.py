@@ -53,7 +53,6 @@ def test_errors_are_searched_too(stand):
     assert [answer for line in tap.lines for answer in line.answers] == [("22P02", None)]
 
 
-@pytest.mark.alone
 def test_a_minute_of_random_statements(template):
     seed = random.randrange(1 << 31)
     print(f"seed {seed}")
