@@ -499,9 +499,9 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	return true;
 }
 
-size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
+static size_t walk_over(struct walk *walk, const uint8_t *data, size_t len)
 {
-	struct walk walk = {.server = server, .client = server->client, .run = data};
+	struct server *server = walk->server;
 	const uint8_t *at = data, *end = data + len;
 
 	if (server->body_left) {
@@ -510,7 +510,7 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 		server->body_left -= part;
 		at += part;
 		if (server->body_is_ours)
-			walk.run = at;
+			walk->run = at;
 	}
 	while (end - at >= WIRE_HEADER) {
 		uint64_t total = 1 + (uint64_t)wire_u32(at + 1);
@@ -522,15 +522,15 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 			break; /* more of it comes with the next read */
 		if (describes)
 			names_described(server, at, whole ? (size_t)total : 0);
-		if (!account(&walk, at, total, &ours))
+		if (!account(walk, at, total, &ours))
 			return len;
 		if (ours) {
-			swallow(&walk, at, whole ? (size_t)total : (size_t)(end - at));
+			swallow(walk, at, whole ? (size_t)total : (size_t)(end - at));
 			if (*at == 'Z' && !on_ready(server, (char)at[WIRE_HEADER])) {
-				part_at(&walk, at + total, "malformed ReadyForQuery");
+				part_at(walk, at + total, "malformed ReadyForQuery");
 				return len;
 			}
-		} else if (whole && (answers[*at] & LOOKED_AT) && !look_at(&walk, at, (size_t)total))
+		} else if (whole && (answers[*at] & LOOKED_AT) && !look_at(walk, at, (size_t)total))
 			return len;
 		if (!whole) {
 			server->body_left = total - (uint64_t)(end - at);
@@ -540,10 +540,19 @@ size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
 		}
 		at += total;
 	}
-	flush(&walk, at);
-	if (stream_is_full(&walk.client->stream))
+	flush(walk, at);
+	if (stream_is_full(&walk->client->stream))
 		stream_read_off(&server->stream);
 	return (size_t)(at - data);
+}
+
+size_t relay_from_server(struct server *server, const uint8_t *data, size_t len)
+{
+	struct walk walk = {.server = server, .client = server->client, .run = data};
+	size_t used = walk_over(&walk, data, len);
+
+	buf_fini(&walk.refusal); /* of an error that was not shown: the backend is gone, say */
+	return used;
 }
 
 static bool strings_are_standard(const struct server *server)
