@@ -87,8 +87,8 @@ uint64_t rules_of_setting(const char *name)
 
 static bool is_of_tenant(const char *schema)
 {
-	return strncmp(schema, "t_", 2) == 0 && strspn(schema + 2, "0123456789abcdef") == 32 &&
-		   !schema[34];
+	return strlen(schema) == 34 && strncmp(schema, "t_", 2) == 0 &&
+		   strspn(schema + 2, "0123456789abcdef") == 32;
 }
 
 bool rule_schema_is_foreign(const char *schema)
