@@ -13,16 +13,6 @@ static void hit(struct walk *walk, uint64_t rules)
 	walk->reading->rules |= rules;
 }
 
-static const char *string_of(const void *node)
-{
-	return node && IsA(node, String) ? ((const String *)node)->sval : NULL;
-}
-
-static bool is_of_catalog(const char *schema)
-{
-	return !schema || strcmp(schema, "pg_catalog") == 0;
-}
-
 static bool is_temporary(const char *schema)
 {
 	return schema && strcmp(schema, "pg_temp") == 0;
@@ -85,8 +75,7 @@ void note_rules_of_setting(struct walk *walk, const char *name, const char *valu
 /* The schema of a qualified name: a type's, an operator's, a collation's. */
 static void note_qualified(struct walk *walk, const List *names)
 {
-	if (names && names->length > 1)
-		note_schema(walk, string_of(names->elements[names->length - 2].ptr_value));
+	note_schema(walk, nth_from_end(names, 1));
 }
 
 /* ---- DDL and what is temporary ---- */
@@ -148,11 +137,6 @@ static bool is_part_of_relation(ObjectType type)
 	return is_relation(type) || type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT;
 }
 
-static const char *schema_of(const List *names)
-{
-	return names->length > 1 ? string_of(names->elements[names->length - 2].ptr_value) : NULL;
-}
-
 /* Dropping what is not there is no more than a notice, and no sign of something temporary. */
 static void note_dropped(struct walk *walk, const DropStmt *drop)
 {
@@ -162,7 +146,7 @@ static void note_dropped(struct walk *walk, const DropStmt *drop)
 		return;
 	for (int i = 0; i < drop->objects->length; i++) {
 		const List *names = drop->objects->elements[i].ptr_value;
-		const char *schema = IsA(names, List) ? schema_of(names) : NULL;
+		const char *schema = IsA(names, List) ? nth_from_end(names, 1) : NULL;
 
 		all_temporary &= is_temporary(schema);
 		none_qualified &= !schema;

@@ -14,24 +14,6 @@
 
 /* ---- names ---- */
 
-static const char *string_of(const void *node)
-{
-	return IsA(node, String) ? ((const String *)node)->sval : NULL;
-}
-
-/* The last of a list of strings, and the one before it, which is the schema. NULL otherwise. */
-static const char *nth_from_end(const List *names, int n)
-{
-	return names && names->length > n
-			   ? string_of(names->elements[names->length - 1 - n].ptr_value)
-			   : NULL;
-}
-
-static bool is_of_catalog(const char *schema)
-{
-	return !schema || strcmp(schema, "pg_catalog") == 0;
-}
-
 static void note_relation(struct walk *walk, const char *schema, const char *name,
 						  bool is_written)
 {

@@ -18,6 +18,8 @@
 #include <pg_query.h>
 #include <pg_query/pg_query_internal.h>
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "policy/reading.h"
 #include "policy/rule.h"
@@ -75,6 +77,26 @@ void walk_add_rule(struct walk *walk, enum rule rule);
 
 /* Visits a statement and everything below. */
 void walk_statement(struct walk *walk, const Node *statement);
+
+/* ---- names ---- */
+
+static inline const char *string_of(const void *node)
+{
+	return node && IsA(node, String) ? ((const String *)node)->sval : NULL;
+}
+
+/* The last of a list of strings, and the one before it, which is the schema. NULL otherwise. */
+static inline const char *nth_from_end(const List *names, int n)
+{
+	return names && names->length > n
+			   ? string_of(names->elements[names->length - 1 - n].ptr_value)
+			   : NULL;
+}
+
+static inline bool is_of_catalog(const char *schema)
+{
+	return !schema || strcmp(schema, "pg_catalog") == 0;
+}
 
 /* ---- parse_visit.c ---- */
 

@@ -318,7 +318,7 @@ static bool executes_prepared(const struct verdict *verdict)
 	return false;
 }
 
-static bool prepares(const struct verdict *verdict)
+bool names_prepare(const struct verdict *verdict)
 {
 	for (uint32_t i = 0; i < verdict->statement_count; i++) {
 		if (verdict->statements[i].action == SQL_PREPARE)
@@ -340,7 +340,7 @@ enum names_result names_judge(struct names_walk *walk, const struct verdict *ver
 		(!verdict->is_plain && executes_prepared(verdict) &&
 		 !gatekeeper_lets_execute(client, &error)))
 		return names_refuse(walk, message, total, &error);
-	if (!verdict->is_plain && prepares(verdict))
+	if (!verdict->is_plain && names_prepare(verdict))
 		gatekeeper_note_prepare(client, verdict);
 	return NAMES_PASS;
 }

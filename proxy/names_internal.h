@@ -102,6 +102,9 @@ bool names_sequence_is_lost(struct client *client, const struct verdict *verdict
 /* What is not read may have done anything. */
 enum names_result names_run_unread(struct names_walk *walk);
 
+/* Is a PREPARE of SQL's among the statements? */
+bool names_prepare(const struct verdict *verdict);
+
 /*
  * Asks the gate about the Query, Parse, Bind, Execute or FunctionCall. NAMES_PASS: it may run;
  * else it is refused as names_refuse does.

@@ -110,11 +110,7 @@ bool names_wants_native(const struct client *client, const struct verdict *verdi
 		return false;
 	if (verdict->effects & EFFECT_SEES_PREPARED && pins_effects(verdict) & EFFECT_SEES_PREPARED)
 		return true;
-	for (uint32_t i = 0; i < verdict->statement_count; i++) {
-		if (verdict->statements[i].action == SQL_PREPARE)
-			return true;
-	}
-	return false;
+	return names_prepare(verdict);
 }
 
 static bool prepare_natively(struct names_walk *walk, enum reply reply)
