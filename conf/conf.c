@@ -261,7 +261,7 @@ static void take_setting(void *self, unsigned line, const char *key, const char 
 	}
 	if (setting->type == TYPE_SECRET) {
 		conf_error_line(loader->errors, path, line,
-						"%s: must not stand in this file; use password_file", key);
+						"%s: must not stand in this file; use %s_file", key, key);
 		return;
 	}
 	origin = &home->origins[conf_setting_index(setting)];
