@@ -173,7 +173,10 @@ bool guard_own_check_judge(const char *const fields[], size_t count, struct buf 
 
 EMBED_TEXT(tenant_check_sql, "policy/guard/tenant_check.sql");
 
-const char *const guard_tenant_check_sql = embed_tenant_check_sql;
+const char *guard_tenant_check_sql(void)
+{
+	return tenant_check_sql;
+}
 
 const char guard_login_check_sql[] =
 	"SELECT server_version, login, context, row_security, guard_version, faults"

@@ -111,7 +111,7 @@ bool guard_login_check_judge(const char *const fields[], size_t count,
  * that has the login's name it judges by what the tenant could do elsewhere, in any other by
  * what it could do outside the schema of its name. The probe goes before it there as well.
  */
-extern const char *const guard_tenant_check_sql;
+const char *guard_tenant_check_sql(void);
 bool guard_tenant_check_judge(const char *const fields[], size_t count,
 							  const struct uuid *tenant, struct buf *why);
 
