@@ -236,11 +236,10 @@ static bool may_set_password(PGconn *conn, const char *login, bool is_new, const
 		fprintf(stderr, "bulkhead init: %s", PQerrorMessage(conn));
 	else if (PQntuples(result) > 0)
 		fprintf(stderr,
-				"bulkhead init: login \"%s\" has a password already, and %s/%s is missing; "
-				"name the "
+				"bulkhead init: login \"%s\" %s already, and %s/%s is missing; name the "
 				"folder of the first installation with --keys, or put the password into that "
 				"file\n",
-				login, dir, file);
+				login, is_superuser(conn) ? "has a password" : "is there", dir, file);
 	else
 		may = true;
 	PQclear(result);

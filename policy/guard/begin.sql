@@ -75,7 +75,7 @@ BEGIN
 		RAISE EXCEPTION '"%" cannot be the pool''s login', pool
 			USING HINT = 'Names of Bulkhead''s own roles, of PostgreSQL''s and of tenants'' logins are taken.';
 	END IF;
-	IF pool = owner THEN
+	IF pool = owner AND pool <> '' THEN
 		RAISE EXCEPTION 'role "%" cannot both own the tables and be the pool''s login', pool
 			USING HINT = 'An owner can switch row security off: let another role own the tables.';
 	END IF;
