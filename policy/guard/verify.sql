@@ -36,7 +36,8 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults(pool name, owner name) RE
 		SELECT format('%s may call %s', w.grantee, p.oid::regprocedure)
 		  FROM pg_proc AS p, LATERAL (VALUES ('public'), ('bulkhead_app')) AS w (grantee)
 		 WHERE p.pronamespace = 'bulkhead'::regnamespace
-		   AND p.proname IN ('enter', 'self_check', 'register_key', 'retire_key', 'revoke_tenant', 'readmit_tenant', 'login_faults')
+		   AND p.proname IN ('enter', 'self_check', 'register_key', 'retire_key', 'revoke_tenant', 'readmit_tenant', 'login_faults', 'tenant_login_faults', 'set_login_key',
+		                     'drop_login_key')
 		   AND has_function_privilege(w.grantee, p.oid, 'EXECUTE')
 		UNION ALL
 		SELECT format('%I may not call bulkhead.self_check()', installation_faults.pool)
@@ -76,4 +77,5 @@ END
 $verify$;
 
 DROP FUNCTION pg_temp.installation_faults(name, name), pg_temp.take_functions(text[], text[]),
-	pg_temp.take_relations(text[], text[]), pg_temp.take_extensions(text[], regrole), pg_temp.functions_like(text[]);
+	pg_temp.take_relations(text[], text[]), pg_temp.take_extensions(text[], text[]), pg_temp.functions_like(text[]),
+	pg_temp.take(text, text, text, text, text[]), pg_temp.left_open(text, text);
