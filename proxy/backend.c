@@ -351,19 +351,40 @@ static void on_authentication(struct server *server, const struct server_message
 
 /* ---- self-check ---- */
 
+static enum route_kind kind_of(const struct server *server)
+{
+	return (enum route_kind)server->pool->key.kind;
+}
+
+static const char *check_of(enum route_kind kind)
+{
+	switch (kind) {
+	case ROUTE_SEALED:
+		break;
+	case ROUTE_LOGIN:
+		return guard_login_check_sql;
+	case ROUTE_SCHEMA:
+	case ROUTE_DATABASE:
+		return guard_tenant_check_sql();
+	case ROUTE_CLUSTER:
+		return guard_own_check_sql;
+	}
+	return guard_check_sql;
+}
+
+/* A database that the operator made for one tenant may be the tenant's to do in what it likes.
+ */
 static void begin_check(struct server *server)
 {
+	enum route_kind kind = kind_of(server);
 	struct buf out;
 
 	server->state = SERVER_CHECK;
+	server->login->probe_done = kind == ROUTE_CLUSTER;
 	buf_init(&out);
-	if (!pool_is_sealed(server->pool)) {
-		server->login->probe_done = true;
-		send_buf(server, &out, wire_query(&out, guard_own_check_sql));
-		return;
-	}
 	send_buf(server, &out,
-			 wire_query(&out, guard_probe_sql) && wire_query(&out, guard_check_sql));
+			 (server->login->probe_done || wire_query(&out, guard_probe_sql)) &&
+				 wire_query(&out, check_of(kind)));
 }
 
 /* The check's one row, as NUL-terminated fields in a copy. */
@@ -393,6 +414,25 @@ static bool read_row(const struct server_message *message, char *copy, const cha
 	return at == message->len;
 }
 
+static bool judge_row(struct server *server, const char *const fields[], size_t count,
+					  struct buf *why)
+{
+	const struct uuid *tenant = &server->pool->key.tenant;
+
+	switch (kind_of(server)) {
+	case ROUTE_SEALED:
+		break;
+	case ROUTE_LOGIN:
+		return guard_login_check_judge(fields, count, tenant, why);
+	case ROUTE_SCHEMA:
+	case ROUTE_DATABASE:
+		return guard_tenant_check_judge(fields, count, tenant, why);
+	case ROUTE_CLUSTER:
+		return guard_own_check_judge(fields, count, why);
+	}
+	return guard_check_judge(fields, count, clock_wall_ms(), &server->guard, why);
+}
+
 static void judge(struct server *server, const struct server_message *message)
 {
 	const char *fields[GUARD_CHECK_COLUMNS];
@@ -403,9 +443,7 @@ static void judge(struct server *server, const struct server_message *message)
 	buf_init(&why);
 	if (!copy || server->login->judged || !read_row(message, copy, fields, &count)) {
 		fail(server, REASON_BACKEND_UNSAFE, "the self-check's answer cannot be read");
-	} else if (!(pool_is_sealed(server->pool)
-					 ? guard_check_judge(fields, count, clock_wall_ms(), &server->guard, &why)
-					 : guard_own_check_judge(fields, count, &why))) {
+	} else if (!judge_row(server, fields, count, &why)) {
 		buf_append_byte(&why, 0);
 		fail(server, REASON_BACKEND_UNSAFE,
 			 buf_len(&why) > 1 ? (const char *)buf_data(&why) : "the self-check failed");
@@ -423,9 +461,8 @@ static void check_done(struct server *server)
 	if (!login->probe_done) {
 		login->probe_done = true;
 		if (!login->probe_refused)
-			fail(
-				server, REASON_BACKEND_UNSAFE,
-				"the pool login may set the tenant context by itself; run bulkhead init again");
+			fail(server, REASON_BACKEND_UNSAFE,
+				 "the login may set the tenant context by itself; run bulkhead init again");
 		return;
 	}
 	if (!login->judged) {
