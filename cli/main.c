@@ -22,7 +22,7 @@ static const struct command commands[] = {
 	{"lint", cmd_lint, "say what is unsafe in a database"},
 	{"check", cmd_check, "say what is wrong with a configuration"},
 	{"healthcheck", cmd_healthcheck, "ask a Bulkhead that runs whether it is ready"},
-	{"sandbox", cmd_sandbox, "run a private PostgreSQL with three tenants behind the proxy"},
+	{"sandbox", cmd_sandbox, "run a private PostgreSQL with five tenants behind the proxy"},
 	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
 	{"principal", cmd_principal,
 	 "create, list, disable and change principals, who log in for tenants"},
