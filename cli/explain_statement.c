@@ -13,7 +13,6 @@
 #include "cli/options.h"
 #include "cli/print.h"
 #include "policy/gate.h"
-#include "policy/guard/own_login.h"
 #include "router/directory.h"
 
 struct explain {
@@ -171,11 +170,8 @@ static bool find_subject(const struct explain *explain, struct subject *subject)
 						: !find_strategy(explain->strategy, &subject->strategy))
 		return false;
 	enum rule_place place = tenant_place(subject->strategy);
-	char own[OWN_NAME_SIZE] = "";
 
-	if (subject->tenant)
-		own_name(&subject->tenant->id, own);
-	gate_init(&subject->gate, place, own, &subject->settings,
+	gate_init(&subject->gate, place, &subject->settings,
 			  subject->tenant ? &subject->tenant->permissions : permissions_of_place(place));
 	return true;
 }

@@ -56,15 +56,13 @@ struct gate {
 	uint64_t rules; /* in force */
 	uint32_t held;  /* as a verdict's needs: what need not be asked further */
 	enum gate_mode mode;
-	char own_schema[RULE_TENANT_SCHEMA_SIZE]; /* the tenant's; "" where it has none */
-	const struct gate_settings *settings;     /* borrowed, and so are these */
-	const struct permissions *permissions;    /* never NULL but under GATE_OFF */
+	const struct gate_settings *settings;  /* borrowed, and so are these */
+	const struct permissions *permissions; /* never NULL but under GATE_OFF */
 };
 
-/* The gate of a tenant that lives in such a place; `own_schema` is its schema's name where that
- * is what it has (ON_SCHEMA). */
-void gate_init(struct gate *gate, enum rule_place place, const char *own_schema,
-			   const struct gate_settings *settings, const struct permissions *permissions);
+/* The gate of a tenant that lives in such a place. */
+void gate_init(struct gate *gate, enum rule_place place, const struct gate_settings *settings,
+			   const struct permissions *permissions);
 
 /* May it run without another look? */
 static inline bool gate_passes(const struct gate *gate, uint32_t needs, uint64_t rules)

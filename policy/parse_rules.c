@@ -22,10 +22,8 @@ static bool is_temporary(const char *schema)
 
 static void note_schema(struct walk *walk, const char *schema)
 {
-	if (!schema || !rule_schema_is_foreign(schema))
-		return;
-	walk_add_rule(walk, RULE_SCHEMA);
-	foreign_schemas_note(&walk->reading->foreign, schema);
+	if (schema && rule_schema_is_foreign(schema))
+		walk_add_rule(walk, RULE_SCHEMA);
 }
 
 void note_rules_of_relation(struct walk *walk, const char *schema, const char *name,
@@ -69,8 +67,6 @@ void note_rules_of_setting(struct walk *walk, const char *name, const char *valu
 						   bool goes_back)
 {
 	hit(walk, rules_of_setting_to(name, value, goes_back));
-	if (value && strcmp(name, "search_path") == 0)
-		foreign_schemas_note_path(&walk->reading->foreign, value);
 	if (strcmp(name, "transaction_read_only") == 0 ||
 		strcmp(name, "default_transaction_read_only") == 0)
 		walk->reading->asks_to_write |= !value || !is_on(value);

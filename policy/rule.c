@@ -98,21 +98,6 @@ bool rule_schema_is_foreign(const char *schema)
 		   is_of_tenant(schema);
 }
 
-void foreign_schemas_note(struct foreign_schemas *foreign, const char *schema)
-{
-	if (!rule_schema_is_foreign(schema))
-		return;
-	if (!is_of_tenant(schema) || (*foreign->tenant && strcmp(foreign->tenant, schema) != 0))
-		foreign->are_others = true;
-	else
-		memcpy(foreign->tenant, schema, sizeof foreign->tenant);
-}
-
-bool foreign_schemas_are(const struct foreign_schemas *foreign, const char *own)
-{
-	return *own && !foreign->are_others && strcmp(foreign->tenant, own) == 0;
-}
-
 /* ---- settings ---- */
 
 static char ascii_lower(char c)
@@ -120,35 +105,22 @@ static char ascii_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* The next schema of a list, as search_path has it, in lower case and cut off where it is
- * longer than any name; false behind the last. The server folds what is not quoted; here all of
- * it is. */
-static bool next_schema(const char **list, char out[64])
+/* Does a list of schemas, as search_path has it, name a foreign one? The server folds what is
+ * not quoted; here all of it is. */
+static bool names_foreign_schema(const char *value)
 {
 	static const char between[] = ", \"\t\n\r\f\v";
-	const char *at = *list + strspn(*list, between);
-	size_t len = strcspn(at, between), kept = len < 64 ? len : 63;
+	char schema[64]; /* a name is shorter */
+	size_t len;
 
-	for (size_t i = 0; i < kept; i++)
-		out[i] = ascii_lower(at[i]);
-	out[kept] = '\0';
-	*list = at + len;
-	return len > 0;
-}
-
-void foreign_schemas_note_path(struct foreign_schemas *foreign, const char *path)
-{
-	char schema[64];
-
-	while (next_schema(&path, schema))
-		foreign_schemas_note(foreign, schema);
-}
-
-static bool names_foreign_schema(const char *path)
-{
-	char schema[64];
-
-	while (next_schema(&path, schema)) {
+	for (; *value; value += len) {
+		value += strspn(value, between);
+		len = strcspn(value, between);
+		if (!len || len >= sizeof schema)
+			continue;
+		for (size_t i = 0; i < len; i++)
+			schema[i] = ascii_lower(value[i]);
+		schema[len] = '\0';
 		if (rule_schema_is_foreign(schema))
 			return true;
 	}

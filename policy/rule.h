@@ -98,24 +98,6 @@ uint64_t rules_of_setting(const char *name); /* in lower case */
  */
 uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back);
 
-/* With the NUL: t_ and 32 digits. */
-#define RULE_TENANT_SCHEMA_SIZE 35
-
-/* The foreign schemas that a text names. They may all be one tenant's, and then its own. */
-struct foreign_schemas {
-	bool are_others;                      /* Bulkhead's, the server's, or several tenants' */
-	char tenant[RULE_TENANT_SCHEMA_SIZE]; /* the one tenant's that it names, or "" */
-};
-
-/* Notes the schema if it is foreign. */
-void foreign_schemas_note(struct foreign_schemas *foreign, const char *schema);
-
-/* Notes those in a list, as search_path has it. */
-void foreign_schemas_note_path(struct foreign_schemas *foreign, const char *path);
-
-/* Is there none but this one? "" is nobody's. */
-bool foreign_schemas_are(const struct foreign_schemas *foreign, const char *own);
-
 /* Does the schema belong to Bulkhead, to the server's own storage, or to one tenant (t_ and 32
  * hexadecimal digits)? */
 bool rule_schema_is_foreign(const char *schema);

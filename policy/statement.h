@@ -22,8 +22,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "policy/rule.h"
-
 /* Longest text that is read; longer ones pass unread. */
 #define SQL_TEXT_MAX ((size_t)16 << 20)
 
@@ -174,7 +172,6 @@ struct verdict {
 	 * GATE_NEEDS_… where that is not all; RULE_BIT of the rules that it hits. */
 	uint32_t needs;
 	uint64_t rules;
-	struct foreign_schemas foreign; /* where it hits the rule `schema` */
 	uint32_t statement_count, setting_count, relation_count, function_count;
 	const struct sql_statement *statements; /* none of a text that was not read */
 	const struct sql_setting
