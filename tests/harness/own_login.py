@@ -68,7 +68,7 @@ class OwnLogins:
         name = self.make(tenant, "SCHEMA_PER_TENANT", **columns)
         with self.stand.admin() as admin:
             self.run(admin, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
-            self.run(admin, "GRANT USAGE ON SCHEMA public TO bulkhead_app")
+            self.run(admin, "GRANT USAGE ON SCHEMA public TO bulkhead_app, shop_owner")  # it checks foreign keys
             self.run(admin, "CREATE SCHEMA {} AUTHORIZATION {}", name, name)
         with self.connect(tenant, options=f"-c search_path={name}") as own:
             self.fill(own, tenant)
