@@ -13,7 +13,6 @@
 #include "cli/options.h"
 #include "cli/print.h"
 #include "policy/gate.h"
-#include "policy/guard/own_login.h"
 #include "router/directory.h"
 
 struct explain {
@@ -171,11 +170,9 @@ static bool find_subject(const struct explain *explain, struct subject *subject)
 						: !find_strategy(explain->strategy, &subject->strategy))
 		return false;
 	enum rule_place place = tenant_place(subject->strategy);
-	char own[OWN_NAME_SIZE] = "";
 
-	if (subject->tenant)
-		own_name(&subject->tenant->id, own);
-	gate_init(&subject->gate, place, own, &subject->settings,
+	gate_init(&subject->gate, place, subject->tenant ? &subject->tenant->id : NULL,
+			  &subject->settings,
 			  subject->tenant ? &subject->tenant->permissions : permissions_of_place(place));
 	return true;
 }
@@ -283,7 +280,7 @@ static json_t *explanation(const struct subject *subject, const struct verdict *
 	json_object_set_new(object, "needs", permissions_of(verdict->needs));
 	json_object_set_new(object, "rules_hit", rules_of(verdict->rules));
 	json_object_set_new(object, "rules_in_force",
-						rules_of(verdict->rules & subject->gate.rules));
+						rules_of(gate_hits(&subject->gate, verdict) & subject->gate.rules));
 	if (verdict->error)
 		json_object_set_new(object, "error", json_string(verdict->error));
 	json_object_set_new(object, "decision", json_string(*is_refused ? "refused" : "allowed"));

@@ -22,10 +22,8 @@ static bool is_temporary(const char *schema)
 
 static void note_schema(struct walk *walk, const char *schema)
 {
-	if (!schema || !rule_schema_is_foreign(schema))
-		return;
-	walk_add_rule(walk, RULE_SCHEMA);
-	foreign_schemas_note(&walk->reading->foreign, schema);
+	if (rule_schemas_note(&walk->reading->schemas, schema))
+		walk_add_rule(walk, RULE_SCHEMA);
 }
 
 void note_rules_of_relation(struct walk *walk, const char *schema, const char *name,
@@ -68,9 +66,7 @@ static bool is_on(const char *value)
 void note_rules_of_setting(struct walk *walk, const char *name, const char *value,
 						   bool goes_back)
 {
-	hit(walk, rules_of_setting_to(name, value, goes_back));
-	if (value && strcmp(name, "search_path") == 0)
-		foreign_schemas_note_path(&walk->reading->foreign, value);
+	hit(walk, rules_of_setting_to(name, value, goes_back, &walk->reading->schemas));
 	if (strcmp(name, "transaction_read_only") == 0 ||
 		strcmp(name, "default_transaction_read_only") == 0)
 		walk->reading->asks_to_write |= !value || !is_on(value);

@@ -12,7 +12,6 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "policy/rule.h"
 #include "policy/statement.h"
 
 /*
@@ -32,7 +31,7 @@ struct reading {
 	bool memory_is_out;
 	bool has_looked_at_values;
 	uint64_t rules;
-	struct foreign_schemas foreign;
+	struct rule_schemas schemas;
 	bool asks_to_write; /* a transaction, or those to come, are to be able to */
 	char *error;        /* the parser's; from malloc, or NULL */
 	int error_position;

@@ -85,32 +85,39 @@ uint64_t rules_of_setting(const char *name)
 	return found;
 }
 
-static bool is_of_tenant(const char *schema)
+static bool is_of_tenant(const char *schema, struct uuid *tenant)
 {
 	return strlen(schema) == 34 && strncmp(schema, "t_", 2) == 0 &&
-		   strspn(schema + 2, "0123456789abcdef") == 32;
+		   strspn(schema + 2, "0123456789abcdef") == 32 && uuid_parse(schema + 2, 32, tenant);
 }
 
-bool rule_schema_is_foreign(const char *schema)
+static bool is_of_nobody(const char *schema)
 {
 	return strcmp(schema, "bulkhead") == 0 || strcmp(schema, "bulkhead_control") == 0 ||
-		   strncmp(schema, "pg_toast", 8) == 0 || strncmp(schema, "pg_temp_", 8) == 0 ||
-		   is_of_tenant(schema);
+		   strncmp(schema, "pg_toast", 8) == 0 || strncmp(schema, "pg_temp_", 8) == 0;
 }
 
-void foreign_schemas_note(struct foreign_schemas *foreign, const char *schema)
+bool rule_schemas_note(struct rule_schemas *schemas, const char *schema)
 {
-	if (!rule_schema_is_foreign(schema))
-		return;
-	if (!is_of_tenant(schema) || (*foreign->tenant && strcmp(foreign->tenant, schema) != 0))
-		foreign->are_others = true;
-	else
-		memcpy(foreign->tenant, schema, sizeof foreign->tenant);
+	struct uuid tenant;
+
+	if (!schema)
+		return false;
+	if (!is_of_tenant(schema, &tenant)) {
+		schemas->has_others |= is_of_nobody(schema);
+		return is_of_nobody(schema);
+	}
+	if (schemas->has_tenant && !uuid_equal(&schemas->tenant, &tenant))
+		schemas->has_others = true;
+	schemas->has_tenant = true;
+	schemas->tenant = tenant;
+	return true;
 }
 
-bool foreign_schemas_are(const struct foreign_schemas *foreign, const char *own)
+bool rule_schemas_are_foreign(const struct rule_schemas *schemas, const struct uuid *own)
 {
-	return *own && !foreign->are_others && strcmp(foreign->tenant, own) == 0;
+	return schemas->has_others ||
+		   (schemas->has_tenant && !(own && uuid_equal(&schemas->tenant, own)));
 }
 
 /* ---- settings ---- */
@@ -120,48 +127,36 @@ static char ascii_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* The next schema of a list, as search_path has it, in lower case and cut off where it is
- * longer than any name; false behind the last. The server folds what is not quoted; here all of
- * it is. */
-static bool next_schema(const char **list, char out[64])
+/* Does a list of schemas, as search_path has it, name such a one? The server folds what is
+ * not quoted; here all of it is. */
+static bool note_schemas(const char *value, struct rule_schemas *schemas)
 {
+	bool found = false;
 	static const char between[] = ", \"\t\n\r\f\v";
-	const char *at = *list + strspn(*list, between);
-	size_t len = strcspn(at, between), kept = len < 64 ? len : 63;
+	char schema[64]; /* a name is shorter */
+	size_t len;
 
-	for (size_t i = 0; i < kept; i++)
-		out[i] = ascii_lower(at[i]);
-	out[kept] = '\0';
-	*list = at + len;
-	return len > 0;
-}
-
-void foreign_schemas_note_path(struct foreign_schemas *foreign, const char *path)
-{
-	char schema[64];
-
-	while (next_schema(&path, schema))
-		foreign_schemas_note(foreign, schema);
-}
-
-static bool names_foreign_schema(const char *path)
-{
-	char schema[64];
-
-	while (next_schema(&path, schema)) {
-		if (rule_schema_is_foreign(schema))
-			return true;
+	for (; *value; value += len) {
+		value += strspn(value, between);
+		len = strcspn(value, between);
+		if (!len || len >= sizeof schema)
+			continue;
+		for (size_t i = 0; i < len; i++)
+			schema[i] = ascii_lower(value[i]);
+		schema[len] = '\0';
+		found |= rule_schemas_note(schemas, schema);
 	}
-	return false;
+	return found;
 }
 
-uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back)
+uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back,
+							 struct rule_schemas *schemas)
 {
 	uint64_t found = rules_of_setting(name);
 
 	if (!goes_back && (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0))
 		found |= RULE_BIT(RULE_ROLE);
-	if (value && strcmp(name, "search_path") == 0 && names_foreign_schema(value))
+	if (value && strcmp(name, "search_path") == 0 && note_schemas(value, schemas))
 		found |= RULE_BIT(RULE_SCHEMA);
 	return found;
 }

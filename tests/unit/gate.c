@@ -5,14 +5,12 @@
 
 #include "policy/gate.h"
 
-#define OWN_SCHEMA   "t_0123456789abcdef0123456789abcdef"
-#define OTHER_SCHEMA "t_ffffffffffffffff0123456789abcdef"
-
 struct stage {
 	struct gate_settings settings;
 	struct permissions permissions;
 	enum rule_place place;
 	bool has_temporary;
+	struct uuid tenant;
 };
 
 static struct stage stage_of(enum rule_place place)
@@ -29,7 +27,7 @@ static const char *judge(const struct stage *stage, const char *text)
 	bool is_refused;
 
 	cr_assert(verdict != NULL);
-	gate_init(&gate, stage->place, OWN_SCHEMA, &stage->settings, &stage->permissions);
+	gate_init(&gate, stage->place, &stage->tenant, &stage->settings, &stage->permissions);
 	is_refused = gate_judge(&gate, verdict, stage->has_temporary, &refusal);
 	if (gate_passes(&gate, verdict->needs, verdict->rules))
 		cr_expect_not(is_refused, "%s: passes at a glance, and is refused", text);
@@ -72,40 +70,6 @@ Test(gate, defaults_by_place)
 	EXPECT_PASS(&database, "SET ROLE x");
 	EXPECT_REFUSED(&database, "ALTER ROLE x PASSWORD 'y'", "roles");
 	EXPECT_REFUSED(&database, "ALTER SYSTEM SET a = 1", "server");
-}
-
-Test(gate, own_schema_is_the_tenant_s)
-{
-	struct stage shared = stage_of(ON_SHARED), schema = stage_of(ON_SCHEMA);
-
-	EXPECT_PASS(&schema, "SELECT * FROM " OWN_SCHEMA ".orders JOIN orders o USING (id)");
-	EXPECT_PASS(&schema, "SELECT " OWN_SCHEMA ".f(1::" OWN_SCHEMA ".mood)");
-	EXPECT_PASS(&schema, "SET search_path = " OWN_SCHEMA ", pg_catalog");
-	EXPECT_PASS(&schema, "SELECT set_config('search_path', '" OWN_SCHEMA "', false)");
-	EXPECT_PASS(&schema, "CREATE TABLE " OWN_SCHEMA ".t (a int)");
-	EXPECT_REFUSED(&schema, "SELECT * FROM " OTHER_SCHEMA ".orders", "schema");
-	EXPECT_REFUSED(&schema, "SELECT * FROM " OWN_SCHEMA ".a, " OTHER_SCHEMA ".b", "schema");
-	EXPECT_REFUSED(&schema, "SELECT * FROM " OWN_SCHEMA ".a, bulkhead_control.b", "schema");
-	EXPECT_REFUSED(&schema, "SELECT * FROM bulkhead_control.b, " OWN_SCHEMA ".a", "schema");
-	EXPECT_REFUSED(&schema, "SET search_path = " OWN_SCHEMA ", " OTHER_SCHEMA, "schema");
-	EXPECT_REFUSED(&shared, "SELECT * FROM " OWN_SCHEMA ".orders", "schema");
-}
-
-Test(gate, own_schema_need_not_be_listed)
-{
-	struct stage stage = stage_of(ON_SCHEMA);
-	struct gate_refusal refusal;
-	struct gate gate;
-	char *unknown;
-
-	cr_assert(
-		gate_settings_init(&stage.settings, GATE_ENFORCE, "", "extensions", "", &unknown));
-	EXPECT_PASS(&stage, "SELECT " OWN_SCHEMA ".f(extensions.g())");
-	EXPECT_REFUSED(&stage, "SELECT public.f()", "schema");
-	gate_init(&gate, ON_SCHEMA, OWN_SCHEMA, &stage.settings, &stage.permissions);
-	cr_expect_not(gate_judge_setting(&gate, "search_path", OWN_SCHEMA ",x", &refusal));
-	cr_expect(gate_judge_setting(&gate, "search_path", OTHER_SCHEMA, &refusal));
-	gate_settings_fini(&stage.settings);
 }
 
 Test(gate, permissions)
@@ -230,6 +194,38 @@ Test(gate, schemas_that_are_listed)
 static void add(struct permission_names *names, const char *name)
 {
 	cr_assert(permission_names_add(names, name, strlen(name)));
+}
+
+/* The names of schemas, of this tenant and of others. */
+#define OWN   "t_0102030405060708090a0b0c0d0e0f10"
+#define OTHER "t_0102030405060708090a0b0c0d0e0f11"
+
+Test(gate, ones_own_schema)
+{
+	struct stage schema = stage_of(ON_SCHEMA), shared = stage_of(ON_SHARED);
+
+	for (int i = 0; i < 16; i++)
+		schema.tenant.b[i] = shared.tenant.b[i] = (uint8_t)(i + 1);
+	EXPECT_PASS(&schema, "SELECT " OWN ".f(a) FROM " OWN ".t JOIN " OWN ".u USING (a)");
+	EXPECT_PASS(&schema, "LOCK TABLE " OWN ".t IN ACCESS SHARE MODE");
+	EXPECT_PASS(&schema, "CREATE TABLE " OWN ".t (a " OWN ".mood)");
+	EXPECT_PASS(&schema, "SELECT '" OWN ".t'::regclass");
+	EXPECT_PASS(&schema, "SET search_path = " OWN ", public");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OWN ".t, " OTHER ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t, " OWN ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OWN ".t, bulkhead_control.tenant", "schema");
+	EXPECT_REFUSED(&schema, "SET search_path = " OWN ", " OTHER, "schema");
+	EXPECT_REFUSED(&schema, "SELECT bulkhead.tenant_id(), " OWN ".enter(), bulkhead.enter()",
+				   "guard");
+	EXPECT_REFUSED(&shared, "SELECT FROM " OWN ".t", "schema"); /* it has none */
+
+	char *unknown;
+	cr_assert(gate_settings_init(&schema.settings, GATE_ENFORCE, "", "common", "", &unknown));
+	EXPECT_PASS(&schema, "SELECT FROM " OWN ".t, common.t");
+	EXPECT_REFUSED(&schema, "SELECT FROM public.t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t", "schema");
+	gate_settings_fini(&schema.settings);
 }
 
 Test(gate, lists_of_names)
