@@ -11,7 +11,7 @@ from harness.program import DONE, FAILED, PROGRAM, ROOT, USAGE, bulkhead, write_
 PLANTED = "hunter2-never-to-be-seen"
 KEY = "k1 " + "QUFB" * 10 + "QUE="  # 32 bytes
 COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "principal", "permission", "setting",
-            "key"]
+            "job", "key"]
 
 SOUND = """[cluster:default]
 database = app
@@ -96,7 +96,8 @@ def test_what_cannot_be_written_is_not_done(sound, arguments):
     assert "No space left" in done.stderr
 
 
-@pytest.mark.parametrize("noun, count", [("tenant", 9), ("principal", 8), ("permission", 3), ("setting", 3)])
+@pytest.mark.parametrize("noun, count", [
+    ("tenant", 10), ("principal", 8), ("permission", 3), ("setting", 3), ("job", 5)])
 def test_each_verb_has_its_example_in_the_documentation(noun, count):
     lines = re.findall(rf"bulkhead {noun} (\S+)", bulkhead(noun, "--help").stdout)
     verbs = {verb for line in lines for verb in line.split("|")}
