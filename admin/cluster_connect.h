@@ -1,0 +1,34 @@
+/*
+ * cluster_connect.h: libpq connections to the databases of a [cluster:NAME] section, for what
+ * is done beside the proxy's own pools: with the section's host, port and TLS.
+ */
+#ifndef ADMIN_CLUSTER_CONNECT_H
+#define ADMIN_CLUSTER_CONNECT_H
+
+#include <libpq-fe.h>
+
+#include "base/uuid.h"
+#include "conf/conf.h"
+
+struct cluster_login {
+	const char *database, *login;
+	const char *password; /* NULL: none, as for peer authentication or a certificate */
+	const char *options;  /* settings for the session, as libpq's `options`; NULL for none */
+	const char *name;     /* application_name */
+};
+
+/*
+ * Logs in and waits for it, ten seconds for each host. NULL when memory is out; otherwise to be
+ * asked for its status and finished. Texts are UTF-8; notices are dropped.
+ */
+PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster_login *login);
+
+/*
+ * The same as the tenant's own login, whose password is derived from the cluster's secret: from
+ * the key `kid` first (NULL: the file's first), then, when that is refused, from the others.
+ * login->login and login->password are not looked at.
+ */
+PGconn *cluster_connect_as_tenant(const struct conf_cluster *cluster, const struct uuid *tenant,
+								  const char *kid, const struct cluster_login *login);
+
+#endif
