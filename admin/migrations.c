@@ -24,6 +24,7 @@ EMBED_TEXT(permission_grant_sql, "admin/migrations/0011_permission_grant.sql");
 EMBED_TEXT(setting_sql, "admin/migrations/0012_setting.sql");
 EMBED_TEXT(policy_lookup_sql, "admin/migrations/0013_policy_lookup.sql");
 EMBED_TEXT(own_login_sql, "admin/migrations/0014_own_login.sql");
+EMBED_TEXT(job_sql, "admin/migrations/0015_job.sql");
 EMBED_TEXT(migrate_sql, "admin/migrations/0020_migrate.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
@@ -37,7 +38,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 15
+#define STEP_COUNT 16
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -55,7 +56,8 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[11] = (struct step){12, "setting", setting_sql};
 	steps[12] = (struct step){13, "policy_lookup", policy_lookup_sql};
 	steps[13] = (struct step){14, "own_login", own_login_sql};
-	steps[14] = (struct step){20, "migrate", migrate_sql};
+	steps[14] = (struct step){15, "job", job_sql};
+	steps[15] = (struct step){20, "migrate", migrate_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

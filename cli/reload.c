@@ -59,10 +59,12 @@ static char *look_at_files(const struct conf *conf)
 	buf_init(&out);
 	bool done = append_file(conf->path, &out) && append_file(conf->guard_key_file, &out) &&
 				append_file(conf->control_password_file, &out) &&
+				append_file(conf->control_admin_password_file, &out) &&
 				tls_each_file(conf, append_file, &out);
 	for (size_t i = 0; done && i < conf->cluster_count; i++)
 		done = append_file(conf->clusters[i].password_file, &out) &&
-			   append_file(conf->clusters[i].secret_file, &out);
+			   append_file(conf->clusters[i].secret_file, &out) &&
+			   append_file(conf->clusters[i].admin_password_file, &out);
 	if (done && buf_append_byte(&out, '\0'))
 		text = strdup((const char *)buf_data(&out));
 	buf_fini(&out);

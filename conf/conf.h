@@ -80,6 +80,12 @@ struct conf_cluster {
 	char *secret; /* secret: a key file's text, of which the passwords of tenants' own logins
 				   * are derived; NULL when none is set */
 	enum conf_guard_kind guard;
+	/* Who makes what tenants have of their own; "" for nobody. */
+	char *admin_login, *admin_password_file;
+	char *admin_password; /* secret; NULL when none is set */
+	char *template_schema, *template_database; /* "" when not set */
+	char *shared_schemas;                      /* comma-separated; "" for none */
+	char *table_owner; /* as whom shared tables are migrated; "": they are not */
 	bool allow_cleartext; /* may the server ask for the password in clear */
 	enum conf_sslmode tls_mode;
 	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
@@ -146,6 +152,9 @@ struct conf {
 	char *control_dsn;            /* libpq conninfo, without the password */
 	char *control_password_file;  /* "" when not set */
 	char *control_password;       /* secret; NULL when none */
+	char *control_admin_dsn, *control_admin_password_file; /* "" when not set */
+	char *control_admin_password;                          /* secret; NULL when none */
+	int64_t job_lease_ms;
 	int64_t directory_ttl_ms;     /* how old a cached answer may be before it is asked again */
 	int64_t directory_timeout_ms; /* how long one look-up may take */
 	int directory_cache_size;     /* entries of each kind */
@@ -289,6 +298,10 @@ bool conf_is_watcher(const struct conf *conf, const char *principal);
 typedef bool (*conf_visitor)(void *arg, const char *key, const char *value, const char *preset,
 							 bool reloadable);
 bool conf_each(const struct conf *conf, conf_visitor visit, void *arg);
+
+/* Reads a time as settings have it (500ms, 2min; a bare number counts seconds); false, with *ms
+ * untouched, when it is none. */
+bool conf_read_time(const char *text, int64_t *ms);
 
 /* The cluster of that name, or NULL. */
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name);

@@ -80,18 +80,22 @@ void conf_read_secrets(struct conf *conf, struct conf_errors *errors)
 			 cluster->password},
 			{"cluster", cluster->name, "secret", "secret_file", cluster->secret_file,
 			 cluster->secret},
+			{"cluster", cluster->name, "admin_password", "admin_password_file",
+			 cluster->admin_password_file, cluster->admin_password},
 		};
 
 		for (size_t j = 0; j < sizeof secrets / sizeof *secrets; j++)
 			read_secret(conf, &secrets[j], cluster, cluster->origins, errors);
 	}
-	const struct secret_of control = {"control",
-									  NULL,
-									  "password",
-									  "password_file",
-									  conf->control_password_file,
-									  conf->control_password};
-	read_secret(conf, &control, conf, conf->origins, errors);
+	const struct secret_of control[] = {
+		{"control", NULL, "password", "password_file", conf->control_password_file,
+		 conf->control_password},
+		{"control", NULL, "admin_password", "admin_password_file",
+		 conf->control_admin_password_file, conf->control_admin_password},
+	};
+
+	for (size_t i = 0; i < sizeof control / sizeof *control; i++)
+		read_secret(conf, &control[i], conf, conf->origins, errors);
 }
 
 /* ---- what must be set ---- */
@@ -245,15 +249,16 @@ static void check_cluster(const struct conf *conf, const struct conf_cluster *cl
 }
 
 /* libpq's own words are not passed on: they can quote a piece of a password. */
-static void check_dsn(const struct conf *conf, struct conf_errors *errors)
+static void check_dsn(const struct conf *conf, const char *key, const char *file_key,
+					  const char *dsn, struct conf_errors *errors)
 {
-	struct conf_place place = place_of(conf, "control", "dsn", NULL, conf->origins);
+	struct conf_place place = place_of(conf, "control", key, NULL, conf->origins);
 	PQconninfoOption *options;
 	char *message = NULL;
 
-	if (!conf->control_dsn)
+	if (!dsn || !*dsn)
 		return;
-	options = PQconninfoParse(conf->control_dsn, &message);
+	options = PQconninfoParse(dsn, &message);
 	if (!options)
 		conf_error_at(errors, &place, "is not a connection string as libpq reads them");
 	for (PQconninfoOption *option = options; option && option->keyword; option++) {
@@ -261,8 +266,8 @@ static void check_dsn(const struct conf *conf, struct conf_errors *errors)
 					  strcmp(option->keyword, "sslpassword") == 0;
 
 		if (secret && option->val)
-			conf_error_at(errors, &place, "must not hold a %s; use password_file or passfile=",
-						  option->keyword);
+			conf_error_at(errors, &place, "must not hold a %s; use %s or passfile=",
+						  option->keyword, file_key);
 		if (option->val && secret)
 			secret_wipe(option->val, strlen(option->val));
 	}
@@ -307,5 +312,6 @@ void conf_validate(const struct conf *conf, struct conf_errors *errors)
 	}
 	check_reserve(conf, errors);
 	check_drain(conf, errors);
-	check_dsn(conf, errors);
+	check_dsn(conf, "dsn", "password_file", conf->control_dsn, errors);
+	check_dsn(conf, "admin_dsn", "admin_password_file", conf->control_admin_dsn, errors);
 }
