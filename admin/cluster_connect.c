@@ -7,8 +7,8 @@
 #include "policy/guard/own_login.h"
 
 static const char *const sslmodes[] = {
-	[SSLMODE_DISABLE] = "disable", [SSLMODE_ALLOW] = "allow",
-	[SSLMODE_PREFER] = "prefer",   [SSLMODE_REQUIRE] = "require",
+	[SSLMODE_DISABLE] = "disable",     [SSLMODE_ALLOW] = "allow",
+	[SSLMODE_PREFER] = "prefer",       [SSLMODE_REQUIRE] = "require",
 	[SSLMODE_VERIFY_CA] = "verify-ca", [SSLMODE_VERIFY_FULL] = "verify-full",
 };
 
@@ -26,10 +26,21 @@ static void drop_notice(void *arg, const PGresult *result)
 
 PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster_login *login)
 {
-	static const char *const names[] = {
-		"host",		   "port",	  "dbname",  "user",		"password",
-		"options",	   "sslmode", "sslrootcert", "sslcrl", "sslcert",
-		"sslkey",	   "application_name", "client_encoding", "connect_timeout", NULL};
+	static const char *const names[] = {"host",
+										"port",
+										"dbname",
+										"user",
+										"password",
+										"options",
+										"sslmode",
+										"sslrootcert",
+										"sslcrl",
+										"sslcert",
+										"sslkey",
+										"application_name",
+										"client_encoding",
+										"connect_timeout",
+										NULL};
 	char port[16];
 	const char *const values[] = {cluster->host,
 								  port,

@@ -138,8 +138,7 @@ static bool wait_for_births(struct run *run, int64_t until_us)
 		migrate->unborn == 0 || migrate->options->look || clock_monotonic_us() >= until_us)
 		return false;
 	nanosleep(&glance, NULL);
-	run->watcher->moved(run->watcher->arg, NULL, migrate->target_count,
-						migrate->target_count);
+	run->watcher->moved(run->watcher->arg, NULL, migrate->target_count, migrate->target_count);
 	return !run->watcher->stopping(run->watcher->arg);
 }
 
@@ -168,8 +167,8 @@ static bool run_all(struct run *run)
 	bool go_on;
 
 	if (!selection_read(&run->selection, migrate->options->tenants, &run->ledger) ||
-		!ledger_register(&run->ledger, migrate->files, migrate->file_count,
-						 &migrate->versions, &migrate->version_count) ||
+		!ledger_register(&run->ledger, migrate->files, migrate->file_count, &migrate->versions,
+						 &migrate->version_count) ||
 		!do_operators(run, &go_on))
 		return false;
 	return go_on ? do_tenants(run) : skip_tenants(run);

@@ -59,7 +59,7 @@ struct migrate_target {
 	char *login_kid; /* NULL when it is not known */
 	char *schema, *database;
 	const char *fault; /* why it cannot be reached at all; NULL where it can be tried */
-	int64_t recorded; /* the newest version that the control schema has as done; 0: none */
+	int64_t recorded;  /* the newest version that the control schema has as done; 0: none */
 
 	/* What came of it. */
 	enum migrate_state state;
@@ -72,17 +72,17 @@ struct migrate_target {
 };
 
 struct migrate_options {
-	int jobs;                   /* targets at one time */
-	int64_t lock_timeout_ms;    /* longest wait for one lock */
-	int lock_retries;           /* how often a target is tried again after such a timeout */
+	int jobs;                     /* targets at one time */
+	int64_t lock_timeout_ms;      /* longest wait for one lock */
+	int lock_retries;             /* how often a target is tried again after such a timeout */
 	int64_t statement_timeout_ms; /* of one statement; 0: no limit */
 	int64_t target_timeout_ms;    /* of one file on one target, all in all */
 	const char *tenants;          /* whose schemas and databases alone (migrate_select.h); NULL:
 									 all, shared tables and templates too */
-	bool retry;      /* only what failed, or was left unfinished, before */
-	bool keep_going; /* tenants have their turn even if shared tables or templates fail */
-	bool dry_run;    /* everything is rolled back, and nothing recorded */
-	bool look;       /* only read what the marks say; no files */
+	bool retry;                   /* only what failed, or was left unfinished, before */
+	bool keep_going;   /* tenants have their turn even if shared tables or templates fail */
+	bool dry_run;      /* everything is rolled back, and nothing recorded */
+	bool look;         /* only read what the marks say; no files */
 	int64_t settle_ms; /* how long tenants that are being made are waited for */
 };
 

@@ -33,7 +33,8 @@ enum outcome {
 	BEHIND,
 	FAILED,
 	TRY_AGAIN, /* a lock was not to be had, or so */
-	LOOK_AGAIN /* the connection was lost while it was committed: the mark says what came of it */
+	LOOK_AGAIN /* the connection was lost while it was committed: the mark says what came of it
+				*/
 };
 
 /* ---- what is missing ---- */
@@ -118,9 +119,8 @@ static bool roll_back(struct work *work)
 
 static char *transaction_id(struct work *work)
 {
-	PGresult *rows =
-		migrate_session_ask(&work->session, "SELECT pg_catalog.pg_current_xact_id()::text", 0,
-							NULL);
+	PGresult *rows = migrate_session_ask(
+		&work->session, "SELECT pg_catalog.pg_current_xact_id()::text", 0, NULL);
 	char *id = rows && PQntuples(rows) == 1 ? strdup(PQgetvalue(rows, 0, 0)) : NULL;
 
 	PQclear(rows);
@@ -240,7 +240,7 @@ static enum outcome give(struct work *work, const struct migrate_version *missin
 		migrate_session_fail(&work->session, NULL, "the run was broken off");
 		return FAILED;
 	}
-	enum outcome outcome = missing->file->is_bare ? run_bare(work, missing->file)
+	enum outcome outcome = missing->file->is_bare              ? run_bare(work, missing->file)
 						   : run_and_mark(work, missing->file) ? commit(work)
 															   : failure(work);
 	if (outcome != ONE_DONE)
@@ -249,7 +249,8 @@ static enum outcome give(struct work *work, const struct migrate_version *missin
 	target->reached = missing->version;
 	if (ledger_done(work->ledger, target, missing->version, false))
 		return missing == work->versions + work->count - 1 ? NOTHING_LEFT : ONE_DONE;
-	migrate_session_fail(&work->session, NULL, "it is done there, and could not be written down");
+	migrate_session_fail(&work->session, NULL,
+						 "it is done there, and could not be written down");
 	return FAILED;
 }
 
@@ -425,10 +426,11 @@ static void look(struct work *work)
 
 	if (done && missing && missing->version <= recorded) {
 		work->target->version = missing->version;
-		done = migrate_session_fail(&work->session, NULL,
-									"is recorded with version %" PRId64
-									", but its mark lacks it: restored, or changed by its owner",
-									missing->version);
+		done =
+			migrate_session_fail(&work->session, NULL,
+								 "is recorded with version %" PRId64
+								 ", but its mark lacks it: restored, or changed by its owner",
+								 missing->version);
 	}
 	if (done)
 		work->target->state = missing ? MIGRATE_PENDING : MIGRATE_DONE;
@@ -439,8 +441,8 @@ static void look(struct work *work)
 /* A stop of the whole run is nobody's failure. */
 static void tell(struct work *work)
 {
-	bool is_failure = work->target->state == MIGRATE_FAILED ||
-					  work->target->state == MIGRATE_BEHIND;
+	bool is_failure =
+		work->target->state == MIGRATE_FAILED || work->target->state == MIGRATE_BEHIND;
 
 	if (is_failure && work->target->version > 0 && !work->options->look)
 		ledger_failed(work->ledger, work->target);

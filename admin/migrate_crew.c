@@ -17,7 +17,7 @@ struct crew {
 	struct migrate_ledger *ledger;
 	pthread_mutex_t mutex; /* for the rest */
 	size_t next, ended, told;
-	size_t *order; /* places of targets, as they ended */
+	size_t *order;  /* places of targets, as they ended */
 	size_t working; /* threads */
 	bool stopping;
 	int bell; /* an eventfd: something of that has changed */
@@ -82,8 +82,8 @@ static void tell(struct crew *crew, const struct migrate_watcher *watcher)
 	if (crew->told == ended)
 		watcher->moved(watcher->arg, NULL, ended, migrate->target_count);
 	for (; crew->told < ended; crew->told++)
-		watcher->moved(watcher->arg, migrate->targets[crew->order[crew->told]],
-					   crew->told + 1, migrate->target_count);
+		watcher->moved(watcher->arg, migrate->targets[crew->order[crew->told]], crew->told + 1,
+					   migrate->target_count);
 }
 
 /* Is the connection that holds the turn still there? Without it another run may begin. */

@@ -16,10 +16,11 @@
 	" cluster = excluded.cluster, found = excluded.found, sqlstate = excluded.sqlstate,"       \
 	" error = excluded.error, applied_at = excluded.applied_at,"                               \
 	" attempts = m.attempts + (excluded.state = 'running')::integer,"                          \
-	" begun_at = CASE excluded.state WHEN 'running' THEN excluded.begun_at ELSE m.begun_at END"
+	" begun_at = CASE excluded.state WHEN 'running' THEN excluded.begun_at ELSE m.begun_at "   \
+	"END"
 
 #define FILES_SQL                                                                              \
-	"SELECT version, checksum, registered_at >= now() FROM bulkhead_control.migration_file"     \
+	"SELECT version, checksum, registered_at >= now() FROM bulkhead_control.migration_file"    \
 	" ORDER BY version"
 #define FIND_SQL                                                                               \
 	"SELECT f.name, f.checksum, (SELECT count(*) FROM bulkhead_control.migration_target m"     \
@@ -124,7 +125,8 @@ static bool replace(struct migrate_ledger *ledger, const struct migrate_file *fi
 	fprintf(ledger->err,
 			"bulkhead migrate: version %" PRId64 " has run with another text (%s, on %s "
 			"target%s); put it back, and give what is new a number of its own\n",
-			file->version, PQgetvalue(known, 0, 0), places, strcmp(places, "1") == 0 ? "" : "s");
+			file->version, PQgetvalue(known, 0, 0), places,
+			strcmp(places, "1") == 0 ? "" : "s");
 	return false;
 }
 
@@ -197,8 +199,7 @@ static bool list_versions(struct migrate_ledger *ledger, const struct migrate_fi
 }
 
 static bool register_all(struct migrate_ledger *ledger, const struct migrate_file *files,
-						 size_t count, struct migrate_version **versions,
-						 size_t *version_count)
+						 size_t count, struct migrate_version **versions, size_t *version_count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!register_file(ledger, &files[i]))
@@ -210,10 +211,9 @@ bool ledger_register(struct migrate_ledger *ledger, const struct migrate_file *f
 					 size_t count, struct migrate_version **versions, size_t *version_count)
 {
 	pthread_mutex_lock(&ledger->mutex);
-	bool done =
-		told(ledger, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", 0, NULL) &&
-		register_all(ledger, files, count, versions, version_count) &&
-		told(ledger, ledger->is_silent ? "ROLLBACK" : "COMMIT", 0, NULL);
+	bool done = told(ledger, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", 0, NULL) &&
+				register_all(ledger, files, count, versions, version_count) &&
+				told(ledger, ledger->is_silent ? "ROLLBACK" : "COMMIT", 0, NULL);
 	if (!done)
 		PQclear(PQexec(ledger->control, "ROLLBACK"));
 	pthread_mutex_unlock(&ledger->mutex);
@@ -261,17 +261,16 @@ bool ledger_begun(struct migrate_ledger *ledger, const struct migrate_target *ta
 bool ledger_done(struct migrate_ledger *ledger, const struct migrate_target *target,
 				 int64_t version, bool found)
 {
-	return write_down(
-		ledger, target,
-		&(struct happening){.version = version, .state = "done", .found = found});
+	return write_down(ledger, target,
+					  &(struct happening){.version = version, .state = "done", .found = found});
 }
 
 bool ledger_failed(struct migrate_ledger *ledger, const struct migrate_target *target)
 {
-	return write_down(ledger, target,
-					  &(struct happening){.version = target->version,
-										  .state = migrate_state_name(target->state),
-										  .sqlstate = *target->sqlstate ? target->sqlstate
-																		: NULL,
-										  .error = target->error});
+	return write_down(
+		ledger, target,
+		&(struct happening){.version = target->version,
+							.state = migrate_state_name(target->state),
+							.sqlstate = *target->sqlstate ? target->sqlstate : NULL,
+							.error = target->error});
 }

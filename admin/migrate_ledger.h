@@ -22,12 +22,12 @@ struct migrate_version {
 	int64_t version;
 	char checksum[MIGRATE_SUM_SIZE];
 	const struct migrate_file *file; /* NULL: not given, so nobody can be given it */
-	bool is_new; /* the control schema did not have it before this run */
+	bool is_new;                     /* the control schema did not have it before this run */
 };
 
 struct migrate_ledger {
 	PGconn *control;
-	FILE *err; /* where the one line goes that says why it is broken */
+	FILE *err;      /* where the one line goes that says why it is broken */
 	bool is_silent; /* nothing is written: a dry run */
 	bool is_broken;
 	pthread_mutex_t mutex;

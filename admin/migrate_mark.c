@@ -7,7 +7,7 @@
 
 /* Everything but the schema is of pg_catalog, which comes before any schema in search_path. */
 #define COLUMNS                                                                                \
-	" (version bigint PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"                  \
+	" (version bigint PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"                \
 	" applied_at timestamptz)"
 
 /* Takes from everybody but the owner what default privileges may have given; the table's name
@@ -33,7 +33,8 @@
 #define READ_END_SQL " ORDER BY 1 DESC LIMIT 10000"
 
 #define WRITE_SQL                                                                              \
-	" AS m (version, name, checksum, applied_at) VALUES ($1, $2, $3, CASE WHEN $4::boolean THEN pg_catalog.clock_timestamp() END)"        \
+	" AS m (version, name, checksum, applied_at) VALUES ($1, $2, $3, CASE WHEN $4::boolean "   \
+	"THEN pg_catalog.clock_timestamp() END)"                                                   \
 	" ON CONFLICT (version) DO UPDATE SET applied_at = excluded.applied_at"
 
 #define ERASE_SQL " WHERE version = $1::pg_catalog.int8 AND applied_at IS NULL"

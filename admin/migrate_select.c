@@ -76,8 +76,7 @@ static bool cut_end(char *word, const char *end)
 static bool take_tenant(struct migrate_selection *selection, char *word,
 						struct migrate_ledger *ledger)
 {
-	static const char sql[] =
-		"SELECT id, strategy FROM bulkhead_control.lookup_tenant($1)";
+	static const char sql[] = "SELECT id, strategy FROM bulkhead_control.lookup_tenant($1)";
 	bool subtree = cut_end(word, "/**");
 	const char *const values[] = {word};
 	PGresult *rows = ledger_query(ledger, sql, 1, values);
@@ -88,8 +87,8 @@ static bool take_tenant(struct migrate_selection *selection, char *word,
 	else if (rows && !subtree && strcmp(PQgetvalue(rows, 0, 1), "SHARED_RLS") == 0)
 		refuse(ledger, word, "lives in shared tables, which are migrated for all");
 	else if (rows)
-		done = add_element(subtree ? &selection->roots : &selection->ids,
-						   PQgetvalue(rows, 0, 0));
+		done =
+			add_element(subtree ? &selection->roots : &selection->ids, PQgetvalue(rows, 0, 0));
 	PQclear(rows);
 	return done;
 }
@@ -227,8 +226,8 @@ static bool add_operator(struct migrate *migrate, struct migrate_ledger *ledger,
 {
 	static const char sql[] = "SELECT " FIRST_MISSING("$1") ", " HAS_FAILED("$1");
 	char *key = NULL;
-	const char *database = kind == MIGRATE_TEMPLATE_DATABASE ? cluster->template_database
-															 : cluster->database;
+	const char *database =
+		kind == MIGRATE_TEMPLATE_DATABASE ? cluster->template_database : cluster->database;
 	const char *schema = kind == MIGRATE_TEMPLATE_SCHEMA ? cluster->template_schema : "public";
 
 	if (asprintf(&key, "%s:%s", migrate_kind_name(kind), cluster->name) < 0)
@@ -290,7 +289,7 @@ enum {
 };
 
 #define TENANTS_SQL                                                                            \
-	"SELECT t.id, t.slug, t.external_key, t.strategy, t.cluster, t.login_kid,"                                 \
+	"SELECT t.id, t.slug, t.external_key, t.strategy, t.cluster, t.login_kid,"                 \
 	" CASE WHEN coalesce(d.done, 0)"                                                           \
 	"  < (SELECT count(*) FROM bulkhead_control.migration_file)"                               \
 	"  THEN " FIRST_MISSING(TENANT_KEY) " END, " HAS_FAILED(                                   \
@@ -377,10 +376,10 @@ static bool add_tenant(struct migrate *migrate, const struct migrate_ledger *led
 		.slug = copy(rows, row, COLUMN_SLUG),
 		.login_kid = copy(rows, row, COLUMN_KID),
 		.recorded = recorded};
-	const char *key = PQgetisnull(rows, row, COLUMN_KEY) ? NULL
-														 : PQgetvalue(rows, row, COLUMN_KEY);
-	return append(migrate, target,
-				  target->cluster_name && target->slug && place(target, key), ledger);
+	const char *key =
+		PQgetisnull(rows, row, COLUMN_KEY) ? NULL : PQgetvalue(rows, row, COLUMN_KEY);
+	return append(migrate, target, target->cluster_name && target->slug && place(target, key),
+				  ledger);
 }
 
 bool migrate_find_tenants(struct migrate *migrate, const struct migrate_selection *selection,

@@ -2,9 +2,10 @@
  * migrate_select.h: which targets there are, and which of them are meant.
  *
  * A selector is a list of words with commas between them. A word is a tenant's id, slug or key;
- * one with a slash and two stars behind it means the tenant and all below it; `strategy:schema`,
- * `strategy:database` and `cluster:NAME` mean what they say. A tenant is meant by any of the
- * words. Where there is a selector, shared tables and templates are not meant.
+ * one with a slash and two stars behind it means the tenant and all below it;
+ * `strategy:schema`, `strategy:database` and `cluster:NAME` mean what they say. A tenant is
+ * meant by any of the words. Where there is a selector, shared tables and templates are not
+ * meant.
  */
 #ifndef ADMIN_MIGRATE_SELECT_H
 #define ADMIN_MIGRATE_SELECT_H

@@ -195,15 +195,15 @@ void migrate_session_allow(struct migrate_session *session, int64_t ms)
 static bool write_options(struct buf *out, const struct migrate_target *target,
 						  const struct migrate_options *options)
 {
-	bool done = buf_appendf(out,
-							"-c lock_timeout=%lld -c statement_timeout=%lld"
-							" -c standard_conforming_strings=on"
-							" -c idle_in_transaction_session_timeout=0"
-							" -c client_connection_check_interval=5s"
-							" -c bulkhead.target=%s",
-							(long long)options->lock_timeout_ms,
-							(long long)options->statement_timeout_ms,
-							migrate_kind_name(target->kind));
+	bool done =
+		buf_appendf(out,
+					"-c lock_timeout=%lld -c statement_timeout=%lld"
+					" -c standard_conforming_strings=on"
+					" -c idle_in_transaction_session_timeout=0"
+					" -c client_connection_check_interval=5s"
+					" -c bulkhead.target=%s",
+					(long long)options->lock_timeout_ms,
+					(long long)options->statement_timeout_ms, migrate_kind_name(target->kind));
 
 	if (done && target->kind == MIGRATE_SCHEMA)
 		done = buf_appendf(out, " -c search_path=%s", target->schema);
@@ -238,16 +238,14 @@ static bool connect_to(struct migrate_session *session, const struct migrate_tar
 	if (!is_own && !*login.login)
 		return migrate_session_fail(session, NULL, "[cluster:%s] has no admin_login",
 									target->cluster->name);
-	session->connection = is_own
-							  ? cluster_connect_as_tenant(target->cluster, &target->tenant,
-														  target->login_kid, &login)
-							  : cluster_connect(target->cluster, &login);
+	session->connection = is_own ? cluster_connect_as_tenant(target->cluster, &target->tenant,
+															 target->login_kid, &login)
+								 : cluster_connect(target->cluster, &login);
 	if (!session->connection)
 		return migrate_session_fail(session, NULL, "out of memory");
 	if (PQstatus(session->connection) != CONNECTION_OK)
 		return fail_connection(session, "08001");
-	return PQsetnonblocking(session->connection, 1) == 0 ||
-		   fail_connection(session, "08006");
+	return PQsetnonblocking(session->connection, 1) == 0 || fail_connection(session, "08006");
 }
 
 /* A statement that ends in an identifier. */
@@ -351,8 +349,8 @@ bool migrate_session_renew(struct migrate_session *session, struct migrate_targe
 {
 	bool in_transaction = PQtransactionStatus(session->connection) != PQTRANS_IDLE;
 
-	return migrate_session_do(session, in_transaction ? "RESET ROLE; RESET ALL"
-													  : "DISCARD ALL") &&
+	return migrate_session_do(session,
+							  in_transaction ? "RESET ROLE; RESET ALL" : "DISCARD ALL") &&
 		   settle(session, target);
 }
 
