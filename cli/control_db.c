@@ -50,6 +50,7 @@ static const struct {
 } advices[] = {
 	{"tenant_status_below", "--subtree takes them along"},
 	{"tenant_status_above", "resume or restore that one first"},
+	{"tenant_purge_below", "move or purge them first"},
 };
 
 /* The schema is older than this program, or not there at all. */

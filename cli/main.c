@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	 "create, list, disable and change principals, who log in for tenants"},
 	{"permission", cmd_permission, "grant and revoke what tenants may do, and show it"},
 	{"setting", cmd_setting, "set, lock and show settings that tenants inherit"},
+	{"job", cmd_job, "carry out, list and retry what is made and removed for tenants"},
 	{"key", cmd_key,
 	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
 	{"migrate", cmd_migrate,

@@ -16,6 +16,10 @@ enum cli_exit tenant_show(PGconn *control, const struct arguments *arguments);
 /* suspend, resume, archive and restore: tenant_status.c */
 enum cli_exit tenant_change_status(PGconn *control, const struct arguments *arguments);
 
+const char *tenant_purge_check(const struct arguments *arguments);
+enum cli_exit tenant_purge(PGconn *control,
+						   const struct arguments *arguments); /* tenant_purge.c */
+
 const char *tenant_move_check(const struct arguments *arguments);
 enum cli_exit tenant_move(PGconn *control,
 						  const struct arguments *arguments); /* tenant_set.c */

@@ -25,10 +25,15 @@ static const struct option options[] = {
 	{"valid-until", required_argument, NULL, 0},
 	{"mode", required_argument, NULL, 0},
 	{"revocation", required_argument, NULL, 0},
+	{"config", required_argument, NULL, 0},
+	{"confirm", required_argument, NULL, 0},
 	{"no-key", no_argument, NULL, 0},
 	{"to-root", no_argument, NULL, 0},
 	{"subtree", no_argument, NULL, 0},
 	{"lock", no_argument, NULL, 0},
+	{"dedicated-login", no_argument, NULL, 0},
+	{"no-provision", no_argument, NULL, 0},
+	{"no-wait", no_argument, NULL, 0},
 	{"dry-run", no_argument, NULL, 0},
 	{"json", no_argument, NULL, 0},
 	{"help", no_argument, NULL, 'h'},
@@ -43,9 +48,11 @@ static bool parse(int argc, char **argv, struct arguments *arguments, bool *help
 {
 	int option, place;
 
-	while ((option = getopt_long(argc, argv, "h", options, &place)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:h", options, &place)) != -1) {
 		if (option == 'h')
 			*help = true;
+		else if (option == 'c')
+			arguments->value[ARG_CONFIG] = optarg;
 		else if (option == 0)
 			arguments->value[place] = optarg ? optarg : "";
 		else

@@ -153,14 +153,18 @@ BEGIN
 			SCHEMA = 'bulkhead_control', TABLE = 'job', CONSTRAINT = 'job_retry';
 	END IF;
 	SELECT t.status INTO tenant_status FROM bulkhead_control.tenant t WHERE t.id = old.tenant_id FOR KEY SHARE;
-	IF tenant_status IS DISTINCT FROM CASE old.kind WHEN 'provision' THEN 'provisioning' WHEN 'purge' THEN 'purging'
-									  ELSE tenant_status END OR tenant_status IS NULL THEN
+	IF tenant_status IS NULL
+	   OR old.kind = 'provision' AND tenant_status <> 'provisioning' OR old.kind = 'purge' AND tenant_status <> 'purging' THEN
 		RAISE check_violation USING MESSAGE = format('tenant %s is %s', old.slug, coalesce(tenant_status, 'gone')),
 			SCHEMA = 'bulkhead_control', TABLE = 'job', CONSTRAINT = 'job_retry';
 	END IF;
 	RETURN QUERY
 	UPDATE bulkhead_control.job j
-	SET state = 'queued', step = NULL, again = true, failures = 0, next_at = clock_timestamp(), error = NULL,
+	SET state = 'queued', step = NULL, failures = 0,
+		-- What has been in use is never made anew.
+		again = NOT EXISTS (SELECT FROM bulkhead_control.job o WHERE o.tenant_id = old.tenant_id
+							AND o.kind = 'provision' AND o.state = 'done'),
+		next_at = clock_timestamp(), error = NULL,
 		finished_at = NULL
 	WHERE j.id = of_job RETURNING j.*;
 END
@@ -199,8 +203,8 @@ END
 $$;
 
 -- The end of a tenant begins: nobody is let in any more, and the job that removes all it has is queued. Refused
--- while there are tenants below it (tenant_purge_below). Nothing is returned when it is being purged already.
-CREATE FUNCTION purge_tenant(of_tenant uuid) RETURNS SETOF job
+-- while there are tenants below it (tenant_purge_below). Returns the job, or NULL when there is one already.
+CREATE FUNCTION purge_tenant(of_tenant uuid) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -222,9 +226,9 @@ BEGIN
 	UPDATE bulkhead_control.tenant t SET status = 'purging' WHERE t.id = of_tenant AND t.status <> 'purging';
 	IF NOT EXISTS (SELECT FROM bulkhead_control.job j
 				   WHERE j.tenant_id = of_tenant AND j.state IN ('queued', 'running')) THEN
-		RETURN QUERY SELECT j.* FROM bulkhead_control.job j
-		WHERE j.id = bulkhead_control.queue_job('purge', of_tenant);
+		RETURN bulkhead_control.queue_job('purge', of_tenant);
 	END IF;
+	RETURN NULL;
 END
 $$;
 

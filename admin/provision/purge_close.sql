@@ -1,0 +1,20 @@
+-- Closes the tenant's own login and ends its sessions, and has the guard enter the tenant no more.
+
+DO $purge_close$
+DECLARE
+	own CONSTANT text := current_setting('bulkhead.own');
+	is_superuser CONSTANT boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+BEGIN
+	IF to_regrole(own) IS NOT NULL THEN
+		EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', own);
+		IF NOT is_superuser AND NOT pg_has_role(current_user, own, 'USAGE') THEN
+			EXECUTE format('GRANT %I TO %I', own, current_user);
+		END IF;
+		PERFORM pg_terminate_backend(a.pid, 5000) FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = to_regrole(own);
+	END IF;
+	IF to_regclass('bulkhead.revoked_tenant') IS NOT NULL AND is_superuser THEN
+		EXECUTE 'INSERT INTO bulkhead.revoked_tenant (tenant) VALUES ($1::uuid) ON CONFLICT DO NOTHING'
+			USING current_setting('bulkhead.tenant');
+	END IF;
+END
+$purge_close$;
