@@ -398,7 +398,10 @@ bool migrate_count_unborn(const struct migrate_selection *selection,
 						  struct migrate_ledger *ledger, size_t *count)
 {
 	static const char sql[] = "SELECT count(*) FROM bulkhead_control.tenant t"
-							  " WHERE t.status = 'provisioning' AND " IS_MEANT;
+							  " WHERE t.status = 'provisioning' AND " IS_MEANT
+							  " AND EXISTS (SELECT FROM bulkhead_control.job j"
+							  "  WHERE j.tenant_id = t.id AND j.kind = 'provision'"
+							  "  AND j.state IN ('queued', 'running') AND j.step IS NOT NULL)";
 	PGresult *rows = ask_for_meant(selection, ledger, sql);
 	bool done = rows != NULL;
 

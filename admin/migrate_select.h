@@ -39,7 +39,11 @@ bool migrate_find_operators(struct migrate *migrate, struct migrate_ledger *ledg
 bool migrate_find_tenants(struct migrate *migrate, const struct migrate_selection *selection,
 						  struct migrate_ledger *ledger);
 
-/* How many of the selected tenants are being made; false on failure. */
+/*
+ * How many of the selected tenants are being made, and may have copied a template of before.
+ * Of those whose job has not begun, or has to begin anew, the copy is still to come. False on
+ * failure.
+ */
 bool migrate_count_unborn(const struct migrate_selection *selection,
 						  struct migrate_ledger *ledger, size_t *count);
 

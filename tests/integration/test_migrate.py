@@ -15,6 +15,12 @@ NOTES = """
 CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text);
 INSERT INTO notes (body) VALUES (current_setting('bulkhead.target') || ' as ' || current_user);
 """
+# Waits where somebody holds table orders of a tenant.
+HELD = NOTES + """
+DO $$ BEGIN
+    IF current_setting('bulkhead.target') = 'schema' THEN LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; END IF;
+END $$;
+"""
 MORE = "ALTER TABLE notes ADD COLUMN author text; INSERT INTO notes (body) VALUES ('more')"
 
 
@@ -424,9 +430,9 @@ def test_what_takes_too_long_is_given_up(world):
 # ---- two at once, and ends ----
 
 def test_two_at_once(world):
-    path = world.file(1, NOTES + "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;")
-    with world.connect("s9") as other, other.transaction():
-        other.execute("LOCK TABLE orders IN ACCESS SHARE MODE")
+    path = world.file(1, HELD)
+    with world.connect("s9") as other:
+        other.execute("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE")
         with world.begun("--lock-timeout", "60s", path) as process:
             wait_for(lambda: world.ledger(1).get("s9") == "running", "the first to come there")
             done = world.migrate(path)
@@ -451,8 +457,13 @@ def test_killed_in_the_middle(world):
     assert all(len(bodies(world, name)) == 1 for name in world.everybody())
 
 
+def no_backends(world, name):
+    with world.stand.admin() as root:
+        return root.execute("SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = %s", (name,)).fetchone()[0]
+
+
 def test_killed_between_commit_and_record(world):
-    path = world.file(1, NOTES + "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;")
+    path = world.file(1, HELD)
     with world.connect("s1") as other, world.stand.admin(autocommit=False) as root:
         other.execute("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE")
         with world.begun("--tenants", "s1", "--lock-timeout", "60s", path) as process:
@@ -461,6 +472,10 @@ def test_killed_between_commit_and_record(world):
             other.execute("ROLLBACK")
             wait_for(lambda: world.marks("s1") == [1], "the mark")
             process.send_signal(signal.SIGKILL)
+            process.wait(30)
+            # What it had sent is not to be carried out by the server without it.
+            root.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bulkhead'")
+            wait_for(lambda: no_backends(world, "bulkhead"), "the server to forget it")
         root.rollback()
     assert world.ledger(1) == {"s1": "running"}
     done = world.migrate("--tenants", "s1", path)
@@ -518,7 +533,7 @@ def fixture_late(world):
 
 
 def test_whoever_comes_while_it_runs_is_not_missed(world, late):
-    path = world.file(1, NOTES + "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE;")
+    path = world.file(1, HELD)
     with world.connect("s9") as other:
         other.execute("BEGIN; LOCK TABLE orders IN ACCESS SHARE MODE")
         with world.begun("--lock-timeout", "60s", "--keep-going", path) as process:
@@ -529,9 +544,17 @@ def test_whoever_comes_while_it_runs_is_not_missed(world, late):
     assert f"done     schema of {tenant}" in out and world.marks(tenant) == [1]
 
 
+def begin_job(world, tenant):
+    """As a runner that has copied the template already."""
+    with world.stand.admin() as root:
+        root.execute("UPDATE bulkhead_control.job SET state = 'running', step = 'schema', lease_until = now() + interval '1h' "
+                     "WHERE slug = %s AND state = 'queued'", (tenant,))
+
+
 def test_one_that_is_being_made_is_waited_for(world, late):
     path = world.file(1, NOTES)
     tenant = late(status="provisioning")
+    begin_job(world, tenant)
     with world.begun("--keep-going", "--settle", "30s", path) as process:
         wait_for(lambda: list(world.ledger(1).values()).count("done") >= 33, "the others")
         assert world.marks(tenant) == []
@@ -542,7 +565,10 @@ def test_one_that_is_being_made_is_waited_for(world, late):
 
 
 def test_one_that_is_never_finished_is_told(world, late):
-    late(status="provisioning")
+    tenant = late(status="provisioning")
+    # Its copy of the template is still to be made: of the new one.
+    assert world.migrate("--settle", "0", world.file(1, NOTES)).returncode == DONE
+    begin_job(world, tenant)
     done = world.migrate("--settle", "0", world.file(1, NOTES))
     assert done.returncode == FAILED
     assert done.stdout.splitlines()[-1] == "1 tenant is being made: run this again when that is over"
