@@ -36,10 +36,10 @@ static void ring(struct crew *crew)
 static struct migrate_target *take(struct crew *crew, size_t *place)
 {
 	struct migrate_target *target = NULL;
+	bool is_broken = ledger_is_broken(crew->ledger);
 
 	pthread_mutex_lock(&crew->mutex);
-	if (!crew->stopping && !crew->ledger->is_broken &&
-		crew->next < crew->migrate->target_count) {
+	if (!is_broken && !crew->stopping && crew->next < crew->migrate->target_count) {
 		*place = crew->next++;
 		target = crew->migrate->targets[*place];
 	}

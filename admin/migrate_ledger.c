@@ -112,6 +112,14 @@ PGresult *ledger_query(struct migrate_ledger *ledger, const char *sql, int count
 	return result;
 }
 
+bool ledger_is_broken(struct migrate_ledger *ledger)
+{
+	pthread_mutex_lock(&ledger->mutex);
+	bool is_broken = ledger->is_broken;
+	pthread_mutex_unlock(&ledger->mutex);
+	return is_broken;
+}
+
 /* ---- files ---- */
 
 /* A known number with another text: it may take its place where the old one has run nowhere. */

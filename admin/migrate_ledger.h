@@ -52,6 +52,9 @@ bool ledger_done(struct migrate_ledger *ledger, const struct migrate_target *tar
 /* By the target's state, version, sqlstate and error. */
 bool ledger_failed(struct migrate_ledger *ledger, const struct migrate_target *target);
 
+/* For whoever asks while others tell. */
+bool ledger_is_broken(struct migrate_ledger *ledger);
+
 /* The same as ledger's own statements, for those who list targets: NULL when it failed. */
 PGresult *ledger_query(struct migrate_ledger *ledger, const char *sql, int count,
 					   const char *const values[]);

@@ -276,13 +276,13 @@ static enum cli_exit run(const struct command *command, struct migrate *migrate)
 	migrate->turn = migrate->control ? control_db_open(command->control_dsn) : NULL;
 	if (!migrate->turn || !tell_of_unowned(command, migrate))
 		return CLI_FAILED;
-	migrate_show_init(&show, command->json, command->run.look);
+	migrate_show_init(&show, &command->run, command->json);
 	struct migrate_watcher watcher = migrate_show_watcher(&show);
 	bool ran = migrate_run(migrate, &watcher, stderr);
 	/* What was done before it broke off is worth knowing. */
 	bool shown = (!ran && migrate->target_count == 0) || migrate_show_result(&show, migrate);
 	migrate_show_fini(&show);
-	return ran && shown && (migrate_is_done(migrate)) ? CLI_DONE : CLI_FAILED;
+	return ran && shown && migrate_is_done(migrate) ? CLI_DONE : CLI_FAILED;
 }
 
 static enum cli_exit load_and_run(const struct command *command)

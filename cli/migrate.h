@@ -15,13 +15,15 @@
 struct migrate_show {
 	bool json;     /* nothing on standard output before the end */
 	bool terminal; /* standard error is one: a bar there, instead of lines on standard output */
+	bool tries;    /* a dry run */
 	bool look;     /* marks are only read */
 	size_t failed; /* so far */
 	int signals;   /* a signalfd, or -1 */
 	bool stopping; /* a signal came: what was begun ends, and then all does */
 };
 
-void migrate_show_init(struct migrate_show *show, bool json, bool look);
+void migrate_show_init(struct migrate_show *show, const struct migrate_options *options,
+					   bool json);
 void migrate_show_fini(struct migrate_show *show);
 
 /* The callbacks of a run; borrowed. */

@@ -23,12 +23,15 @@ static void signals_of_stopping(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
-void migrate_show_init(struct migrate_show *show, bool json, bool look)
+void migrate_show_init(struct migrate_show *show, const struct migrate_options *options,
+					   bool json)
 {
 	sigset_t set;
 
-	*show = (struct migrate_show){
-		.json = json, .look = look, .terminal = isatty(STDERR_FILENO) == 1};
+	*show = (struct migrate_show){.json = json,
+								  .tries = options->dry_run,
+								  .look = options->look,
+								  .terminal = isatty(STDERR_FILENO) == 1};
 	signals_of_stopping(&set);
 	/* The threads that will be started have them blocked as well. */
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -72,19 +75,25 @@ static const char *name_of(const struct migrate_target *target)
 	return target->slug ? target->slug : target->cluster_name;
 }
 
-static void print_target(FILE *out, const struct migrate_target *target)
+/* What a dry run has done is not done. */
+static const char *word_of(const struct migrate_show *show, enum migrate_state state)
+{
+	return show->tries && state == MIGRATE_DONE ? "tried" : migrate_state_name(state);
+}
+
+static void print_target(const struct migrate_show *show, const struct migrate_target *target)
 {
 	static const char *const kinds[] = {[MIGRATE_SHARED] = "shared tables",
 										[MIGRATE_TEMPLATE_SCHEMA] = "template schema",
 										[MIGRATE_TEMPLATE_DATABASE] = "template database",
 										[MIGRATE_SCHEMA] = "schema",
 										[MIGRATE_DATABASE] = "database"};
-	const char *state = migrate_state_name(target->state);
+	const char *state = word_of(show, target->state);
 
 	if (!is_bad(target))
-		print_line(out, "%-7s  %s of %s", state, kinds[target->kind], name_of(target));
+		print_line(stdout, "%-7s  %s of %s", state, kinds[target->kind], name_of(target));
 	else
-		print_line(out, "%-7s  %s of %s: version %lld: %s%s%s", state, kinds[target->kind],
+		print_line(stdout, "%-7s  %s of %s: version %lld: %s%s%s", state, kinds[target->kind],
 				   name_of(target), (long long)target->version, target->sqlstate,
 				   *target->sqlstate ? " " : "", target->error ? target->error : "");
 }
@@ -122,7 +131,7 @@ static void moved(void *arg, const struct migrate_target *target, size_t ended, 
 	if (show->terminal) {
 		draw_bar(show, ended, total);
 	} else if (target && !show->json) {
-		print_target(stdout, target);
+		print_target(show, target);
 		fflush(stdout);
 	}
 }
@@ -199,8 +208,8 @@ static void print_sum(const struct migrate_show *show, const struct migrate *mig
 		puts(show->look ? "there is nothing to look at" : "nothing is left to do");
 		return;
 	}
-	printf("%zu target%s: %zu done", migrate->target_count,
-		   migrate->target_count == 1 ? "" : "s", count_of(migrate, MIGRATE_DONE));
+	printf("%zu target%s: %zu %s", migrate->target_count, migrate->target_count == 1 ? "" : "s",
+		   count_of(migrate, MIGRATE_DONE), word_of(show, MIGRATE_DONE));
 	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
 		size_t count = count_of(migrate, parts[i].state);
 
@@ -229,7 +238,7 @@ bool migrate_show_result(struct migrate_show *show, const struct migrate *migrat
 		return print_json(migrate);
 	for (size_t i = 0; show->terminal && i < migrate->target_count; i++)
 		if (is_bad(migrate->targets[i]))
-			print_target(stdout, migrate->targets[i]);
+			print_target(show, migrate->targets[i]);
 	print_sum(show, migrate);
 	if (migrate->unborn)
 		printf("%zu tenant%s being made: run this again when that is over\n", migrate->unborn,
