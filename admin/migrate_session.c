@@ -342,6 +342,9 @@ bool migrate_session_open(struct migrate_session *session, struct migrate_target
 					? connect_to(session, target, (const char *)buf_data(&words))
 					: migrate_session_fail(session, NULL, "out of memory");
 	buf_fini(&words);
+	/* A statement of a process that was killed is to end; not every system can see to that. */
+	if (done && !migrate_session_do(session, "SET client_connection_check_interval = '5s'"))
+		done = !migrate_session_is_lost(session);
 	return done && settle(session, target);
 }
 

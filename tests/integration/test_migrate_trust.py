@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import pytest
@@ -209,6 +210,14 @@ def test_a_mark_of_somebody_elses_is_not_believed(world):
         "failed   shared tables of default: version 1: 42501 table bulkhead_migration is not the owner's alone, so what it "
         "says is not believed"]
     assert "shared" not in world.have("notes")
+
+
+def test_the_mark_is_no_finding(world):
+    assert world.migrate(world.file(1, "CREATE TABLE notes (id int)")).returncode == DONE
+    done = subprocess.run([PROGRAM, "lint", "--dsn", world.stand.postgres.conninfo(DATABASE)], text=True,
+                          capture_output=True, check=False)
+    # What tenants' logins own of their own is another matter.
+    assert [line for line in done.stdout.splitlines() if MARK in line and not re.search("t_[0-9a-f]{32}", line)] == []
 
 
 def test_an_owner_whom_the_administrator_may_not_be(world):
