@@ -40,6 +40,7 @@ PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster
 										"application_name",
 										"client_encoding",
 										"connect_timeout",
+										"target_session_attrs",
 										NULL};
 	char port[16];
 	const char *const values[] = {cluster->host,
@@ -56,6 +57,7 @@ PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster
 								  login->name,
 								  "UTF8",
 								  "10",
+								  "primary",
 								  NULL};
 
 	_Static_assert(sizeof names == sizeof values, "a value for each name");

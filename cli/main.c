@@ -31,6 +31,8 @@ static const struct command commands[] = {
 	{"job", cmd_job, "carry out, list and retry what is made and removed for tenants"},
 	{"key", cmd_key,
 	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
+	{"migrate", cmd_migrate,
+	 "run DDL on shared tables and in all tenants' schemas and databases"},
 	{"explain-statement", cmd_explain_statement,
 	 "say what the gate makes of a statement, and why"},
 	{"conf", cmd_conf, NULL},

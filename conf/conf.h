@@ -85,6 +85,7 @@ struct conf_cluster {
 	char *admin_password; /* secret; NULL when none is set */
 	char *template_schema, *template_database; /* "" when not set */
 	char *shared_schemas;                      /* comma-separated; "" for none */
+	char *table_owner; /* as whom shared tables are migrated; "": they are not */
 	bool allow_cleartext; /* may the server ask for the password in clear */
 	enum conf_sslmode tls_mode;
 	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
@@ -300,6 +301,10 @@ bool conf_is_watcher(const struct conf *conf, const char *principal);
 typedef bool (*conf_visitor)(void *arg, const char *key, const char *value, const char *preset,
 							 bool reloadable);
 bool conf_each(const struct conf *conf, conf_visitor visit, void *arg);
+
+/* Reads a time as settings have it (500ms, 2min; a bare number counts seconds); false, with *ms
+ * untouched, when it is none. */
+bool conf_read_time(const char *text, int64_t *ms);
 
 /* The cluster of that name, or NULL. */
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name);

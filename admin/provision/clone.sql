@@ -29,6 +29,12 @@ BEGIN
 	SELECT n.nspowner INTO space_owner FROM pg_namespace AS n WHERE n.oid = space;
 	PERFORM set_config('search_path', quote_ident(template), true);
 
+	-- A migration of the template waits for the copy, and the copy for a migration: it has all of one, and says so, or
+	-- nothing.
+	IF to_regclass('bulkhead_migration') IS NOT NULL THEN
+		LOCK TABLE bulkhead_migration IN SHARE MODE;
+	END IF;
+
 	-- ---- what cannot be copied
 
 	WITH shared (name) AS (
