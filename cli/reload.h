@@ -31,6 +31,7 @@ struct directory;
 struct live;
 struct options;
 struct probes;
+struct resolvers;
 struct tls;
 struct worker;
 struct worker_address;
@@ -45,6 +46,7 @@ struct reload {
 	size_t worker_count;
 	const struct worker_address
 		*addresses; /* of the clusters; their budgets get other limits */
+	struct resolvers *resolvers;
 	struct control *control;
 	struct directory *directory;
 	struct live *live;

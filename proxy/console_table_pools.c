@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "proxy/console_table.h"
+#include "proxy/hosts.h"
+#include "proxy/worker.h"
 
 static struct live_pool *pool_of(struct console_rows *rows, const char *cluster)
 {
@@ -172,8 +174,9 @@ static bool next_database(struct console_rows *rows, struct row *row)
 	const struct conf_cluster *cluster = &conf->clusters[rows->at++];
 	const struct live_pool *pool = pool_of(rows, cluster->name);
 	cell_text(row, cluster->name);
+	const struct hosts *hosts = rows->addresses[cluster - conf->clusters].hosts;
 	cell_text(row, cluster->host);
-	cell_int(row, cluster->port);
+	cell_int(row, hosts->names.list[atomic_load(&hosts->good)].port);
 	cell_text(row, cluster->database);
 	cell_text(row, cluster->login);
 	cell_int(row, conf->default_pool_size);

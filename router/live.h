@@ -52,7 +52,8 @@ struct live_session {
 
 struct live_backend {
 	uint32_t pid;
-	char *cluster;
+	char *cluster, *host;
+	int port;
 	const struct tenant *tenant; /* in whose context it is */
 	enum backend_state state;
 	uint32_t session; /* whom it works for, or 0 */
