@@ -218,6 +218,32 @@ class Postgres:
         return Database(self, name)
 
 
+class Standby(Postgres):
+    """A streaming standby of a server that runs, with a port of its own; `start` waits until it answers."""
+
+    def __init__(self, primary):
+        self._own_template = None
+        self.bin_folder = primary.bin_folder
+        self.password = primary.password
+        self.settings = dict(primary.settings)
+        self.folder = private_folder("bulkhead-standby-")
+        self.data = self.folder / "data"
+        self.log = self.folder / "log"
+        self.socket_dir = str(self.folder)
+        self.host = HOST
+        self.port = None
+        self.process = None
+        subprocess.run(
+            [self.bin_folder / "pg_basebackup", "-D", self.data, "-h", primary.socket_dir, "-p", str(primary.port),
+             "-U", "postgres", "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"],
+            check=True, capture_output=True, cwd="/", env=with_libraries(self.bin_folder), **server_user())
+
+    def promote(self):
+        """Makes it a primary; returns when it takes writes."""
+        with self.connect() as admin:
+            assert admin.execute("SELECT pg_promote()").fetchone() == (True,)
+
+
 class Database:
     """One database of a cluster."""
 
