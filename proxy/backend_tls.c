@@ -30,11 +30,9 @@ bool server_may_be_plain(const struct server *server)
 
 struct ssl_st *server_make_tls(const struct server *server)
 {
-	size_t cluster = (size_t)(server->pool->address - server->worker->addresses);
-
 	const struct hosts *hosts = server->pool->address->hosts;
 
-	return tls_connect(server->worker->tls, cluster, mode_of(server),
+	return tls_connect(server->worker->tls, server->pool->key.cluster, mode_of(server),
 					   hosts->names.list[server->endpoint.host].name);
 }
 

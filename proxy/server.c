@@ -270,6 +270,7 @@ static bool go_on(struct server *server)
 	if (!host_walk_at(server->walk))
 		return false;
 	forget_connection(server);
+	server->passwords = 0;
 	server_hurry(server);
 	return connect_somewhere(server);
 }
@@ -351,7 +352,7 @@ bool server_is_settled(const struct server *server)
 
 bool server_is_sealed_to(const struct server *server, const struct tenant *tenant)
 {
-	if (!pool_is_guarded(server->pool))
+	if (!pool_is_sealed(server->pool))
 		return !server->needs_discard;
 	if (!server->tenant || server->needs_discard || server->seal_lost)
 		return false;
