@@ -50,10 +50,8 @@ void failover_note_parameter(struct server *server, const char *name)
 void failover_doubt(struct server *server)
 {
 	enum conf_target target = server->pool->cluster->target;
-	const char *own = params_get(&server->params, "default_transaction_read_only");
 
-	if ((target != TARGET_READ_WRITE && target != TARGET_PRIMARY) || server->too_old ||
-		(own && strcmp(own, "on") == 0))
+	if ((target != TARGET_READ_WRITE && target != TARGET_PRIMARY) || server->too_old)
 		return;
 	server->too_old = server->doubted = true;
 	server->why_old = doubt;
