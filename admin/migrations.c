@@ -24,35 +24,38 @@ EMBED_TEXT(permission_grant_sql, "admin/migrations/0011_permission_grant.sql");
 EMBED_TEXT(setting_sql, "admin/migrations/0012_setting.sql");
 EMBED_TEXT(policy_lookup_sql, "admin/migrations/0013_policy_lookup.sql");
 EMBED_TEXT(own_login_sql, "admin/migrations/0014_own_login.sql");
+EMBED_TEXT(cluster_sql, "admin/migrations/0025_cluster.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
 
-/* A numbered step; the number is its place in the list, from 1. Steps are appended, never
- * changed. */
+/* A numbered step; the list is in their order, and numbers may be missing. Steps are added,
+ * never changed. */
 struct step {
+	int number;
 	const char *name;
 	const char *sql;
 };
 
-#define STEP_COUNT 14
+#define STEP_COUNT 15
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
-	steps[0] = (struct step){"tree", tree_sql};
-	steps[1] = (struct step){"token", token_sql};
-	steps[2] = (struct step){"principal", principal_sql};
-	steps[3] = (struct step){"lookup", lookup_sql};
-	steps[4] = (struct step){"pool_weight", pool_weight_sql};
-	steps[5] = (struct step){"change", change_sql};
-	steps[6] = (struct step){"changed", changed_sql};
-	steps[7] = (struct step){"departed", departed_sql};
-	steps[8] = (struct step){"changed_rows", changed_rows_sql};
-	steps[9] = (struct step){"permission_key", permission_key_sql};
-	steps[10] = (struct step){"permission_grant", permission_grant_sql};
-	steps[11] = (struct step){"setting", setting_sql};
-	steps[12] = (struct step){"policy_lookup", policy_lookup_sql};
-	steps[13] = (struct step){"own_login", own_login_sql};
+	steps[0] = (struct step){1, "tree", tree_sql};
+	steps[1] = (struct step){2, "token", token_sql};
+	steps[2] = (struct step){3, "principal", principal_sql};
+	steps[3] = (struct step){4, "lookup", lookup_sql};
+	steps[4] = (struct step){5, "pool_weight", pool_weight_sql};
+	steps[5] = (struct step){6, "change", change_sql};
+	steps[6] = (struct step){7, "changed", changed_sql};
+	steps[7] = (struct step){8, "departed", departed_sql};
+	steps[8] = (struct step){9, "changed_rows", changed_rows_sql};
+	steps[9] = (struct step){10, "permission_key", permission_key_sql};
+	steps[10] = (struct step){11, "permission_grant", permission_grant_sql};
+	steps[11] = (struct step){12, "setting", setting_sql};
+	steps[12] = (struct step){13, "policy_lookup", policy_lookup_sql};
+	steps[13] = (struct step){14, "own_login", own_login_sql};
+	steps[14] = (struct step){25, "cluster", cluster_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this
@@ -131,12 +134,12 @@ static bool query_done(PGconn *admin, const char *sql, int count, const char *co
 }
 
 /* Runs the step unless the database has it; then its text must be the one that was run. */
-static bool apply_step(PGconn *admin, int number, const struct step *step, FILE *err)
+static bool apply_step(PGconn *admin, const struct step *step, FILE *err)
 {
 	char digits[16], sum[CHECKSUM_HEX_SIZE];
 	const char *values[] = {digits, step->name, sum};
 
-	snprintf(digits, sizeof digits, "%d", number);
+	snprintf(digits, sizeof digits, "%d", step->number);
 	if (!checksum(step->sql, sum)) {
 		complain(err, step->name, "cannot compute a checksum");
 		return false;
@@ -161,12 +164,12 @@ static bool apply_step(PGconn *admin, int number, const struct step *step, FILE 
 }
 
 /* A schema with steps that this program does not know was made by a later one. */
-static bool refuse_newer(PGconn *admin, FILE *err)
+static bool refuse_newer(PGconn *admin, int newest, FILE *err)
 {
 	char digits[16];
 	const char *values[] = {digits};
 
-	snprintf(digits, sizeof digits, "%d", STEP_COUNT);
+	snprintf(digits, sizeof digits, "%d", newest);
 	PGresult *result = query(admin, COUNT_NEWER_SQL, 1, values, "steps", err);
 	if (!result)
 		return false;
@@ -190,10 +193,10 @@ static bool apply_all(PGconn *admin, const struct migrations_options *options, F
 
 	list_steps(steps);
 	if (!run(admin, LOCK_SQL, "lock", err) || !run(admin, install_sql, "install", err) ||
-		!refuse_newer(admin, err))
+		!refuse_newer(admin, steps[STEP_COUNT - 1].number, err))
 		return false;
 	for (int i = 0; i < STEP_COUNT; i++)
-		if (!apply_step(admin, i + 1, &steps[i], err))
+		if (!apply_step(admin, &steps[i], err))
 			return false;
 	return set_option(admin, "bulkhead.sidecar_login", options->sidecar_login, err) &&
 		   set_option(admin, "bulkhead.sidecar_verifier", options->sidecar_verifier, err) &&
@@ -231,7 +234,7 @@ static void print_quoted(FILE *out, const char *text)
  * psql has no way to stop with a message of ours but an error of the server's, hence the DO
  * block for a step that was applied with another text.
  */
-static bool print_step(FILE *out, int number, const struct step *step)
+static bool print_step(FILE *out, const struct step *step)
 {
 	char sum[CHECKSUM_HEX_SIZE];
 
@@ -247,13 +250,13 @@ static bool print_step(FILE *out, int number, const struct step *step)
 			"SELECT NOT EXISTS (SELECT FROM bulkhead_control.migration WHERE number = %d)"
 			" AS bulkhead_pending \\gset\n"
 			"\\if :bulkhead_pending\n",
-			number, step->name, number, sum, number, number);
+			step->number, step->name, step->number, sum, step->number, step->number);
 	fputs(step->sql, out);
 	fprintf(out,
 			"INSERT INTO bulkhead_control.migration (number, name, checksum)\n"
 			"VALUES (%d, '%s', '%s');\n"
 			"\\endif\n",
-			number, step->name, sum);
+			step->number, step->name, sum);
 	return true;
 }
 
@@ -273,9 +276,9 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 			"\tIF EXISTS (SELECT FROM bulkhead_control.migration WHERE number > %d) THEN\n"
 			"\t\tRAISE EXCEPTION 'the schema was made by a later version of this program';\n"
 			"\tEND IF;\nEND\n$$;\n",
-			STEP_COUNT);
+			steps[STEP_COUNT - 1].number);
 	for (int i = 0; i < STEP_COUNT; i++)
-		if (!print_step(out, i + 1, &steps[i]))
+		if (!print_step(out, &steps[i]))
 			return false;
 	fputs("\nSELECT pg_catalog.set_config('bulkhead.sidecar_login', ", out);
 	print_quoted(out, options->sidecar_login);

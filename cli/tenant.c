@@ -4,14 +4,14 @@
 static const char usage[] =
 	"Usage: bulkhead tenant create SLUG [--parent TENANT] [--id UUID] [--key KEY] [--name "
 	"TEXT]\n"
-	"                [--cluster NAME] [--strategy S] [--weight N]\n"
+	"                [--cluster NAME] [--region R] [--strategy S] [--weight N]\n"
 	"       bulkhead tenant list\n"
 	"       bulkhead tenant show TENANT\n"
 	"       bulkhead tenant suspend|resume TENANT [--subtree] [--dry-run]\n"
 	"       bulkhead tenant archive|restore TENANT [--subtree] [--dry-run]\n"
 	"       bulkhead tenant move TENANT --under TENANT|--to-root [--dry-run]\n"
 	"       bulkhead tenant set TENANT [--slug SLUG] [--key KEY|--no-key] [--name TEXT]\n"
-	"                [--weight N] [--cluster NAME] [--dry-run]\n"
+	"                [--weight N] [--cluster NAME] [--region R|--no-region] [--dry-run]\n"
 	"\n"
 	"TENANT is a slug, an id or a key.\n"
 	"\n"
@@ -21,6 +21,7 @@ static const char usage[] =
 	"  --strategy         shared_rls (the default), or database_per_tenant: the section of "
 	"its\n"
 	"                     cluster names this tenant, and the database is its own\n"
+	"  --region           where its data must be, if that is not its cluster's to say\n"
 	"  --weight           its share when tenants wait for backends, 1 to 100; default 1\n"
 	"  --subtree          the tenants below as well; resume and restore take back what went\n"
 	"                     along, and leave what was suspended or archived on its own\n"
@@ -30,7 +31,8 @@ static const char usage[] =
 
 static const struct verb verbs[] = {
 	{"create", 1,
-	 ARG(PARENT) | ARG(ID) | ARG(KEY) | ARG(NAME) | ARG(CLUSTER) | ARG(STRATEGY) | ARG(WEIGHT),
+	 ARG(PARENT) | ARG(ID) | ARG(KEY) | ARG(NAME) | ARG(CLUSTER) | ARG(REGION) | ARG(STRATEGY) |
+		 ARG(WEIGHT),
 	 NULL, tenant_create},
 	{"list", 0, 0, NULL, tenant_list},
 	{"show", 1, 0, NULL, tenant_show},
@@ -40,7 +42,8 @@ static const struct verb verbs[] = {
 	{"restore", 1, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
 	{"move", 1, ARG(UNDER) | ARG(TO_ROOT) | ARG(DRY_RUN), tenant_move_check, tenant_move},
 	{"set", 1,
-	 ARG(SLUG) | ARG(KEY) | ARG(NO_KEY) | ARG(NAME) | ARG(WEIGHT) | ARG(CLUSTER) | ARG(DRY_RUN),
+	 ARG(SLUG) | ARG(KEY) | ARG(NO_KEY) | ARG(NAME) | ARG(WEIGHT) | ARG(CLUSTER) | ARG(REGION) |
+		 ARG(NO_REGION) | ARG(DRY_RUN),
 	 tenant_set_check, tenant_set},
 };
 

@@ -26,9 +26,9 @@ enum cli_exit tenant_create(PGconn *control, const struct arguments *arguments)
 {
 	static const char sql[] =
 		"INSERT INTO bulkhead_control.tenant (id, parent_id, slug, external_key, name, cluster,"
-		" pool_weight, strategy) "
+		" pool_weight, strategy, region) "
 		"VALUES ($1::uuid, $2::uuid, $3, $4, coalesce($5, $3), coalesce($6, 'default'),"
-		" coalesce($7::smallint, 1::smallint), upper(coalesce($8, 'shared_rls'))) "
+		" coalesce($7::smallint, 1::smallint), upper(coalesce($8, 'shared_rls')), $9) "
 		"RETURNING id, slug, external_key AS key, name, status";
 	const char *const *value = arguments->value;
 	char drawn[UUID_TEXT_SIZE];
@@ -50,6 +50,7 @@ enum cli_exit tenant_create(PGconn *control, const struct arguments *arguments)
 								  value[ARG_NAME],
 								  value[ARG_CLUSTER],
 								  value[ARG_WEIGHT],
-								  value[ARG_STRATEGY]};
-	return verbs_end(control_db_change(control, sql, 8, values, false), arguments);
+								  value[ARG_STRATEGY],
+								  value[ARG_REGION]};
+	return verbs_end(control_db_change(control, sql, 9, values, false), arguments);
 }

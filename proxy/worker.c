@@ -26,6 +26,7 @@
 #include "proxy/pool.h"
 #include "proxy/prepared.h"
 #include "proxy/server.h"
+#include "proxy/service.h"
 #include "proxy/settings.h"
 #include "proxy/timeouts.h"
 #include "proxy/upstream.h"
@@ -122,6 +123,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
 	failover_tick(worker);
+	service_tick(worker);
 	upstreams_tick(worker);
 	list_each (node, next, &worker->restless)
 		pool_tick(list_entry(node, struct pool, restless));

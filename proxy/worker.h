@@ -141,6 +141,7 @@ struct worker {
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
 	bool is_asked;           /* other workers ask for idle backends; upstream.h */
+	unsigned clusters_age;   /* of the directory's clusters, likewise */
 	unsigned hosts_age;      /* of the clusters' hosts, when they were last looked at */
 	int64_t reported_us;     /* when the pools last wrote their lines */
 	uint64_t texts_reported; /* how many texts of SQL had come by then */
