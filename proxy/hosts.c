@@ -223,6 +223,7 @@ void hosts_report(struct hosts *hosts, size_t host, struct host_report *out)
 											 !hosts_failing_for(hosts)};
 	pthread_mutex_lock(&hosts->lock);
 	out->state = state_name(state, is_tried);
+	out->is_down = state->is_unresolved || atomic_load(&state->failed_us) != 0;
 	for (size_t i = 0; i < hosts->endpoints->count; i++)
 		out->addresses += hosts->endpoints->list[i].host == host;
 	memcpy(out->why, state->why, sizeof out->why);

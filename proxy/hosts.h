@@ -96,6 +96,7 @@ bool hosts_may_fail_over(const struct hosts *hosts, enum conf_target target);
 struct host_report {
 	enum host_kind kind;
 	const char *state; /* up, down, unresolved, or unknown: nobody tried */
+	bool is_down;      /* or unresolved */
 	bool is_in_use;    /* the one that served last, while one does */
 	size_t addresses;
 	char why[160]; /* of the last failure */
