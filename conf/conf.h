@@ -79,7 +79,7 @@ struct conf_listen {
  * of all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
-	char *host, *port; /* lists between commas: conf/hosts.h takes them apart */
+	char *host, *port; /* lists between commas, as libpq takes them: conf/hosts.h */
 	enum conf_target target;
 	char *database;
 	char *login;

@@ -142,6 +142,24 @@ const char *conf_hosts_complaint(enum conf_hosts_fault fault)
 	return "is fine";
 }
 
+void conf_hosts_strip(char *list)
+{
+	const char *rest = list;
+	char *to = list;
+
+	while (rest) {
+		size_t len;
+		const char *text = next_element(&rest, &len);
+
+		memmove(to, text, len);
+		to += len;
+		if (rest)
+			*to++ = ',';
+	}
+	if (to)
+		*to = '\0';
+}
+
 bool conf_hosts_have_tcp(const char *host)
 {
 	while (host) {

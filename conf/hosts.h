@@ -44,6 +44,9 @@ void conf_hosts_fini(struct conf_hosts *hosts);
 /* What is wrong, for people. */
 const char *conf_hosts_complaint(enum conf_hosts_fault fault);
 
+/* Takes the blanks around elements out, in place: as libpq takes the list. */
+void conf_hosts_strip(char *list);
+
 /* Is one of the hosts reached over TCP? */
 bool conf_hosts_have_tcp(const char *host);
 

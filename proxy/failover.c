@@ -14,6 +14,19 @@ static const char changed[] = "its server is not what target_session_attrs asks 
 static const char moved[] = "its address is none of the host's any more";
 static const char doubt[] = "its server may have become read-only";
 
+static void retire(struct server *server, const char *why)
+{
+	server->too_old = true;
+	server->doubted = false;
+	server->why_old = why;
+}
+
+void failover_look(struct server *server)
+{
+	if (!hosts_have_endpoint(server->pool->address->hosts, &server->endpoint))
+		retire(server, moved);
+}
+
 void failover_found(struct server *server)
 {
 	if (!server->walk)
@@ -21,13 +34,7 @@ void failover_found(struct server *server)
 	host_walk_found(server->walk);
 	host_walk_end(server->walk);
 	server->walk = NULL;
-}
-
-static void retire(struct server *server, const char *why)
-{
-	server->too_old = true;
-	server->doubted = false;
-	server->why_old = why;
+	failover_look(server);
 }
 
 void failover_note_parameter(struct server *server, const char *name)
@@ -78,13 +85,12 @@ bool failover_is_under_way(const struct pool *pool)
 /* Marks first and closes then: closing one may open and close others. */
 static void leave_addresses(struct pool *pool)
 {
-	struct hosts *hosts = pool->address->hosts;
 	struct server *server;
 
 	list_each (node, next, &pool->servers) {
 		server = list_entry(node, struct server, node);
-		if (!server->walk && !hosts_have_endpoint(hosts, &server->endpoint))
-			retire(server, moved);
+		if (!server->walk)
+			failover_look(server);
 	}
 	while ((server = pool_next_too_old(pool)) != NULL)
 		server_close(server, server->why_old ? server->why_old : moved);

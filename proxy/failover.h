@@ -24,6 +24,9 @@ struct worker;
 /* The backend is ready to be used: its host serves. */
 void failover_found(struct server *server);
 
+/* The backend has been on its way, or hosts may have changed meanwhile. */
+void failover_look(struct server *server);
+
 /* The backend's server has reported this parameter, which stands in server->params. */
 void failover_note_parameter(struct server *server, const char *name);
 

@@ -9,11 +9,15 @@
 
 #include <stdbool.h>
 
+struct server;
 struct tenant;
 struct worker;
 
 /* Is the tenant's cluster in service? */
 bool service_is_on(struct worker *worker, const struct tenant *tenant);
+
+/* The backend has been on its way meanwhile. */
+void service_look(struct server *server);
 
 void service_tick(struct worker *worker);
 

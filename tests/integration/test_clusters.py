@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from harness.postgres import HOST, Standby
+from harness.probe import probed, text
 from harness.program import INSTRUMENTED
 from harness.stand import DATABASE, Proxy
 from harness.wait import wait_for
@@ -111,6 +112,17 @@ def test_what_the_console_shows(stand, standby, boss):
             assert (up["port"], up["kind"], up["state"], up["in_use"], up["addresses"], up["last_failure"]) \
                 == (standby.port, "standby", "up", 1, 1, None)
             assert up["target_session_attrs"] == "prefer-standby"
+
+
+def test_what_the_metrics_show(stand, standby):
+    settings = hosts(standby, stand.postgres, target_session_attrs="read-write")
+    with stand.proxy(cluster__default=settings, **probed()) as proxy:
+        with proxy.wire("acme"):
+            pass
+        lines = text(proxy).splitlines()
+        for server, in_use in ((standby, 0), (stand.postgres, 1)):
+            labels = f'{{cluster="default",host="{HOST}",port="{server.port}"}}'
+            assert f"bulkhead_host_in_use{labels} {in_use}" in lines and f"bulkhead_host_down{labels} 0" in lines
 
 
 def test_a_host_that_says_nothing(stand):

@@ -88,6 +88,20 @@ Test(hosts, the_order_makes_no_other_server)
 	conf_hosts_fini(&third);
 }
 
+Test(hosts, libpq_wants_no_blanks)
+{
+	static const char *const cases[][2] = {
+		{"a", "a"}, {" a ,\tb, c ", "a,b,c"}, {" , ", ","}, {"", ""}, {"a b", "a b"}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char list[16];
+
+		strcpy(list, cases[i][0]);
+		conf_hosts_strip(list);
+		cr_expect_str_eq(list, cases[i][1]);
+	}
+}
+
 Test(hosts, tls_is_for_hosts_that_are_no_sockets)
 {
 	cr_expect(conf_hosts_have_tcp("/run, db"));
