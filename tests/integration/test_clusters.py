@@ -255,6 +255,14 @@ def fixture_other(stand):
     return stand
 
 
+def test_a_name_with_several_addresses(stand):
+    """Where the server does not listen at each of them, the others are tried."""
+    with stand.proxy(cluster__default={"host": "localhost"}, pool={"dns_max_ttl": "1s"}) as proxy:
+        with proxy.wire("acme") as wire:
+            time.sleep(1.5)  # it is asked for again meanwhile
+            assert rows(wire.query("SELECT 1")) == [["1"]]
+
+
 @pytest.mark.parametrize("trouble", ["none", "silent"])
 def test_a_name_that_cannot_be_resolved_at_start(other, names, trouble):
     """The others are served, that cluster's clients are told, and served when the name is there."""

@@ -10,7 +10,7 @@ from harness.stand import DATABASE, run
 from harness.wait import wait_for
 from harness.wire import WireError, errors, query
 
-ANNEX = "annex_db"
+PAIR = "pair_db"
 CLIENTS = 6
 ENDINGS = {"57P01", "08006"}  # of what was under way; 57P01 is the server's own
 LIMIT = 60 if INSTRUMENTED else 20  # seconds from the promotion to the first transaction
@@ -23,26 +23,26 @@ GRANT SELECT, INSERT ON work TO bulkhead_app;
 
 
 class Pair:
-    """A second server with a guard and a standby; its tenants are of cluster `annex`."""
+    """A second server with a guard and a standby; its tenants are of cluster `pair`."""
 
     def __init__(self, stand, template):
         self.stand = stand
         self.primary = Postgres(template).start()
         with self.primary.connect() as admin:
-            admin.execute(f"CREATE DATABASE {ANNEX}")
-        run("init", "--dsn", self.primary.conninfo(ANNEX), "--control-dsn", stand.postgres.conninfo(DATABASE),
+            admin.execute(f"CREATE DATABASE {PAIR}")
+        run("init", "--dsn", self.primary.conninfo(PAIR), "--control-dsn", stand.postgres.conninfo(DATABASE),
             "--keys", stand.keys)
-        with self.primary.connect(ANNEX) as admin:
+        with self.primary.connect(PAIR) as admin:
             admin.execute(TABLE)
         self.standby = Standby(self.primary).start()
 
     def section(self, **more):
-        return {"host": f"{HOST}, {HOST}", "port": f"{self.primary.port}, {self.standby.port}", "database": ANNEX,
+        return {"host": f"{HOST}, {HOST}", "port": f"{self.primary.port}, {self.standby.port}", "database": PAIR,
                 "login": "bulkhead_pool", "password_file": self.stand.keys / "pool.password",
                 "target_session_attrs": "read-write", **more}
 
     def settings(self, **more):
-        return {"cluster__annex": self.section(**more),
+        return {"cluster__pair": self.section(**more),
                 "pool": {"default_pool_size": CLIENTS, "server_login_retry": "200ms"}}
 
     def caught_up(self):
@@ -58,8 +58,8 @@ class Pair:
 @pytest.fixture(name="pair")
 def fixture_pair(stand, template):
     with stand.admin() as admin:
-        admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES ('annex') ON CONFLICT DO NOTHING")
-    stand.tenant("annexed", cluster="annex")
+        admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES ('pair') ON CONFLICT DO NOTHING")
+    stand.tenant("paired", cluster="pair")
     pair = Pair(stand, template)
     yield pair
     pair.remove()
@@ -118,11 +118,11 @@ def codes(loads):
 def test_a_failover_under_load(stand, pair, end):
     settings = pair.settings()
     with stand.proxy(**settings) as proxy:
-        annexed = [Load(proxy, "annexed", ANNEX, WRITE) for _ in range(CLIENTS)]
+        paired = [Load(proxy, "paired", PAIR, WRITE) for _ in range(CLIENTS)]
         others = [Load(proxy, "acme", DATABASE, READ) for _ in range(2)]
-        for load in annexed + others:
+        for load in paired + others:
             load.start()
-        wait_for(lambda: all(len(load.done) > 20 for load in annexed + others), "the load")
+        wait_for(lambda: all(len(load.done) > 20 for load in paired + others), "the load")
         pair.caught_up()
         away = time.monotonic()
         if end == "crash":
@@ -132,26 +132,26 @@ def test_a_failover_under_load(stand, pair, end):
         time.sleep(1.5)
         pair.standby.promote()
         promoted = time.monotonic()
-        wait_for(lambda: all(load.done[-1] > promoted for load in annexed), "the other server", LIMIT)
-        for load in annexed + others:
+        wait_for(lambda: all(load.done[-1] > promoted for load in paired), "the other server", LIMIT)
+        for load in paired + others:
             load.halt.set()
-        for load in annexed + others:
+        for load in paired + others:
             load.join(20)
-        back = max(min(moment for moment in load.done if moment > promoted) for load in annexed) - promoted
-        print(f"{end}: {sum(len(load.failures) for load in annexed)} transactions failed, the last client went on "
+        back = max(min(moment for moment in load.done if moment > promoted) for load in paired) - promoted
+        print(f"{end}: {sum(len(load.failures) for load in paired)} transactions failed, the last client went on "
               f"{back:.2f} s after the promotion; the other cluster's slowest transaction took "
               f"{max(load.longest for load in others):.3f} s")
         # A client's one transaction that was under way, and nothing of what came after.
-        assert codes(annexed) <= ENDINGS, "\n".join(str(load.failures) for load in annexed)
+        assert codes(paired) <= ENDINGS, "\n".join(str(load.failures) for load in paired)
         assert all(len(load.failures) <= 1 and all(moment - away < 1 for moment, *_ in load.failures)
-                   for load in annexed), "\n".join(str(load.failures) for load in annexed)
+                   for load in paired), "\n".join(str(load.failures) for load in paired)
         assert not codes(others) and max(load.longest for load in others) < (5 if INSTRUMENTED else 1)
         assert back < LIMIT
-    with pair.standby.connect(ANNEX) as admin:
+    with pair.standby.connect(PAIR) as admin:
         # Both rows of each transaction, or none; replication is not synchronous, so a crash may lose some.
         one, two = admin.execute("SELECT count(*) FILTER (WHERE note = 'one'), count(*) FILTER (WHERE note = 'two') "
                                  "FROM work").fetchone()
-        assert one == two and (end == "crash" or two >= sum(len(load.done) for load in annexed))
+        assert one == two and (end == "crash" or two >= sum(len(load.done) for load in paired))
 
 
 def test_who_waits_and_who_is_told(stand, pair):
@@ -159,7 +159,7 @@ def test_who_waits_and_who_is_told(stand, pair):
     settings = pair.settings()
     settings["pool"]["failover_timeout"] = "2s"
     with stand.proxy(**settings) as proxy:
-        with proxy.wire("annexed", dbname=ANNEX) as wire:
+        with proxy.wire("paired", dbname=PAIR) as wire:
             wire.query("SELECT 1")
             pair.primary.stop()
             began = time.monotonic()
@@ -167,7 +167,7 @@ def test_who_waits_and_who_is_told(stand, pair):
             assert errors(wire.until_end()) == ["08001"]
             assert 1.5 < time.monotonic() - began < LIMIT
         began = time.monotonic()
-        with pytest.raises(WireError) as refused, proxy.wire("annexed", dbname=ANNEX, TimeZone="Asia/Tokyo"):
+        with pytest.raises(WireError) as refused, proxy.wire("paired", dbname=PAIR, TimeZone="Asia/Tokyo"):
             pass  # nobody has come with this setting, so it takes a backend
         assert refused.value.why == ("08001", "BH-NET-BACKEND-DOWN") and time.monotonic() - began < 1.5
         # Why, host by host: one is away, the other is not what is wanted.
@@ -180,7 +180,7 @@ def test_who_waits_and_who_is_told(stand, pair):
 
 def serves(proxy):
     try:
-        with proxy.wire("annexed", dbname=ANNEX) as wire:
+        with proxy.wire("paired", dbname=PAIR) as wire:
             return not errors(wire.query("SELECT 1"))
     except (WireError, OSError, EOFError):
         return False
