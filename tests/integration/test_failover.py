@@ -11,6 +11,7 @@ from harness.wait import wait_for
 from harness.wire import WireError, errors, query
 
 PAIR = "pair_db"
+TENANTS = ("paired", "second", "third")
 CLIENTS = 6
 ENDINGS = {"57P01", "08006"}  # of what was under way; 57P01 is the server's own
 LIMIT = 60 if INSTRUMENTED else 20  # seconds from the promotion to the first transaction
@@ -59,7 +60,8 @@ class Pair:
 def fixture_pair(stand, template):
     with stand.admin() as admin:
         admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES ('pair') ON CONFLICT DO NOTHING")
-    stand.tenant("paired", cluster="pair")
+    for tenant in TENANTS:
+        stand.tenant(tenant, cluster="pair")
     pair = Pair(stand, template)
     yield pair
     pair.remove()
@@ -114,11 +116,14 @@ def codes(loads):
     return {code for load in loads for _, code in load.failures}
 
 
+@pytest.mark.parametrize("backends", [CLIENTS, 2], ids=["a backend for each", "hand-overs"])
 @pytest.mark.parametrize("end", ["crash", "shutdown"])
-def test_a_failover_under_load(stand, pair, end):
+def test_a_failover_under_load(stand, pair, end, backends):
+    """With a backend for each client, and with so few that they go from tenant to tenant all the time."""
     settings = pair.settings()
+    settings["pool"]["default_pool_size"] = backends
     with stand.proxy(**settings) as proxy:
-        paired = [Load(proxy, "paired", PAIR, WRITE) for _ in range(CLIENTS)]
+        paired = [Load(proxy, TENANTS[i % len(TENANTS)], PAIR, WRITE) for i in range(CLIENTS)]
         others = [Load(proxy, "acme", DATABASE, READ) for _ in range(2)]
         for load in paired + others:
             load.start()
