@@ -26,6 +26,7 @@ EMBED_TEXT(policy_lookup_sql, "admin/migrations/0013_policy_lookup.sql");
 EMBED_TEXT(own_login_sql, "admin/migrations/0014_own_login.sql");
 EMBED_TEXT(job_sql, "admin/migrations/0015_job.sql");
 EMBED_TEXT(migrate_sql, "admin/migrations/0020_migrate.sql");
+EMBED_TEXT(cluster_sql, "admin/migrations/0025_cluster.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -38,7 +39,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 16
+#define STEP_COUNT 17
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -58,6 +59,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[13] = (struct step){14, "own_login", own_login_sql};
 	steps[14] = (struct step){15, "job", job_sql};
 	steps[15] = (struct step){20, "migrate", migrate_sql};
+	steps[16] = (struct step){25, "cluster", cluster_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

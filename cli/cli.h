@@ -26,6 +26,7 @@ int cmd_check(int argc, char **argv);
 int cmd_healthcheck(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
+int cmd_cluster(int argc, char **argv);
 int cmd_principal(int argc, char **argv);
 int cmd_permission(int argc, char **argv);
 int cmd_setting(int argc, char **argv);

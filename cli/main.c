@@ -24,6 +24,8 @@ static const struct command commands[] = {
 	{"healthcheck", cmd_healthcheck, "ask a Bulkhead that runs whether it is ready"},
 	{"sandbox", cmd_sandbox, "run a private PostgreSQL with five tenants behind the proxy"},
 	{"tenant", cmd_tenant, "create, list, suspend, move and change tenants"},
+	{"cluster", cmd_cluster,
+	 "create, list, change and take down the servers that tenants are placed on"},
 	{"principal", cmd_principal,
 	 "create, list, disable and change principals, who log in for tenants"},
 	{"permission", cmd_permission, "grant and revoke what tenants may do, and show it"},

@@ -42,6 +42,16 @@ enum conf_sslmode {
 };
 enum conf_tls_version { TLS_1_2, TLS_1_3 };
 
+/* libpq's target_session_attrs. */
+enum conf_target {
+	TARGET_ANY,
+	TARGET_READ_WRITE,
+	TARGET_READ_ONLY,
+	TARGET_PRIMARY,
+	TARGET_STANDBY,
+	TARGET_PREFER_STANDBY,
+};
+
 #define CONF_SELECTORS_MAX 8
 
 /* [listen:NAME] */
@@ -69,8 +79,8 @@ struct conf_listen {
  * of all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
-	char *host; /* name, address, or a directory (leading '/') for a unix socket */
-	int port;
+	char *host, *port; /* lists between commas, as libpq takes them: conf/hosts.h */
+	enum conf_target target;
 	char *database;
 	char *login;
 	char *tenant;        /* whose database it is: id, slug or key; "": shared tables */
@@ -90,7 +100,7 @@ struct conf_cluster {
 	enum conf_sslmode tls_mode;
 	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
 	char *tls_cert_file, *tls_key_file; /* Bulkhead's own; "" when not set */
-	int max_server_connections;  /* to this host and port, over all its sections; 0: no limit */
+	int max_server_connections; /* to these hosts, over all sections of the same; 0: no limit */
 	struct conf_origin *origins; /* private to conf/ */
 };
 
@@ -136,6 +146,8 @@ struct conf {
 	int64_t server_lifetime_ms;          /* 0: for ever */
 	int64_t server_connect_timeout_ms;   /* connect, authentication and self-check together */
 	int64_t server_login_retry_ms;       /* first pause after a failed connection attempt */
+	int64_t failover_timeout_ms;         /* where there are several hosts; 0: none */
+	int64_t dns_max_ttl_ms;              /* how often names are resolved again */
 
 	/* [gate]; lists are words between commas or blanks */
 	enum conf_gate_mode gate_mode;

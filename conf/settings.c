@@ -21,6 +21,13 @@ static const char *const sslmode_words[] = {[SSLMODE_DISABLE] = "disable",
 											[SSLMODE_VERIFY_CA] = "verify-ca",
 											[SSLMODE_VERIFY_FULL] = "verify-full",
 											NULL};
+static const char *const target_words[] = {[TARGET_ANY] = "any",
+										   [TARGET_READ_WRITE] = "read-write",
+										   [TARGET_READ_ONLY] = "read-only",
+										   [TARGET_PRIMARY] = "primary",
+										   [TARGET_STANDBY] = "standby",
+										   [TARGET_PREFER_STANDBY] = "prefer-standby",
+										   NULL};
 static const char *const tls_version_words[] = {
 	[TLS_1_2] = "TLSv1.2", [TLS_1_3] = "TLSv1.3", NULL};
 static const char *const unset_words[] = {[UNSET_DENY] = "deny", [UNSET_HOME] = "home", NULL};
@@ -189,11 +196,14 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "When no selector names a tenant: deny refuses, home takes the principal's own tenant."},
 
 	{.section = "cluster", .key = "host", .type = TYPE_STRING, IN_CLUSTER(host),
-	 .min = 1, .max = 255, .preset = "127.0.0.1",
-	 .doc = "Name or address of the server, or the directory of its unix socket."},
-	{.section = "cluster", .key = "port", .type = TYPE_INT, IN_CLUSTER(port),
-	 .min = 1, .max = 65535, .preset = "5432",
-	 .doc = "Port of the server."},
+	 .min = 1, .max = 4095, .preset = "127.0.0.1",
+	 .doc = "Name or address of the server, or the directory of its unix socket. Of several servers that stand in for each other, a list between commas: they are tried until one serves."},
+	{.section = "cluster", .key = "port", .type = TYPE_STRING, IN_CLUSTER(port),
+	 .min = 1, .max = 255, .preset = "5432",
+	 .doc = "Port of the server; of several, one for all, or a list with one for each."},
+	{.section = "cluster", .key = "target_session_attrs", .type = TYPE_ENUM, IN_CLUSTER(target),
+	 .words = target_words, .preset = "any",
+	 .doc = "Which server serves, as libpq's: a new connection to one that does not fit is closed, and the next host tried. All but any need PostgreSQL 14."},
 	{.section = "cluster", .key = "database", .type = TYPE_STRING, IN_CLUSTER(database),
 	 .min = 1, .max = NAME_MAX_BYTES, .example = "app",
 	 .doc = "The database that holds the shared tables, or is one tenant's own."},
@@ -259,7 +269,7 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "PEM file of mode 0600 with that certificate's key, without a passphrase."},
 	{.section = "cluster", .key = "max_server_connections", .type = TYPE_INT, IN_CLUSTER(max_server_connections),
 	 .min = 0, .max = 100000, .preset = "0", .reloadable = true,
-	 .doc = "Connections to this host and port, counted over all sections that name it, of which the smallest limit holds; 0 for no limit."},
+	 .doc = "Connections to this host and port, or this list of them, counted over all sections that name the same, of which the smallest limit holds; 0 for no limit."},
 
 	{.section = "pool", .key = "pool_mode", .type = TYPE_ENUM, IN_CONF(pool_mode),
 	 .words = pool_mode_words, .preset = "transaction", .reloadable = true,
@@ -312,7 +322,13 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "Time for connecting to a server, logging in and the guard's self-check together."},
 	{.section = "pool", .key = "server_login_retry", .type = TYPE_DURATION, IN_CONF(server_login_retry_ms),
 	 .unit = SECOND, .min = 0, .max = HOUR, .preset = "1s", .reloadable = true,
-	 .doc = "Pause after a failed attempt to connect to a server; doubled for each further one, up to eight times."},
+	 .doc = "Pause after a failed attempt to connect to a server; doubled for each further one, up to eight times. Where a cluster has several hosts it is not doubled during failover_timeout."},
+	{.section = "pool", .key = "failover_timeout", .type = TYPE_DURATION, IN_CONF(failover_timeout_ms),
+	 .unit = SECOND, .min = 0, .max = HOUR, .preset = "30s", .reloadable = true,
+	 .doc = "Where a cluster has several hosts: how long after none serves any more clients wait for the next that does; then they are refused, as those of a cluster with one host are at once."},
+	{.section = "pool", .key = "dns_max_ttl", .type = TYPE_DURATION, IN_CONF(dns_max_ttl_ms),
+	 .unit = SECOND, .min = SECOND, .max = DAY, .preset = "15s", .reloadable = true,
+	 .doc = "How often the names of servers are resolved again; also when connecting has failed. Connections to an address that is gone are closed when they are free."},
 
 	{.section = "gate", .key = "mode", .type = TYPE_ENUM, IN_CONF(gate_mode),
 	 .words = gate_mode_words, .preset = "enforce", .reloadable = true,

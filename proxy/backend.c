@@ -13,6 +13,7 @@
 #include "base/secret.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/failover.h"
 #include "proxy/md5auth.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
@@ -470,6 +471,7 @@ static void check_done(struct server *server)
 		return;
 	}
 	backend_login_free(server);
+	failover_found(server);
 	pool_note_password(server->pool, server->passwords);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
@@ -503,6 +505,13 @@ static bool is_interruption(const char *code)
 	return code && (strncmp(code, "57", 2) == 0 || strncmp(code, "53", 2) == 0);
 }
 
+/* It is starting up, shutting down, or has crashed: what libpq, too, tries another host for. */
+static bool is_away(const char *code)
+{
+	return code && (strcmp(code, "57P01") == 0 || strcmp(code, "57P02") == 0 ||
+					strcmp(code, "57P03") == 0);
+}
+
 static void on_error(struct server *server, const struct server_message *message)
 {
 	const char *code = wire_error_field(message->body, message->len, 'C');
@@ -518,6 +527,8 @@ static void on_error(struct server *server, const struct server_message *message
 	/* Its first word: pg_hba.conf may have nothing for connections of this kind. */
 	if (server->state == SERVER_LOGIN && server->login->messages == 1 &&
 		server_try_other(server))
+		return;
+	if (is_away(code) && server_try_next_host(server, text ? text : "it is shutting down"))
 		return;
 	if (try_other_password(server, code))
 		return;
@@ -544,10 +555,10 @@ static void on_ready(struct server *server, const struct server_message *message
 		return;
 	}
 	server->status = 'I';
-	if (server->state == SERVER_LOGIN)
-		begin_check(server);
-	else
+	if (server->state == SERVER_CHECK)
 		check_done(server);
+	else if (server_is_wanted(server))
+		begin_check(server);
 }
 
 static void on_message(struct server *server, const struct server_message *message)

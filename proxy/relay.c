@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/drain.h"
+#include "proxy/failover.h"
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
@@ -404,6 +405,8 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 			   scrub_error(walk->client, body, total - WIRE_HEADER, &out)) {
 		swallow(walk, message, total);
 		client_send_buf(walk->client, &out);
+	} else if (strcmp(code, FAILOVER_READ_ONLY) == 0) {
+		failover_doubt(server);
 	} else if (server->watch.blamed && strcmp(code, "57014") == 0) {
 		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
 	}

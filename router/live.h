@@ -53,10 +53,11 @@ struct live_session {
 
 struct live_backend {
 	uint32_t pid;
-	char *cluster;
+	char *cluster, *host;
 	/* The tenant's own login that it has, or "": the cluster's. */
 	char own[LIVE_OWN_SIZE];
-	bool own_database;           /* of the same name */
+	bool own_database; /* of the same name */
+	int port;
 	const struct tenant *tenant; /* in whose context it is */
 	enum backend_state state;
 	uint32_t session; /* whom it works for, or 0 */

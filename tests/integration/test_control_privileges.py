@@ -50,8 +50,8 @@ def test_a_sidecar_calls_its_functions(control, sidecar):
         WHERE p.pronamespace = 'bulkhead_control'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE')
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1""").fetchall()
     assert [name.removeprefix("bulkhead_control.") for name, in callable_] == [
-        "changed_principals(text[],bigint[])", "changed_tenants(uuid[],bigint[])", "lookup_principal(text)",
-        "lookup_tenant(text)"]
+        "changed_principals(text[],bigint[])", "changed_tenants(uuid[],bigint[])", "lookup_clusters()",
+        "lookup_principal(text)", "lookup_tenant(text)"]
     for function in ("resolve_permissions(NULL)", "resolve_settings(NULL)", "revoke_permission(NULL, 'sql.read')",
                      "set_permission(NULL, 'sql.read', 'true', NULL, NULL)", "unset_setting(NULL, 'app.x')",
                      "set_setting(NULL, 'app.x', '1', false)", "tenant_permissions('{}')", "default_permissions('{}')",
