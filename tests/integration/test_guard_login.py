@@ -1,7 +1,12 @@
-"""Tenants with logins of their own, on a server where nobody is a superuser: the login is the context, and nothing else."""
+"""Tenants with logins of their own: the login is the context, and nothing else.
+
+Where nobody is a superuser, and beside a seal: there the installation is such a one that a superuser has sealed since.
+"""
+
+from contextlib import nullcontext
 
 import pytest
-from harness.guard import ACME, GLOBEX, plain, refused, run_init
+from harness.guard import ACME, GLOBEX, Guard, enter, must_init, plain, refused, run_init
 from harness.guard_login import HALF, login_of, make_login
 from test_guard_context import (
     KEYS, ODD_NUMBERS, PARALLEL, ROWS, STATEMENTS, TABLES, column_of, explain, run)
@@ -9,11 +14,24 @@ from test_guard_context import (
 STRANGER = "33333333-3333-4333-8333-333333333333"  # a tenant without a key and without rows
 
 
+@pytest.fixture(name="mode", scope="module", params=["login", "sealed"])
+def fixture_mode(request):
+    return request.param
+
+
+@pytest.fixture(name="folder", scope="module")
+def fixture_folder(managed, tmp_path_factory):
+    return tmp_path_factory.getbasetemp() / f"logins-{managed.major}"
+
+
 @pytest.fixture(name="database", scope="module")
-def fixture_database(managed, tmp_path_factory):
+def fixture_database(managed, mode, folder):
     """half has installed the guard and owns the tables; acme, globex and the stranger have logins."""
     database = managed.database()
-    managed.must_init(database, tmp_path_factory.mktemp("login") / "keys")
+    managed.let_half_manage()
+    managed.must_init(database, folder)
+    if mode == "sealed":
+        must_init("--dsn", database.conninfo(), "--keys", folder)
     with database.connect(HALF) as half:
         for table, (column, by, *values) in TABLES.items():
             name, kind = column.split()
@@ -77,7 +95,7 @@ def test_a_login_that_is_no_tenants_has_none(database, half, table, statement):
     half.execute("DROP ROLE nobody")
 
 
-@pytest.mark.parametrize("name", ["t_" + plain(ACME).upper().replace("1", "A"), "t_" + plain(ACME)[:-1], "t_" + plain(ACME) + "1",
+@pytest.mark.parametrize("name", ["t_" + "A" * 32, "t_" + plain(ACME)[:-1], "t_" + plain(ACME) + "1",
                                   "x_" + plain(ACME), "T_" + plain(ACME)])
 def test_names_that_are_almost_a_tenants_are_no_context(database, half, name):
     half.execute(f'CREATE ROLE "{name}" LOGIN IN ROLE bulkhead_app')
@@ -107,10 +125,46 @@ BECOMING = [
 
 @pytest.mark.parametrize("statement", BECOMING)
 def test_nobody_becomes_another(acme, statement):
-    with refused("42501"):
+    """Where there is a seal on the server, the guard may set it, and puts back what was: nothing."""
+    may_seal, = acme.execute("SELECT has_parameter_privilege('bulkhead_guard', 'backtrace_functions', 'SET')").fetchone()
+    sealing = may_seal and statement.startswith("CALL")
+    with nullcontext() if sealing else refused("42501"):
         run(acme, statement.format(globex=login_of(GLOBEX), acme=login_of(ACME), id=plain(GLOBEX), uuid=GLOBEX))
+    assert acme.execute("SHOW backtrace_functions").fetchone() == ("",)
     assert acme.execute("SELECT DISTINCT item FROM by_id").fetchall() == [("acme",)]
     assert acme.execute("SELECT bulkhead.tenant_id()::text, bulkhead.tenant_key()").fetchone() == (ACME, "42")
+
+
+def test_no_token_seals_a_tenants_own_login(managed, database, mode, folder, acme):
+    if mode == "login":
+        pytest.skip("there is no enter")
+    guard = Guard(database, folder)
+    for tenant in (GLOBEX, ACME):
+        with refused("42501", "permission denied for function enter"):
+            enter(acme, guard.token(acme, tenant))
+    with managed.postgres.connect(database.name) as superuser:
+        superuser.execute(f"GRANT EXECUTE ON FUNCTION bulkhead.enter(text, text, text, text, text) TO {login_of(ACME)}")
+        try:
+            for tenant in (GLOBEX, ACME):
+                with refused("42501", "this login is a tenant's own"):
+                    enter(acme, guard.token(acme, tenant))
+        finally:
+            superuser.execute("REVOKE EXECUTE ON FUNCTION bulkhead.enter(text, text, text, text, text) "
+                              f"FROM {login_of(ACME)}")
+    with database.connect("bulkhead_pool", prepare_threshold=None) as pool:  # the control
+        enter(pool, guard.token(pool, GLOBEX, "43"))
+        assert pool.execute("SELECT DISTINCT item FROM by_bigint").fetchall() == [("globex",)]
+
+
+def test_a_seal_without_a_key_does_not_take_a_logins(database, mode, folder, keys):
+    """What is sealed speaks, and a key of the tenant's login is for that login's sessions."""
+    if mode == "login":
+        pytest.skip("there is no seal")
+    guard = Guard(database, folder)
+    with database.connect("bulkhead_pool", prepare_threshold=None) as pool:
+        enter(pool, guard.token(pool, ACME))
+        with refused("BH002"):
+            pool.execute("SELECT * FROM by_bigint")
 
 
 def test_a_group_that_one_may_act_as_changes_nothing(acme):
@@ -120,8 +174,9 @@ def test_a_group_that_one_may_act_as_changes_nothing(acme):
 
 
 def test_a_function_with_its_owners_rights_still_speaks_for_the_tenant(acme, half):
-    half.execute("CREATE FUNCTION public.whose() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp "
-                 "AS $$ SELECT concat_ws(' ', min(item), max(item), bulkhead.tenant_id(), bulkhead.tenant_key()) FROM by_bigint $$")
+    half.execute("CREATE FUNCTION public.whose() RETURNS text LANGUAGE sql SECURITY DEFINER "
+                 "SET search_path = public, pg_temp AS $$ SELECT concat_ws(' ', min(item), max(item), "
+                 "bulkhead.tenant_id(), bulkhead.tenant_key()) FROM by_bigint $$")
     try:
         assert acme.execute("SELECT public.whose()").fetchone() == (f"acme acme {ACME} 42",)
         with refused("BH001"):
@@ -221,9 +276,9 @@ def test_the_accessors_run_in_a_worker(acme, managed):
     assert acme.execute(call).fetchone() == (ACME, "42", 42)
 
 
-@pytest.mark.parametrize("mode", ["auto", "force_generic_plan", "force_custom_plan"])
-def test_prepared_plans_follow_the_key(half, acme, mode):
-    acme.execute(f"SET plan_cache_mode = {mode}; PREPARE p AS SELECT count(*), min(item) FROM by_bigint WHERE id <= $1")
+@pytest.mark.parametrize("cache", ["auto", "force_generic_plan", "force_custom_plan"])
+def test_prepared_plans_follow_the_key(half, acme, cache):
+    acme.execute(f"SET plan_cache_mode = {cache}; PREPARE p AS SELECT count(*), min(item) FROM by_bigint WHERE id <= $1")
     half.execute("SELECT bulkhead.drop_login_key(%s)", (GLOBEX,))
     for key, item in (("42", "acme"), ("43", "globex"), ("42", "acme")):
         half.execute("SELECT bulkhead.set_login_key(%s, %s)", (ACME, key))
@@ -235,7 +290,8 @@ def test_prepared_plans_follow_the_key(half, acme, mode):
 
 def test_resets_and_settings_work_without_a_seal(acme):
     acme.execute("SET work_mem = '77MB'; CALL bulkhead.reset_all(ARRAY['timezone', 'Asia/Tokyo'])")
-    assert acme.execute("SELECT current_setting('work_mem'), current_setting('timezone')").fetchone() == ("4MB", "Asia/Tokyo")
+    assert acme.execute("SELECT current_setting('work_mem'), current_setting('timezone')").fetchone() == \
+        ("4MB", "Asia/Tokyo")
     acme.execute("CALL bulkhead.set_all(ARRAY['search_path', 'a, \"B\"'])")
     assert acme.execute("SHOW search_path").fetchone() == ('a, "B"',)
     acme.execute("CREATE TEMP TABLE t (x int); LISTEN x")
@@ -247,12 +303,17 @@ def test_resets_and_settings_work_without_a_seal(acme):
 
 # ---- sessions of others ----
 
-def test_others_sessions_are_closed_to_a_login(database, acme):
-    """Why this guard does without what a superuser alone could take from PUBLIC."""
+def test_others_sessions_are_closed_to_a_login(database, mode, acme):
+    """Why a guard by logins does without what a superuser alone could take from PUBLIC."""
+    if mode == "sealed":
+        with refused("42501"):
+            acme.execute("SELECT * FROM pg_stat_activity")
+        return
     with as_tenant(database, GLOBEX) as globex:
         globex.execute("SELECT 'globex secret'")
         pid = globex.info.backend_pid
-        assert acme.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() == ("<insufficient privilege>",)
+        assert acme.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", (pid,)).fetchone() == \
+            ("<insufficient privilege>",)
         for call in ("pg_cancel_backend", "pg_terminate_backend"):
             with refused("42501"):
                 acme.execute(f"SELECT {call}(%s)", (pid,))
@@ -265,7 +326,10 @@ def test_others_sessions_are_closed_to_a_login(database, acme):
 
 # ---- what init did ----
 
-def test_lint_says_what_is_left(managed, database, half):
+def test_lint_says_what_is_left(database, mode, half):
+    if mode == "sealed":
+        assert half.execute("SELECT id, object FROM bulkhead.findings() WHERE severity = 'critical'").fetchall() == []
+        return
     rows = half.execute("SELECT id, severity, count(*) FROM bulkhead.findings() GROUP BY 1, 2").fetchall()
     found = {(kind, severity) for kind, severity, _ in rows}
     assert ("hardening-function", "notice") in found and ("hardening-relation", "notice") in found
@@ -274,9 +338,10 @@ def test_lint_says_what_is_left(managed, database, half):
     assert not {kind for kind, severity in found if severity == "warning"}, rows
 
 
-def test_a_guard_tells_which_it_is(half):
-    assert half.execute("SELECT bulkhead.guard_mode()").fetchone() == ("login",)
-    assert half.execute("SELECT to_regprocedure('bulkhead.enter(text,text,text,text,text)')").fetchone() == (None,)
+def test_a_guard_tells_which_it_is(half, mode):
+    assert half.execute("SELECT bulkhead.guard_mode()").fetchone() == (mode,)
+    enters = "SELECT to_regprocedure('bulkhead.enter(text,text,text,text,text)') IS NOT NULL"
+    assert half.execute(enters).fetchone() == (mode == "sealed",)
 
 
 def test_a_guard_by_logins_has_no_pools_login(database, tmp_path):
