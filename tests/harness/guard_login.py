@@ -91,8 +91,8 @@ class LoginShop(Shop):
         return self.guard.connect(self._logins[name])
 
     def sql(self, statement, parameters=None):
-        """What tests of the seal say of the pool's login, these say of acme's own; what they have a superuser do or look
-        at, to arrange or to observe it, one does."""
+        """What tests of the seal say of the pool's login, these say of acme's own; what takes a superuser to arrange
+        or to look at, one does."""
         if statement.startswith("ALTER ROLE") or "bulkhead.protection" in statement:
             return self.superuser.execute(statement, parameters)
         return super().sql(statement.replace("bulkhead_pool", self._logins["acme"]), parameters)

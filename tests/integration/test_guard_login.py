@@ -126,7 +126,8 @@ BECOMING = [
 @pytest.mark.parametrize("statement", BECOMING)
 def test_nobody_becomes_another(acme, statement):
     """Where there is a seal on the server, the guard may set it, and puts back what was: nothing."""
-    may_seal, = acme.execute("SELECT has_parameter_privilege('bulkhead_guard', 'backtrace_functions', 'SET')").fetchone()
+    may_seal, = acme.execute(
+        "SELECT has_parameter_privilege('bulkhead_guard', 'backtrace_functions', 'SET')").fetchone()
     sealing = may_seal and statement.startswith("CALL")
     with nullcontext() if sealing else refused("42501"):
         run(acme, statement.format(globex=login_of(GLOBEX), acme=login_of(ACME), id=plain(GLOBEX), uuid=GLOBEX))
@@ -278,7 +279,8 @@ def test_the_accessors_run_in_a_worker(acme, managed):
 
 @pytest.mark.parametrize("cache", ["auto", "force_generic_plan", "force_custom_plan"])
 def test_prepared_plans_follow_the_key(half, acme, cache):
-    acme.execute(f"SET plan_cache_mode = {cache}; PREPARE p AS SELECT count(*), min(item) FROM by_bigint WHERE id <= $1")
+    acme.execute(f"SET plan_cache_mode = {cache}; PREPARE p AS SELECT count(*), min(item) FROM by_bigint WHERE id <= "
+                 f"$1")
     half.execute("SELECT bulkhead.drop_login_key(%s)", (GLOBEX,))
     for key, item in (("42", "acme"), ("43", "globex"), ("42", "acme")):
         half.execute("SELECT bulkhead.set_login_key(%s, %s)", (ACME, key))

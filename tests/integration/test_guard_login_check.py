@@ -48,22 +48,30 @@ SPOILT = {
     "a harmless group": ("GRANT holder TO {a}", "{a} is a member of holder"),
     "the guard": ("GRANT bulkhead_guard TO {a}", "{a} is a member of bulkhead_guard"),
     "all data": ("GRANT pg_read_all_data TO {a}", "{a} is a member of pg_read_all_data"),
-    "through the group": ("GRANT pg_write_all_data TO bulkhead_app", "{a} is a member of pg_write_all_data, through bulkhead_app"),
+    "through the group": ("GRANT pg_write_all_data TO bulkhead_app",
+                          "{a} is a member of pg_write_all_data, through bulkhead_app"),
     "admin of the group": ("GRANT bulkhead_app TO {a} WITH ADMIN OPTION", "{a} may let others into bulkhead_app"),
-    "not in the group": ("REVOKE bulkhead_app FROM {a}", "{a} has not the rights of bulkhead_app; GRANT bulkhead_app TO {a}"),
-    "noinherit": ("ALTER ROLE {a} NOINHERIT; REVOKE bulkhead_app FROM {a}; GRANT bulkhead_app TO {a}", "has not the rights of"),
+    "not in the group": ("REVOKE bulkhead_app FROM {a}", "{a} has not the rights of bulkhead_app; GRANT bulkhead_app "
+                                                         "TO {a}"),
+    "noinherit": ("ALTER ROLE {a} NOINHERIT; REVOKE bulkhead_app FROM {a}; GRANT bulkhead_app TO {a}",
+                  "has not the rights of"),
     "owner of a table": ("CREATE TABLE mine (); ALTER TABLE mine OWNER TO {a}", "{a} owns table public.mine"),
     "owner of a schema": ("CREATE SCHEMA mine AUTHORIZATION {a}", "{a} owns schema mine"),
-    "its group owns": ("CREATE TABLE mine (); ALTER TABLE mine OWNER TO bulkhead_app", "bulkhead_app owns table public.mine"),
+    "its group owns": ("CREATE TABLE mine (); ALTER TABLE mine OWNER TO bulkhead_app",
+                       "bulkhead_app owns table public.mine"),
     "owner of the database": ("ALTER DATABASE {database} OWNER TO {a}", "{a} owns database"),
     "settings": ("ALTER ROLE {a} SET work_mem = '5MB'", "{a} has settings of its own; ALTER ROLE {a} RESET ALL"),
-    "settings here": ("ALTER ROLE {a} IN DATABASE {database} SET work_mem = '5MB'", "{a} has settings of its own in database"),
-    "keys": ("GRANT EXECUTE ON FUNCTION bulkhead.set_login_key(uuid, text) TO {a}", "{a} may call bulkhead.set_login_key"),
-    "everybody's keys": ("GRANT EXECUTE ON FUNCTION bulkhead.drop_login_key(uuid) TO PUBLIC", "{a} may call bulkhead.drop_login_key"),
+    "settings here": ("ALTER ROLE {a} IN DATABASE {database} SET work_mem = '5MB'",
+                      "{a} has settings of its own in database"),
+    "keys": ("GRANT EXECUTE ON FUNCTION bulkhead.set_login_key(uuid, text) TO {a}",
+             "{a} may call bulkhead.set_login_key"),
+    "everybody's keys": ("GRANT EXECUTE ON FUNCTION bulkhead.drop_login_key(uuid) TO PUBLIC",
+                         "{a} may call bulkhead.drop_login_key"),
     "a parameter": ("GRANT SET ON PARAMETER session_replication_role TO {a}", "{a} may set session_replication_role"),
     "everybody's parameter": ("GRANT SET ON PARAMETER log_statement TO PUBLIC", "PUBLIC may set log_statement"),
     "another's seal": ("GRANT SET ON PARAMETER backtrace_functions TO holder", "holder may set backtrace_functions"),
-    "locks": ("REVOKE EXECUTE ON FUNCTION pg_advisory_unlock_all() FROM PUBLIC", "may not call pg_advisory_unlock_all()"),
+    "locks": ("REVOKE EXECUTE ON FUNCTION pg_advisory_unlock_all() FROM PUBLIC",
+              "may not call pg_advisory_unlock_all()"),
 }
 
 
@@ -133,7 +141,8 @@ def test_it_cannot_be_lured(shared):
     """Its names are bound; what the session calls and makes does not come before them."""
     database, _ = shared
     with database.connect(A) as acme:
-        acme.execute("CREATE TEMP TABLE pg_roles (rolname name); CREATE FUNCTION pg_temp.current_setting(text) RETURNS text "
+        acme.execute("CREATE TEMP TABLE pg_roles (rolname name); CREATE FUNCTION pg_temp.current_setting(text) "
+                     "RETURNS text "
                      "LANGUAGE sql AS $$ SELECT 'x' $$; SET search_path = pg_temp, pg_catalog, bulkhead")
         assert acme.execute("SELECT login, context, faults FROM bulkhead.login_check()").fetchone() == (A, "", "")
 
@@ -151,17 +160,21 @@ def fixture_own(managed):
     """A shared database in which acme and globex have schemas, and a database of acme's; a superuser to spoil them."""
     database = managed.database()
     with managed.postgres.connect(database.name) as superuser:
-        superuser.execute("DROP ROLE IF EXISTS bulkhead_tenants, apart, elder; CREATE ROLE bulkhead_tenants; CREATE ROLE elder; "
+        superuser.execute("DROP ROLE IF EXISTS bulkhead_tenants, apart, elder; CREATE ROLE bulkhead_tenants; CREATE "
+                          "ROLE elder; "
                           "REVOKE ALL ON SCHEMA public FROM PUBLIC; CREATE SCHEMA common; "
                           "GRANT USAGE ON SCHEMA common TO bulkhead_tenants")
         superuser.execute(f"CREATE ROLE {D} LOGIN IN ROLE bulkhead_tenants")
         for login in (S, OTHER):
-            superuser.execute(f"CREATE ROLE {login} LOGIN IN ROLE bulkhead_tenants; CREATE SCHEMA {login} AUTHORIZATION {login}; "
+            superuser.execute(f"CREATE ROLE {login} LOGIN IN ROLE bulkhead_tenants; CREATE SCHEMA {login} "
+                              f"AUTHORIZATION {login}; "
                               f"ALTER ROLE {login} SET search_path = {login}")
             with database.connect(login) as tenant:
                 tenant.execute("CREATE TABLE t (id serial PRIMARY KEY, x text); CREATE VIEW v AS SELECT * FROM t; "
-                               "CREATE TYPE pair AS (a int, b int); CREATE DOMAIN d AS int; CREATE FUNCTION f() RETURNS int "
-                               "LANGUAGE sql AS 'SELECT 1'; CREATE COLLATION c FROM \"C\"; CREATE STATISTICS s ON id, x FROM t; "
+                               "CREATE TYPE pair AS (a int, b int); CREATE DOMAIN d AS int; CREATE FUNCTION f() "
+                               "RETURNS int "
+                               "LANGUAGE sql AS 'SELECT 1'; CREATE COLLATION c FROM \"C\"; CREATE STATISTICS s ON "
+                               "id, x FROM t; "
                                "CREATE TEXT SEARCH CONFIGURATION ts (COPY = simple); CREATE OPERATOR === "
                                "(leftarg = int, rightarg = int, function = int4eq)")
         superuser.execute(f"CREATE DATABASE {D}")
@@ -186,14 +199,17 @@ EVERYWHERE = {
     "replication": ("ALTER ROLE {s} REPLICATION", "ALTER ROLE {s} NOREPLICATION", "rights beyond"),
     "another tenant": ("GRANT {o} TO {s}", "REVOKE {o} FROM {s}", "{s} is a member of {o}"),
     "the application": ("GRANT elder TO {s}", "REVOKE elder FROM {s}", "{s} is a member of elder"),
-    "all data": ("GRANT pg_read_all_data TO {s}", "REVOKE pg_read_all_data FROM {s}", "is a member of pg_read_all_data"),
+    "all data": ("GRANT pg_read_all_data TO {s}", "REVOKE pg_read_all_data FROM {s}",
+                 "is a member of pg_read_all_data"),
     "through the group": ("GRANT pg_monitor TO bulkhead_tenants", "REVOKE pg_monitor FROM bulkhead_tenants",
                           "bulkhead_tenants is a member of pg_monitor"),
     "admin": ("GRANT bulkhead_tenants TO {s} WITH ADMIN OPTION", "REVOKE ADMIN OPTION FOR bulkhead_tenants FROM {s}",
               "{s} is a member of bulkhead_tenants"),
     "settings": ("ALTER ROLE {s} SET work_mem = '5MB'", "ALTER ROLE {s} RESET work_mem", "settings of its own"),
-    "search_path": ("ALTER ROLE {s} SET search_path = {o}", "ALTER ROLE {s} SET search_path = {s}", "settings of its own"),
-    "a parameter": ("GRANT SET ON PARAMETER backtrace_functions TO {s}", "REVOKE SET ON PARAMETER backtrace_functions FROM {s}",
+    "search_path": ("ALTER ROLE {s} SET search_path = {o}", "ALTER ROLE {s} SET search_path = {s}",
+                    "settings of its own"),
+    "a parameter": ("GRANT SET ON PARAMETER backtrace_functions TO {s}",
+                    "REVOKE SET ON PARAMETER backtrace_functions FROM {s}",
                     "it may set backtrace_functions"),
     "everybody's": ("GRANT SET ON PARAMETER backtrace_functions TO PUBLIC",
                     "REVOKE SET ON PARAMETER backtrace_functions FROM PUBLIC", "it may set backtrace_functions"),
@@ -201,19 +217,27 @@ EVERYWHERE = {
                    "GRANT CONNECT ON DATABASE {database} TO {s}", "it owns database"),
 }
 SCHEMA = {
-    "a table": ("CREATE TABLE common.x (); ALTER TABLE common.x OWNER TO {s}", "DROP TABLE common.x", "it owns table common.x"),
-    "a table of another's": ("CREATE TABLE {o}.x (); ALTER TABLE {o}.x OWNER TO {s}", "DROP TABLE {o}.x", "it owns table {o}.x"),
-    "a function": ("CREATE FUNCTION common.x() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION common.x() OWNER TO {s}",
+    "a table": ("CREATE TABLE common.x (); ALTER TABLE common.x OWNER TO {s}", "DROP TABLE common.x",
+                "it owns table common.x"),
+    "a table of another's": ("CREATE TABLE {o}.x (); ALTER TABLE {o}.x OWNER TO {s}", "DROP TABLE {o}.x",
+                             "it owns table {o}.x"),
+    "a function": ("CREATE FUNCTION common.x() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION common.x() "
+                   "OWNER TO {s}",
                    "DROP FUNCTION common.x()", "it owns function common.x()"),
-    "a type": ("CREATE DOMAIN common.x AS int; ALTER DOMAIN common.x OWNER TO {s}", "DROP DOMAIN common.x", "it owns type common.x"),
-    "a collation": ('CREATE COLLATION common.x FROM "C"; ALTER COLLATION common.x OWNER TO {s}', "DROP COLLATION common.x",
+    "a type": ("CREATE DOMAIN common.x AS int; ALTER DOMAIN common.x OWNER TO {s}", "DROP DOMAIN common.x",
+               "it owns type common.x"),
+    "a collation": ('CREATE COLLATION common.x FROM "C"; ALTER COLLATION common.x OWNER TO {s}',
+                    "DROP COLLATION common.x",
                     "it owns collation common.x"),
     "a schema": ("CREATE SCHEMA x AUTHORIZATION {s}", "DROP SCHEMA x", "it owns schema x"),
     "a publication": ("CREATE PUBLICATION x; ALTER DATABASE {database} OWNER TO {s}; ALTER PUBLICATION x OWNER TO {s}; "
                       "ALTER DATABASE {database} OWNER TO postgres", "DROP PUBLICATION x", "it owns publication x"),
-    "public": ("GRANT USAGE ON SCHEMA public TO PUBLIC", "REVOKE USAGE ON SCHEMA public FROM PUBLIC", "it has usage on schema public"),
-    "another's schema": ("GRANT USAGE ON SCHEMA {o} TO {s}", "REVOKE USAGE ON SCHEMA {o} FROM {s}", "it has usage on schema {o}"),
-    "making for all": ("GRANT CREATE ON SCHEMA common TO bulkhead_tenants", "REVOKE CREATE ON SCHEMA common FROM bulkhead_tenants",
+    "public": ("GRANT USAGE ON SCHEMA public TO PUBLIC", "REVOKE USAGE ON SCHEMA public FROM PUBLIC",
+               "it has usage on schema public"),
+    "another's schema": ("GRANT USAGE ON SCHEMA {o} TO {s}", "REVOKE USAGE ON SCHEMA {o} FROM {s}",
+                         "it has usage on schema {o}"),
+    "making for all": ("GRANT CREATE ON SCHEMA common TO bulkhead_tenants",
+                       "REVOKE CREATE ON SCHEMA common FROM bulkhead_tenants",
                        "it has create on schema common"),
     "making schemas": ("GRANT CREATE ON DATABASE {database} TO {s}", "REVOKE CREATE ON DATABASE {database} FROM {s}",
                        "it may create schemas"),
@@ -270,7 +294,8 @@ def test_what_a_tenant_has_in_its_schema_does_not_bend_it(own, trap):
     superuser.execute("ALTER ROLE " + S + " CREATEDB")
     try:
         with database.connect(S) as tenant:
-            tenant.execute(f"CREATE OR REPLACE FUNCTION {S}.never(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT false'")
+            tenant.execute(f"CREATE OR REPLACE FUNCTION {S}.never(name, name) RETURNS boolean LANGUAGE sql AS "
+                           f"'SELECT false'")
             with tenant.transaction(force_rollback=True):
                 tenant.execute(trap.format(s=S))
                 assert "rights beyond" in check(tenant)
@@ -289,12 +314,15 @@ def test_strict_hardening_does_not_stand_in_its_way(managed, own):
 def test_checks_take_no_longer_with_many_tenants(managed, own):
     """A thousand roles, and a schema with two hundred tables."""
     database, superuser, _ = own["schema"]
-    superuser.execute("DO $$ BEGIN FOR n IN 1 .. 1000 LOOP EXECUTE format('CREATE ROLE t_%s LOGIN IN ROLE bulkhead_tenants', "
-                      "lpad(n::text, 32, '0')); EXECUTE format('CREATE SCHEMA AUTHORIZATION t_%s', lpad(n::text, 32, '0')); "
+    superuser.execute("DO $$ BEGIN FOR n IN 1 .. 1000 LOOP EXECUTE format('CREATE ROLE t_%s LOGIN IN ROLE "
+                      "bulkhead_tenants', "
+                      "lpad(n::text, 32, '0')); EXECUTE format('CREATE SCHEMA AUTHORIZATION t_%s', lpad(n::text, 32, "
+                      "'0')); "
                       "END LOOP; END $$; ANALYZE pg_authid, pg_auth_members, pg_namespace, pg_shdepend")
     try:
         with database.connect(S) as tenant:
-            tenant.execute("DO $$ BEGIN FOR n IN 1 .. 200 LOOP EXECUTE format('CREATE TABLE many_%s (x int)', n); END LOOP; END $$")
+            tenant.execute("DO $$ BEGIN FOR n IN 1 .. 200 LOOP EXECUTE format('CREATE TABLE many_%s (x int)', n); "
+                           "END LOOP; END $$")
             took = []
             for _ in range(5):
                 before = time.monotonic()

@@ -1,4 +1,4 @@
-"""`bulkhead init --guard login`: what it does without a superuser, what it says that it could not, and what may follow."""
+"""`bulkhead init --guard login`: what it does without a superuser, what it could not do, and what may follow."""
 
 import os
 import subprocess
@@ -148,7 +148,8 @@ def test_another_administrator_is_told_what_he_needs(server, database, keys):
             return
         assert_refused(done)
         superuser.execute("GRANT bulkhead_control, bulkhead_admin, bulkhead_sidecar TO second WITH ADMIN OPTION")
-        assert_refused(server.init(other, keys, user="second"), "GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION")
+        assert_refused(server.init(other, keys, user="second"),
+                       "GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION")
         superuser.execute("GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")
         server.must_init(other, keys, user="second")
 
@@ -213,7 +214,8 @@ def test_a_superuser_makes_it_a_sealed_one(server, database, keys):
     """Tables, keys and tenants' logins stay; the administrator is the guard's no longer."""
     server.must_init(database, keys)
     with database.connect(HALF) as half:
-        half.execute("CREATE TABLE t (account bigint, tenant_id uuid, PRIMARY KEY (account)); INSERT INTO t VALUES (42), (43)")
+        half.execute("CREATE TABLE t (account bigint, tenant_id uuid, PRIMARY KEY (account)); INSERT INTO t VALUES "
+                     "(42), (43)")
         half.execute("SELECT bulkhead.protect('t', 'account', 'key'); GRANT SELECT ON t TO bulkhead_app")
         half.execute("SELECT bulkhead.set_login_key(%s, '42')", (ACME,))
         make_login(half, ACME)
@@ -221,8 +223,10 @@ def test_a_superuser_makes_it_a_sealed_one(server, database, keys):
         assert half.execute("SELECT bulkhead.guard_mode()").fetchone() == ("sealed",)
         half.execute("SELECT bulkhead.set_login_key(%s, '42')", (ACME,))
     with database.connect() as superuser:
-        assert superuser.execute("SELECT count(*) FROM pg_auth_members WHERE roleid = 'bulkhead_guard'::regrole").fetchone() == (0,)
-        assert [row for row in superuser.execute("SELECT id, object FROM bulkhead.findings() WHERE severity = 'critical'")] == []
+        members = "SELECT count(*) FROM pg_auth_members WHERE roleid = 'bulkhead_guard'::regrole"
+        assert superuser.execute(members).fetchone() == (0,)
+        assert [row for row in superuser.execute("SELECT id, object FROM bulkhead.findings() WHERE severity = "
+                                                 "'critical'")] == []
     guard = Guard(database, keys)
     with guard.tenant("44444444-4444-4444-8444-444444444444", "43") as sealed:
         assert sealed.execute("SELECT account FROM t").fetchall() == [(43,)]
