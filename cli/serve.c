@@ -286,7 +286,7 @@ static bool start(struct service *service)
 	if (!load_files(service))
 		return false;
 	service->live = live_create();
-	service->crew = crew_create((size_t)conf->workers, conf->cluster_count);
+	service->crew = crew_create((size_t)conf->workers);
 	if (!service->live || !service->crew)
 		return false;
 	service->control = control_start(conf);

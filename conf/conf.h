@@ -274,6 +274,9 @@ bool conf_has_metrics(const struct conf *conf);
 /* Is the principal one of admin_users? */
 bool conf_is_admin(const struct conf *conf, const char *principal);
 
+/* May tenants of this region (NULL: of none) be served under [bulkhead] regions? */
+bool conf_serves_region(const struct conf *conf, const char *region);
+
 /* Is the principal one of stats_users? */
 bool conf_is_watcher(const struct conf *conf, const char *principal);
 
