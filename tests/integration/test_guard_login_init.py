@@ -1,14 +1,16 @@
 """`bulkhead init --guard login`: what it does without a superuser, what it could not do, and what may follow."""
 
+import json
 import os
 import subprocess
 
 import pytest
 from harness.catalog import catalog_of, difference
-from harness.guard import ACME, Guard, must_init, refused, run_init
+from harness.guard import ACME, GLOBEX, Guard, must_init, refused, run_init
 from harness.guard_init import assert_refused, printed
 from harness.guard_login import HALF, Managed, login_of, make_login
 from harness.postgres import PG18_BIN, PG_BIN, Template
+from harness.program import PROGRAM
 
 
 @pytest.fixture(name="server", params=[15, 18])
@@ -173,6 +175,8 @@ def test_an_owner_that_cannot_be_given_bypassrls_is_named_and_has_a_way(server, 
         half.execute(OWNERS_TABLES.format(acme=ACME))
         with refused("BH001"):
             half.execute("UPDATE app.t SET note = 'y'")
+        with refused("BH001"):
+            half.execute("ALTER TABLE app.t ADD CHECK (note <> 'z'), ADD FOREIGN KEY (tenant_id, id) REFERENCES app.t")
         with half.transaction():
             half.execute("ALTER TABLE app.t NO FORCE ROW LEVEL SECURITY; UPDATE app.t SET note = 'y'; "
                          "ALTER TABLE app.t FORCE ROW LEVEL SECURITY")
@@ -249,3 +253,19 @@ def test_a_sealed_one_stays(server, database, keys):
 
 def test_without_a_superuser_the_usual_guard_says_what_else_there_is(server, database, keys):
     assert_refused(run_init("--dsn", database.conninfo(HALF), "--keys", keys), "must be a superuser", "--guard login")
+
+
+def test_lint_needs_no_superuser_and_finds_logins_that_the_control_schema_does_not_know(server, database, keys):
+    server.must_init(database, keys)
+    lint = [PROGRAM, "lint", "--json", "--dsn", database.conninfo(HALF)]
+    assert subprocess.run(lint, capture_output=True, check=False).returncode == 0
+    with database.connect(HALF) as half:
+        half.execute("INSERT INTO bulkhead_control.tenant (id, slug, name) VALUES (%s, 'acme', 'Acme')", (ACME,))
+        make_login(half, ACME)
+        assert subprocess.run(lint, capture_output=True, check=False).returncode == 0
+        make_login(half, GLOBEX)
+        done = subprocess.run(lint, capture_output=True, check=False)
+        found, = [row for row in json.loads(done.stdout) if row["severity"] != "notice"]
+        assert (done.returncode, found["id"], found["object"]) == (1, "stray-login", login_of(GLOBEX))
+        half.execute(found["mend"])
+        assert subprocess.run(lint, capture_output=True, check=False).returncode == 0
