@@ -107,14 +107,32 @@ def test_a_sound_login_passes_and_is_told_about_itself(shared):
 @pytest.mark.parametrize("leaving", ["CREATE TEMP TABLE t (x serial PRIMARY KEY); CREATE TEMP VIEW v AS SELECT 1",
                                      "CREATE TYPE pg_temp.kind AS ENUM ('a'); CREATE FUNCTION pg_temp.f() RETURNS int "
                                      "LANGUAGE sql AS 'SELECT 1'",
-                                     "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC"])
+                                     "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+                                     "SET ROLE bulkhead_app; CREATE TEMP TABLE t (); ALTER ROLE bulkhead_app SET "
+                                     "work_mem = '1MB'"])
 def test_what_sessions_leave_for_a_while_is_no_fault(shared, leaving):
     database, superuser = shared
     with database.connect(A) as acme:
         acme.execute(leaving)
         with database.connect(A) as other:
             assert faults(other) == ""
-    superuser.execute(f"ALTER DEFAULT PRIVILEGES FOR ROLE {A} REVOKE SELECT ON TABLES FROM PUBLIC")
+    superuser.execute(f"ALTER ROLE bulkhead_app RESET ALL; ALTER DEFAULT PRIVILEGES FOR ROLE {A} REVOKE SELECT ON "
+                      f"TABLES FROM PUBLIC")
+
+
+def test_no_tenant_stops_others_with_large_objects(shared):
+    database, superuser = shared
+    if superuser.execute("SELECT bulkhead.guard_mode()").fetchone() == ("sealed",):
+        pytest.skip("hardening has taken their functions")
+    with database.connect(A) as acme:
+        made = [acme.execute("SELECT lo_create(0)").fetchone()[0]]
+        acme.execute("SET ROLE bulkhead_app")
+        made += [acme.execute("SELECT lo_create(0)").fetchone()[0]]
+        for login in (A, G):
+            with database.connect(login) as other:
+                assert faults(other) == ""
+    for one in made:
+        superuser.execute(f"SELECT lo_unlink({one})")
 
 
 def test_a_setting_that_was_put_back_still_holds_in_the_session(shared):
