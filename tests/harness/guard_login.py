@@ -43,6 +43,13 @@ class Managed:
     def init(self, database, keys, *arguments, user=HALF, **more):
         return run_init("--dsn", database.conninfo(user), "--guard", "login", "--keys", keys, *arguments, **more)
 
+    def let_half_manage(self):
+        """On a server where somebody else has made Bulkhead's roles, since PostgreSQL 16, a superuser must say so."""
+        with self.postgres.connect() as superuser:
+            for role, in superuser.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^bulkhead_'").fetchall():
+                if self.major >= 16:
+                    superuser.execute(f"GRANT {role} TO {HALF} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")
+
     def must_init(self, database, keys, *arguments, **more):
         done = self.init(database, keys, *arguments, **more)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -84,8 +91,8 @@ class LoginShop(Shop):
         return self.guard.connect(self._logins[name])
 
     def sql(self, statement, parameters=None):
-        """What tests of the seal say of the pool's login, these say of acme's own; what they have a superuser do or look
-        at, to arrange or to observe it, one does."""
+        """What tests of the seal say of the pool's login, these say of acme's own; what takes a superuser to arrange
+        or to look at, one does."""
         if statement.startswith("ALTER ROLE") or "bulkhead.protection" in statement:
             return self.superuser.execute(statement, parameters)
         return super().sql(statement.replace("bulkhead_pool", self._logins["acme"]), parameters)

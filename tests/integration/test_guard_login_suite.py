@@ -49,7 +49,8 @@ def owner(shop):
 
 @pytest.fixture
 def elsewhere(shop):
-    shop.superuser.execute(f"CREATE FOREIGN DATA WRAPPER nothing; GRANT USAGE ON FOREIGN DATA WRAPPER nothing TO {HALF}")
+    shop.superuser.execute(f"CREATE FOREIGN DATA WRAPPER nothing; GRANT USAGE ON FOREIGN DATA WRAPPER nothing TO "
+                           f"{HALF}")
     shop.sql("CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing")
     yield
     shop.admin.rollback()
