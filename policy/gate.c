@@ -19,6 +19,7 @@ uint32_t gate_needs(uint32_t classes)
 		{SQL_CLASS_MAINTENANCE, PERMISSION_BIT(PERMISSION_MAINTENANCE)},
 		{SQL_CLASS_TEMP, PERMISSION_BIT(PERMISSION_WRITE)},
 		{SQL_CLASS_DDL_OR_TEMP, GATE_NEEDS_TEMP_OR_DDL},
+		{SQL_CLASS_TEMP_FUNCTION, PERMISSION_BIT(PERMISSION_WRITE) | GATE_NEEDS_TEMP_FUNCTION},
 	};
 	uint32_t needs = 0;
 
@@ -148,12 +149,16 @@ void gate_init(struct gate *gate, enum rule_place place, const struct gate_setti
 		gate->held = UINT32_MAX;
 		return;
 	}
-	gate->rules = rules_in(place) & ~settings->exceptions;
+	uint64_t rules = rules_in(place);
+
+	gate->rules = rules & ~settings->exceptions;
 	gate->held = permitted(permissions);
 	if (!permissions->is_read_only)
 		gate->held |= GATE_NEEDS_READ_WRITE;
 	if (gate->held & PERMISSION_BIT(PERMISSION_DDL))
-		gate->held |= GATE_NEEDS_TEMP_OR_DDL;
+		gate->held |= GATE_NEEDS_TEMP_OR_DDL | GATE_NEEDS_TEMP_FUNCTION;
+	if (rules & settings->exceptions & RULE_BIT(RULE_TEMPORARY_FUNCTIONS))
+		gate->held |= GATE_NEEDS_TEMP_FUNCTION;
 	if (!settings->protected_settings.count || place == ON_DATABASE)
 		gate->held |= GATE_NEEDS_SETTINGS;
 	if (!lists_names(permissions) && (!settings->schemas.count || place == ON_DATABASE))
@@ -208,11 +213,14 @@ static bool judge_settings(const struct gate *gate, const struct verdict *verdic
 static uint32_t missing(const struct gate *gate, const struct verdict *verdict,
 						bool has_temporary)
 {
-	const uint32_t looks = GATE_NEEDS_SETTINGS | GATE_NEEDS_NAMES | GATE_NEEDS_TEMP_OR_DDL;
+	const uint32_t looks = GATE_NEEDS_SETTINGS | GATE_NEEDS_NAMES | GATE_NEEDS_TEMP_OR_DDL |
+						   GATE_NEEDS_TEMP_FUNCTION;
 	uint32_t needs = verdict->needs;
 
 	if (needs & ~gate->held & GATE_NEEDS_TEMP_OR_DDL)
 		needs |= PERMISSION_BIT(has_temporary ? PERMISSION_WRITE : PERMISSION_DDL);
+	if (needs & ~gate->held & GATE_NEEDS_TEMP_FUNCTION)
+		needs |= PERMISSION_BIT(PERMISSION_DDL);
 	return needs & ~gate->held & ~looks;
 }
 

@@ -21,6 +21,8 @@
 #include "policy/statement.h"
 
 /* Beside PERMISSION_BIT in a verdict's needs: there is more to ask than the bits say. */
+#define GATE_NEEDS_TEMP_FUNCTION                                                               \
+	((uint32_t)1 << 27) /* sql.ddl, or an exception for temporary functions */
 #define GATE_NEEDS_READ_WRITE  ((uint32_t)1 << 28) /* transactions that write are asked for */
 #define GATE_NEEDS_TEMP_OR_DDL ((uint32_t)1 << 29) /* sql.ddl, or something temporary */
 #define GATE_NEEDS_SETTINGS    ((uint32_t)1 << 30) /* settings are named */

@@ -207,6 +207,37 @@ def test_and_on_what_is_not(wire):
     assert errors(wire.query("ALTER TABLE orders DISABLE ROW LEVEL SECURITY")) == ["42501"], "says the server"
 
 
+FUNCTION = ("CREATE OR REPLACE FUNCTION {}() RETURNS int LANGUAGE plpgsql AS $$ "
+            "BEGIN RETURN (SELECT count(*) FROM orders); END $$")
+DYNAMIC = ("42501", "BH-STMT-DYNAMIC")
+
+
+def test_temporary_functions_are_refused(wire):
+    found = error(wire.query(FUNCTION.format("pg_temp.f")))
+    assert (why(found), found["D"]) == (DYNAMIC, "reason=BH-STMT-DYNAMIC temporary-functions")
+    assert "ON CONFLICT" in found["H"]
+    wire.query("CREATE TEMP TABLE t (a int)")
+    assert reason(wire.query(FUNCTION.format('"pg_temp".f'))) == DYNAMIC, "something temporary makes no difference"
+
+
+def test_they_can_be_excepted_without_ddl(stand):
+    """What a body holds is then the database's to keep: rows, the seal, and that nothing is left for the next."""
+    with stand.proxy(gate={"mode": "enforce", "exceptions": "temporary-functions"}, pool={"default_pool_size": 1}) as proxy:
+        with proxy.wire("acme") as wire:
+            create, drop = FUNCTION.format("pg_temp.f"), "DROP FUNCTION IF EXISTS pg_temp.f()"
+            assert rows(wire.query(f"{create}; SELECT pg_temp.f(); {drop}")) == [["20"]], "as Sequelize has it"
+            assert not errors(wire.query(create))
+            assert rows(wire.query("SELECT pg_temp.f()")) == [["20"]], "the session keeps its backend"
+            for text in (FUNCTION.format("f"), "CREATE TABLE mine (a int)", "DROP FUNCTION f()", "ALTER TABLE orders ADD a int",
+                         "CREATE TYPE pg_temp.t AS ENUM ('a')"):
+                assert reason(wire.query(text))[0] == "42501", text
+            wire.query("CREATE FUNCTION pg_temp.seal() RETURNS text LANGUAGE plpgsql AS $$ BEGIN "
+                       "RETURN set_config('backtrace_functions', repeat('0', 32), false); END $$")
+            assert errors(wire.query("SELECT pg_temp.seal()")) == ["42501"], "says the server"
+        with proxy.wire("globex") as wire:
+            assert errors(wire.query("SELECT pg_temp.f()"))[0] in ("42883", "3F000"), "it is gone"
+
+
 # ---- modes ----
 
 def test_observed_statements_run_and_are_counted(stand):

@@ -158,6 +158,43 @@ Test(gate, modes_and_exceptions)
 	free(unknown);
 }
 
+#define TEMPORARY_FUNCTION "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS ''"
+
+Test(gate, temporary_functions)
+{
+	struct stage stage = stage_of(ON_SHARED);
+	char *unknown;
+
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "temporary-functions");
+	stage.has_temporary = true;
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "temporary-functions");
+	stage.has_temporary = false;
+
+	cr_assert(gate_settings_init(&stage.settings, GATE_ENFORCE, "temporary-functions", "", "",
+								 &unknown));
+	EXPECT_PASS(&stage, TEMPORARY_FUNCTION);
+	EXPECT_PASS(&stage, "DROP FUNCTION pg_temp.f()");
+	EXPECT_REFUSED(&stage, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''", "ddl");
+	EXPECT_REFUSED(&stage, "CREATE TYPE pg_temp.t AS ENUM ('a')", "ddl");
+	EXPECT_REFUSED(&stage, "CREATE TABLE t (a int)", "ddl");
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION "; DROP FUNCTION f()", "ddl");
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION "; ALTER TABLE t ADD a int", "ddl-or-temporary");
+	stage.permissions.is_read_only = true;
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "read_only");
+	stage.permissions.is_read_only = false;
+	stage.permissions.held &= ~PERMISSION_BIT(PERMISSION_WRITE);
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "sql.write");
+
+	/* Where DDL is permitted it is one kind of that; an exception for shared tables is none. */
+	stage.place = ON_SCHEMA;
+	stage.permissions = *permissions_of_place(ON_SCHEMA);
+	EXPECT_PASS(&stage, TEMPORARY_FUNCTION);
+	stage.permissions.held &= ~PERMISSION_BIT(PERMISSION_DDL);
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "sql.ddl");
+	EXPECT_PASS(&stage, "DROP FUNCTION pg_temp.f()");
+	gate_settings_fini(&stage.settings);
+}
+
 Test(gate, settings_that_are_protected)
 {
 	struct stage stage = stage_of(ON_SHARED);
