@@ -189,6 +189,10 @@ enum names_result names_note(struct names_walk *walk, const uint8_t *message, si
  */
 void names_read_nothing(struct client *client);
 
+/* The client sends the Sync of a batch that has discarded its session: a barrier (client.h)
+ * stands until it is answered. */
+enum names_result names_sync_discarded(struct names_walk *walk);
+
 /* Sends what was gathered, and all bytes up to `to`. */
 void names_forward(struct names_walk *walk, const uint8_t *to);
 

@@ -17,6 +17,7 @@ enum note_kind {
 	NOTE_DESCRIBED, /* the client's Describe of one, or (no statement) Bulkhead's */
 	NOTE_RUN,       /* a Query, or an Execute, of what is not plain */
 	NOTE_REFUSED,   /* a message that is made to fail, and the error to show for it */
+	NOTE_SYNC,      /* the Sync behind a DISCARD ALL */
 };
 
 struct reply_note {
@@ -26,11 +27,12 @@ struct reply_note {
 	uint64_t number;             /* and its number when the message was sent */
 
 	const struct verdict *verdict; /* RUN: a reference */
-	uint64_t rewritten;            /* which of its statements were replaced */
-	uint32_t completed;            /* how many have come to their end */
+	uint32_t completed;            /* how many of its statements have come to their end */
+	bool is_rewritten;             /* some of them were replaced */
 	bool is_alone; /* a Query, and no batch that may have begun a transaction is open before it
 					*/
 	bool is_barrier;
+	bool is_executed; /* RUN: by an Execute, so that a Sync is still to come */
 
 	struct buf error; /* REFUSED: a whole ErrorResponse */
 };
@@ -38,7 +40,8 @@ struct reply_note {
 /* Is what names mean uncertain until this note's message is answered? */
 static inline bool names_note_is_of_names(const struct reply_note *note)
 {
-	return note->kind != NOTE_RUN && note->kind != NOTE_REFUSED && note->kind != NOTE_DESCRIBED;
+	return note->kind != NOTE_RUN && note->kind != NOTE_REFUSED &&
+		   note->kind != NOTE_DESCRIBED && note->kind != NOTE_SYNC;
 }
 
 /* ---- names.c ---- */
@@ -64,9 +67,12 @@ bool names_ask_ours(struct names_walk *walk, enum reply reply, const struct repl
 struct reply_note *names_note_create(const struct reply_note *like);
 void names_note_free(struct reply_note *note);
 
+/* Nothing more is passed on before a note that is_barrier comes back. */
+void names_raise_barrier(struct client *client);
+
 /* The note of a Query or Execute. */
 struct reply_note *names_run_note(struct client *client, const struct verdict *verdict,
-								  uint64_t rewritten, bool is_query);
+								  bool is_rewritten, bool is_query);
 
 /* The text that starts at `at` in a whole message, or NULL when it does not end in it. */
 const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t *len);
