@@ -10,17 +10,22 @@
 /* Columns are read by their place in these lists. */
 #define TENANT_COLUMNS_OLDER                                                                   \
 	"SELECT id, path, slug, external_key, cluster, strategy, status, version, pool_weight"
-#define TENANT_COLUMNS TENANT_COLUMNS_OLDER ", permissions"
+#define TENANT_COLUMNS_13 TENANT_COLUMNS_OLDER ", permissions"
+#define TENANT_COLUMNS    TENANT_COLUMNS_13 ", region, dedicated_login, login_kid"
 #define PRINCIPAL_COLUMNS                                                                      \
 	"SELECT name, verifier, home_id, reach, disabled, valid_until_ms, version "
 
 const char answer_tenant_sql[] = TENANT_COLUMNS " FROM bulkhead_control.lookup_tenant($1)";
+const char answer_tenant_13_sql[] =
+	TENANT_COLUMNS_13 " FROM bulkhead_control.lookup_tenant($1)";
 const char answer_tenant_older_sql[] =
 	TENANT_COLUMNS_OLDER " FROM bulkhead_control.lookup_tenant($1)";
 const char answer_principal_sql[] =
 	PRINCIPAL_COLUMNS "FROM bulkhead_control.lookup_principal($1)";
 const char answer_changed_tenants_sql[] =
 	TENANT_COLUMNS " FROM bulkhead_control.changed_tenants($1, $2)";
+const char answer_changed_tenants_13_sql[] =
+	TENANT_COLUMNS_13 " FROM bulkhead_control.changed_tenants($1, $2)";
 const char answer_changed_tenants_older_sql[] =
 	TENANT_COLUMNS_OLDER " FROM bulkhead_control.changed_tenants($1, $2)";
 const char answer_changed_principals_sql[] =
@@ -28,6 +33,9 @@ const char answer_changed_principals_sql[] =
 
 #define TENANT_VERSION     7
 #define TENANT_PERMISSIONS 9
+#define TENANT_REGION      10
+#define TENANT_OWN_LOGIN   11
+#define TENANT_LOGIN_KID   12
 #define PRINCIPAL_VERSION  6
 
 /* One row of a result. */
@@ -123,6 +131,16 @@ static bool read_permissions(struct row row, struct tenant *tenant)
 	return ok;
 }
 
+/* Only a plain `t` gives it a login of its own. */
+static bool read_login(struct row row, struct tenant *tenant)
+{
+	if (PQnfields(row.result) <= TENANT_LOGIN_KID)
+		return true;
+	tenant->dedicated_login = strcmp(text_of(row, TENANT_OWN_LOGIN), "t") == 0;
+	return read_text(row, TENANT_REGION, &tenant->region) &&
+		   read_text(row, TENANT_LOGIN_KID, &tenant->login_kid);
+}
+
 static bool fill_tenant(struct tenant *tenant, struct row row)
 {
 	int strategy = read_word(row, 5, strategy_names, COUNT(strategy_names));
@@ -139,7 +157,7 @@ static bool fill_tenant(struct tenant *tenant, struct row row)
 	tenant->strategy = (enum tenant_strategy)strategy;
 	tenant->status = (enum tenant_status)status;
 	tenant->seal = guard_seal(&tenant->id, tenant->key);
-	return tenant->seal && read_permissions(row, tenant);
+	return tenant->seal && read_login(row, tenant) && read_permissions(row, tenant);
 }
 
 /* Whatever is there has a version. */

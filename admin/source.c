@@ -20,6 +20,7 @@
  */
 enum schema {
 	SCHEMA_CURRENT,
+	SCHEMA_WITHOUT_LOGINS,      /* of before step 14 */
 	SCHEMA_WITHOUT_PERMISSIONS, /* of before step 13 */
 	SCHEMA_WITHOUT_ROWS,        /* of before step 9: of what has changed, the name alone */
 };
@@ -48,6 +49,7 @@ static void log_refusal(struct source *source, const PGresult *result)
 
 /* What each lacks. */
 static const char *const schema_lacks[] = {
+	[SCHEMA_WITHOUT_LOGINS] = "no tenant has a login of its own or a region",
 	[SCHEMA_WITHOUT_PERMISSIONS] = "tenants have the permissions of their strategies",
 	[SCHEMA_WITHOUT_ROWS] = "what has changed is asked for one by one",
 };
@@ -95,6 +97,8 @@ static void ask_to_look_up(struct lookup *lookup)
 		lookup->ask.sql = answer_principal_sql;
 	else if (lookup->schema == SCHEMA_CURRENT)
 		lookup->ask.sql = answer_tenant_sql;
+	else if (lookup->schema == SCHEMA_WITHOUT_LOGINS)
+		lookup->ask.sql = answer_tenant_13_sql;
 	else
 		lookup->ask.sql = answer_tenant_older_sql;
 	store_ask(lookup->source->store, &lookup->ask);
@@ -220,6 +224,7 @@ static void comparison_answered(struct store_ask *ask, const PGresult *result)
 /* By schema and kind. */
 static const char *const comparisons[][2] = {
 	[SCHEMA_CURRENT] = {answer_changed_tenants_sql, answer_changed_principals_sql},
+	[SCHEMA_WITHOUT_LOGINS] = {answer_changed_tenants_13_sql, answer_changed_principals_sql},
 	[SCHEMA_WITHOUT_PERMISSIONS] = {answer_changed_tenants_older_sql,
 									answer_changed_principals_sql},
 	[SCHEMA_WITHOUT_ROWS] = {changed_tenants_by_name_sql, changed_principals_by_name_sql},

@@ -75,6 +75,7 @@ int check_settings(const struct options *options)
 
 	if (conf) {
 		sound = key_file_is_sound(conf) && sound;
+		sound = key_file_check_secrets(conf, stderr) && sound;
 		sound = certificates_are_sound(conf) && sound;
 		sound = gate_is_sound(conf) && sound;
 	}

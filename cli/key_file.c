@@ -52,6 +52,25 @@ struct guard_keyring *key_file_load(const struct conf *conf, const char **why)
 	return keyring;
 }
 
+bool key_file_check_secrets(const struct conf *conf, FILE *err)
+{
+	bool sound = true;
+
+	for (size_t i = 0; i < conf->cluster_count; i++) {
+		const struct conf_cluster *cluster = &conf->clusters[i];
+		const char *why = NULL;
+		struct guard_keyring *secret =
+			cluster->secret ? guard_keyring_parse(cluster->secret, &why) : NULL;
+
+		if (cluster->secret && !secret) {
+			conf_complain_cluster(err, conf, cluster, "secret_file", "%s", why);
+			sound = false;
+		}
+		guard_keyring_destroy(secret);
+	}
+	return sound;
+}
+
 /* ---- for those who change it ---- */
 
 int key_folder_lock(const char *dir)

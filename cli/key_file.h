@@ -8,6 +8,7 @@
 #define CLI_KEY_FILE_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "conf/conf.h"
 #include "policy/guard/guard.h"
@@ -28,6 +29,9 @@ int key_folder_lock(const char *dir);
 /* Puts a key before all others: from the next reload on it signs. False with the reason. */
 bool key_file_add(const char *path, const char *kid, const unsigned char key[GUARD_KEY_SIZE],
 				  const char **why);
+
+/* Is the secret of each cluster the text of a key file? Prints a line for each that is not. */
+bool key_file_check_secrets(const struct conf *conf, FILE *err);
 
 /* Takes the line of a key out of the file, if it is there. False with the reason. */
 bool key_file_remove(const char *path, const char *kid, const char **why);

@@ -61,7 +61,8 @@ static char *look_at_files(const struct conf *conf)
 				append_file(conf->control_password_file, &out) &&
 				tls_each_file(conf, append_file, &out);
 	for (size_t i = 0; done && i < conf->cluster_count; i++)
-		done = append_file(conf->clusters[i].password_file, &out);
+		done = append_file(conf->clusters[i].password_file, &out) &&
+			   append_file(conf->clusters[i].secret_file, &out);
 	if (done && buf_append_byte(&out, '\0'))
 		text = strdup((const char *)buf_data(&out));
 	buf_fini(&out);
@@ -156,7 +157,7 @@ static bool load_keys(struct next *next, FILE *err)
 	if (!next->keyring)
 		conf_complain(err, next->conf, "guard", "key_file", "%s: %s",
 					  next->conf->guard_key_file, why);
-	return next->keyring != NULL;
+	return next->keyring != NULL && key_file_check_secrets(next->conf, err);
 }
 
 static bool load_tls(struct next *next, FILE *err)

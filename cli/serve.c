@@ -132,7 +132,8 @@ static bool load_keys(struct service *service)
 	return service->keyring != NULL;
 }
 
-static bool load_tls(struct service *service)
+/* TLS, and the secrets of the clusters. */
+static bool load_files(struct service *service)
 {
 	char *complaint = NULL, *line;
 	size_t len = 0;
@@ -141,13 +142,15 @@ static bool load_tls(struct service *service)
 	if (!err)
 		return false;
 	service->tls = tls_create(service->conf, err);
+	bool done = key_file_check_secrets(service->conf, err) && service->tls;
 	fclose(err);
 	for (char *rest = complaint; (line = strsep(&rest, "\n")) != NULL;) {
 		if (*line)
-			log_event(LOG_ERROR, "serve.tls", "error", line, NULL);
+			log_event(LOG_ERROR, service->tls ? "serve.keys" : "serve.tls", "error", line,
+					  NULL);
 	}
 	free(complaint);
-	return service->tls != NULL;
+	return done;
 }
 
 static void *run_worker(void *arg)
@@ -280,10 +283,10 @@ static bool start(struct service *service)
 
 	if (!take_sockets(service) || !load_keys(service) || !resolve_clusters(service))
 		return false;
-	if (!load_tls(service))
+	if (!load_files(service))
 		return false;
 	service->live = live_create();
-	service->crew = crew_create((size_t)conf->workers, conf->cluster_count);
+	service->crew = crew_create((size_t)conf->workers);
 	if (!service->live || !service->crew)
 		return false;
 	service->control = control_start(conf);

@@ -261,7 +261,7 @@ static void take_setting(void *self, unsigned line, const char *key, const char 
 	}
 	if (setting->type == TYPE_SECRET) {
 		conf_error_line(loader->errors, path, line,
-						"%s: must not stand in this file; use password_file", key);
+						"%s: must not stand in this file; use %s_file", key, key);
 		return;
 	}
 	origin = &home->origins[conf_setting_index(setting)];
@@ -444,7 +444,7 @@ bool conf_has_metrics(const struct conf *conf)
 	return conf->metrics && (*conf->probes_listen_addr || *conf->probes_unix_socket);
 }
 
-static bool is_listed(const char *at, const char *principal)
+static bool is_listed(const char *at, const char *word)
 {
 	while (*at) {
 		size_t blanks = strspn(at, ", \t"), len = strcspn(at + blanks, ",");
@@ -453,11 +453,16 @@ static bool is_listed(const char *at, const char *principal)
 		const char *next = at + len;
 		while (len && (at[len - 1] == ' ' || at[len - 1] == '\t'))
 			len--;
-		if (len && strlen(principal) == len && memcmp(at, principal, len) == 0)
+		if (len && strlen(word) == len && memcmp(at, word, len) == 0)
 			return true;
 		at = next;
 	}
 	return false;
+}
+
+bool conf_serves_region(const struct conf *conf, const char *region)
+{
+	return !*conf->regions || (region && is_listed(conf->regions, region));
 }
 
 bool conf_is_admin(const struct conf *conf, const char *principal)

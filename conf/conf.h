@@ -28,6 +28,10 @@ enum conf_unset { UNSET_DENY, UNSET_HOME };
 enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP, SELECT_TLS };
 
 /* libpq's sslmode, in the order of what they ask for. */
+/* By what the guard of shared tables knows whose statement it is: the seal that Bulkhead puts
+ * on a connection, or the tenant's own login. */
+enum conf_guard_kind { GUARD_SEALED, GUARD_LOGIN };
+
 enum conf_sslmode {
 	SSLMODE_DISABLE,
 	SSLMODE_ALLOW,
@@ -69,9 +73,13 @@ struct conf_cluster {
 	int port;
 	char *database;
 	char *login;
-	char *tenant;         /* whose database it is: id, slug or key; "": shared tables */
-	char *password_file;  /* "" when not set */
-	char *password;       /* secret; NULL when none is set */
+	char *tenant;        /* whose database it is: id, slug or key; "": shared tables */
+	char *password_file; /* "" when not set */
+	char *password;      /* secret; NULL when none is set */
+	char *secret_file;   /* "" when not set */
+	char *secret; /* secret: a key file's text, of which the passwords of tenants' own logins
+				   * are derived; NULL when none is set */
+	enum conf_guard_kind guard;
 	bool allow_cleartext; /* may the server ask for the password in clear */
 	enum conf_sslmode tls_mode;
 	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
@@ -83,6 +91,7 @@ struct conf_cluster {
 struct conf {
 	/* [bulkhead] */
 	int workers;     /* threads that serve clients */
+	char *regions;   /* words: tenants of other regions are refused; "": none are */
 	bool reuse_port; /* may another process listen where this one does */
 	int max_client_conn;
 	int reserved_client_conn;          /* of max_client_conn: for admin_users only */
@@ -264,6 +273,9 @@ bool conf_has_metrics(const struct conf *conf);
 
 /* Is the principal one of admin_users? */
 bool conf_is_admin(const struct conf *conf, const char *principal);
+
+/* May tenants of this region (NULL: of none) be served under [bulkhead] regions? */
+bool conf_serves_region(const struct conf *conf, const char *region);
 
 /* Is the principal one of stats_users? */
 bool conf_is_watcher(const struct conf *conf, const char *principal);

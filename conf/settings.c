@@ -24,6 +24,8 @@ static const char *const sslmode_words[] = {[SSLMODE_DISABLE] = "disable",
 static const char *const tls_version_words[] = {
 	[TLS_1_2] = "TLSv1.2", [TLS_1_3] = "TLSv1.3", NULL};
 static const char *const unset_words[] = {[UNSET_DENY] = "deny", [UNSET_HOME] = "home", NULL};
+static const char *const guard_kind_words[] = {
+	[GUARD_SEALED] = "sealed", [GUARD_LOGIN] = "login", NULL};
 static const char *const pool_mode_words[] = {
 	[POOL_TRANSACTION] = "transaction", [POOL_SESSION] = "session", NULL};
 static const char *const gate_mode_words[] = {[GATE_MODE_ENFORCE] = "enforce",
@@ -82,6 +84,9 @@ const struct conf_setting conf_settings[] = {
 	{.section = "bulkhead", .key = "admin_users", .type = TYPE_STRING, IN_CONF(admin_users),
 	 .max = 4095, .preset = "", .reloadable = true,
 	 .doc = "Principals, separated by commas, that operate Bulkhead: they may use the reserved connections, and all commands of the console (database bulkhead)."},
+	{.section = "bulkhead", .key = "regions", .type = TYPE_STRING, IN_CONF(regions),
+	 .max = 4095, .preset = "", .reloadable = true,
+	 .doc = "Regions whose tenants may be served from here, separated by commas: others, and those without a region, are refused. Empty for all."},
 	{.section = "bulkhead", .key = "stats_users", .type = TYPE_STRING, IN_CONF(stats_users),
 	 .max = 4095, .preset = "", .reloadable = true,
 	 .doc = "Principals, separated by commas, that may use SHOW on the console and nothing else there."},
@@ -204,6 +209,15 @@ const struct conf_setting conf_settings[] = {
 	{.section = "cluster", .key = "password", .type = TYPE_SECRET, IN_CLUSTER(password),
 	 .min = 1, .max = 4096, .reloadable = true,
 	 .doc = "The login's password itself; in the environment only."},
+	{.section = "cluster", .key = "guard", .type = TYPE_ENUM, IN_CLUSTER(guard),
+	 .words = guard_kind_words, .preset = "sealed",
+	 .doc = "By what the database knows the tenant on shared tables: sealed, by a seal that Bulkhead puts on connections of the one login; login, by a login of each tenant's own, for servers where no superuser is to be had."},
+	{.section = "cluster", .key = "secret_file", .type = TYPE_STRING, IN_CLUSTER(secret_file),
+	 .max = PATH_MAX_BYTES, .preset = "", .reloadable = true,
+	 .doc = "Key file of mode 0600 of which the passwords of tenants' own logins are derived; the first key is for new ones. Empty for none: these logins then need a certificate, or peer authentication."},
+	{.section = "cluster", .key = "secret", .type = TYPE_SECRET, IN_CLUSTER(secret),
+	 .min = 1, .max = 65536, .lines = true, .reloadable = true,
+	 .doc = "The text of such a key file itself; in the environment only."},
 	{.section = "cluster", .key = "allow_cleartext", .type = TYPE_BOOL, IN_CLUSTER(allow_cleartext),
 	 .preset = "no", .reloadable = true,
 	 .doc = "Whether the server may ask for the password in clear."},

@@ -45,6 +45,7 @@ struct conf_setting {
 	int64_t min, max;    /* in what is stored; bytes for strings */
 	const char *preset;  /* the default as text; NULL when it must be given (but for secrets) */
 	const char *example; /* what the sample file shows where there is no default */
+	bool lines;          /* may have several */
 	bool reloadable;     /* takes effect without a restart; see conf_merge */
 	size_t offset;       /* in the section's structure */
 	const char *const *words; /* TYPE_ENUM, TYPE_SELECTORS; NULL ends them */

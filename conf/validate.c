@@ -38,22 +38,30 @@ static void read_password(const struct conf_place *file, const char *path,
 	secret_free(content);
 }
 
+/* A secret and the file that it may stand in, of one section. */
+struct secret_of {
+	const char *section, *name;
+	const char *key, *file_key;
+	const char *path, *set;
+};
+
 /*
- * The password in the environment wins over a password_file of the file's and loses to one
+ * The secret in the environment wins over a file that the settings' file names and loses to one
  * given by a flag; both in the environment are one too many.
  */
-static void read_secret(const struct conf *conf, const char *section, const char *name,
-						void *home, struct conf_origin *origins, const char *path,
-						const char *set, struct conf_errors *errors)
+static void read_secret(const struct conf *conf, const struct secret_of *secret, void *home,
+						struct conf_origin *origins, struct conf_errors *errors)
 {
-	const struct conf_setting *password = conf_find_setting(section, "password");
-	struct conf_place file = place_of(conf, section, "password_file", name, origins);
+	const struct conf_setting *password = conf_find_setting(secret->section, secret->key);
+	struct conf_place file =
+		place_of(conf, secret->section, secret->file_key, secret->name, origins);
+	const char *path = secret->path, *set = secret->set;
 	struct conf_origin *origin = &origins[conf_setting_index(password)];
 
 	if (!path || !*path)
 		return;
 	if (set && file.origin.source == FROM_ENVIRONMENT) {
-		conf_error_at(errors, &file, "is set, and the password itself as well");
+		conf_error_at(errors, &file, "is set, and the %s itself as well", secret->key);
 		return;
 	}
 	if (set && file.origin.source < FROM_ENVIRONMENT)
@@ -67,11 +75,23 @@ void conf_read_secrets(struct conf *conf, struct conf_errors *errors)
 	for (size_t i = 0; i < conf->cluster_count; i++) {
 		struct conf_cluster *cluster = &conf->clusters[i];
 
-		read_secret(conf, "cluster", cluster->name, cluster, cluster->origins,
-					cluster->password_file, cluster->password, errors);
+		const struct secret_of secrets[] = {
+			{"cluster", cluster->name, "password", "password_file", cluster->password_file,
+			 cluster->password},
+			{"cluster", cluster->name, "secret", "secret_file", cluster->secret_file,
+			 cluster->secret},
+		};
+
+		for (size_t j = 0; j < sizeof secrets / sizeof *secrets; j++)
+			read_secret(conf, &secrets[j], cluster, cluster->origins, errors);
 	}
-	read_secret(conf, "control", NULL, conf, conf->origins, conf->control_password_file,
-				conf->control_password, errors);
+	const struct secret_of control = {"control",
+									  NULL,
+									  "password",
+									  "password_file",
+									  conf->control_password_file,
+									  conf->control_password};
+	read_secret(conf, &control, conf, conf->origins, errors);
 }
 
 /* ---- what must be set ---- */

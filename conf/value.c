@@ -375,9 +375,11 @@ static bool read_separator(const struct conf_setting *setting, const char *text,
 	return keep_string(setting, text, home, why);
 }
 
-static bool has_control_character(const char *text)
+static bool has_control_character(const char *text, bool lines)
 {
 	for (; *text; text++) {
+		if (lines && (*text == '\n' || *text == '\r'))
+			continue;
 		if (((unsigned char)*text < 0x20 && *text != '\t') || *text == 0x7f)
 			return true;
 	}
@@ -391,7 +393,7 @@ bool conf_value_read(const struct conf_setting *setting, const char *text, void 
 		buf_appendf(why, "is not valid UTF-8");
 		return false;
 	}
-	if (has_control_character(text)) {
+	if (has_control_character(text, setting->lines)) {
 		buf_appendf(why, "holds a control character");
 		return false;
 	}

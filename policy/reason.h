@@ -28,7 +28,9 @@
 	  "this connection is bound to another tenant")                                            \
 	X(REASON_DATABASE, "BH-ID-DATABASE", "3D000", "there is no such database")                 \
 	X(REASON_STRATEGY, "BH-ID-STRATEGY", "0A000",                                              \
-	  "the tenant's isolation strategy does not fit its cluster, or is not supported yet")     \
+	  "the tenant's isolation strategy does not fit its cluster")                              \
+	X(REASON_REGION, "BH-ID-REGION", "28000",                                                  \
+	  "the tenant's data may not be reached from this region")                                 \
 	X(REASON_CONTROL_DOWN, "BH-ID-CONTROL-DOWN", "57P03",                                      \
 	  "the tenant directory cannot be reached and does not know this name")                    \
 	X(REASON_KEY, "BH-ID-KEY", "28000", "this Bulkhead holds the key of another tenant only")  \

@@ -27,7 +27,7 @@
 
 struct backend_login {
 	struct scram_client scram;
-	char *password; /* what SCRAM was begun with: a reload may bring another */
+	char *password; /* what the server is told: a reload may bring another */
 	bool scram_begun, server_proved;
 	bool asks_for_tls;  /* SSLRequest was sent and is not answered */
 	bool authenticated; /* AuthenticationOk was seen */
@@ -88,20 +88,23 @@ static void fail(struct server *server, enum reason reason, const char *what)
  * The packet holds only what Bulkhead pins: what RESET ALL and DISCARD ALL return to. Clients'
  * settings are replayed as SETs, so that every backend of a route is the same.
  */
-static bool append_startup(const struct conf_cluster *cluster, struct buf *out)
+static bool append_startup(const struct pool *pool, struct buf *out)
 {
 	const char *const pairs[][2] = {
-		{"user", cluster->login},
-		{"database", cluster->database},
+		{"user", pool_login(pool)},
+		{"database", pool_database(pool)},
 		{"application_name", SETTINGS_MARKER},
 		{"standard_conforming_strings", "on"},
 		{"backslash_quote", "safe_encoding"},
+		{"search_path", pool->key.kind == ROUTE_SCHEMA ? pool->own : NULL},
 	};
 	size_t mark;
 
 	if (!wire_begin(out, 0, &mark) || !buf_append_u32(out, WIRE_VERSION_3_0))
 		return false;
 	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+		if (!pairs[i][1])
+			continue;
 		if (!buf_append_cstr(out, pairs[i][0]) || !buf_append_cstr(out, pairs[i][1]))
 			return false;
 	}
@@ -122,7 +125,7 @@ static void send_startup(struct server *server)
 	struct buf out;
 
 	buf_init(&out);
-	send_buf(server, &out, append_startup(server->pool->cluster, &out));
+	send_buf(server, &out, append_startup(server->pool, &out));
 }
 
 void backend_connected(struct server *server)
@@ -198,15 +201,15 @@ static void answer_cleartext(struct server *server)
 		fail(server, REASON_BACKEND_DOWN,
 			 "the server asks for the password in clear; set allow_cleartext to permit that");
 	else
-		send_password(server, server->pool->cluster->password);
+		send_password(server, server->login->password);
 }
 
 static void answer_md5(struct server *server, const uint8_t *salt, size_t len)
 {
-	const struct conf_cluster *cluster = server->pool->cluster;
 	char answer[36];
 
-	if (len != 4 || !md5auth_response(cluster->login, cluster->password, salt, answer)) {
+	if (len != 4 ||
+		!md5auth_response(pool_login(server->pool), server->login->password, salt, answer)) {
 		fail(server, REASON_BACKEND_DOWN, "the server's md5 request cannot be answered");
 		return;
 	}
@@ -249,12 +252,9 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 			 "the server offers no SASL mechanism that Bulkhead has");
 		return;
 	}
-	login->password = strdup(server->pool->cluster->password);
-	if (!login->password) {
-		fail(server, REASON_MEMORY, "out of memory");
-		return;
-	}
-	scram_client_init(&login->scram, login->password, &server->pool->scram);
+	scram_client_init(&login->scram, login->password,
+					  pool_keeps_keys(server->pool, server->passwords) ? &server->pool->scram
+																	   : NULL);
 	login->scram_begun = true;
 	if (binding.len || (server->stream.ssl && !offered))
 		scram_client_bind(&login->scram, &binding, plus);
@@ -315,7 +315,9 @@ static void on_authentication(struct server *server, const struct server_message
 	const uint8_t *data = message->body + 4;
 	size_t len = message->len - 4;
 
-	if (request != AUTH_OK && !server->pool->cluster->password) {
+	if (request != AUTH_OK && !login->password)
+		login->password = pool_password(server->pool, server->passwords);
+	if (request != AUTH_OK && !login->password) {
 		fail(server, REASON_BACKEND_DOWN,
 			 "the server asks for a password and none is configured");
 		return;
@@ -355,7 +357,7 @@ static void begin_check(struct server *server)
 
 	server->state = SERVER_CHECK;
 	buf_init(&out);
-	if (!pool_is_guarded(server->pool)) {
+	if (!pool_is_sealed(server->pool)) {
 		server->login->probe_done = true;
 		send_buf(server, &out, wire_query(&out, guard_own_check_sql));
 		return;
@@ -401,7 +403,7 @@ static void judge(struct server *server, const struct server_message *message)
 	buf_init(&why);
 	if (!copy || server->login->judged || !read_row(message, copy, fields, &count)) {
 		fail(server, REASON_BACKEND_UNSAFE, "the self-check's answer cannot be read");
-	} else if (!(pool_is_guarded(server->pool)
+	} else if (!(pool_is_sealed(server->pool)
 					 ? guard_check_judge(fields, count, clock_wall_ms(), &server->guard, &why)
 					 : guard_own_check_judge(fields, count, &why))) {
 		buf_append_byte(&why, 0);
@@ -431,6 +433,7 @@ static void check_done(struct server *server)
 		return;
 	}
 	backend_login_free(server);
+	pool_note_password(server->pool, server->passwords);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
 	pool_note_base(server->pool, &server->params);
@@ -438,6 +441,23 @@ static void check_done(struct server *server)
 }
 
 /* ---- messages ---- */
+
+/* Was it the password, and is there another one to try? */
+static bool try_other_password(struct server *server, const char *code)
+{
+	char *next;
+
+	if (server->state != SERVER_LOGIN || !code || strcmp(code, "28P01") != 0 ||
+		!server->login->password || !route_has_own_login(&server->pool->key))
+		return false;
+	next = pool_password(server->pool, server->passwords + 1);
+	if (!next)
+		return false;
+	secret_free(next);
+	server->passwords++;
+	server_connect_again(server);
+	return true;
+}
 
 /* An end that came from outside (classes 53 and 57: out of resources, cancelled, shutting down)
  * says nothing about how safe the server is. */
@@ -461,6 +481,8 @@ static void on_error(struct server *server, const struct server_message *message
 	/* Its first word: pg_hba.conf may have nothing for connections of this kind. */
 	if (server->state == SERVER_LOGIN && server->login->messages == 1 &&
 		server_try_other(server))
+		return;
+	if (try_other_password(server, code))
 		return;
 
 	fail(server, is_verdict ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,

@@ -29,9 +29,7 @@ bool server_may_be_plain(const struct server *server)
 
 struct ssl_st *server_make_tls(const struct server *server)
 {
-	size_t cluster = (size_t)(server->pool->address - server->worker->addresses);
-
-	return tls_connect(server->worker->tls, cluster, mode_of(server),
+	return tls_connect(server->worker->tls, server->pool->key.cluster, mode_of(server),
 					   server->pool->cluster->host);
 }
 

@@ -19,19 +19,30 @@ static bool same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Is its data where it was, under the same seal? */
-static bool lives_as_before(const struct tenant *old, const struct tenant *now)
+static bool is_served(const struct tenant *tenant)
 {
-	return old->strategy == now->strategy && strcmp(old->cluster, now->cluster) == 0 &&
-		   strcmp(old->seal, now->seal) == 0;
+	return tenant && tenant->status == TENANT_ACTIVE;
+}
+
+/* Is its data where it was, under the same seal? Who has no route yet may still find another.
+ */
+static bool lives_as_before(const struct client *client, const struct tenant *now)
+{
+	struct route_key route;
+	enum reason why;
+
+	if (strcmp(client->tenant->seal, now->seal) != 0)
+		return false;
+	return !client->pool || (route_find(client->worker->conf, now, &route, &why) &&
+							 route_equal(&route, &client->pool->key));
 }
 
 /* The session of a tenant that has changed: takes the new state over, or ends. */
 static void apply_tenant(struct client *client, const struct tenant *now)
 {
-	if (!now || now->status != TENANT_ACTIVE) {
+	if (!is_served(now)) {
 		client_fatal(client, REASON_SUSPENDED, NULL);
-	} else if (!lives_as_before(client->tenant, now)) {
+	} else if (!lives_as_before(client, now)) {
 		client_fatal(client, REASON_MOVED, NULL);
 	} else if (!principal_reaches(client->principal, now)) {
 		client_fatal(client, REASON_REACH_LOST, NULL);
@@ -41,6 +52,8 @@ static void apply_tenant(struct client *client, const struct tenant *now)
 		gatekeeper_renew(client);
 		if (client->pool_tenant)
 			client->pool_tenant->weight = now->pool_weight;
+		if (client->pool)
+			pool_note_kid(client->pool, now->login_kid);
 	}
 }
 
@@ -114,6 +127,15 @@ static void visit(struct client *client, void *change)
 		apply(client, change);
 }
 
+/* Its schema or database may be about to go: nothing of ours is to stand in the way. */
+static void retire(struct worker *worker, const char *key)
+{
+	struct uuid id;
+
+	if (uuid_parse(key, strlen(key), &id))
+		pool_retire_tenant(worker, &id);
+}
+
 void changes_apply(void *self, const struct directory_change *change)
 {
 	struct worker *worker = self;
@@ -124,13 +146,15 @@ void changes_apply(void *self, const struct directory_change *change)
 			  NULL);
 	/* Those that log in are in no tally before they are admitted, and are few. */
 	client_each(&worker->logins, offsetof(struct client, queue), visit, (void *)change);
-	if (!tally)
-		return;
-	client_each(&tally->members,
-				of_tenant ? offsetof(struct client, in_tenant)
-						  : offsetof(struct client, in_principal),
-				visit, (void *)change);
-	limits_let_go(worker, change, tally);
+	if (tally) {
+		client_each(&tally->members,
+					of_tenant ? offsetof(struct client, in_tenant)
+							  : offsetof(struct client, in_principal),
+					visit, (void *)change);
+		limits_let_go(worker, change, tally);
+	}
+	if (of_tenant && !is_served(change->tenant))
+		retire(worker, change->key);
 }
 
 /* ---- what changes by itself ---- */

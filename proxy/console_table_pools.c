@@ -4,11 +4,18 @@
 
 #include "proxy/console_table.h"
 
-static struct live_pool *pool_of(struct console_rows *rows, const char *cluster)
+/* What stands for the names of all tenants' own logins or databases. */
+#define OWN_NAMES "t_*"
+
+/* The sum that the pool belongs to, in the table that is being made. */
+static struct live_pool *sum_of(struct console_rows *rows, const struct live_pool *pool)
 {
 	for (size_t i = 0; i < rows->pool_count; i++) {
-		if (strcmp(rows->pools[i].cluster, cluster) == 0)
-			return &rows->pools[i];
+		struct live_pool *sum = &rows->pools[i];
+
+		if (strcmp(sum->cluster, pool->cluster) == 0 && sum->own_login == pool->own_login &&
+			sum->own_database == pool->own_database)
+			return sum;
 	}
 	return NULL;
 }
@@ -47,7 +54,8 @@ static void add_pool(struct live_pool *to, const struct live_pool *more)
 	to->before.at_us = more->before.at_us;
 }
 
-static bool gather_pools(struct console_rows *rows)
+/* By database and user; or by cluster alone, where pools that are gone count too. */
+static bool gather(struct console_rows *rows, bool by_cluster)
 {
 	size_t max = 0;
 
@@ -59,19 +67,33 @@ static bool gather_pools(struct console_rows *rows)
 		const struct live_view *view = rows->answer->views[i];
 
 		for (size_t j = 0; j < view->pool_count; j++) {
-			const struct live_pool *pool = &view->pools[j];
+			struct live_pool pool = view->pools[j];
 
-			if (!pool->cluster)
+			if (!pool.cluster || (pool.is_past && !by_cluster))
 				continue;
-			struct live_pool *to = pool_of(rows, pool->cluster);
+			if (by_cluster)
+				pool.own_login = pool.own_database = false;
+			struct live_pool *to = sum_of(rows, &pool);
 			if (!to) {
 				to = &rows->pools[rows->pool_count++];
-				to->cluster = pool->cluster;
+				to->cluster = pool.cluster;
+				to->own_login = pool.own_login;
+				to->own_database = pool.own_database;
 			}
-			add_pool(to, pool);
+			add_pool(to, &pool);
 		}
 	}
 	return true;
+}
+
+static bool gather_pools(struct console_rows *rows)
+{
+	return gather(rows, false);
+}
+
+static bool gather_clusters(struct console_rows *rows)
+{
+	return gather(rows, true);
 }
 
 static const struct console_column pool_columns[] = {
@@ -90,8 +112,8 @@ static bool next_pool(struct console_rows *rows, struct row *row)
 		return false;
 	const struct live_pool *pool = &rows->pools[rows->at++];
 	const struct conf_cluster *cluster = cluster_of(rows, pool->cluster);
-	cell_text(row, cluster ? cluster->database : NULL);
-	cell_text(row, cluster ? cluster->login : NULL);
+	cell_text(row, pool->own_database ? OWN_NAMES : cluster ? cluster->database : NULL);
+	cell_text(row, pool->own_login ? OWN_NAMES : cluster ? cluster->login : NULL);
 	cell_count(row, pool->sessions - pool->waiting);
 	cell_count(row, pool->waiting);
 	cell_count(row, pool->active);
@@ -170,7 +192,7 @@ static bool next_database(struct console_rows *rows, struct row *row)
 	if (rows->at >= conf->cluster_count)
 		return false;
 	const struct conf_cluster *cluster = &conf->clusters[rows->at++];
-	const struct live_pool *pool = pool_of(rows, cluster->name);
+	const struct live_pool *pool = sum_of(rows, &(struct live_pool){.cluster = cluster->name});
 	cell_text(row, cluster->name);
 	cell_text(row, cluster->host);
 	cell_int(row, cluster->port);
@@ -262,10 +284,10 @@ const struct console_table console_pools = {COLUMNS(pool_columns), true, LIVE_CO
 											gather_pools, next_pool};
 
 const struct console_table console_stats = {COLUMNS(stats_columns), true, LIVE_COUNTS,
-											gather_pools, next_stats};
+											gather_clusters, next_stats};
 
 const struct console_table console_databases = {COLUMNS(database_columns), true, LIVE_COUNTS,
-												gather_pools, next_database};
+												gather_clusters, next_database};
 
 const struct console_table console_lists = {COLUMNS(list_columns), true, LIVE_COUNTS,
 											gather_pools, next_list};

@@ -21,19 +21,13 @@ static void wake_deliver(struct letter *letter)
 		upstreams_wake(member->worker);
 }
 
-struct crew *crew_create(size_t workers, size_t routes)
+struct crew *crew_create(size_t workers)
 {
 	struct crew *crew = calloc(1, sizeof *crew);
 
 	if (!crew)
 		return NULL;
-	crew->routes = calloc(routes + 1, sizeof *crew->routes);
-	if (!crew->routes) {
-		free(crew);
-		return NULL;
-	}
 	crew->count = workers;
-	crew->route_count = routes;
 	pthread_mutex_init(&crew->lock, NULL);
 	penalties_init(&crew->penalties);
 	for (size_t i = 0; i < workers; i++)
@@ -45,11 +39,8 @@ void crew_destroy(struct crew *crew)
 {
 	if (!crew)
 		return;
-	for (size_t i = 0; i < crew->route_count; i++)
-		welcomes_fini(&crew->routes[i].welcomes);
 	penalties_fini(&crew->penalties);
 	pthread_mutex_destroy(&crew->lock);
-	free(crew->routes);
 	free(crew);
 }
 
@@ -154,6 +145,56 @@ bool crew_end_login(struct crew *crew, const struct worker *worker, uint32_t new
 		{NULL, end_deliver}, crew, worker->number, worker->number, newcomer};
 	end_pass(end);
 	return true;
+}
+
+/* ---- routes ---- */
+
+static struct crew_route *route_create(struct crew *crew, const struct route_key *key)
+{
+	struct crew_route *route = calloc(1, sizeof *route);
+
+	if (!route)
+		return NULL;
+	route->key = *key;
+	route->serial = ++crew->last_serial;
+	HASH_ADD(hh, crew->routes, key, sizeof route->key, route);
+	if (!route->hh.tbl) {
+		free(route);
+		return NULL;
+	}
+	return route;
+}
+
+struct crew_route *crew_hold_route(struct crew *crew, const struct route_key *key)
+{
+	struct crew_route *route;
+
+	pthread_mutex_lock(&crew->lock);
+	HASH_FIND(hh, crew->routes, key, sizeof *key, route);
+	if (!route)
+		route = route_create(crew, key);
+	if (route)
+		route->holders++;
+	pthread_mutex_unlock(&crew->lock);
+	return route;
+}
+
+void crew_keep_route(struct crew *crew, struct crew_route *route)
+{
+	pthread_mutex_lock(&crew->lock);
+	route->holders++;
+	pthread_mutex_unlock(&crew->lock);
+}
+
+void crew_drop_route(struct crew *crew, struct crew_route *route)
+{
+	pthread_mutex_lock(&crew->lock);
+	if (--route->holders == 0) {
+		HASH_DEL(crew->routes, route);
+		welcomes_fini(&route->welcomes);
+		free(route);
+	}
+	pthread_mutex_unlock(&crew->lock);
 }
 
 /* ---- what is found by a key ---- */

@@ -21,6 +21,7 @@
 #include "base/mailbox.h"
 #include "proxy/budget.h"
 #include "proxy/penalty.h"
+#include "proxy/route.h"
 #include "proxy/welcome.h"
 
 #include <uthash.h>
@@ -44,7 +45,8 @@ struct common {
 enum common_kind {
 	COMMON_TENANT,    /* the key is an id: its client connections */
 	COMMON_PRINCIPAL, /* a name: its client connections */
-	COMMON_PART,      /* a route's number and an id: backends that the tenant's clients hold */
+	COMMON_PART, /* a route's serial number and an id: backends that the tenant's clients hold
+				  */
 	COMMON_KINDS
 };
 
@@ -56,8 +58,12 @@ struct crew_member {
 	atomic_int logins;  /* of those, that have not logged in */
 };
 
-/* The backends of one route, that is, of one of the conf's clusters. */
+/* The backends of one route; exists while a pool holds it. */
 struct crew_route {
+	UT_hash_handle hh;
+	unsigned holders; /* under the crew's lock */
+	uint64_t serial;
+	struct route_key key;
 	atomic_int backends;
 	struct budget_line line;
 	atomic_llong retry_at_us; /* no new connection before this */
@@ -74,15 +80,15 @@ struct crew {
 	atomic_int sessions, logins;
 	atomic_bool closed;    /* no further connection is accepted */
 	atomic_size_t drained; /* workers that have no client any more, nor will have one */
-	struct crew_route *routes;
-	size_t route_count;
 	pthread_mutex_t lock;
+	struct crew_route *routes;
+	uint64_t last_serial; /* of a route */
 	struct common *commons[COMMON_KINDS];
 	struct penalties penalties;
 };
 
 /* NULL when memory is out. */
-struct crew *crew_create(size_t workers, size_t routes);
+struct crew *crew_create(size_t workers);
 
 /* When all workers have left. NULL is fine. */
 void crew_destroy(struct crew *crew);
@@ -122,6 +128,13 @@ bool crew_end_login(struct crew *crew, const struct worker *worker, uint32_t new
 /* What is counted under the key, made when it is missing, with one more holder; NULL: memory is
  * out. */
 struct common *crew_hold(struct crew *crew, enum common_kind kind, const void *key, size_t len);
+
+/* The route of this key likewise, and one more holder of one that is held. */
+struct crew_route *crew_hold_route(struct crew *crew, const struct route_key *key);
+void crew_keep_route(struct crew *crew, struct crew_route *route);
+
+/* One holder less. */
+void crew_drop_route(struct crew *crew, struct crew_route *route);
 
 /* One holder less. NULL is fine. */
 void crew_drop(struct crew *crew, enum common_kind kind, struct common *common);

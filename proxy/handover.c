@@ -60,7 +60,7 @@ static void finish(struct server *server)
 
 	server_on_time(server);
 	server->state = SERVER_LINKED;
-	if (!pool_is_guarded(server->pool)) {
+	if (!pool_is_sealed(server->pool)) {
 		server->seal_lost = false;
 		if (!server->tenant)
 			server_set_tenant(server, client);

@@ -14,7 +14,7 @@
 
 static inline bool handover_needs_enter(const struct server *server)
 {
-	if (!pool_is_guarded(server->pool))
+	if (!pool_is_sealed(server->pool))
 		return false; /* its tenant's is the only context there is */
 	return !server_is_sealed_to(server, server->client->tenant);
 }

@@ -19,7 +19,7 @@ static bool append_enter(struct server *server, struct buf *out)
 	struct guard_enter enter;
 
 	if (!guard_enter_init(&enter, server->worker->keyring, &server->guard,
-						  server->pool->cluster->database, (int)server->pid, &tenant->id,
+						  pool_database(server->pool), (int)server->pid, &tenant->id,
 						  tenant->key, expires))
 		return false;
 	bool ok = wire_execute(out, guard_enter_sql, (const char *const *)enter.values,

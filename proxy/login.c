@@ -85,54 +85,29 @@ static void ask_for_welcome(struct client *client)
 	pool_request(client);
 }
 
-/* A tenant of shared tables goes where those are, one with a database of its own to none but
- * that. */
-static bool may_live_there(const struct tenant *tenant, const struct conf_cluster *cluster)
-{
-	switch (tenant->strategy) {
-	case SHARED_RLS:
-		return !*cluster->tenant;
-	case DATABASE_PER_TENANT:
-		return *cluster->tenant && tenant_is_called(tenant, cluster->tenant);
-	case SCHEMA_PER_TENANT:
-		break;
-	}
-	return false;
-}
-
 static void find_route(struct client *client)
 {
 	struct login *login = client->login;
 	const struct tenant *tenant = client->tenant;
-	const struct conf_cluster *cluster =
-		conf_find_cluster(client->worker->conf, tenant->cluster);
+	struct route_key key;
 	enum reason why;
 
-	if (!guard_keyring_signs_for(client->worker->keyring, &tenant->id)) {
-		login_refuse(client, REASON_KEY, NULL);
-		return;
-	}
 	if (tenant->status != TENANT_ACTIVE) {
 		login_refuse(client, REASON_INACTIVE, NULL);
 		return;
 	}
-	if (!cluster) {
-		log_event(LOG_ERROR, "client.no_cluster", "tenant", tenant->slug, "cluster",
-				  tenant->cluster, NULL);
-		login_refuse(client, REASON_BACKEND_DOWN, NULL);
+	if (!route_find(client->worker->conf, tenant, &key, &why)) {
+		login_refuse(client, why, NULL);
 		return;
 	}
-	if (!may_live_there(tenant, cluster)) {
-		log_event(LOG_ERROR, "client.no_route", "tenant", tenant->slug, "cluster",
-				  tenant->cluster, "why",
-				  *cluster->tenant ? "the cluster is another tenant's database"
-								   : "the cluster is not that tenant's own database",
-				  NULL);
-		login_refuse(client, REASON_STRATEGY, NULL);
+	if (key.kind == ROUTE_SEALED &&
+		!guard_keyring_signs_for(client->worker->keyring, &tenant->id)) {
+		login_refuse(client, REASON_KEY, NULL);
 		return;
 	}
 	if (!login->choice.database_taken &&
-		strcmp(login->startup.database, cluster->database) != 0) {
+		strcmp(login->startup.database, client->worker->conf->clusters[key.cluster].database) !=
+			0) {
 		login_refuse(client, REASON_DATABASE, NULL);
 		return;
 	}
@@ -140,7 +115,9 @@ static void find_route(struct client *client)
 		login_refuse(client, why, NULL);
 		return;
 	}
-	client->pool = pool_hold(client->worker, cluster);
+	client->pool = pool_hold(client->worker, &key);
+	if (client->pool)
+		pool_note_kid(client->pool, tenant->login_kid);
 	client->pool_tenant = client->pool ? pool_tenant_hold(client->pool, tenant) : NULL;
 	client->statements.of_tenant =
 		client->pool_tenant ? &client->pool_tenant->statement_bytes : NULL;

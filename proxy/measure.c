@@ -74,6 +74,36 @@ void measure_server_gone(struct server *server)
 	counters->server_sent += server->stream.sent;
 }
 
+static void add_work(struct live_work *to, const struct live_work *more)
+{
+	to->transactions += more->transactions;
+	to->queries += more->queries;
+	to->requests += more->requests;
+	to->waited_us += more->waited_us;
+	if (more->at_us > to->at_us)
+		to->at_us = more->at_us;
+}
+
+void measure_pool_gone(struct pool *pool)
+{
+	struct pool_past *past = &pool->worker->past[pool->key.cluster];
+	struct pool_stats *to = &past->stats;
+	const struct pool_stats *more = &pool->stats;
+
+	histogram_add(&to->wait, &more->wait);
+	histogram_add(&to->handover, &more->handover);
+	histogram_add(&to->query, &more->query);
+	to->requests += more->requests;
+	to->handovers += more->handovers;
+	to->handover_failures += more->handover_failures;
+	to->opened += more->opened;
+	to->closed += more->closed;
+	to->queries += more->queries;
+	to->transactions += more->transactions;
+	add_work(&past->last, &pool->last);
+	add_work(&past->before, &pool->before);
+}
+
 /* ---- what is now ---- */
 
 static void add_pin(struct measures *out, const char *cause)
@@ -109,10 +139,36 @@ static void add_client(const struct client *client, int64_t now_us, struct measu
 		pool->longest_wait_us = now_us - client->waiting_since_us;
 }
 
+static void copy_stats(const struct pool_stats *stats, struct pool_measures *out)
+{
+	out->requests = stats->requests;
+	out->handovers = stats->handovers;
+	out->handover_failures = stats->handover_failures;
+	out->opened = stats->opened;
+	out->closed = stats->closed;
+	out->queries = stats->queries;
+	out->transactions = stats->transactions;
+	out->wait = stats->wait;
+	out->handover = stats->handover;
+	out->query = stats->query;
+}
+
+static void add_past(const struct worker *worker, struct measures *out)
+{
+	for (size_t i = 0; i < worker->conf->cluster_count; i++) {
+		const struct pool_stats *stats = &worker->past[i].stats;
+
+		if (!stats->requests && !stats->opened)
+			continue;
+		struct pool_measures *measures = &out->pools[out->pool_count++];
+		measures->cluster = strdup(worker->conf->clusters[i].name);
+		copy_stats(stats, measures);
+	}
+}
+
 static void add_pool(struct pool *pool, struct measures *out)
 {
 	struct pool_measures *measures = &out->pools[out->pool_count];
-	const struct pool_stats *stats = &pool->stats;
 
 	pool->place = out->pool_count++;
 	list_each (node, next, &pool->servers) {
@@ -125,16 +181,7 @@ static void add_pool(struct pool *pool, struct measures *out)
 	}
 	measures->cluster = strdup(pool->cluster->name);
 	measures->size_max = (size_t)pool->worker->conf->default_pool_size;
-	measures->requests = stats->requests;
-	measures->handovers = stats->handovers;
-	measures->handover_failures = stats->handover_failures;
-	measures->opened = stats->opened;
-	measures->closed = stats->closed;
-	measures->queries = stats->queries;
-	measures->transactions = stats->transactions;
-	measures->wait = stats->wait;
-	measures->handover = stats->handover;
-	measures->query = stats->query;
+	copy_stats(&pool->stats, measures);
 }
 
 /* ---- tenants ---- */
@@ -220,8 +267,9 @@ struct measures *measure_worker(void *self)
 {
 	struct worker *worker = self;
 	bool wants_tenants = worker->conf->metrics_tenants > 0;
-	struct measures *out = measures_create(
-		HASH_COUNT(worker->pools), wants_tenants ? HASH_COUNT(worker->limits.tenants) : 0);
+	struct measures *out =
+		measures_create(HASH_COUNT(worker->pools) + worker->conf->cluster_count,
+						wants_tenants ? HASH_COUNT(worker->limits.tenants) : 0);
 	int64_t now_us = clock_monotonic_us();
 
 	if (!out)
@@ -229,6 +277,7 @@ struct measures *measure_worker(void *self)
 	add_counters(worker, out);
 	for (struct pool *pool = worker->pools; pool; pool = pool->hh.next)
 		add_pool(pool, out);
+	add_past(worker, out);
 	list_each (node, next, &worker->clients)
 		add_client(list_entry(node, struct client, node), now_us, out);
 	if (wants_tenants)

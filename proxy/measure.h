@@ -14,6 +14,7 @@
 
 struct client;
 struct measures;
+struct pool;
 struct server;
 
 /* As struct live_ops wants it. */
@@ -25,6 +26,9 @@ void measure_server(struct server *server);
 /* The client, or the backend, is closed: what it has sent and received is kept. */
 void measure_client_gone(struct client *client);
 void measure_server_gone(struct server *server);
+
+/* The pool is freed: what it has counted is kept with its cluster. */
+void measure_pool_gone(struct pool *pool);
 
 /* After the client's bytes were used: notes when a statement went to its backend. */
 void measure_asked(struct client *client);

@@ -30,10 +30,10 @@ void move_later(struct server *server, size_t number)
 /* ---- at the other end ---- */
 
 /* This worker has no use for anything any more. */
-static void discard(struct server *server, struct worker *worker, size_t route)
+static void discard(struct server *server, struct worker *worker)
 {
-	upstream_give(upstream_find(worker, worker->addresses[route].budget));
-	atomic_fetch_sub(&worker->crew->routes[route].backends, 1);
+	upstream_give(upstream_find(worker, worker->addresses[server->route->key.cluster].budget));
+	atomic_fetch_sub(&server->route->backends, 1);
 	stream_close(&server->stream);
 	server_free(server);
 }
@@ -53,14 +53,14 @@ static void deliver(struct letter *letter)
 {
 	struct server *server = list_entry(letter, struct server, letter);
 	struct worker *worker = server->worker;
-	size_t route = server->route;
-	struct pool *pool =
-		worker->stopping ? NULL : pool_hold(worker, &worker->conf->clusters[route]);
+	struct crew_route *route = server->route;
+	struct pool *pool = worker->stopping ? NULL : pool_hold(worker, &route->key);
 
-	if (!pool) {
-		discard(server, worker, route);
+	if (!pool)
+		discard(server, worker);
+	crew_drop_route(worker->crew, route);
+	if (!pool)
 		return;
-	}
 	server->pool = pool;
 	list_by_age(worker, server);
 	list_append(&pool->servers, &server->node);
@@ -95,7 +95,8 @@ static void post(struct server *server)
 	forget_session(server);
 	measure_server_gone(server); /* while it is on its way nobody counts it */
 	server->stream.received = server->stream.sent = 0;
-	server->route = pool_number(pool);
+	server->route = pool->route;
+	crew_keep_route(crew, server->route);
 	pool_server_left(server);
 	stream_detach(&server->stream);
 	server->pool = NULL;

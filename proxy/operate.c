@@ -155,12 +155,8 @@ static int64_t longest_wait(const struct pool *pool, int64_t now_us)
 	return longest_us;
 }
 
-static struct live_work work_of(struct pool *pool, int64_t now_us)
+static struct live_work work_in(const struct pool_stats *stats, int64_t now_us)
 {
-	const struct pool_stats *stats = &pool->stats;
-
-	list_each (node, next, &pool->servers)
-		measure_server(list_entry(node, struct server, node));
 	return (struct live_work){.transactions = stats->transactions,
 							  .queries = stats->queries,
 							  .requests = stats->requests,
@@ -168,21 +164,50 @@ static struct live_work work_of(struct pool *pool, int64_t now_us)
 							  .at_us = now_us};
 }
 
-static void describe_pool(struct pool *pool, int64_t now_us, struct live_pool *out)
+static struct live_work work_of(struct pool *pool, int64_t now_us)
 {
-	const struct pool_stats *stats = &pool->stats;
+	list_each (node, next, &pool->servers)
+		measure_server(list_entry(node, struct server, node));
+	return work_in(&pool->stats, now_us);
+}
 
-	out->cluster = strdup(pool->cluster->name);
-	out->sessions = pool->client_count;
-	out->waiting = pool->waiting;
-	out->tenants = HASH_COUNT(pool->tenants);
-	out->backends = pool->server_count;
-	out->longest_wait_us = longest_wait(pool, now_us);
+static void describe_stats(const struct pool_stats *stats, struct live_pool *out)
+{
 	out->handovers = stats->handovers;
 	out->handover_failures = stats->handover_failures;
 	out->opened = stats->opened;
 	out->closed = stats->closed;
 	out->wait = stats->wait;
+}
+
+static void describe_past(const struct worker *worker, int64_t now_us, struct live_view *view)
+{
+	for (size_t i = 0; i < worker->conf->cluster_count; i++) {
+		const struct pool_past *past = &worker->past[i];
+
+		if (!past->stats.requests && !past->stats.opened)
+			continue;
+		struct live_pool *out = &view->pools[view->pool_count++];
+		out->cluster = strdup(worker->conf->clusters[i].name);
+		out->is_past = true;
+		describe_stats(&past->stats, out);
+		out->work = work_in(&past->stats, now_us);
+		out->last = past->last;
+		out->before = past->before;
+	}
+}
+
+static void describe_pool(struct pool *pool, int64_t now_us, struct live_pool *out)
+{
+	out->cluster = strdup(pool->cluster->name);
+	out->own_login = route_has_own_login(&pool->key);
+	out->own_database = pool->key.kind == ROUTE_DATABASE;
+	out->sessions = pool->client_count;
+	out->waiting = pool->waiting;
+	out->tenants = HASH_COUNT(pool->tenants);
+	out->backends = pool->server_count;
+	out->longest_wait_us = longest_wait(pool, now_us);
+	describe_stats(&pool->stats, out);
 	out->work = work_of(pool, now_us);
 	out->last = pool->last;
 	out->before = pool->before;
@@ -200,6 +225,10 @@ void operate_end_period(struct worker *worker, int64_t now_us)
 	for (struct pool *pool = worker->pools; pool; pool = pool->hh.next) {
 		pool->before = pool->last;
 		pool->last = work_of(pool, now_us);
+	}
+	for (size_t i = 0; i < worker->conf->cluster_count; i++) {
+		worker->past[i].before = worker->past[i].last;
+		worker->past[i].last = work_in(&worker->past[i].stats, now_us);
 	}
 }
 
@@ -225,6 +254,7 @@ static void describe_pools(const struct worker *worker, enum live_scope scope,
 			describe_backend(list_entry(node, struct server, node), now_us,
 							 &view->backends[view->backend_count++]);
 	}
+	describe_past(worker, now_us, view);
 	for (const struct paused *paused = worker->paused; paused; paused = paused->hh.next)
 		view->paused[view->paused_count++] = paused->id;
 	view->all_paused = worker->all_paused;
@@ -237,7 +267,8 @@ static struct live_view *begin_view(struct worker *worker, enum live_scope scope
 {
 	size_t backends = scope != LIVE_COUNTS ? count_backends(worker) : 0;
 	struct live_view *view =
-		live_view_create(backends, HASH_COUNT(worker->pools), HASH_COUNT(worker->paused));
+		live_view_create(backends, HASH_COUNT(worker->pools) + worker->conf->cluster_count,
+						 HASH_COUNT(worker->paused));
 
 	if (!view)
 		return NULL;

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/measure.h"
 #include "proxy/pool_internal.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
@@ -30,35 +31,46 @@
 
 /* ---- life ---- */
 
-size_t pool_number(const struct pool *pool)
-{
-	return (size_t)(pool->address - pool->worker->addresses);
-}
-
-static struct pool *create(struct worker *worker, const struct conf_cluster *cluster,
-						   const struct worker_address *address)
+static struct pool *create(struct worker *worker, const struct route_key *key)
 {
 	struct pool *pool = calloc(1, sizeof *pool);
 
-	if (!pool)
+	if (pool)
+		pool->route = crew_hold_route(worker->crew, key);
+	if (!pool || !pool->route) {
+		free(pool);
 		return NULL;
+	}
 	pool->worker = worker;
-	pool->cluster = cluster;
-	pool->address = address;
+	pool->key = *key;
+	pool->cluster = &worker->conf->clusters[key->cluster];
+	pool->address = &worker->addresses[key->cluster];
 	pool->upstream = upstream_find(worker, pool->address->budget);
-	pool->route = &worker->crew->routes[pool_number(pool)];
+	own_name(&key->tenant, pool->own);
 	list_init(&pool->restless);
 	list_init(&pool->hungry);
 	list_init(&pool->servers);
 	list_init(&pool->idle);
 	list_init(&pool->unsealed);
 	list_init(&pool->turns);
-	HASH_ADD(hh, worker->pools, address, sizeof pool->address, pool);
+	HASH_ADD(hh, worker->pools, key, sizeof pool->key, pool);
 	if (!pool->hh.tbl) {
+		crew_drop_route(worker->crew, pool->route);
 		free(pool);
 		return NULL;
 	}
 	return pool;
+}
+
+/* Backends that are kept open for the pool's clients: for tenants that share them. */
+static int minimum_of(const struct pool *pool)
+{
+	const struct conf *conf = pool->worker->conf;
+
+	if (route_has_own_login(&pool->key))
+		return 0;
+	return conf->min_pool_size < conf->default_pool_size ? conf->min_pool_size
+														 : conf->default_pool_size;
 }
 
 static void attend(struct pool *pool)
@@ -67,18 +79,18 @@ static void attend(struct pool *pool)
 		list_append(&pool->worker->restless, &pool->restless);
 }
 
-struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster)
+struct pool *pool_hold(struct worker *worker, const struct route_key *key)
 {
-	const struct worker_address *address = &worker->addresses[cluster - worker->conf->clusters];
 	struct pool *pool;
 
-	HASH_FIND(hh, worker->pools, &address, sizeof address, pool);
+	HASH_FIND(hh, worker->pools, key, sizeof *key, pool);
 	if (!pool)
-		pool = create(worker, cluster, address);
+		pool = create(worker, key);
 	if (!pool)
 		return NULL;
 	pool->client_count++;
-	if (worker->conf->min_pool_size)
+	pool->retired = false;
+	if (minimum_of(pool))
 		attend(pool);
 	return pool;
 }
@@ -101,8 +113,10 @@ void pool_destroy(struct pool *pool)
 	secret_wipe(&pool->scram, sizeof pool->scram);
 	upstream_forget(pool);
 	line_leave(&pool->route->line, pool->worker->number);
+	crew_drop_route(pool->worker->crew, pool->route);
 	list_remove(&pool->restless);
 	HASH_DEL(pool->worker->pools, pool);
+	measure_pool_gone(pool);
 	free(pool);
 }
 
@@ -404,6 +418,8 @@ static const char *why_not_kept(const struct server *server)
 {
 	if (server->pool->worker->stopping)
 		return "Bulkhead is shutting down";
+	if (server->pool->retired)
+		return "its tenant is not served any more";
 	if (server->too_old)
 		return "it is older than server_lifetime";
 	if (is_too_large(server->pool))
@@ -452,7 +468,7 @@ void pool_server_left(struct server *server)
 	list_remove(&server->node);
 	list_remove(&server->opened_node);
 	pool->server_count--;
-	if (!pool->client_count || pool->worker->conf->min_pool_size)
+	if (!pool->client_count || minimum_of(pool))
 		attend(pool);
 }
 
@@ -475,17 +491,14 @@ void pool_server_gone(struct server *server)
 static void keep_minimum(struct pool *pool)
 {
 	if (pool->client_count && !pool->opening && may_open(pool) &&
-		count_all(pool) < pool->worker->conf->min_pool_size &&
-		budget_has_room(pool->upstream->budget))
+		count_all(pool) < minimum_of(pool) && budget_has_room(pool->upstream->budget))
 		open_one(pool);
 }
 
 static bool is_settled(const struct pool *pool)
 {
-	int minimum = pool->worker->conf->min_pool_size;
+	int minimum = minimum_of(pool);
 
-	if (minimum > pool->worker->conf->default_pool_size)
-		minimum = pool->worker->conf->default_pool_size;
 	/* What other workers' pools lose is not told to this one. */
 	bool is_alone = crew_is_one(pool->worker->crew);
 	return !pool->waiting && !pool->in_route_line &&
@@ -500,8 +513,7 @@ void pool_tick(struct pool *pool)
 	keep_minimum(pool);
 	if (pool_is_backing_off(pool))
 		return; /* the pause outlives those who met the failure */
-	/* What it has counted is a part of the route's sums, which must not fall. */
-	if (!pool->client_count && !pool->server_count && !conf_has_metrics(pool->worker->conf))
+	if (!pool->client_count && !pool->server_count)
 		pool_destroy(pool);
 	else if (is_settled(pool))
 		list_remove(&pool->restless);
@@ -509,8 +521,7 @@ void pool_tick(struct pool *pool)
 
 static bool is_needed(const struct server *server)
 {
-	return server->pool->client_count &&
-		   count_all(server->pool) <= server->worker->conf->min_pool_size;
+	return server->pool->client_count && count_all(server->pool) <= minimum_of(server->pool);
 }
 
 static void expire_idle(struct worker *worker, int64_t now_us)
@@ -565,26 +576,46 @@ struct server *pool_next_too_old(struct pool *pool)
 
 /* ---- other settings ---- */
 
+static void retire(struct pool *pool)
+{
+	struct server *server;
+
+	pool->retired = true;
+	while ((server = list_first(&pool->idle, struct server, idle_node)) != NULL)
+		server_close(server, "its tenant is not served any more");
+}
+
+void pool_retire_tenant(struct worker *worker, const struct uuid *tenant)
+{
+	static const enum route_kind kinds[] = {ROUTE_LOGIN, ROUTE_SCHEMA, ROUTE_DATABASE};
+	struct pool *pool;
+
+	for (uint32_t i = 0; i < worker->conf->cluster_count; i++) {
+		for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
+			const struct route_key key = {i, kinds[j], *tenant};
+
+			HASH_FIND(hh, worker->pools, &key, sizeof key, pool);
+			if (pool && !pool->client_count)
+				retire(pool);
+		}
+	}
+}
+
 static bool is_same_password(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-/* Logins that are under way go on with the password that they began with, and leave no keys of
- * it here. */
-static void forget_password(struct pool *pool)
-{
-	secret_wipe(&pool->scram, sizeof pool->scram);
-	list_each (node, next, &pool->servers)
-		backend_keep_no_keys(list_entry(node, struct server, node));
 }
 
 void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
 {
 	struct server *server;
 
-	if (!is_same_password(pool->cluster->password, cluster->password))
-		forget_password(pool);
+	/* Logins that are under way go on with the password that they began with. */
+	if (!is_same_password(pool->cluster->password, cluster->password) ||
+		!is_same_password(pool->cluster->secret, cluster->secret)) {
+		pool->keys.last = 0;
+		pool_forget_keys(pool);
+	}
 	pool->cluster = cluster;
 	pool_forget_failures(pool);
 	queue_take_settings(pool);

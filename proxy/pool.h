@@ -24,8 +24,10 @@
 #include "base/histogram.h"
 #include "base/list.h"
 #include "conf/conf.h"
+#include "policy/guard/own_login.h"
 #include "policy/reason.h"
 #include "proxy/queue.h"
+#include "proxy/route.h"
 #include "proxy/scram.h"
 #include "proxy/welcome.h"
 #include "router/live.h"
@@ -50,12 +52,27 @@ struct pool_stats {
 	uint64_t queries, transactions; /* as far as measure_server has counted them */
 };
 
+/* What a cluster's pools that are gone have counted: sums must not fall. */
+struct pool_past {
+	struct pool_stats stats;
+	struct live_work last, before; /* as struct pool */
+};
+
+/* Which key of the cluster's secret the password of a tenant's own login is derived from. */
+struct own_keys {
+	char kid[GUARD_KID_MAX + 1]; /* as the tenant's record says; "": it does not */
+	size_t last; /* the place, from 1, of the one that was right last; 0: none yet */
+};
+
 struct pool {
 	struct worker *worker;
-	const struct conf_cluster *cluster;   /* the route, as the settings in force have it */
-	const struct worker_address *address; /* its server, and the key in worker->pools */
+	struct route_key key;                 /* in worker->pools */
+	const struct conf_cluster *cluster;   /* the route's, as the settings in force have it */
+	const struct worker_address *address; /* its server */
 	struct upstream *upstream;
 	UT_hash_handle hh;
+	char own[OWN_NAME_SIZE];  /* the tenant's own login, where the route has it */
+	struct own_keys keys;     /* of which its password is derived */
 	struct list restless;     /* worker->restless */
 	struct list hungry;       /* upstream->hungry */
 	struct crew_route *route; /* what the pools of all workers count together */
@@ -71,23 +88,65 @@ struct pool {
 	struct scram_keys scram;
 	size_t client_count, server_count, opening, waiting;
 	bool balancing;
+	bool retired; /* its tenant may not be served any more */
 	struct pool_stats stats;
 	uint64_t reported;             /* stats.requests at the last line in the log */
 	struct live_work last, before; /* when the last two periods ended; see operate.c */
 	size_t place; /* among the worker's pools, while measure.c walks over clients */
 };
 
-/* The route's number: that of its cluster in the settings. */
-size_t pool_number(const struct pool *pool);
+/* Are its backends put into a tenant's context at hand-over? */
+static inline bool pool_is_sealed(const struct pool *pool)
+{
+	return pool->key.kind == ROUTE_SEALED;
+}
 
 /* Does the guard live in its database? */
 static inline bool pool_is_guarded(const struct pool *pool)
 {
-	return !*pool->cluster->tenant;
+	return pool->key.kind != ROUTE_DATABASE && pool->key.kind != ROUTE_CLUSTER;
 }
 
-/* The worker's pool for a cluster, with one more client; NULL when memory is out. */
-struct pool *pool_hold(struct worker *worker, const struct conf_cluster *cluster);
+/* Are the tables there all tenants' together? */
+static inline bool pool_is_shared(const struct pool *pool)
+{
+	return pool->key.kind == ROUTE_SEALED || pool->key.kind == ROUTE_LOGIN;
+}
+
+/* The database and the login of its backends. */
+static inline const char *pool_database(const struct pool *pool)
+{
+	return pool->key.kind == ROUTE_DATABASE ? pool->own : pool->cluster->database;
+}
+
+static inline const char *pool_login(const struct pool *pool)
+{
+	return route_has_own_login(&pool->key) ? pool->own : pool->cluster->login;
+}
+
+/* The worker's pool for a route, with one more client; NULL when memory is out. */
+struct pool *pool_hold(struct worker *worker, const struct route_key *key);
+
+/* Its tenant's record says that the login's password is derived from the key of this name
+ * (NULL: says nothing). */
+void pool_note_kid(struct pool *pool, const char *kid);
+
+/*
+ * The password for a new connection, `attempt` counting from 0: with a login of the tenant's
+ * own each key of the cluster's secret is tried, the likeliest first. A copy, for secret_free;
+ * NULL where none is configured, or that was the last, or memory is out.
+ */
+char *pool_password(const struct pool *pool, size_t attempt);
+
+/* That attempt's password was the right one. */
+void pool_note_password(struct pool *pool, size_t attempt);
+
+/* May the keys that SCRAM derives of that attempt's password be kept? */
+bool pool_keeps_keys(const struct pool *pool, size_t attempt);
+
+/* No backend of the tenant's own routes is kept any more: those that are free are closed now.
+ */
+void pool_retire_tenant(struct worker *worker, const struct uuid *tenant);
 
 /*
  * What a login is told (welcome.h): the pool's own, or copied from what another worker has

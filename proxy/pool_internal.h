@@ -7,6 +7,9 @@
 #include "policy/reason.h"
 #include "proxy/pool.h"
 
+/* What SCRAM derived of its password is of no use any more, also for logins under way. */
+void pool_forget_keys(struct pool *pool);
+
 /* An attempt to connect has failed: the route's next one waits, see pool_is_backing_off. */
 void pool_back_off(struct pool *pool);
 

@@ -27,7 +27,9 @@ void pool_report(struct pool *pool)
 	if (stats->requests == pool->reported)
 		return;
 	pool->reported = stats->requests;
-	log_event(LOG_INFO, "pool.stats", "cluster", pool->cluster->name, "worker",
+	/* There may be thousands of tenants with pools of their own. */
+	log_event(route_has_own_login(&pool->key) ? LOG_DEBUG : LOG_INFO, "pool.stats", "cluster",
+			  pool->cluster->name, "login", pool_login(pool), "worker",
 			  crew_is_one(worker->crew) ? NULL : number(worker->number).text, "clients",
 			  number(pool->client_count).text, "waiting", number(pool->waiting).text,
 			  "backends", number(pool->server_count).text, "requests",

@@ -17,7 +17,7 @@ static struct common *hold_common(const struct pool *pool, const struct uuid *id
 	struct {
 		uint64_t route;
 		struct uuid id;
-	} key = {(uint64_t)pool_number(pool), *id};
+	} key = {pool->route->serial, *id};
 
 	return crew_hold(pool->worker->crew, COMMON_PART, &key, sizeof key);
 }

@@ -36,7 +36,7 @@ static void move_over(struct worker *worker, const struct conf *old)
 		client->listen = &conf->listens[client->listen - old->listens];
 	}
 	HASH_ITER (hh, worker->pools, pool, next)
-		pool_take_settings(pool, &conf->clusters[pool->address - worker->addresses]);
+		pool_take_settings(pool, &conf->clusters[pool->key.cluster]);
 }
 
 /* May send its backend on, to clients that fail then, so that any of them can go. */
@@ -47,13 +47,27 @@ static void renew_gate(struct client *client, void *unused)
 		gatekeeper_renew(client);
 }
 
-static struct client *find_stranger(const struct worker *worker)
+/* May its tenant be served under these settings and keys? */
+static bool is_stranger(const struct client *client, enum reason *why)
+{
+	const struct worker *worker = client->worker;
+
+	if (!client->admitted || !client->tenant || !client->pool)
+		return false;
+	*why = REASON_REGION;
+	if (!conf_serves_region(worker->conf, client->tenant->region))
+		return true;
+	*why = REASON_KEY;
+	return pool_is_sealed(client->pool) &&
+		   !guard_keyring_signs_for(worker->keyring, &client->tenant->id);
+}
+
+static struct client *find_stranger(const struct worker *worker, enum reason *why)
 {
 	list_each (node, next, &worker->clients) {
 		struct client *client = list_entry(node, struct client, node);
 
-		if (client->admitted && client->tenant &&
-			!guard_keyring_signs_for(worker->keyring, &client->tenant->id))
+		if (is_stranger(client, why))
 			return client;
 	}
 	return NULL;
@@ -63,9 +77,11 @@ static struct client *find_stranger(const struct worker *worker)
 static void end_strangers(struct worker *worker)
 {
 	struct client *client;
+	enum reason why;
 
-	while (guard_keyring_tenant(worker->keyring) && (client = find_stranger(worker)) != NULL)
-		client_fatal(client, REASON_KEY, NULL);
+	while ((*worker->conf->regions || guard_keyring_tenant(worker->keyring)) &&
+		   (client = find_stranger(worker, &why)) != NULL)
+		client_fatal(client, why, NULL);
 }
 
 static void take(struct worker *worker, const struct conf *conf,

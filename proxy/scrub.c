@@ -36,7 +36,7 @@ bool scrub_error(const struct client *client, const uint8_t *body, size_t len, s
 {
 	const char *sqlstate = wire_error_field(body, len, 'C');
 
-	return client->worker->conf->gate_scrub_errors && pool_is_guarded(client->pool) &&
+	return client->worker->conf->gate_scrub_errors && pool_is_shared(client->pool) &&
 		   sqlstate && can_tell(sqlstate) && wire_error_field(body, len, 'D') &&
 		   append_without_detail(body, len, out);
 }

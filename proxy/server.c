@@ -293,7 +293,7 @@ bool server_is_settled(const struct server *server)
 
 bool server_is_sealed_to(const struct server *server, const struct tenant *tenant)
 {
-	if (!pool_is_guarded(server->pool))
+	if (!pool_is_sealed(server->pool))
 		return !server->needs_discard;
 	if (!server->tenant || server->needs_discard || server->seal_lost)
 		return false;

@@ -28,6 +28,7 @@
 
 struct backend_login;
 struct client;
+struct crew_route;
 struct pool;
 struct pool_tenant;
 struct settings;
@@ -85,6 +86,7 @@ struct server {
 	enum server_state state;
 	size_t endpoint;         /* of pool->address: where it is connected, or tries to */
 	bool wants_tls;          /* this attempt asks for TLS */
+	size_t passwords;        /* that were tried before this attempt's: pool_password */
 	bool tried_other;        /* the one before it was refused with, or without, TLS */
 	struct list node;        /* pool->servers */
 	struct list idle_node;   /* pool->idle, least recently used first */
@@ -143,8 +145,9 @@ struct server {
 	size_t begun; /* of the client's held statements */
 	struct buf step_error;
 
-	struct letter letter;   /* on its way to another worker, see move.h */
-	size_t moves_to, route; /* that one's number, and its pool's */
+	struct letter letter;     /* on its way to another worker, see move.h */
+	size_t moves_to;          /* that one's number */
+	struct crew_route *route; /* its pool's, which is held */
 };
 
 /* The backend works for the client from now on, whose tenant has taken room for it

@@ -261,6 +261,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
 	worker->scratch = malloc(WORKER_SCRATCH);
+	worker->past = calloc(worker->conf->cluster_count + 1, sizeof *worker->past);
 	worker->settings = settings_table_create();
 	worker->prepared = prepared_table_create();
 	worker->verdicts = verdict_cache_create((size_t)worker->conf->statement_cache_size);
@@ -269,10 +270,11 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->reported_us = clock_monotonic_us();
 	atomic_init(&worker->beat_us, worker->reported_us);
 	const struct live_ops ops = operate_ops(worker);
-	bool ok = worker->base && worker->mailbox && worker->scratch && worker->settings &&
-			  worker->prepared && worker->verdicts && worker->unread && worker->unreadable &&
-			  gatekeeper_take_settings(worker, worker->conf) && upstreams_create(worker) &&
-			  start_events(worker) && guard_mock_secret(worker->keyring, worker->mock_secret) &&
+	bool ok = worker->base && worker->mailbox && worker->scratch && worker->past &&
+			  worker->settings && worker->prepared && worker->verdicts && worker->unread &&
+			  worker->unreadable && gatekeeper_take_settings(worker, worker->conf) &&
+			  upstreams_create(worker) && start_events(worker) &&
+			  guard_mock_secret(worker->keyring, worker->mock_secret) &&
 			  directory_watch(worker->directory, worker->mailbox, changes_apply, worker) &&
 			  live_join(worker->live, worker->mailbox, &ops);
 	for (size_t i = 0; ok && worker->number == 0 && i < worker->conf->listen_count; i++)
@@ -367,6 +369,7 @@ void worker_destroy(struct worker *worker)
 	buf_fini(&worker->assembly);
 	free(worker->scratch);
 	free(worker->upstreams);
+	free(worker->past);
 	secret_wipe(worker->mock_secret, sizeof worker->mock_secret);
 	free(worker);
 }

@@ -38,6 +38,7 @@ struct crew;
 struct live;
 struct paused;
 struct pool;
+struct pool_past;
 struct settings_table;
 struct tls;
 struct prepared_table;
@@ -118,7 +119,8 @@ struct worker {
 	struct upstream *upstreams;
 	size_t upstream_count;
 
-	struct pool *pools;     /* uthash by address */
+	struct pool *pools;     /* uthash by route */
+	struct pool_past *past; /* of pools that are gone, by cluster */
 	struct list restless;   /* pools that need a look at the next tick */
 	struct list idle;       /* backends of all pools, longest idle first */
 	struct list opened;     /* backends of all pools that are not too old, oldest first */

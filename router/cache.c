@@ -62,7 +62,9 @@ static bool tenant_equal(const struct tenant *a, const struct tenant *b)
 	bool same = uuid_equal(&a->id, &b->id) && a->depth == b->depth &&
 				same_text(a->slug, b->slug) && same_text(a->key, b->key) &&
 				same_text(a->cluster, b->cluster) && a->strategy == b->strategy &&
-				a->status == b->status && a->pool_weight == b->pool_weight &&
+				same_text(a->region, b->region) && same_text(a->login_kid, b->login_kid) &&
+				a->dedicated_login == b->dedicated_login && a->status == b->status &&
+				a->pool_weight == b->pool_weight &&
 				permissions_equal(&a->permissions, &b->permissions);
 
 	for (size_t i = 0; same && i < a->depth; i++)

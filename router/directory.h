@@ -48,6 +48,11 @@ struct tenant {
 	char *key;     /* the application's own name for it, or NULL */
 	char *cluster; /* name of the cluster it lives on */
 	char *seal;    /* as guard_seal gives it */
+	char *region;  /* where its data must be, or NULL */
+	/* Which key of its cluster's secret the password of its own login is derived from, or NULL.
+	 */
+	char *login_kid;
+	bool dedicated_login; /* reaches the shared tables by a login of its own */
 	enum tenant_strategy strategy;
 	enum tenant_status status;
 	unsigned pool_weight; /* its clients' share when tenants wait for backends; at least 1 */

@@ -69,6 +69,8 @@ struct live_work {
 
 struct live_pool {
 	char *cluster;
+	bool own_login, own_database; /* the tenants' own; else the cluster's */
+	bool is_past;                 /* sums of pools that are gone, and nothing else */
 	size_t sessions, waiting, tenants;
 	size_t backends, active, idle, opening; /* of all backends, those in these states */
 	int64_t longest_wait_us;                /* of those that wait now */

@@ -17,7 +17,7 @@
 #include "router/directory_state.h"
 #include "router/permissions.h"
 
-#define MAGIC    "bulkhead-directory-2 "
+#define MAGIC    "bulkhead-directory-3 "
 #define MAC_SIZE 32
 #define MAC_HEX  ((size_t)2 * MAC_SIZE)
 
@@ -65,9 +65,11 @@ static json_t *tenant_of(const struct holding *holding)
 
 	for (size_t i = 0; i < tenant->depth; i++)
 		json_array_append_new(path, id_of(&tenant->path[i]));
-	return json_pack("{so so ss so ss si si sI so sI so}", "id", id_of(&tenant->id), "path",
-					 path, "slug", tenant->slug, "key", text_of(tenant->key), "cluster",
-					 tenant->cluster, "strategy", (int)tenant->strategy, "status",
+	return json_pack("{so so ss so ss so so sb si si sI so sI so}", "id", id_of(&tenant->id),
+					 "path", path, "slug", tenant->slug, "key", text_of(tenant->key), "cluster",
+					 tenant->cluster, "region", text_of(tenant->region), "login_kid",
+					 text_of(tenant->login_kid), "dedicated_login",
+					 (int)tenant->dedicated_login, "strategy", (int)tenant->strategy, "status",
 					 (int)tenant->status, "pool_weight", (json_int_t)tenant->pool_weight,
 					 "permissions", permissions_write(&tenant->permissions), "version",
 					 (json_int_t)holding->version, "tokens", tokens_of(holding));
@@ -166,21 +168,24 @@ static bool copy_text(const json_t *value, char **out)
 
 static bool fill_tenant(const json_t *value, struct tenant *tenant)
 {
-	json_t *id, *path, *key, *permissions;
+	json_t *id, *path, *key, *region, *kid, *permissions;
 	const char *slug, *cluster;
-	int strategy, status;
+	int strategy, status, dedicated;
 	json_int_t weight, version;
 
-	if (json_unpack((json_t *)value, "{so so ss so ss si si sI so sI}", "id", &id, "path",
-					&path, "slug", &slug, "key", &key, "cluster", &cluster, "strategy",
+	if (json_unpack((json_t *)value, "{so so ss so ss so so sb si si sI so sI}", "id", &id,
+					"path", &path, "slug", &slug, "key", &key, "cluster", &cluster, "region",
+					&region, "login_kid", &kid, "dedicated_login", &dedicated, "strategy",
 					&strategy, "status", &status, "pool_weight", &weight, "permissions",
 					&permissions, "version", &version) != 0 ||
 		!read_id(id, &tenant->id) || !read_path(path, tenant) ||
-		!copy_text(key, &tenant->key) || !permissions_read(permissions, &tenant->permissions) ||
-		strategy < SHARED_RLS || strategy > DATABASE_PER_TENANT ||
-		status < TENANT_PROVISIONING || status > TENANT_PURGING || weight < 1 ||
-		weight > UINT16_MAX)
+		!copy_text(key, &tenant->key) || !copy_text(region, &tenant->region) ||
+		!copy_text(kid, &tenant->login_kid) ||
+		!permissions_read(permissions, &tenant->permissions) || strategy < SHARED_RLS ||
+		strategy > DATABASE_PER_TENANT || status < TENANT_PROVISIONING ||
+		status > TENANT_PURGING || weight < 1 || weight > UINT16_MAX)
 		return false;
+	tenant->dedicated_login = dedicated;
 	tenant->slug = strdup(slug);
 	tenant->cluster = strdup(cluster);
 	tenant->seal = guard_seal(&tenant->id, tenant->key);

@@ -31,6 +31,8 @@ void tenant_unref(const struct tenant *tenant)
 	free(tenant->key);
 	free(tenant->cluster);
 	free(tenant->seal);
+	free(tenant->region);
+	free(tenant->login_kid);
 	permissions_fini(&((struct tenant *)tenant)->permissions);
 	free((struct tenant *)tenant);
 }

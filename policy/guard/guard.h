@@ -32,6 +32,9 @@ struct guard_keyring;
  */
 struct guard_keyring *guard_keyring_load(const char *path, const char **why);
 
+/* The same from the text of such a file. */
+struct guard_keyring *guard_keyring_parse(const char *content, const char **why);
+
 /* Wipes and frees. NULL is fine. */
 void guard_keyring_destroy(struct guard_keyring *keyring);
 

@@ -144,10 +144,14 @@ static struct guard_keyring *keyring_create(size_t room)
 struct guard_keyring *guard_keyring_load(const char *path, const char **why)
 {
 	char *content = secret_read_file(path, KEY_FILE_MAX, why);
+	struct guard_keyring *keyring = content ? guard_keyring_parse(content, why) : NULL;
 
-	if (!content)
-		return NULL;
+	secret_free(content);
+	return keyring;
+}
 
+struct guard_keyring *guard_keyring_parse(const char *content, const char **why)
+{
 	/* One key more than there is room for is never read: each takes a line. */
 	size_t room = count_lines(content);
 	struct guard_keyring *keyring = keyring_create(room);
@@ -158,7 +162,6 @@ struct guard_keyring *guard_keyring_load(const char *path, const char **why)
 		guard_keyring_destroy(keyring);
 		keyring = NULL;
 	}
-	secret_free(content);
 	return keyring;
 }
 

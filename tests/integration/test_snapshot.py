@@ -19,7 +19,7 @@ from harness.wire import WireError
 
 CAUGHT_UP = 6.0 if INSTRUMENTED else 2.0  # seconds from the return of the control database
 WRITTEN = 6.0 if INSTRUMENTED else 2.0  # seconds until a change is in the file
-MAGIC = b"bulkhead-directory-2 "
+MAGIC = b"bulkhead-directory-3 "
 
 
 class Scene:
@@ -254,8 +254,8 @@ SPOILED = {
     "a line": lambda text: b"\n",
     "twice": lambda text: text + text,
     "zeros": lambda text: bytes(len(text)),
-    "a newer format": lambda text: text.replace(b"directory-2", b"directory-3"),
-    "an older format": lambda text: text.replace(b"directory-2", b"directory-1"),
+    "a newer format": lambda text: text.replace(b"directory-3", b"directory-4"),
+    "an older format": lambda text: text.replace(b"directory-3", b"directory-2"),
     "permissions": lambda text: text.replace(b'"sql.read"', b'"sql.ddl"'),
     "unsigned": lambda text: MAGIC + text[86:],
 }

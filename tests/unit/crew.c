@@ -22,7 +22,7 @@ struct stage {
 
 static void stage_begin(struct stage *stage)
 {
-	stage->crew = crew_create(2, 1);
+	stage->crew = crew_create(2);
 	cr_assert(stage->crew);
 	stage->common = crew_hold(stage->crew, COMMON_PART, "place", 5);
 	cr_assert(stage->common);

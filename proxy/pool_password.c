@@ -1,0 +1,80 @@
+/*
+ * The passwords of a pool's logins. A tenant's own login has one that is derived from a key of
+ * its cluster's secret; while keys are being replaced, some logins have it of the old one and
+ * some of the new, so what the tenant's record says is tried first and then the others.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "proxy/pool_internal.h"
+#include "proxy/server.h"
+
+void pool_forget_keys(struct pool *pool)
+{
+	secret_wipe(&pool->scram, sizeof pool->scram);
+	list_each (node, next, &pool->servers)
+		backend_keep_no_keys(list_entry(node, struct server, node));
+}
+
+void pool_note_kid(struct pool *pool, const char *kid)
+{
+	if (!kid || strlen(kid) > GUARD_KID_MAX || strcmp(pool->keys.kid, kid) == 0)
+		return;
+	strcpy(pool->keys.kid, kid);
+	pool->keys.last = 0;
+}
+
+/* Where the search begins. */
+static size_t first_place(const struct pool *pool, const struct guard_keyring *secret)
+{
+	return pool->keys.last ? pool->keys.last - 1 : own_password_place(secret, pool->keys.kid);
+}
+
+/* The place that an attempt has: those before the first one come behind it. */
+static size_t place_of(size_t first, size_t attempt)
+{
+	if (attempt == 0)
+		return first;
+	return attempt <= first ? attempt - 1 : attempt;
+}
+
+static char *derive(const struct pool *pool, size_t attempt)
+{
+	const char *why;
+	char password[OWN_PASSWORD_SIZE], *copy = NULL;
+	struct guard_keyring *secret = guard_keyring_parse(pool->cluster->secret, &why);
+
+	if (secret && own_password(secret, place_of(first_place(pool, secret), attempt),
+							   &pool->key.tenant, password))
+		copy = strdup(password);
+	secret_wipe(password, sizeof password);
+	guard_keyring_destroy(secret);
+	return copy;
+}
+
+char *pool_password(const struct pool *pool, size_t attempt)
+{
+	if (!route_has_own_login(&pool->key))
+		return attempt == 0 && pool->cluster->password ? strdup(pool->cluster->password) : NULL;
+	return pool->cluster->secret ? derive(pool, attempt) : NULL;
+}
+
+bool pool_keeps_keys(const struct pool *pool, size_t attempt)
+{
+	return attempt == 0 || !route_has_own_login(&pool->key);
+}
+
+void pool_note_password(struct pool *pool, size_t attempt)
+{
+	const char *why;
+	struct guard_keyring *secret;
+
+	if (pool_keeps_keys(pool, attempt))
+		return;
+	secret = guard_keyring_parse(pool->cluster->secret, &why);
+	if (secret)
+		pool->keys.last = place_of(first_place(pool, secret), attempt) + 1;
+	guard_keyring_destroy(secret);
+	pool_forget_keys(pool);
+}
