@@ -24,6 +24,7 @@ EMBED_TEXT(permission_grant_sql, "admin/migrations/0011_permission_grant.sql");
 EMBED_TEXT(setting_sql, "admin/migrations/0012_setting.sql");
 EMBED_TEXT(policy_lookup_sql, "admin/migrations/0013_policy_lookup.sql");
 EMBED_TEXT(own_login_sql, "admin/migrations/0014_own_login.sql");
+EMBED_TEXT(soft_revocation_sql, "admin/migrations/0028_soft_revocation.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -35,7 +36,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 14
+#define STEP_COUNT 15
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -53,6 +54,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[11] = (struct step){"setting", setting_sql};
 	steps[12] = (struct step){"policy_lookup", policy_lookup_sql};
 	steps[13] = (struct step){"own_login", own_login_sql};
+	steps[14] = (struct step){"soft_revocation", soft_revocation_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this
