@@ -58,6 +58,8 @@ struct gate {
 	uint64_t rules; /* in force */
 	uint32_t held;  /* as a verdict's needs: what need not be asked further */
 	enum gate_mode mode;
+	bool protects_settings; /* [gate] protected_settings are, here */
+	bool denies_schemas;    /* a list denies "schema.*": search_path may not lead there */
 	const struct gate_settings *settings;  /* borrowed, and so are these */
 	const struct permissions *permissions; /* never NULL but under GATE_OFF */
 };

@@ -262,6 +262,36 @@ Test(gate, lists_of_names)
 	permissions_fini(&stage.permissions);
 }
 
+/* A name without a schema is not known to be of one: so search_path may not lead there. */
+Test(gate, schemas_that_are_denied)
+{
+	struct stage stage = stage_of(ON_SHARED);
+	struct gate_refusal refusal;
+	struct gate gate;
+
+	EXPECT_PASS(&stage, "SET search_path = payroll");
+	add(&stage.permissions.denied_relations, "payroll.*");
+	add(&stage.permissions.denied_functions, "Sums.*");
+	EXPECT_PASS(&stage, "SELECT * FROM wages");
+	EXPECT_PASS(&stage, "SET search_path = public, payroll_old, \"not_payroll\"");
+	EXPECT_PASS(&stage, "SET work_mem = '1MB'; RESET search_path");
+	EXPECT_PASS(&stage, "SET LOCAL search_path TO DEFAULT");
+	EXPECT_PASS(&stage, "SELECT set_config('work_mem', $1, false)");
+	EXPECT_REFUSED(&stage, "SET search_path = public, payroll", "sql.relations");
+	EXPECT_REFUSED(&stage, "SET LOCAL search_path = \"PayRoll\"", "sql.relations");
+	EXPECT_REFUSED(&stage, "SET search_path TO 'public, payroll'", "sql.relations");
+	EXPECT_REFUSED(&stage, "SELECT set_config('search_path', 'a,payroll', true)",
+				   "sql.relations");
+	EXPECT_REFUSED(&stage, "SELECT set_config('search_path', $1, true)", "sql.relations");
+	EXPECT_REFUSED(&stage,
+				   "CREATE TEMP VIEW v AS SELECT set_config('search_path', 'sums', true)",
+				   "sql.functions");
+	gate_init(&gate, ON_SHARED, &stage.settings, &stage.permissions);
+	cr_expect(gate_judge_setting(&gate, "search_path", "payroll", &refusal));
+	cr_expect_not(gate_judge_setting(&gate, "search_path", "public", &refusal));
+	permissions_fini(&stage.permissions);
+}
+
 Test(gate, so_many_names_and_no_more)
 {
 	struct permission_names names = {0};
