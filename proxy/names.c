@@ -285,45 +285,6 @@ const struct verdict *names_read(struct names_walk *walk, const char *text, size
 	return walk->verdict;
 }
 
-/* The body of a message of this type that the server refuses whatever state it is in. */
-static bool append_nonsense(struct buf *out, char type)
-{
-	static const char nonsense[] = "bulkhead: refused"; /* no SQL, and no name in use */
-
-	switch (type) {
-	case 'F': /* a function that there is not, without arguments */
-		return buf_append_u32(out, 0) && buf_append_u32(out, 0) && buf_append_u16(out, 0);
-	case 'P':
-		return buf_append_cstr(out, nonsense) && buf_append_cstr(out, nonsense) &&
-			   buf_append_u16(out, 0);
-	case 'B':
-		return buf_append_cstr(out, nonsense) && buf_append_cstr(out, nonsense) &&
-			   buf_append_u32(out, 0) && buf_append_u16(out, 0);
-	case 'E':
-		return buf_append_cstr(out, nonsense) && buf_append_u32(out, 0);
-	default:
-		return buf_append_cstr(out, nonsense);
-	}
-}
-
-enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
-							   struct buf *error)
-{
-	struct reply_note note = {.kind = NOTE_REFUSED, .error = *error};
-	struct reply_note *copy = buf_len(error) ? names_note_create(&note) : NULL;
-	size_t mark;
-
-	if (!copy || !names_replace(walk, message, &mark) ||
-		!append_nonsense(walk->out, (char)*message) || !wire_end(walk->out, mark)) {
-		buf_fini(error);
-		free(copy);
-		return NAMES_NO_MEMORY;
-	}
-	walk->throws_away = walk->visible < total;
-	walk->run = message + walk->visible;
-	return names_ask(walk, (char)*message, copy);
-}
-
 static bool executes_prepared(const struct verdict *verdict)
 {
 	for (uint32_t i = 0; i < verdict->statement_count; i++) {
@@ -369,17 +330,6 @@ static enum names_result judge_unread(struct names_walk *walk, const uint8_t *me
 	if (walk->visible < total)
 		judged = names_judge(walk, walk->client->worker->unread, message, total);
 	return judged == NAMES_PASS ? names_run_unread(walk) : judged;
-}
-
-enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
-								   uint64_t total, enum reason reason)
-{
-	struct buf error;
-
-	buf_init(&error);
-	if (!wire_error(&error, "ERROR", reason, NULL))
-		buf_fini(&error);
-	return names_refuse(walk, message, total, &error);
 }
 
 static bool is_on(const char *value)

@@ -1,7 +1,8 @@
 /*
  * names_internal.h: what the files of names.h share: names.c (the walk, and Query),
  * names_named.c, names_unnamed.c, names_portal.c (what messages mean by what they name),
- * names_reply.c (what answers mean). All that return bool say false when memory is out.
+ * names_refuse.c (those that are not carried out), names_reply.c (what answers mean). All that
+ * return bool say false when memory is out.
  */
 #ifndef PROXY_NAMES_INTERNAL_H
 #define PROXY_NAMES_INTERNAL_H
@@ -24,7 +25,7 @@ struct reply_note {
 	enum note_kind kind;
 	struct statement *statement; /* PARSED, CLOSED, DESCRIBED: a reference, or NULL */
 	struct prepared *prepared;   /* PARSED, PREPARED, EVICTED, DESCRIBED: a reference */
-	uint64_t number;             /* and its number when the message was sent */
+	uint64_t number; /* and its number when the message was sent; REFUSED: its own */
 
 	const struct verdict *verdict; /* RUN: a reference */
 	uint32_t completed;            /* how many of its statements have come to their end */
@@ -78,6 +79,8 @@ struct reply_note *names_run_note(struct client *client, const struct verdict *v
 const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t *len);
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len);
 
+/* ---- names_refuse.c ---- */
+
 /*
  * The Query, Parse with a name, Bind or Execute is not carried out: one that fails goes in its
  * place, so that all behind it is as PostgreSQL has it behind an error, and the client is shown
@@ -88,6 +91,8 @@ enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, 
 
 enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
 								   uint64_t total, enum reason reason);
+
+/* ---- names.c ---- */
 
 /*
  * A statement that has, or may have, strings read in another way than Bulkhead reads them is

@@ -160,16 +160,6 @@ void names_described(struct server *server, const uint8_t *message, size_t total
 
 /* ---- errors ---- */
 
-void names_take_refusal(struct server *server, struct buf *error)
-{
-	struct reply_note *note = replies_next_note(&server->replies);
-
-	if (!note || note->kind != NOTE_REFUSED)
-		return;
-	*error = note->error;
-	buf_init(&note->error);
-}
-
 static const struct statement *find_by_own_name(const struct client *client, const char *text,
 												const char **at, size_t *len)
 {

@@ -502,8 +502,10 @@ static const uint8_t answers[256] = {
 	['d'] = UNASKED,
 };
 
-/* Accounts for one message's header. False when the backend has been closed over it. */
-static bool account(struct walk *walk, const uint8_t *message, uint64_t total, bool *ours)
+/* Accounts for one message, of which `visible` bytes are there. False when the backend has been
+ * closed over it. */
+static bool account(struct walk *walk, const uint8_t *message, size_t visible, uint64_t total,
+					bool *ours)
 {
 	struct server *server = walk->server;
 
@@ -515,7 +517,8 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	if (answers[*message] & UNASKED)
 		return true;
 	if (*message == 'E') {
-		names_take_refusal(server, &walk->refusal);
+		names_take_refusal(server, message + WIRE_HEADER, visible - WIRE_HEADER,
+						   &walk->refusal);
 		walk->owed = !replies_is_empty(&server->replies);
 		walk->failing = replies_next(&server->replies);
 		walk->of_name = replies_next_note(&server->replies) != NULL;
@@ -555,7 +558,7 @@ static size_t walk_over(struct walk *walk, const uint8_t *data, size_t len)
 			break; /* more of it comes with the next read */
 		if (describes)
 			names_described(server, at, whole ? (size_t)total : 0);
-		if (!account(walk, at, total, &ours))
+		if (!account(walk, at, whole ? (size_t)total : (size_t)(end - at), total, &ours))
 			return len;
 		if (ours) {
 			swallow(walk, at, whole ? (size_t)total : (size_t)(end - at));

@@ -8,8 +8,8 @@ import pytest
 from harness.probe import metrics, probed
 from harness.program import PROGRAM
 from harness.wait import wait_for
-from harness.wire import (WireError, bind, close, describe, errors, execute, flush, function_call, message, parse,
-                          query, rows, sync, types, why)
+from harness.wire import (WireError, bind, close, copy_data, describe, errors, execute, flush, function_call, message,
+                          parse, query, rows, sync, types, why)
 
 ENFORCE = {"gate": {"mode": "enforce"}}
 DDL = ("42501", "BH-STMT-DDL")
@@ -153,6 +153,24 @@ def test_a_function_call(wire):
     assert (types(found), found[-1].body) == ("EZ", b"E")
     wire.query("ROLLBACK")
     assert rows(wire.query("SELECT 1")) == [["1"]]
+
+
+@pytest.mark.parametrize("behind, wanted", [
+    (["SELECT pg_sleep(0)"], [SHARED]), (["LISTEN x", "SELECT 1", "SELECT setseed(0)"], [("0A000", "BH-STMT-LISTEN"), SHARED])])
+def test_behind_a_copy_that_failed(proxy, behind, wanted):
+    """Nobody knows then which answer is for what; refusals are told apart all the same, sent before that and after."""
+    with proxy.wire("acme") as wire:
+        wire.query("CREATE TEMP TABLE t (a int)")
+        wire.send(query("COPY t FROM STDIN") + copy_data("bad\n") + b"".join(map(query, behind)))
+        assert errors(wire.until_ready()) == ["22P02"]
+        found = [why(m.fields) for _ in behind for m in wire.until_ready() if m.type == "E"]
+        assert found == wanted
+        wire.send(b"".join(map(query, behind)))
+        found = [why(m.fields) for _ in behind for m in wire.until_ready() if m.type == "E"]
+        assert found == wanted
+        found = ask(wire, parse("SELECT pg_sleep(0)", "a"), bind(statement="a"), execute(), sync())
+        assert (types(found), reason(found)) == ("EZ", SHARED)
+        assert rows(wire.query("SELECT 'goes on'")) == [["goes on"]]
 
 
 # ---- texts that are too long, or too many at once ----
