@@ -204,7 +204,7 @@ static void make(struct stage *stage)
 	setup.directory = stage->directory;
 	stage->live = live_create();
 	setup.live = stage->live;
-	setup.crew = crew_create(1, 1);
+	setup.crew = crew_create(1);
 	require(stage->live != NULL && setup.crew != NULL);
 	stage->worker = worker_create(&setup);
 	require(stage->worker != NULL);
