@@ -2,7 +2,6 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/pool.h"
 #include "proxy/rewrite.h"
@@ -12,21 +11,19 @@
 #define UNDER(text) (&(struct settings){.bytes = (char *)(text), .base_len = strlen(text)})
 
 struct stand {
-	struct conf_cluster cluster;
 	struct pool pool;
 	struct client client;
 	struct settings_table *settings;
 	struct prepared_table *prepared;
 };
 
-static void begin(struct stand *stand, const char *only_tenant)
+static void begin(struct stand *stand, enum route_kind kind)
 {
 	static struct startup_setting startup[] = {
 		{"search_path", "\"TENANTA\", b"}, {"timezone", "it's"}, {"application_name", "x"}};
 
 	memset(stand, 0, sizeof *stand);
-	stand->cluster.tenant = (char *)only_tenant;
-	stand->pool.cluster = &stand->cluster;
+	stand->pool.key.kind = kind;
 	stand->client.pool = &stand->pool;
 	stand->settings = settings_table_create();
 	stand->prepared = prepared_table_create();
@@ -85,7 +82,7 @@ Test(rewrite, reset_all_and_what_stands_around_it)
 		" /* \xc3\xa9 */ SELECT 'RESET ALL' ;\n RESET  ALL;; SELECT 2 -- x";
 	struct stand stand;
 
-	begin(&stand, "");
+	begin(&stand, ROUTE_SEALED);
 	const struct sql_statement statements[] = {
 		statement(SQL_PLAIN, NULL, text, "SELECT 'RESET ALL'"),
 		statement(SQL_RESET_ALL, NULL, text, "RESET  ALL"),
@@ -103,7 +100,7 @@ Test(rewrite, reset_all_without_the_guard)
 	static const char text[] = "RESET ALL";
 	struct stand stand;
 
-	begin(&stand, "acme");
+	begin(&stand, ROUTE_CLUSTER);
 	const struct sql_statement all = statement(SQL_RESET_ALL, NULL, text, text);
 	const struct verdict verdict = verdict_of(&all, 1);
 	expect(&stand, &verdict, text,
@@ -122,7 +119,7 @@ Test(rewrite, resets_of_one_setting)
 		"SET LOCAL timezone TO DEFAULT";
 	struct stand stand;
 
-	begin(&stand, "");
+	begin(&stand, ROUTE_SEALED);
 	struct sql_statement statements[] = {
 		statement(SQL_RESET, "timezone", text, "RESET timezone"),
 		statement(SQL_RESET, "work_mem", text, "RESET work_mem"),
@@ -157,7 +154,7 @@ Test(rewrite, deallocate_of_what_has_another_name_there)
 	static const char text[] = "DEALLOCATE known; DEALLOCATE other; DEALLOCATE ALL";
 	struct stand stand;
 
-	begin(&stand, "");
+	begin(&stand, ROUTE_SEALED);
 	const struct sql_statement statements[] = {
 		statement(SQL_DEALLOCATE, "known", text, "DEALLOCATE known"),
 		statement(SQL_DEALLOCATE, "other", text, "DEALLOCATE other"),
@@ -180,7 +177,7 @@ Test(rewrite, reset_all_behind_many_others)
 	struct buf text, replaced;
 	struct stand stand;
 
-	begin(&stand, "");
+	begin(&stand, ROUTE_SEALED);
 	for (uint32_t from = 0; from <= MANY; from += MANY / 2) {
 		buf_init(&text);
 		buf_init(&replaced);
@@ -209,7 +206,7 @@ Test(rewrite, a_text_of_which_nothing_is_known_is_left)
 	struct stand stand;
 	const struct verdict unread = {.reading = SQL_UNREADABLE, .effects = EFFECTS_ALL};
 
-	begin(&stand, "");
+	begin(&stand, ROUTE_SEALED);
 	expect(&stand, &unread, "RESET ALL (", "RESET ALL (");
 	end(&stand);
 }
