@@ -5,7 +5,7 @@
  * new tenants are made from, each tenant's own schema and each tenant's own database. Each
  * target has it in a transaction of its own, in which its mark is written too (migrate_mark.h),
  * so what a target has is always true, whenever this process ends. The control schema
- * (admin/migrations/0020_migrate.sql) is what is reported; a run that finds it behind a
+ * (admin/migrations/0016_migrate.sql) is what is reported; a run that finds it behind a
  * target's mark brings it up to date.
  *
  * In a tenant's schema or database everything runs as that tenant, never as an administrator:

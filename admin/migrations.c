@@ -25,41 +25,42 @@ EMBED_TEXT(setting_sql, "admin/migrations/0012_setting.sql");
 EMBED_TEXT(policy_lookup_sql, "admin/migrations/0013_policy_lookup.sql");
 EMBED_TEXT(own_login_sql, "admin/migrations/0014_own_login.sql");
 EMBED_TEXT(job_sql, "admin/migrations/0015_job.sql");
-EMBED_TEXT(migrate_sql, "admin/migrations/0020_migrate.sql");
-EMBED_TEXT(cluster_sql, "admin/migrations/0025_cluster.sql");
+EMBED_TEXT(migrate_sql, "admin/migrations/0016_migrate.sql");
+EMBED_TEXT(cluster_sql, "admin/migrations/0017_cluster.sql");
+EMBED_TEXT(soft_revocation_sql, "admin/migrations/0018_soft_revocation.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
 
-/* A numbered step; the list is in their order, and numbers may be missing. Steps are added,
- * never changed. */
+/* A numbered step; the number is its place in the list, from 1. Steps are appended, never
+ * changed. */
 struct step {
-	int number;
 	const char *name;
 	const char *sql;
 };
 
-#define STEP_COUNT 17
+#define STEP_COUNT 18
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
-	steps[0] = (struct step){1, "tree", tree_sql};
-	steps[1] = (struct step){2, "token", token_sql};
-	steps[2] = (struct step){3, "principal", principal_sql};
-	steps[3] = (struct step){4, "lookup", lookup_sql};
-	steps[4] = (struct step){5, "pool_weight", pool_weight_sql};
-	steps[5] = (struct step){6, "change", change_sql};
-	steps[6] = (struct step){7, "changed", changed_sql};
-	steps[7] = (struct step){8, "departed", departed_sql};
-	steps[8] = (struct step){9, "changed_rows", changed_rows_sql};
-	steps[9] = (struct step){10, "permission_key", permission_key_sql};
-	steps[10] = (struct step){11, "permission_grant", permission_grant_sql};
-	steps[11] = (struct step){12, "setting", setting_sql};
-	steps[12] = (struct step){13, "policy_lookup", policy_lookup_sql};
-	steps[13] = (struct step){14, "own_login", own_login_sql};
-	steps[14] = (struct step){15, "job", job_sql};
-	steps[15] = (struct step){20, "migrate", migrate_sql};
-	steps[16] = (struct step){25, "cluster", cluster_sql};
+	steps[0] = (struct step){"tree", tree_sql};
+	steps[1] = (struct step){"token", token_sql};
+	steps[2] = (struct step){"principal", principal_sql};
+	steps[3] = (struct step){"lookup", lookup_sql};
+	steps[4] = (struct step){"pool_weight", pool_weight_sql};
+	steps[5] = (struct step){"change", change_sql};
+	steps[6] = (struct step){"changed", changed_sql};
+	steps[7] = (struct step){"departed", departed_sql};
+	steps[8] = (struct step){"changed_rows", changed_rows_sql};
+	steps[9] = (struct step){"permission_key", permission_key_sql};
+	steps[10] = (struct step){"permission_grant", permission_grant_sql};
+	steps[11] = (struct step){"setting", setting_sql};
+	steps[12] = (struct step){"policy_lookup", policy_lookup_sql};
+	steps[13] = (struct step){"own_login", own_login_sql};
+	steps[14] = (struct step){"job", job_sql};
+	steps[15] = (struct step){"migrate", migrate_sql};
+	steps[16] = (struct step){"cluster", cluster_sql};
+	steps[17] = (struct step){"soft_revocation", soft_revocation_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this
@@ -138,12 +139,12 @@ static bool query_done(PGconn *admin, const char *sql, int count, const char *co
 }
 
 /* Runs the step unless the database has it; then its text must be the one that was run. */
-static bool apply_step(PGconn *admin, const struct step *step, FILE *err)
+static bool apply_step(PGconn *admin, int number, const struct step *step, FILE *err)
 {
 	char digits[16], sum[CHECKSUM_HEX_SIZE];
 	const char *values[] = {digits, step->name, sum};
 
-	snprintf(digits, sizeof digits, "%d", step->number);
+	snprintf(digits, sizeof digits, "%d", number);
 	if (!checksum(step->sql, sum)) {
 		complain(err, step->name, "cannot compute a checksum");
 		return false;
@@ -168,12 +169,12 @@ static bool apply_step(PGconn *admin, const struct step *step, FILE *err)
 }
 
 /* A schema with steps that this program does not know was made by a later one. */
-static bool refuse_newer(PGconn *admin, int newest, FILE *err)
+static bool refuse_newer(PGconn *admin, FILE *err)
 {
 	char digits[16];
 	const char *values[] = {digits};
 
-	snprintf(digits, sizeof digits, "%d", newest);
+	snprintf(digits, sizeof digits, "%d", STEP_COUNT);
 	PGresult *result = query(admin, COUNT_NEWER_SQL, 1, values, "steps", err);
 	if (!result)
 		return false;
@@ -197,10 +198,10 @@ static bool apply_all(PGconn *admin, const struct migrations_options *options, F
 
 	list_steps(steps);
 	if (!run(admin, LOCK_SQL, "lock", err) || !run(admin, install_sql, "install", err) ||
-		!refuse_newer(admin, steps[STEP_COUNT - 1].number, err))
+		!refuse_newer(admin, err))
 		return false;
 	for (int i = 0; i < STEP_COUNT; i++)
-		if (!apply_step(admin, &steps[i], err))
+		if (!apply_step(admin, i + 1, &steps[i], err))
 			return false;
 	return set_option(admin, "bulkhead.sidecar_login", options->sidecar_login, err) &&
 		   set_option(admin, "bulkhead.sidecar_verifier", options->sidecar_verifier, err) &&
@@ -238,7 +239,7 @@ static void print_quoted(FILE *out, const char *text)
  * psql has no way to stop with a message of ours but an error of the server's, hence the DO
  * block for a step that was applied with another text.
  */
-static bool print_step(FILE *out, const struct step *step)
+static bool print_step(FILE *out, int number, const struct step *step)
 {
 	char sum[CHECKSUM_HEX_SIZE];
 
@@ -254,13 +255,13 @@ static bool print_step(FILE *out, const struct step *step)
 			"SELECT NOT EXISTS (SELECT FROM bulkhead_control.migration WHERE number = %d)"
 			" AS bulkhead_pending \\gset\n"
 			"\\if :bulkhead_pending\n",
-			step->number, step->name, step->number, sum, step->number, step->number);
+			number, step->name, number, sum, number, number);
 	fputs(step->sql, out);
 	fprintf(out,
 			"INSERT INTO bulkhead_control.migration (number, name, checksum)\n"
 			"VALUES (%d, '%s', '%s');\n"
 			"\\endif\n",
-			step->number, step->name, sum);
+			number, step->name, sum);
 	return true;
 }
 
@@ -280,9 +281,9 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 			"\tIF EXISTS (SELECT FROM bulkhead_control.migration WHERE number > %d) THEN\n"
 			"\t\tRAISE EXCEPTION 'the schema was made by a later version of this program';\n"
 			"\tEND IF;\nEND\n$$;\n",
-			steps[STEP_COUNT - 1].number);
+			STEP_COUNT);
 	for (int i = 0; i < STEP_COUNT; i++)
-		if (!print_step(out, &steps[i]))
+		if (!print_step(out, i + 1, &steps[i]))
 			return false;
 	fputs("\nSELECT pg_catalog.set_config('bulkhead.sidecar_login', ", out);
 	print_quoted(out, options->sidecar_login);

@@ -187,9 +187,19 @@ static void subject_fini(struct subject *subject)
 
 static json_t *names_of_classes(uint32_t classes)
 {
-	static const char *const names[] = {
-		"read",        "write",  "ddl",         "copy",  "call",      "session",
-		"transaction", "listen", "maintenance", "other", "temporary", "ddl or temporary"};
+	static const char *const names[] = {"read",
+										"write",
+										"ddl",
+										"copy",
+										"call",
+										"session",
+										"transaction",
+										"listen",
+										"maintenance",
+										"other",
+										"temporary",
+										"ddl or temporary",
+										"temporary function"};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -21,6 +21,8 @@
 #include "policy/statement.h"
 
 /* Beside PERMISSION_BIT in a verdict's needs: there is more to ask than the bits say. */
+#define GATE_NEEDS_TEMP_FUNCTION                                                               \
+	((uint32_t)1 << 27) /* sql.ddl, or an exception for temporary functions */
 #define GATE_NEEDS_READ_WRITE  ((uint32_t)1 << 28) /* transactions that write are asked for */
 #define GATE_NEEDS_TEMP_OR_DDL ((uint32_t)1 << 29) /* sql.ddl, or something temporary */
 #define GATE_NEEDS_SETTINGS    ((uint32_t)1 << 30) /* settings are named */
@@ -56,6 +58,8 @@ struct gate {
 	uint64_t rules; /* in force */
 	uint32_t held;  /* as a verdict's needs: what need not be asked further */
 	enum gate_mode mode;
+	bool protects_settings; /* [gate] protected_settings are, here */
+	bool denies_schemas;    /* a list denies "schema.*": search_path may not lead there */
 	const struct gate_settings *settings;  /* borrowed, and so are these */
 	const struct permissions *permissions; /* never NULL but under GATE_OFF */
 	const struct uuid *own;                /* whose schema it has, or NULL */

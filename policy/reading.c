@@ -407,6 +407,8 @@ static void settle_gate(struct verdict *verdict, const struct reading *reading)
 		verdict->rules |= RULE_BIT(RULE_DDL);
 	if (verdict->classes & SQL_CLASS_DDL_OR_TEMP)
 		verdict->rules |= RULE_BIT(RULE_DDL_OR_TEMPORARY);
+	if (verdict->classes & SQL_CLASS_TEMP_FUNCTION)
+		verdict->rules |= RULE_BIT(RULE_TEMPORARY_FUNCTIONS);
 }
 
 const struct verdict *reading_verdict(const struct reading *reading)

@@ -53,7 +53,10 @@ enum sql_class {
 	/* DDL of a relation that is named without a schema and there already, so that it may be
 	 * temporary; beside SQL_CLASS_DDL or alone. */
 	SQL_CLASS_DDL_OR_TEMP = 1 << 11,
-	SQL_CLASSES_ALL = 0xfff, /* of a text that was not read */
+	/* CREATE FUNCTION or PROCEDURE in pg_temp, whose body is a text: to run it is to run any
+	   SQL. */
+	SQL_CLASS_TEMP_FUNCTION = 1 << 12,
+	SQL_CLASSES_ALL = 0x1fff, /* of a text that was not read */
 };
 
 /*

@@ -107,6 +107,31 @@ static bool take(struct names_walk *walk, const uint8_t *message, size_t visible
 	return false;
 }
 
+/*
+ * A message meets a barrier, or many answers are owed. The Sync of a batch that has had a
+ * DISCARD ALL may pass, and so may what does not run anything before it. What runs something is
+ * the batch's own, in a context that is empty.
+ */
+static bool must_stop(struct client *client, uint8_t type)
+{
+	if (client->server->replies.count >= REPLIES_HIGH || client->barrier != BARRIER_SYNC)
+		return true;
+	if (type != 'S' && type != 'H' && type != 'C' && type != 'D')
+		client->barrier = BARRIER_NONE;
+	return false;
+}
+
+/* The context is restored when the Sync has been answered: what is behind it has to wait. */
+static bool wait_behind_sync(struct names_walk *walk)
+{
+	enum names_result result = names_sync_discarded(walk);
+
+	if (result == NAMES_ACCOUNTED)
+		return true;
+	client_fatal(walk->client, REASON_MEMORY, NULL);
+	return false;
+}
+
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
 	struct names_walk walk = {.client = client, .run = data, .out = &client->worker->assembly};
@@ -132,8 +157,16 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		if (!is_fine)
 			break;
 		if (client->barrier || client->server->replies.count >= REPLIES_HIGH) {
-			client->stalled = true;
-			break;
+			if (must_stop(client, *at)) {
+				client->stalled = true;
+				break;
+			}
+			if (*at == 'S' && client->barrier) {
+				is_fine = wait_behind_sync(&walk);
+				client->is_amid_walk = true;
+				at += WIRE_HEADER;
+				continue;
+			}
 		}
 		bool is_plain = names_are_plain(&walk, at, visible, total);
 		if (!is_plain && visible < names_bytes_needed(client, at, visible, total))
@@ -472,8 +505,10 @@ static const uint8_t answers[256] = {
 	['d'] = UNASKED,
 };
 
-/* Accounts for one message's header. False when the backend has been closed over it. */
-static bool account(struct walk *walk, const uint8_t *message, uint64_t total, bool *ours)
+/* Accounts for one message, of which `visible` bytes are there. False when the backend has been
+ * closed over it. */
+static bool account(struct walk *walk, const uint8_t *message, size_t visible, uint64_t total,
+					bool *ours)
 {
 	struct server *server = walk->server;
 
@@ -485,7 +520,8 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	if (answers[*message] & UNASKED)
 		return true;
 	if (*message == 'E') {
-		names_take_refusal(server, &walk->refusal);
+		names_take_refusal(server, message + WIRE_HEADER, visible - WIRE_HEADER,
+						   &walk->refusal);
 		walk->owed = !replies_is_empty(&server->replies);
 		walk->failing = replies_next(&server->replies);
 		walk->of_name = replies_next_note(&server->replies) != NULL;
@@ -525,7 +561,7 @@ static size_t walk_over(struct walk *walk, const uint8_t *data, size_t len)
 			break; /* more of it comes with the next read */
 		if (describes)
 			names_described(server, at, whole ? (size_t)total : 0);
-		if (!account(walk, at, total, &ours))
+		if (!account(walk, at, whole ? (size_t)total : (size_t)(end - at), total, &ours))
 			return len;
 		if (ours) {
 			swallow(walk, at, whole ? (size_t)total : (size_t)(end - at));
@@ -609,6 +645,7 @@ void relay_go_on(struct server *server)
 	struct client *client = server->client;
 
 	end_batch(server);
-	if (client->stalled && !client->barrier && server->replies.count < REPLIES_HIGH / 2)
+	if (client->stalled && client->barrier != BARRIER_ANSWER &&
+		server->replies.count < REPLIES_HIGH / 2)
 		client_resume(client);
 }

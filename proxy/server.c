@@ -503,6 +503,7 @@ void server_free(struct server *server)
 	settings_unref(server->settings);
 	params_fini(&server->params);
 	replies_fini(&server->replies);
+	names_forget_refusals(server);
 	backend_statements_clear(&server->statements);
 	buf_fini(&server->carry);
 	buf_fini(&server->step_error);

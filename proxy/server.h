@@ -29,6 +29,7 @@
 
 struct backend_login;
 struct client;
+struct lost_refusals;
 struct crew_route;
 struct pool;
 struct pool_tenant;
@@ -119,7 +120,9 @@ struct server {
 	uint64_t body_left; /* of a message that is passing through, still to come */
 	bool body_is_ours;  /* and is thrown away */
 	struct replies replies;
-	char status;           /* of the last ReadyForQuery: I, T or E */
+	uint32_t refused; /* messages that were made to fail so far: names_refuse.c */
+	struct lost_refusals *lost_refusals; /* NULL in nearly every backend */
+	char status;                         /* of the last ReadyForQuery: I, T or E */
 	uint32_t readies;      /* ReadyForQuery messages so far, and those among them that */
 	uint32_t idle_readies; /* said "idle": how timeouts.c knows that something ended */
 	struct server_watch watch;

@@ -159,6 +159,43 @@ Test(gate, modes_and_exceptions)
 	free(unknown);
 }
 
+#define TEMPORARY_FUNCTION "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS ''"
+
+Test(gate, temporary_functions)
+{
+	struct stage stage = stage_of(ON_SHARED);
+	char *unknown;
+
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "temporary-functions");
+	stage.has_temporary = true;
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "temporary-functions");
+	stage.has_temporary = false;
+
+	cr_assert(gate_settings_init(&stage.settings, GATE_ENFORCE, "temporary-functions", "", "",
+								 &unknown));
+	EXPECT_PASS(&stage, TEMPORARY_FUNCTION);
+	EXPECT_PASS(&stage, "DROP FUNCTION pg_temp.f()");
+	EXPECT_REFUSED(&stage, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''", "ddl");
+	EXPECT_REFUSED(&stage, "CREATE TYPE pg_temp.t AS ENUM ('a')", "ddl");
+	EXPECT_REFUSED(&stage, "CREATE TABLE t (a int)", "ddl");
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION "; DROP FUNCTION f()", "ddl");
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION "; ALTER TABLE t ADD a int", "ddl-or-temporary");
+	stage.permissions.is_read_only = true;
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "read_only");
+	stage.permissions.is_read_only = false;
+	stage.permissions.held &= ~PERMISSION_BIT(PERMISSION_WRITE);
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "sql.write");
+
+	/* Where DDL is permitted it is one kind of that; an exception for shared tables is none. */
+	stage.place = ON_SCHEMA;
+	stage.permissions = *permissions_of_place(ON_SCHEMA);
+	EXPECT_PASS(&stage, TEMPORARY_FUNCTION);
+	stage.permissions.held &= ~PERMISSION_BIT(PERMISSION_DDL);
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "sql.ddl");
+	EXPECT_PASS(&stage, "DROP FUNCTION pg_temp.f()");
+	gate_settings_fini(&stage.settings);
+}
+
 Test(gate, settings_that_are_protected)
 {
 	struct stage stage = stage_of(ON_SHARED);
@@ -255,6 +292,36 @@ Test(gate, lists_of_names)
 	EXPECT_REFUSED(&stage, "INSERT INTO customers VALUES (1)", "sql.relations");
 	EXPECT_REFUSED(&stage, "SELECT mine()", "sql.functions");
 	EXPECT_REFUSED(&stage, "SELECT lower('x')", "sql.functions");
+	permissions_fini(&stage.permissions);
+}
+
+/* A name without a schema is not known to be of one: so search_path may not lead there. */
+Test(gate, schemas_that_are_denied)
+{
+	struct stage stage = stage_of(ON_SHARED);
+	struct gate_refusal refusal;
+	struct gate gate;
+
+	EXPECT_PASS(&stage, "SET search_path = payroll");
+	add(&stage.permissions.denied_relations, "payroll.*");
+	add(&stage.permissions.denied_functions, "Sums.*");
+	EXPECT_PASS(&stage, "SELECT * FROM wages");
+	EXPECT_PASS(&stage, "SET search_path = public, payroll_old, \"not_payroll\"");
+	EXPECT_PASS(&stage, "SET work_mem = '1MB'; RESET search_path");
+	EXPECT_PASS(&stage, "SET LOCAL search_path TO DEFAULT");
+	EXPECT_PASS(&stage, "SELECT set_config('work_mem', $1, false)");
+	EXPECT_REFUSED(&stage, "SET search_path = public, payroll", "sql.relations");
+	EXPECT_REFUSED(&stage, "SET LOCAL search_path = \"PayRoll\"", "sql.relations");
+	EXPECT_REFUSED(&stage, "SET search_path TO 'public, payroll'", "sql.relations");
+	EXPECT_REFUSED(&stage, "SELECT set_config('search_path', 'a,payroll', true)",
+				   "sql.relations");
+	EXPECT_REFUSED(&stage, "SELECT set_config('search_path', $1, true)", "sql.relations");
+	EXPECT_REFUSED(&stage,
+				   "CREATE TEMP VIEW v AS SELECT set_config('search_path', 'sums', true)",
+				   "sql.functions");
+	gate_init(&gate, ON_SHARED, &stage.settings, &stage.permissions);
+	cr_expect(gate_judge_setting(&gate, "search_path", "payroll", &refusal));
+	cr_expect_not(gate_judge_setting(&gate, "search_path", "public", &refusal));
 	permissions_fini(&stage.permissions);
 }
 
