@@ -17,6 +17,7 @@ class Sealed:
     """A superuser installs it; all tenants share the pool's login."""
 
     administrator = "postgres"
+    is_shared = True  # are backends?
     backends = "usename = 'bulkhead_pool'"
 
     def __init__(self, stand):
@@ -32,6 +33,10 @@ class Sealed:
         """What its [cluster:…] sections say besides host, port and database."""
         return {"login": "bulkhead_pool", "password_file": self.stand.keys / "pool.password"}
 
+    def login(self, _tenant):
+        """The backends' of a tenant."""
+        return "bulkhead_pool"
+
     def follow(self):
         """Called when tenants were made or changed."""
 
@@ -40,6 +45,7 @@ class ByLogin:
     """A role that is no superuser installs it; tenants get their logins, made by hand as provisioning makes them."""
 
     administrator = OWNER
+    is_shared = False
     backends = "usename ~ '^t_[0-9a-f]{32}$'"
 
     def __init__(self, stand):
@@ -49,7 +55,7 @@ class ByLogin:
 
     def database(self, name, *arguments):
         with self.stand.admin("postgres") as superuser:
-            if not superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", (OWNER,)).fetchone():
+            if not superuser.execute("SELECT FROM pg_roles WHERE rolname = %s", (OWNER,)).fetchall():
                 superuser.execute(f"CREATE ROLE {OWNER} LOGIN CREATEROLE CREATEDB")
         with self.stand.admin("postgres", user=OWNER) as owner:
             owner.execute(f"CREATE DATABASE {name}")
@@ -57,6 +63,9 @@ class ByLogin:
 
     def section(self):
         return {"guard": "login", "secret_file": self.secret.file}
+
+    def login(self, tenant):
+        return login_of(self.stand.ids[tenant])
 
     def follow(self):
         databases = self.stand.clusters.values()

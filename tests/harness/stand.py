@@ -143,6 +143,10 @@ class Stand:
                 admin.execute("INSERT INTO tickets SELECT %s, n, %s || ' ' || n FROM generate_series(1, %s) n",
                               (key, slug, ROWS))
 
+    def login(self, tenant):
+        """What the tenant's backends log in as."""
+        return self.installation.login(tenant)
+
     def admin(self, dbname=DATABASE, **more):
         return self.postgres.connect(dbname, **more)
 

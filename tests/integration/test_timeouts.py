@@ -438,6 +438,7 @@ def test_a_new_backend_is_not_taken_for_an_idle_client(stand):
 
 # ---- query_wait_timeout ----
 
+@pytest.mark.sealed("two tenants share a backend")
 def test_waiting_for_a_backend_ends(stand):
     """A statement fails, and the transaction that was begun with it; a client that logs in is ended."""
     limit = 1.0
