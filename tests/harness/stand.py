@@ -143,6 +143,11 @@ class Stand:
                 admin.execute("INSERT INTO tickets SELECT %s, n, %s || ' ' || n FROM generate_series(1, %s) n",
                               (key, slug, ROWS))
 
+    @property
+    def rival(self):
+        """A tenant who waits while acme has all backends of its pool: where tenants share none, acme itself."""
+        return "globex" if self.installation.is_shared else "acme"
+
     def login(self, tenant):
         """What the tenant's backends log in as."""
         return self.installation.login(tenant)
