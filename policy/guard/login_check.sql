@@ -77,7 +77,7 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_login_faults(login name) RETURNS SETO
 		 CROSS JOIN LATERAL (SELECT CASE held.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(held.grantee)) END)
 		       AS grantee (name)
 		  LEFT JOIN pg_roles AS r ON r.oid = held.grantee
-		 WHERE held.grantee IN (SELECT reach.oid FROM reach)
+		 WHERE held.grantee = 0 OR held.grantee IN (SELECT reach.oid FROM reach)
 		    OR (p.parname = 'backtrace_functions' AND r.rolname IS DISTINCT FROM 'bulkhead_guard' AND r.rolsuper IS NOT TRUE)
 		UNION ALL
 		SELECT format('%I has settings of its own%s; ALTER ROLE %I%s RESET ALL', me.rolname,

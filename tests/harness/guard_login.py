@@ -43,6 +43,13 @@ class Managed:
     def init(self, database, keys, *arguments, user=HALF, **more):
         return run_init("--dsn", database.conninfo(user), "--guard", "login", "--keys", keys, *arguments, **more)
 
+    def let_half_manage(self):
+        """On a server where somebody else has made Bulkhead's roles, since PostgreSQL 16, a superuser must say so."""
+        with self.postgres.connect() as superuser:
+            for role, in superuser.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^bulkhead_'").fetchall():
+                if self.major >= 16:
+                    superuser.execute(f"GRANT {role} TO {HALF} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")
+
     def must_init(self, database, keys, *arguments, **more):
         done = self.init(database, keys, *arguments, **more)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -95,9 +95,9 @@ def guard_keys(tmp_path_factory):
     return tmp_path_factory.mktemp("guard") / "keys"
 
 
-@pytest.fixture(scope="session", params=[15, 18])
+@pytest.fixture(scope="module", params=[15, 18])
 def managed(request, template):
-    """A server without a superuser for those who use it, on each version; 18 where `make pg18` has brought it."""
+    """A server without a superuser for those who use it, on each version; a module's own, since roles are a server's."""
     with_18 = Template(PG18_BIN) if request.param == 18 else None
     managed = Managed(with_18 or template)
     yield managed
