@@ -88,7 +88,7 @@ class Stand:
 
     def init(self, database, *arguments):
         run("init", "--dsn", self.postgres.conninfo(database, self.installation.administrator),
-            "--hardening", self.hardening, "--keys", self.keys, *arguments)
+            "--hardening", self.hardening, "--keys", self.keys, *self.installation.init, *arguments)
 
     def command(self, *arguments):
         """A subcommand on the control schema."""
