@@ -288,7 +288,7 @@ static void take_clusters(struct source *source, const PGresult *result)
 	free(list);
 }
 
-/* A schema of before step 25 takes no cluster out of service. */
+/* A schema of before step 17 takes no cluster out of service. */
 static bool has_no_clusters(const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);

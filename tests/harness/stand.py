@@ -88,7 +88,7 @@ class Stand:
 
     def init(self, database, *arguments):
         run("init", "--dsn", self.postgres.conninfo(database, self.installation.administrator),
-            "--hardening", self.hardening, "--keys", self.keys, *arguments)
+            "--hardening", self.hardening, "--keys", self.keys, *self.installation.init, *arguments)
 
     def command(self, *arguments):
         """A subcommand on the control schema."""
@@ -143,6 +143,15 @@ class Stand:
                               (self.ids[slug], slug, ROWS))
                 admin.execute("INSERT INTO tickets SELECT %s, n, %s || ' ' || n FROM generate_series(1, %s) n",
                               (key, slug, ROWS))
+
+    @property
+    def rival(self):
+        """A tenant who waits while acme has all backends of its pool: where tenants share none, acme itself."""
+        return "globex" if self.installation.is_shared else "acme"
+
+    def login(self, tenant):
+        """What the tenant's backends log in as."""
+        return self.installation.login(tenant)
 
     def admin(self, dbname=DATABASE, **more):
         return self.postgres.connect(dbname, **more)

@@ -1,5 +1,6 @@
 """Fixtures of the integration tests: one PostgreSQL for the session, one database for each test."""
 
+import itertools
 import os
 import sys
 from contextlib import ExitStack
@@ -13,19 +14,21 @@ from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_login import Managed  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
+from harness.installation import GUARD  # noqa: E402
 from harness.policy import own_keys  # noqa: E402
 from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    """Under `make test-workers`, what holds for one worker alone is left out, each with its reason."""
-    several = int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) > 1
-    for item in items:
-        marker = item.get_closest_marker("one_worker")
+    """Under `make test-workers`, what holds for one worker alone is left out, and under `make test-guard-login` what
+    holds for tenants under a seal: each with its reason."""
+    left_out = {"one_worker": int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) > 1, "sealed": GUARD == "login"}
+    for item, name in itertools.product(items, left_out):
+        marker = item.get_closest_marker(name)
         if marker and not marker.args:
-            raise pytest.UsageError(f"{item.nodeid} is marked one_worker and does not say why")
-        if marker and several:
+            raise pytest.UsageError(f"{item.nodeid} is marked {name} and does not say why")
+        if marker and left_out[name]:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
@@ -71,6 +74,8 @@ def stand(template):
 
 @pytest.fixture(scope="session")
 def strict_stand(template):
+    if GUARD == "login":
+        pytest.skip("strict hardening takes a superuser")
     stand = Stand(template, hardening="strict").start()
     yield stand
     stand.remove()

@@ -103,8 +103,8 @@ class Case:
         return reason
 
     def is_running(self, text):
-        return self.admin.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND usename = "
-                                  "'bulkhead_pool' AND strpos(query, %s) > 0", (text,)).fetchone()[0]
+        return self.admin.execute("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND "
+                                  f"{self.stand.installation.backends} AND strpos(query, %s) > 0", (text,)).fetchone()[0]
 
 
 @pytest.fixture(scope="module")

@@ -424,16 +424,16 @@ def test_a_backend_is_kept_while_it_is_needed(proxy, kind):
 
 
 @pytest.mark.parametrize("kind", COME_AND_GO)
-def test_a_backend_of_a_client_that_leaves(proxy, kind):
+def test_a_backend_of_a_client_that_leaves(stand, proxy, kind):
     """Nothing is left for the next one, of its tenant or of another."""
     with three(proxy) as (one, other, foreign):
         tell(one, COME_AND_GO[kind][0])
         one.close()
-        for wire in (other, foreign):
+        for wire, tenant in ((other, "acme"), (foreign, "globex")):
             assert rows(tell(wire, "SELECT (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_cursors "
                                    "WHERE name <> ''), (SELECT count(*) FROM pg_class WHERE relnamespace = "
                                    "pg_my_temp_schema()), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), "
-                                   "current_user")) == [["0", "0", "0", "0", "bulkhead_pool"]]
+                                   "current_user")) == [["0", "0", "0", "0", stand.login(tenant)]]
             assert errors(wire.query("EXECUTE p")) == ["26000"]
             tell(wire, "DISCARD ALL")
 
