@@ -139,10 +139,12 @@ static bool lists_names(const struct permissions *permissions)
 		   permissions->denied_relations.count || permissions->denied_functions.count;
 }
 
-void gate_init(struct gate *gate, enum rule_place place, const struct gate_settings *settings,
-			   const struct permissions *permissions)
+void gate_init(struct gate *gate, enum rule_place place, const struct uuid *tenant,
+			   const struct gate_settings *settings, const struct permissions *permissions)
 {
-	*gate = (struct gate){.settings = settings, .permissions = permissions};
+	*gate = (struct gate){.settings = settings,
+						  .permissions = permissions,
+						  .own = place == ON_SCHEMA ? tenant : NULL};
 	gate->mode = permissions->gate == GATE_AS_CONFIGURED ? settings->mode : permissions->gate;
 	if (gate->mode == GATE_OFF) {
 		gate->held = UINT32_MAX;
@@ -173,10 +175,24 @@ static bool refuse_by_rule(enum rule rule, struct gate_refusal *out)
 	return true;
 }
 
+/* One's own schema is named by pg_dump, and by who writes the schema out. */
+static uint64_t but_own_schema(const struct gate *gate, uint64_t rules,
+							   const struct rule_schemas *schemas)
+{
+	if (rules & RULE_BIT(RULE_SCHEMA) && !rule_schemas_are_foreign(schemas, gate->own))
+		rules &= ~RULE_BIT(RULE_SCHEMA);
+	return rules;
+}
+
+uint64_t gate_hits(const struct gate *gate, const struct verdict *verdict)
+{
+	return but_own_schema(gate, verdict->rules, &verdict->schemas);
+}
+
 static bool judge_rules(const struct gate *gate, const struct verdict *verdict,
 						bool has_temporary, struct gate_refusal *out)
 {
-	uint64_t hits = verdict->rules & gate->rules;
+	uint64_t hits = gate_hits(gate, verdict) & gate->rules;
 
 	if (has_temporary)
 		hits &= ~RULE_BIT(RULE_DDL_OR_TEMPORARY);
@@ -244,10 +260,17 @@ static bool is_of_system(const char *schema)
 		   strcmp(schema, "pg_temp") == 0 || strcmp(schema, "bulkhead") == 0;
 }
 
+static bool is_own(const struct gate *gate, const char *schema)
+{
+	struct rule_schemas named = {0};
+
+	return rule_schemas_note(&named, schema) && !rule_schemas_are_foreign(&named, gate->own);
+}
+
 static bool is_outside(const struct gate *gate, const char *schema)
 {
 	return schema && gate->settings->schemas.count && !is_of_system(schema) &&
-		   !words_have(&gate->settings->schemas, schema);
+		   !words_have(&gate->settings->schemas, schema) && !is_own(gate, schema);
 }
 
 static bool is_barred(const struct permission_names *denied, bool is_limited,
@@ -328,7 +351,9 @@ bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has
 bool gate_judge_setting(const struct gate *gate, const char *name, const char *value,
 						struct gate_refusal *out)
 {
-	uint64_t hits = rules_of_setting_to(name, value, strcmp(value, "none") == 0) & gate->rules;
+	struct rule_schemas schemas = {0};
+	uint64_t rules = rules_of_setting_to(name, value, strcmp(value, "none") == 0, &schemas);
+	uint64_t hits = but_own_schema(gate, rules, &schemas) & gate->rules;
 
 	*out = (struct gate_refusal){0};
 	if (!hits)

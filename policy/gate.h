@@ -58,11 +58,15 @@ struct gate {
 	enum gate_mode mode;
 	const struct gate_settings *settings;  /* borrowed, and so are these */
 	const struct permissions *permissions; /* never NULL but under GATE_OFF */
+	const struct uuid *own;                /* whose schema it has, or NULL */
 };
 
-/* The gate of a tenant that lives in such a place. */
-void gate_init(struct gate *gate, enum rule_place place, const struct gate_settings *settings,
-			   const struct permissions *permissions);
+/* The gate of a tenant that lives in such a place; of `tenant` its schema bears the name. */
+void gate_init(struct gate *gate, enum rule_place place, const struct uuid *tenant,
+			   const struct gate_settings *settings, const struct permissions *permissions);
+
+/* The rules that it hits, in force or not: RULE_SCHEMA not by the tenant's own schema alone. */
+uint64_t gate_hits(const struct gate *gate, const struct verdict *verdict);
 
 /* May it run without another look? */
 static inline bool gate_passes(const struct gate *gate, uint32_t needs, uint64_t rules)

@@ -22,7 +22,7 @@ static bool is_temporary(const char *schema)
 
 static void note_schema(struct walk *walk, const char *schema)
 {
-	if (schema && rule_schema_is_foreign(schema))
+	if (rule_schemas_note(&walk->reading->schemas, schema))
 		walk_add_rule(walk, RULE_SCHEMA);
 }
 
@@ -66,7 +66,7 @@ static bool is_on(const char *value)
 void note_rules_of_setting(struct walk *walk, const char *name, const char *value,
 						   bool goes_back)
 {
-	hit(walk, rules_of_setting_to(name, value, goes_back));
+	hit(walk, rules_of_setting_to(name, value, goes_back, &walk->reading->schemas));
 	if (strcmp(name, "transaction_read_only") == 0 ||
 		strcmp(name, "default_transaction_read_only") == 0)
 		walk->reading->asks_to_write |= !value || !is_on(value);

@@ -443,6 +443,7 @@ const struct verdict *reading_verdict(const struct reading *reading)
 		.relation_count = count_of(&reading->relations, sizeof *relations),
 		.function_count = count_of(&reading->functions, sizeof *functions),
 		.rules = reading->rules,
+		.schemas = reading->schemas,
 		.size = size,
 	};
 	settle_statements(verdict, statements, strings);

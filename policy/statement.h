@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/rule.h"
+
 /* Longest text that is read; longer ones pass unread. */
 #define SQL_TEXT_MAX ((size_t)16 << 20)
 
@@ -172,6 +174,7 @@ struct verdict {
 	 * GATE_NEEDS_… where that is not all; RULE_BIT of the rules that it hits. */
 	uint32_t needs;
 	uint64_t rules;
+	struct rule_schemas schemas; /* of RULE_SCHEMA */
 	uint32_t statement_count, setting_count, relation_count, function_count;
 	const struct sql_statement *statements; /* none of a text that was not read */
 	const struct sql_setting

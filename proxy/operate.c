@@ -132,6 +132,9 @@ static void describe_backend(const struct server *server, int64_t now_us,
 {
 	out->pid = server->pid;
 	out->cluster = strdup(server->pool->cluster->name);
+	if (route_has_own_login(&server->pool->key))
+		memcpy(out->own, server->pool->own, sizeof out->own);
+	out->own_database = server->pool->key.kind == ROUTE_DATABASE;
 	out->tenant = server->tenant ? tenant_ref(server->tenant) : NULL;
 	out->state = operate_backend_state(server);
 	out->session = server->client ? server->client->pid : 0;

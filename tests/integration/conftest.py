@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
+from harness.guard_login import Managed  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
 from harness.policy import own_keys  # noqa: E402
 from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
@@ -87,6 +88,17 @@ def guard_cluster(template):
 def guard_keys(tmp_path_factory):
     """The folder of keys and passwords that all installations on guard_cluster share."""
     return tmp_path_factory.mktemp("guard") / "keys"
+
+
+@pytest.fixture(scope="session", params=[15, 18])
+def managed(request, template):
+    """A server without a superuser for those who use it, on each version; 18 where `make pg18` has brought it."""
+    with_18 = Template(PG18_BIN) if request.param == 18 else None
+    managed = Managed(with_18 or template)
+    yield managed
+    managed.remove()
+    if with_18:
+        with_18.remove()
 
 
 @pytest.fixture

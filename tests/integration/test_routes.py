@@ -107,6 +107,32 @@ def test_statements_without_a_context_of_ones_own_are_as_elsewhere(shared_proxy,
             assert sorted(bytes(part).decode().rstrip("\n") for part in copy) == expected(tenant)
 
 
+def test_the_gate_lets_a_schema_be_named_by_its_tenant_alone(stand, own):
+    mine, others = own.name("initech"), own.name("hooli")
+    with stand.proxy(**own.sections(gate={"mode": "enforce"})) as proxy, proxy.connect("initech") as connection:
+        assert connection.execute(f"SELECT count(*) FROM {mine}.orders").fetchone()[0] == ROWS
+        connection.execute(f"CREATE TABLE {mine}.notes (body text)")
+        connection.execute(f"SET search_path = {mine}")
+        connection.execute("DROP TABLE notes")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="BH-STMT-SCHEMA"):
+            connection.execute(f"SELECT * FROM {others}.orders")
+
+
+def test_the_console_shows_whose_backends_there_are(stand, own):
+    with stand.proxy(**own.sections(bulkhead={"admin_users": "shop"})) as proxy:
+        for tenant in ALL:
+            with proxy.connect(tenant) as connection:
+                items(connection)
+        with proxy.connect(dbname="bulkhead", prepare_threshold=None) as console:
+            cursor = console.execute("SHOW SERVERS")
+            places = [[column.name for column in cursor.description].index(name) for name in ("user", "database")]
+            servers = {tuple(row[place] for place in places) for row in cursor}
+            assert servers == {("bulkhead_pool", DATABASE), (own.name("hooli"), DATABASE),
+                               (own.name("initech"), DATABASE), (own.name("umbrella"),) * 2}
+            pools = {row[:2] for row in console.execute("SHOW POOLS").fetchall()}
+            assert pools == {(DATABASE, "bulkhead_pool"), (DATABASE, "t_*"), ("t_*", "t_*")}
+
+
 def test_writes_go_where_reads_come_from(shared_proxy, tenant):
     with shared_proxy.connect(tenant) as connection:
         connection.execute("INSERT INTO orders (id, item) VALUES (1000, 'new')")

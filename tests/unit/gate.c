@@ -10,6 +10,7 @@ struct stage {
 	struct permissions permissions;
 	enum rule_place place;
 	bool has_temporary;
+	struct uuid tenant;
 };
 
 static struct stage stage_of(enum rule_place place)
@@ -26,7 +27,7 @@ static const char *judge(const struct stage *stage, const char *text)
 	bool is_refused;
 
 	cr_assert(verdict != NULL);
-	gate_init(&gate, stage->place, &stage->settings, &stage->permissions);
+	gate_init(&gate, stage->place, &stage->tenant, &stage->settings, &stage->permissions);
 	is_refused = gate_judge(&gate, verdict, stage->has_temporary, &refusal);
 	if (gate_passes(&gate, verdict->needs, verdict->rules))
 		cr_expect_not(is_refused, "%s: passes at a glance, and is refused", text);
@@ -193,6 +194,38 @@ Test(gate, schemas_that_are_listed)
 static void add(struct permission_names *names, const char *name)
 {
 	cr_assert(permission_names_add(names, name, strlen(name)));
+}
+
+/* The names of schemas, of this tenant and of others. */
+#define OWN   "t_0102030405060708090a0b0c0d0e0f10"
+#define OTHER "t_0102030405060708090a0b0c0d0e0f11"
+
+Test(gate, ones_own_schema)
+{
+	struct stage schema = stage_of(ON_SCHEMA), shared = stage_of(ON_SHARED);
+
+	for (int i = 0; i < 16; i++)
+		schema.tenant.b[i] = shared.tenant.b[i] = (uint8_t)(i + 1);
+	EXPECT_PASS(&schema, "SELECT " OWN ".f(a) FROM " OWN ".t JOIN " OWN ".u USING (a)");
+	EXPECT_PASS(&schema, "LOCK TABLE " OWN ".t IN ACCESS SHARE MODE");
+	EXPECT_PASS(&schema, "CREATE TABLE " OWN ".t (a " OWN ".mood)");
+	EXPECT_PASS(&schema, "SELECT '" OWN ".t'::regclass");
+	EXPECT_PASS(&schema, "SET search_path = " OWN ", public");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OWN ".t, " OTHER ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t, " OWN ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OWN ".t, bulkhead_control.tenant", "schema");
+	EXPECT_REFUSED(&schema, "SET search_path = " OWN ", " OTHER, "schema");
+	EXPECT_REFUSED(&schema, "SELECT bulkhead.tenant_id(), " OWN ".enter(), bulkhead.enter()",
+				   "guard");
+	EXPECT_REFUSED(&shared, "SELECT FROM " OWN ".t", "schema"); /* it has none */
+
+	char *unknown;
+	cr_assert(gate_settings_init(&schema.settings, GATE_ENFORCE, "", "common", "", &unknown));
+	EXPECT_PASS(&schema, "SELECT FROM " OWN ".t, common.t");
+	EXPECT_REFUSED(&schema, "SELECT FROM public.t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t", "schema");
+	gate_settings_fini(&schema.settings);
 }
 
 Test(gate, lists_of_names)
