@@ -319,7 +319,7 @@ Test(gate, schemas_that_are_denied)
 	EXPECT_REFUSED(&stage,
 				   "CREATE TEMP VIEW v AS SELECT set_config('search_path', 'sums', true)",
 				   "sql.functions");
-	gate_init(&gate, ON_SHARED, &stage.settings, &stage.permissions);
+	gate_init(&gate, ON_SHARED, NULL, &stage.settings, &stage.permissions);
 	cr_expect(gate_judge_setting(&gate, "search_path", "payroll", &refusal));
 	cr_expect_not(gate_judge_setting(&gate, "search_path", "public", &refusal));
 	permissions_fini(&stage.permissions);
