@@ -9,7 +9,6 @@
 #include "base/encode.h"
 #include "policy/guard/guard.h"
 
-#define GUARD_VERSION   "3"    /* of begin.sql and schema.sql */
 #define POSTGRES_OLDEST 150000 /* GRANT SET ON PARAMETER came with 15 */
 
 const char guard_probe_sql[] = "SET backtrace_functions = 'bulkhead_probe'";

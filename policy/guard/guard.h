@@ -79,6 +79,9 @@ bool guard_snapshot_key(const struct guard_keyring *keyring, size_t place,
 
 /* ---- self-check of a new backend ---- */
 
+/* As begin.sql and schema.sql have it. */
+#define GUARD_VERSION "3"
+
 /* A statement that must fail with 42501 on a sound server: the pool login may not set the
  * context. */
 extern const char guard_probe_sql[];
