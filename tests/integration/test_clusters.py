@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -142,6 +143,27 @@ def test_a_host_that_says_nothing(stand):
                 with proxy.wire("globex") as other:
                     assert rows(other.query("SELECT 1")) == [["1"]]
                 assert time.monotonic() - began < (20 if INSTRUMENTED else 0.9)
+
+
+def test_a_socket_among_hosts(stand, standby):
+    settings = {"host": f"{standby.socket_dir}, {HOST}", "port": f"{standby.port}, {stand.postgres.port}",
+                "server_tls_sslmode": "prefer"}
+    for target, is_there in (("standby", True), ("primary", False)):
+        with stand.proxy(cluster__default={**settings, "target_session_attrs": target}) as proxy, \
+                proxy.wire("acme") as wire:
+            assert is_standby(wire) == is_there
+
+
+def test_a_cancel_request_goes_to_the_host_that_serves(stand, standby):
+    with stand.proxy(cluster__default=hosts(standby, stand.postgres, target_session_attrs="primary")) as proxy, \
+            proxy.connect("acme") as connection:
+        began = time.monotonic()
+        timer = threading.Timer(0.5, connection.cancel)
+        timer.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("SELECT pg_sleep(30)")
+        assert time.monotonic() - began < 10
+        timer.join()
 
 
 def test_sections_of_the_same_hosts_share_a_budget(stand, standby):
