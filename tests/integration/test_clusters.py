@@ -97,7 +97,8 @@ def test_what_the_console_shows(stand, standby, boss):
     with socket.socket() as closed:
         closed.bind((HOST, 0))
         port = closed.getsockname()[1]
-        settings = {"host": f"{HOST},{HOST}", "port": f"{port}, {standby.port}", "target_session_attrs": "prefer-standby"}
+        settings = {"host": f"{HOST},{HOST}", "port": f"{port}, {standby.port}",
+                    "target_session_attrs": "prefer-standby"}
         with stand.proxy(cluster__default=settings, **boss) as proxy:
             with proxy.wire("acme") as wire:
                 assert is_standby(wire)
@@ -181,6 +182,9 @@ def test_sections_of_the_same_hosts_share_a_budget(stand, standby):
 
 # ---- servers that become read-only ----
 
+UPDATE = "UPDATE orders SET item = item WHERE id = 1"
+
+
 @contextmanager
 def read_only(server):
     with server.connect() as admin:
@@ -196,7 +200,8 @@ def read_only(server):
 
 @pytest.mark.parametrize("target", ["read-write", "primary", "any"])
 def test_a_tenants_own_read_only_transaction_keeps_the_backend(stand, target):
-    settings = {"cluster__default": hosts(stand.postgres, target_session_attrs=target), "pool": {"default_pool_size": 1}}
+    settings = {"cluster__default": hosts(stand.postgres, target_session_attrs=target),
+                "pool": {"default_pool_size": 1}}
     with stand.proxy(**settings) as proxy, proxy.wire("acme") as wire:
         (((before,),)) = rows(wire.query("SELECT pg_backend_pid()"))
         for begin in (["BEGIN READ ONLY"], ["SET default_transaction_read_only = on", "BEGIN"]):
@@ -215,11 +220,11 @@ def test_a_backend_that_has_become_read_only_is_not_used_further(stand, boss):
     with stand.proxy(**settings) as proxy, proxy.wire("acme") as wire:
         wire.query("SELECT 1")
         with read_only(stand.postgres):
-            wait_for(lambda: errors(wire.query("UPDATE orders SET item = item WHERE id = 1")) == ["25006"], "the setting")
+            wait_for(lambda: errors(wire.query(UPDATE)) == ["25006"], "the setting")
             why = "its server has become read-only"
             wait_for(lambda: why in [line["why"] for line in proxy.events("backend.closed")], "the backend's end")
         # The next statement waits for the server to take writes again.
-        assert errors(wire.query("UPDATE orders SET item = item WHERE id = 1")) == []
+        assert errors(wire.query(UPDATE)) == []
 
 
 def test_a_standby_that_is_promoted_is_not_used_further(stand, template):
@@ -305,7 +310,8 @@ def test_a_name_that_cannot_be_resolved_at_start(other, names, trouble):
 def test_a_name_server_that_is_silent_holds_nobody_up(other, names):
     names.put(one=HOST, two=HOST)
     settings = {"cluster__default": {"host": "one"}, "cluster__other": {"host": "two"}, "pool": {"dns_max_ttl": "1s"}}
-    with names.proxy(other, **settings) as proxy, proxy.wire("acme") as wire, proxy.wire("away", dbname="other") as away:
+    with names.proxy(other, **settings) as proxy, proxy.wire("acme") as wire, \
+            proxy.wire("away", dbname="other") as away:
         names.put(two="silent")
         time.sleep(1.5)
         deadline, slowest = time.monotonic() + 2, 0
