@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,7 +97,8 @@ def test_what_the_console_shows(stand, standby, boss):
     with socket.socket() as closed:
         closed.bind((HOST, 0))
         port = closed.getsockname()[1]
-        settings = {"host": f"{HOST},{HOST}", "port": f"{port}, {standby.port}", "target_session_attrs": "prefer-standby"}
+        settings = {"host": f"{HOST},{HOST}", "port": f"{port}, {standby.port}",
+                    "target_session_attrs": "prefer-standby"}
         with stand.proxy(cluster__default=settings, **boss) as proxy:
             with proxy.wire("acme") as wire:
                 assert is_standby(wire)
@@ -144,6 +146,27 @@ def test_a_host_that_says_nothing(stand):
                 assert time.monotonic() - began < (20 if INSTRUMENTED else 0.9)
 
 
+def test_a_socket_among_hosts(stand, standby):
+    settings = {"host": f"{standby.socket_dir}, {HOST}", "port": f"{standby.port}, {stand.postgres.port}",
+                "server_tls_sslmode": "prefer"}
+    for target, is_there in (("standby", True), ("primary", False)):
+        with stand.proxy(cluster__default={**settings, "target_session_attrs": target}) as proxy, \
+                proxy.wire("acme") as wire:
+            assert is_standby(wire) == is_there
+
+
+def test_a_cancel_request_goes_to_the_host_that_serves(stand, standby):
+    with stand.proxy(cluster__default=hosts(standby, stand.postgres, target_session_attrs="primary")) as proxy, \
+            proxy.connect("acme") as connection:
+        began = time.monotonic()
+        timer = threading.Timer(0.5, connection.cancel)
+        timer.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("SELECT pg_sleep(30)")
+        assert time.monotonic() - began < 10
+        timer.join()
+
+
 def test_sections_of_the_same_hosts_share_a_budget(stand, standby):
     stand.cluster("second")
     stand.tenant("seconded", cluster="second")
@@ -158,6 +181,9 @@ def test_sections_of_the_same_hosts_share_a_budget(stand, standby):
 
 
 # ---- servers that become read-only ----
+
+UPDATE = "UPDATE orders SET item = item WHERE id = 1"
+
 
 @contextmanager
 def read_only(server):
@@ -174,7 +200,8 @@ def read_only(server):
 
 @pytest.mark.parametrize("target", ["read-write", "primary", "any"])
 def test_a_tenants_own_read_only_transaction_keeps_the_backend(stand, target):
-    settings = {"cluster__default": hosts(stand.postgres, target_session_attrs=target), "pool": {"default_pool_size": 1}}
+    settings = {"cluster__default": hosts(stand.postgres, target_session_attrs=target),
+                "pool": {"default_pool_size": 1}}
     with stand.proxy(**settings) as proxy, proxy.wire("acme") as wire:
         (((before,),)) = rows(wire.query("SELECT pg_backend_pid()"))
         for begin in (["BEGIN READ ONLY"], ["SET default_transaction_read_only = on", "BEGIN"]):
@@ -193,11 +220,11 @@ def test_a_backend_that_has_become_read_only_is_not_used_further(stand, boss):
     with stand.proxy(**settings) as proxy, proxy.wire("acme") as wire:
         wire.query("SELECT 1")
         with read_only(stand.postgres):
-            wait_for(lambda: errors(wire.query("UPDATE orders SET item = item WHERE id = 1")) == ["25006"], "the setting")
+            wait_for(lambda: errors(wire.query(UPDATE)) == ["25006"], "the setting")
             why = "its server has become read-only"
             wait_for(lambda: why in [line["why"] for line in proxy.events("backend.closed")], "the backend's end")
         # The next statement waits for the server to take writes again.
-        assert errors(wire.query("UPDATE orders SET item = item WHERE id = 1")) == []
+        assert errors(wire.query(UPDATE)) == []
 
 
 def test_a_standby_that_is_promoted_is_not_used_further(stand, template):
@@ -283,7 +310,8 @@ def test_a_name_that_cannot_be_resolved_at_start(other, names, trouble):
 def test_a_name_server_that_is_silent_holds_nobody_up(other, names):
     names.put(one=HOST, two=HOST)
     settings = {"cluster__default": {"host": "one"}, "cluster__other": {"host": "two"}, "pool": {"dns_max_ttl": "1s"}}
-    with names.proxy(other, **settings) as proxy, proxy.wire("acme") as wire, proxy.wire("away", dbname="other") as away:
+    with names.proxy(other, **settings) as proxy, proxy.wire("acme") as wire, \
+            proxy.wire("away", dbname="other") as away:
         names.put(two="silent")
         time.sleep(1.5)
         deadline, slowest = time.monotonic() + 2, 0

@@ -203,7 +203,7 @@ def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_tenant('labs')").fetchall() == [
         (labs, [acme, labs], "labs", None, "default", "SCHEMA_PER_TENANT", "archived", 1, 7, {
             "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None,
-            "relations": None, "functions": None, "relations_denied": [], "functions_denied": []})]
+            "relations": None, "functions": None, "relations_denied": [], "functions_denied": []}, None, False, None)]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
         (name, VERIFIER, acme, "subtree", False, 1893553445678, 1)]
 

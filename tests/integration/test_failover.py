@@ -17,7 +17,8 @@ ENDINGS = {"57P01", "08006"}  # of what was under way; 57P01 is the server's own
 LIMIT = 60 if INSTRUMENTED else 20  # seconds from the promotion to the first transaction
 
 TABLE = """
-CREATE TABLE work (tenant_id uuid NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY, note text, PRIMARY KEY (tenant_id, id));
+CREATE TABLE work (
+    tenant_id uuid NOT NULL, id bigint GENERATED ALWAYS AS IDENTITY, note text, PRIMARY KEY (tenant_id, id));
 SELECT bulkhead.protect('work', 'tenant_id');
 GRANT SELECT, INSERT ON work TO bulkhead_app;
 """

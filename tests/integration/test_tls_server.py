@@ -134,6 +134,15 @@ def test_the_name_is_the_configured_one(server, pki):
     assert server.session("verify-full", host=HOST, ca_file=pki.ca.cert) is None
 
 
+def test_the_name_is_that_of_the_host_of_several_that_is_connected_to(server, pki):
+    server.become(pki.ca.issue("of-a-list", names=["DNS:localhost"]))
+    with server.proxy("verify-full", host=f"{HOST}, localhost", ca_file=pki.ca.cert) as proxy:
+        with proxy.wire("acme") as wire:
+            assert rows(wire.query(COUNT)) == [[str(ROWS)]]
+        # It is the same server: nothing but the name that it was called by kept it from serving.
+        assert [(line["host"], "certificate" in line["what"]) for line in proxy.events("host.down")] == [(HOST, True)]
+
+
 def test_the_log_says_why(server, pki):
     server.become(pki.own_server)
     with server.proxy("verify-full", ca_file=pki.ca.cert) as proxy:
