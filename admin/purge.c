@@ -21,11 +21,48 @@ EMBED_TEXT(purge_role_sql, "admin/provision/purge_role.sql");
 
 #define SQLSTATE_FOREIGN_KEY "23503"
 
+/* Prepared transactions outlive their sessions, and hold what they have locked. Only who made
+ * them may end them, and a superuser. */
+static bool end_prepared(struct job_run *run, PGconn *connection)
+{
+	static const char sql[] = "SELECT 'ROLLBACK PREPARED ' || pg_catalog.quote_literal(x.gid)"
+							  " FROM pg_catalog.pg_prepared_xacts AS x"
+							  " WHERE x.owner = $1 AND x.database = current_database()";
+	const char *const values[] = {run->own};
+	PGresult *statements = job_ask(run, connection, sql, 1, values);
+	bool done = statements != NULL;
+
+	for (int row = 0; done && row < PQntuples(statements); row++)
+		done = job_do(run, connection, PQgetvalue(statements, row, 0));
+	PQclear(statements);
+	return done;
+}
+
+static bool end_prepared_inside(struct job_run *run)
+{
+	const char *const values[] = {run->own};
+	bool has = false, done;
+	PGconn *inside;
+
+	if (!job_ask_bool(run, run->admin,
+					  "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts AS x"
+					  " WHERE x.database = $1)",
+					  1, values, &has))
+		return false;
+	if (!has)
+		return true;
+	inside = job_connect(run, run->own);
+	done = inside && end_prepared(run, inside);
+	PQfinish(inside);
+	return done;
+}
+
 static bool close_doors(struct job_run *run)
 {
 	const struct job_setting settings[] = {{"own", run->own}, {"tenant", run->tenant_text}};
 
-	return job_run_scripts(run, run->admin, settings, 2, &purge_close_sql, 1);
+	return job_run_scripts(run, run->admin, settings, 2, &purge_close_sql, 1) &&
+		   end_prepared(run, run->admin) && end_prepared_inside(run);
 }
 
 /* ---- rows ---- */
@@ -159,9 +196,12 @@ static bool drop_database(struct job_run *run)
 
 static bool drop_role(struct job_run *run)
 {
-	const struct job_setting settings[] = {{"own", run->own}, {"tenant", run->tenant_text}};
+	bool is_shared = run->strategy == JOB_SHARED && run->is_own;
+	const struct job_setting settings[] = {{"own", run->own},
+										   {"tenant", run->tenant_text},
+										   {"shared", is_shared ? "true" : "false"}};
 
-	return job_run_scripts(run, run->admin, settings, 2, &purge_role_sql, 1);
+	return job_run_scripts(run, run->admin, settings, 3, &purge_role_sql, 1);
 }
 
 static const struct job_step steps[] = {{"close", close_doors},

@@ -319,6 +319,46 @@ def test_database_of_another_that_is_open_fails_the_probe(place, slug):
             admin.execute(f"REVOKE CONNECT ON DATABASE {place.own(slug + 'a')} FROM PUBLIC")
 
 
+def test_tenant_that_opens_its_schema_is_in_nobodys_way(place, slug):
+    place.create(slug + "a")
+    with place.connect(slug + "a") as connection:
+        connection.execute(f"GRANT ALL ON SCHEMA {place.own(slug + 'a')} TO PUBLIC")
+    place.create(slug + "b")
+    place.purge(slug + "a")
+
+
+def test_tenant_below_one_that_is_not_active_stays_inactive(place, slug):
+    place.must("tenant", "create", slug)
+    place.must("tenant", "create", slug + "b", "--parent", slug, "--strategy", "schema", "--no-wait")
+    place.must("tenant", "suspend", slug)
+    assert "job" in place.run("job", "run", "-c", place.config).stderr
+    assert f"cannot be active: {slug} above it is suspended" in place.jobs(slug + "b")[0]["error"]
+    place.must("tenant", "resume", slug)
+    place.must("job", "retry", place.jobs(slug + "b")[0]["id"], "-c", place.config)
+    assert place.status(slug + "b") == "active"
+
+
+def test_copy_waits_for_a_migration_of_the_template(templates, slug):
+    """Half of one is never copied: neither its table without its mark, nor the mark without the table."""
+    with templates.stand.admin() as admin:
+        admin.execute("CREATE SCHEMA mould; CREATE TABLE mould.bulkhead_migration (version bigint); CREATE TABLE mould.a (n int)")
+    templates.set(template_schema="mould")
+    try:
+        with templates.stand.admin(autocommit=False) as migration:
+            migration.execute("CREATE TABLE mould.b (n int); INSERT INTO mould.bulkhead_migration VALUES (1)")
+            creator = templates.start("tenant", "create", slug, "--strategy", "schema", "-c", templates.config)
+            time.sleep(1)
+            assert creator.poll() is None
+            migration.commit()
+        creator.communicate(timeout=60)
+        with templates.connect(slug) as connection:
+            assert connection.execute("SELECT version FROM bulkhead_migration, b RIGHT JOIN a ON true").fetchall() == []
+            assert connection.execute("SELECT version FROM bulkhead_migration").fetchall() == [(1,)]
+    finally:
+        with templates.stand.admin() as admin:
+            admin.execute("DROP SCHEMA mould CASCADE")
+
+
 def test_role_of_somebody_elses_making_is_left_alone(place, slug):
     tenant = uuid.uuid4()
     with place.stand.admin() as admin:
@@ -329,13 +369,25 @@ def test_role_of_somebody_elses_making_is_left_alone(place, slug):
         admin.execute(f"DROP ROLE t_{tenant.hex}")
 
 
+def let_in(proxy, slug):
+    """A session, as soon as the sidecar has heard that the tenant is active."""
+    def attempt():
+        try:
+            return proxy.connect(slug)
+        except psycopg.OperationalError as error:
+            assert "BH-ID-INACTIVE" in str(error)
+            return None
+
+    return wait_for(attempt, "the news")
+
+
 def test_tenant_that_is_not_ready_is_not_let_in(place, slug):
     place.must("tenant", "create", slug, "--strategy", "schema", "--no-wait", "-c", place.config)
     with place.stand.proxy(cluster__default={"secret_file": place.secret}) as proxy:
         with pytest.raises(psycopg.OperationalError, match="BH-ID-INACTIVE"):
             proxy.connect(slug)
         place.must("job", "run", "-c", place.config)
-        with proxy.connect(slug) as connection:
+        with let_in(proxy, slug) as connection:
             assert connection.execute("SELECT current_schema()").fetchone() == (place.own(slug),)
             use(connection)
 
@@ -365,6 +417,22 @@ def test_purge_killed_at_any_step_is_finished_by_another(place, slug, strategy, 
     assert place.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", own) == 0
     assert place.value("SELECT count(*) FROM pg_database WHERE datname = %s", own) == 0
     assert place.value("SELECT to_regnamespace(%s)", own) is None
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_runners_killed_at_random_are_followed_by_others(place, slug, strategy):
+    place.must("tenant", "create", slug, "--strategy", strategy, *STRATEGIES[strategy], "--no-wait")
+    for n in range(6):
+        runner = place.start("job", "run", "-c", place.config)
+        time.sleep(0.01 + 0.025 * n)
+        runner.kill()
+        runner.communicate()
+        time.sleep(1)  # the lease
+    wait_for(lambda: place.must("job", "run", "-c", place.config) and place.status(slug) == "active", "the last runner")
+    place.connect(slug).close()
+    place.purge(slug)
+    assert place.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", place.own(slug)) == 0
+    assert place.value("SELECT count(*) FROM pg_database WHERE datname = %s", place.own(slug)) == 0
 
 
 def test_two_creators_of_one_slug_get_one_tenant_and_one_conflict(place, slug):
@@ -410,7 +478,7 @@ def test_serve_carries_out_jobs(place, slug):
                            ) as proxy:
         place.must("tenant", "create", slug, "--strategy", "schema")
         wait_for(lambda: place.status(slug) == "active", "serve's thread")
-        with proxy.connect(slug) as connection:
+        with let_in(proxy, slug) as connection:
             use(connection)
             place.must("tenant", "purge", slug, "--confirm", slug)
             wait_for(lambda: place.status(slug) is None, "serve's thread")

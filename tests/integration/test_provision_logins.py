@@ -9,6 +9,7 @@ import uuid
 import psycopg
 import pytest
 
+from harness.postgres import PG18_BIN, Template
 from harness.program import refusal, succeed
 from harness.provision import Provision
 from harness.stand import DATABASE, Stand
@@ -117,7 +118,9 @@ def test_key_that_logins_need_is_not_retired(place, slugs):
 
 
 def test_no_login_of_a_running_sidecar_fails_meanwhile(place, slugs):
-    create_all(place, slugs)
+    del slugs["shared"]
+    place.create(slugs["schema"])
+    place.create(slugs["database"], strategy="database")
     over, seen, failed = threading.Event(), [], []
 
     def hop(proxy, slug):
@@ -158,13 +161,15 @@ def test_a_rotation_that_is_killed_goes_on(place, slugs):
 
 # ---- administrators that are no superusers
 
-@pytest.fixture
-def plain(template):
+@pytest.fixture(params=[15, pytest.param(18, marks=pytest.mark.skipif(
+    not PG18_BIN.exists(), reason=f"no PostgreSQL 18 in {PG18_BIN.parent}: make pg18"))])
+def plain(request, template):
     """The database belongs to a role that may create roles and databases, and is nothing more."""
+    template = template if request.param == 15 else Template(PG18_BIN)
     stand = Stand(template).start()
     with stand.admin() as admin:
         admin.execute("CREATE ROLE plain LOGIN CREATEROLE CREATEDB PASSWORD 'plain'")
-        admin.execute(f"ALTER DATABASE {DATABASE} OWNER TO plain")
+        admin.execute(f"ALTER DATABASE {DATABASE} OWNER TO plain; GRANT bulkhead_app TO plain WITH ADMIN OPTION")
         admin.execute("CREATE SCHEMA mould AUTHORIZATION plain; SET ROLE plain; "
                       "CREATE TABLE mould.a (id serial PRIMARY KEY, n integer REFERENCES mould.a); "
                       "CREATE VIEW mould.v AS SELECT * FROM mould.a; "
@@ -177,6 +182,8 @@ def plain(template):
     place.set(admin_login="plain", admin_password_file=password, template_schema="mould")
     yield place
     stand.remove()
+    if request.param == 18:
+        template.remove()
 
 
 def test_an_administrator_that_is_no_superuser_makes_and_purges_them_all(plain):

@@ -107,6 +107,8 @@ def test_nothing_stays_behind(place, strategy, arguments):
             connection.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
             if strategy == "database":
                 connection.execute("SELECT lo_create(0)")
+            connection.execute("BEGIN; INSERT INTO mine DEFAULT VALUES; PREPARE TRANSACTION 'it''s mine'")
+            connection.execute(f"GRANT USAGE ON SCHEMA {'public' if strategy == 'database' else place.own('gone')} TO PUBLIC")
     assert difference(before, everything(place)) != []
     (ended,) = place.purge("gone")
     assert ended["state"] == "done"
