@@ -609,11 +609,12 @@ def test_a_bar_on_a_terminal(world):
 # ---- looking ----
 
 def test_status_for_people(world):
-    assert world.migrate("status").stdout.split() == ["version", "name", "done", "failed", "behind", "running", "pending"]
+    assert world.migrate("status").stdout.split() == ["version", "name", "done", "found", "failed", "behind", "running",
+                                                     "pending"]
     world.rows("s3", "CREATE TABLE notes ()")
     world.migrate("--tenants", "s3,s4", world.file(1, NOTES))
     heads, row, empty, _, undone = world.migrate("status").stdout.splitlines()
-    assert heads.split()[0] == "version" and row.split() == ["1", "1_test.sql", "1", "1", "0", "0", "31"]
+    assert heads.split()[0] == "version" and row.split() == ["1", "1_test.sql", "1", "0", "1", "0", "0", "31"]
     assert empty == "" and undone.split()[:6] == ["1", "schema", "default", "s3", "failed", "42P07"]
 
 

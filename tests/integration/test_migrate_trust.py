@@ -149,6 +149,8 @@ def test_a_forged_mark_spares_itself_alone_and_is_seen(world):
         hostile.execute(f"INSERT INTO {MARK} VALUES (1, 'x', %s, now())", (checksum,))
     assert world.migrate(*ONLY, path).returncode == DONE
     assert world.have("notes") == {*world.schemas, *world.databases} - {"s1"}
+    (version,) = json.loads(world.migrate("status", "--json").stdout)
+    assert (version["done"], version["found"]) == (6, 1)
     with world.stand.admin() as root:
         found = root.execute("SELECT t.slug FROM bulkhead_control.migration_target m JOIN bulkhead_control.tenant t "
                              "ON t.id = m.tenant_id WHERE m.found").fetchall()
