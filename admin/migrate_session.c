@@ -29,7 +29,7 @@ static char *first_line(const char *text)
 		len += next;
 	}
 	if (line)
-		strcpy(line + len, left > 0 ? "..." : "");
+		snprintf(line + len, 4, "%s", left > 0 ? "..." : "");
 	return line;
 }
 
