@@ -45,8 +45,10 @@ static PGconn *enter(struct job_run *run, const char *database, const char *opti
 		return tenant;
 	const char *why = tenant ? PQerrorMessage(tenant) : "out of memory";
 	/* A server that does not answer is answered by another attempt. */
-	job_fail(run, !tenant || strstr(why, "FATAL") == NULL, "the probe failed: %s: %.*s",
-			 run->own, (int)strcspn(why, "\n"), why);
+	bool may_pass =
+		!tenant || (strstr(why, "FATAL") == NULL && !PQconnectionNeedsPassword(tenant));
+	job_fail(run, may_pass, "the probe failed: %s: %.*s", run->own, (int)strcspn(why, "\n"),
+			 why);
 	PQfinish(tenant);
 	return NULL;
 }

@@ -8,20 +8,61 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/cluster_connect.h"
 #include "admin/job_run.h"
 #include "base/embed.h"
+#include "base/encode.h"
+#include "base/secret.h"
 
 EMBED_TEXT(purge_close_sql, "admin/provision/purge_close.sql");
+EMBED_TEXT(purge_open_sql, "admin/provision/purge_open.sql");
 EMBED_TEXT(purge_tables_sql, "admin/provision/purge_tables.sql");
 EMBED_TEXT(purge_role_sql, "admin/provision/purge_role.sql");
 
 #define SQLSTATE_FOREIGN_KEY "23503"
 
+/* Prepared transactions outlive their sessions, and hold what they have locked. Only who made
+ * them may end them, and a superuser. */
+static bool end_prepared(struct job_run *run, PGconn *connection)
+{
+	static const char sql[] = "SELECT 'ROLLBACK PREPARED ' || pg_catalog.quote_literal(x.gid)"
+							  " FROM pg_catalog.pg_prepared_xacts AS x"
+							  " WHERE x.owner = $1 AND x.database = current_database()";
+	const char *const values[] = {run->own};
+	PGresult *statements = job_ask(run, connection, sql, 1, values);
+	bool done = statements != NULL;
+
+	for (int row = 0; done && row < PQntuples(statements); row++)
+		done = job_do(run, connection, PQgetvalue(statements, row, 0));
+	PQclear(statements);
+	return done;
+}
+
+static bool end_prepared_inside(struct job_run *run)
+{
+	const char *const values[] = {run->own};
+	bool has = false, done;
+	PGconn *inside;
+
+	if (!job_ask_bool(run, run->admin,
+					  "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts AS x"
+					  " WHERE x.database = $1)",
+					  1, values, &has))
+		return false;
+	if (!has)
+		return true;
+	inside = job_connect(run, run->own);
+	done = inside && end_prepared(run, inside);
+	PQfinish(inside);
+	return done;
+}
+
 static bool close_doors(struct job_run *run)
 {
 	const struct job_setting settings[] = {{"own", run->own}, {"tenant", run->tenant_text}};
 
-	return job_run_scripts(run, run->admin, settings, 2, &purge_close_sql, 1);
+	return job_run_scripts(run, run->admin, settings, 2, &purge_close_sql, 1) &&
+		   end_prepared(run, run->admin) && end_prepared_inside(run);
 }
 
 /* ---- rows ---- */
@@ -31,10 +72,10 @@ enum { BATCH, WHOLE };
 
 /* One table's rows of this tenant, some thousand at a time. *refers tells that rows of others
  * hold on to them. */
-static bool delete_rows(struct job_run *run, const char *sql, bool *refers)
+static bool delete_rows(struct job_run *run, PGconn *connection, const char *sql, bool *refers)
 {
 	for (;;) {
-		PGresult *result = job_ask(run, run->admin, sql, 0, NULL);
+		PGresult *result = job_ask(run, connection, sql, 0, NULL);
 		bool over = result && strcmp(PQcmdTuples(result), "0") == 0;
 
 		*refers = !result && strcmp(run->sqlstate, SQLSTATE_FOREIGN_KEY) == 0;
@@ -51,31 +92,98 @@ static bool delete_rows(struct job_run *run, const char *sql, bool *refers)
  * cannot go one by one: then all of the tenant's go in one statement, at the end of which the
  * keys are checked.
  */
-static bool delete_all(struct job_run *run, const PGresult *tables)
+static bool delete_all(struct job_run *run, PGconn *connection, const PGresult *tables)
 {
 	bool refers = false, done = true;
 
 	for (int row = 0; done && row < PQntuples(tables); row++)
-		done = delete_rows(run, PQgetvalue(tables, row, BATCH), &refers);
+		done = delete_rows(run, connection, PQgetvalue(tables, row, BATCH), &refers);
 	if (done || !refers || run->state != JOB_REFUSED)
 		return done;
 	run->state = JOB_RUNNING;
-	return job_do(run, run->admin, PQgetvalue(tables, 0, WHOLE));
+	return job_do(run, connection, PQgetvalue(tables, 0, WHOLE));
 }
 
-static bool delete_shared(struct job_run *run)
+static bool delete_on(struct job_run *run, PGconn *connection)
 {
 	const char *const values[] = {run->tenant_text, run->key};
-	PGresult *tables;
-	bool done;
+	PGresult *tables = job_ask(run, connection, purge_tables_sql, 2, values);
+	bool done = tables && (PQntuples(tables) == 0 || delete_all(run, connection, tables));
 
-	/* An administrator whom policies bind would see no rows, and think that there are none. */
-	if (!job_do(run, run->admin, "SET row_security = off"))
-		return false;
-	tables = job_ask(run, run->admin, purge_tables_sql, 2, values);
-	done = tables && (PQntuples(tables) == 0 || delete_all(run, tables));
 	PQclear(tables);
 	return done;
+}
+
+/* The login with a password that nobody else knows. Another one closes it again. */
+static PGconn *reopen(struct job_run *run)
+{
+	unsigned char drawn[32];
+	char password[2 * sizeof drawn + 1];
+	char *verifier;
+	PGconn *tenant = NULL;
+
+	secret_random(drawn, sizeof drawn);
+	hex_encode(drawn, sizeof drawn, password);
+	verifier = PQencryptPasswordConn(run->admin, password, run->own, "scram-sha-256");
+	const struct job_setting settings[] = {{"own", run->own},
+										   {"verifier", verifier ? verifier : ""}};
+	const struct cluster_login login = {.database = run->cluster->database,
+										.login = run->own,
+										.password = password,
+										.options = "-c search_path=pg_catalog",
+										.name = "bulkhead job"};
+	if (verifier && job_run_scripts(run, run->admin, settings, 2, &purge_open_sql, 1))
+		tenant = cluster_connect(run->cluster, &login);
+	if (tenant && PQstatus(tenant) != CONNECTION_OK) {
+		job_fail(run, true, "%.*s", (int)strcspn(PQerrorMessage(tenant), "\n"),
+				 PQerrorMessage(tenant));
+		PQfinish(tenant);
+		tenant = NULL;
+	}
+	PQfreemem(verifier);
+	secret_wipe(drawn, sizeof drawn);
+	secret_wipe(password, sizeof password);
+	return tenant;
+}
+
+/* Policies show the tenant its own rows and no others. */
+static bool delete_as_tenant(struct job_run *run)
+{
+	const char *const values[] = {run->own};
+	bool exists = false, done;
+	PGconn *tenant;
+
+	if (!job_ask_bool(run, run->admin,
+					  "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)", 1,
+					  values, &exists))
+		return false;
+	if (!exists)
+		return true; /* what a job that failed early had made */
+	tenant = reopen(run);
+	done = tenant && delete_on(run, tenant);
+	PQfinish(tenant);
+	return done && close_doors(run);
+}
+
+/*
+ * An administrator whom policies bind would see no rows, and think that there are none. Then it
+ * is done with the login that is the context, or fails. A tenant with a schema or a database of
+ * its own has none in shared tables; they are looked for where that is possible.
+ */
+static bool delete_shared(struct job_run *run)
+{
+	bool sees_all = false;
+
+	if (!job_ask_bool(run, run->admin,
+					  "SELECT r.rolsuper OR r.rolbypassrls FROM pg_catalog.pg_roles AS r"
+					  " WHERE r.rolname = current_user",
+					  0, NULL, &sees_all))
+		return false;
+	if (!sees_all && run->strategy != JOB_SHARED)
+		return true;
+	if (!sees_all && run->is_own)
+		return delete_as_tenant(run);
+	return job_do(run, run->admin, "SET row_security = off") && delete_on(run, run->admin);
 }
 
 /* ---- what is its own ---- */
@@ -88,9 +196,12 @@ static bool drop_database(struct job_run *run)
 
 static bool drop_role(struct job_run *run)
 {
-	const struct job_setting settings[] = {{"own", run->own}, {"tenant", run->tenant_text}};
+	bool is_shared = run->strategy == JOB_SHARED && run->is_own;
+	const struct job_setting settings[] = {{"own", run->own},
+										   {"tenant", run->tenant_text},
+										   {"shared", is_shared ? "true" : "false"}};
 
-	return job_run_scripts(run, run->admin, settings, 2, &purge_role_sql, 1);
+	return job_run_scripts(run, run->admin, settings, 3, &purge_role_sql, 1);
 }
 
 static const struct job_step steps[] = {{"close", close_doors},

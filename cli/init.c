@@ -48,9 +48,10 @@ static void usage(FILE *out)
 		"      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
 		"      --hardening LEVEL    standard (default), or strict for a database of "
 		"Bulkhead's own\n"
-		"      --keys DIR           where guard.key, pool.password and sidecar.password are, "
-		"or are\n"
-		"                           written (default: the current folder)\n"
+		"      --keys DIR           where guard.key, cluster.secret, pool.password and\n"
+		"                           sidecar.password are, or are written (default: the "
+		"current\n"
+		"                           folder)\n"
 		"      --print              write the SQL, for psql, instead of running it\n"
 		"      --protect            then protect the owner's tables: prints the plan first\n"
 		"      --column NAME        the column that names the tenant\n"
@@ -287,9 +288,10 @@ static void print_next(const struct init *init)
 		   "Settings for the sidecars' file:\n\n",
 		   PQdb(init->admin), PQdb(init->control));
 	printf("[cluster:default]\nhost = %s\nport = %s\ndatabase = %s\nlogin = %s\n"
-		   "password_file = %s/" INIT_POOL_PASSWORD "\n\n",
+		   "password_file = %s/" INIT_POOL_PASSWORD "\nsecret_file = %s/" INIT_CLUSTER_SECRET
+		   "\n\n",
 		   or_empty(PQhost(init->admin)), or_empty(PQport(init->admin)), PQdb(init->admin),
-		   init->pool_login, keys);
+		   init->pool_login, keys, keys);
 	printf("[guard]\nkey_file = %s/" INIT_GUARD_KEY "\n\n", keys);
 	printf("[control]\ndsn = host=%s port=%s dbname=%s user=" MIGRATIONS_SIDECAR_LOGIN "\n"
 		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n\n",

@@ -29,23 +29,46 @@ static bool complain(const char *path, const char *why)
 	return false;
 }
 
-static bool load_key(struct init_keys *keys, const char *path)
+/* The installation's keys in a file that is there; NULL with a line printed. */
+static struct guard_keyring *load_keyring(const char *path)
 {
 	const char *why = NULL;
+	struct guard_keyring *keyring = guard_keyring_load(path, &why);
 
+	if (!keyring) {
+		complain(path, why);
+	} else if (guard_keyring_tenant(keyring)) {
+		guard_keyring_destroy(keyring);
+		keyring = NULL;
+		complain(path, "it holds the keys of one tenant; the installation's are needed");
+	}
+	return keyring;
+}
+
+/* Of passwords that are derived from it, init makes none: it need only be sound. */
+static bool load_secret(struct init_keys *keys, const char *path)
+{
+	if (access(path, F_OK) != 0 && errno == ENOENT) {
+		secret_random(keys->secret, sizeof keys->secret);
+		return true;
+	}
+
+	struct guard_keyring *keyring = load_keyring(path);
+	guard_keyring_destroy(keyring);
+	return keyring != NULL;
+}
+
+static bool load_key(struct init_keys *keys, const char *path)
+{
 	if (access(path, F_OK) != 0 && errno == ENOENT) {
 		memcpy(keys->kid, FIRST_KID, sizeof FIRST_KID);
 		secret_random(keys->key, sizeof keys->key);
 		return true;
 	}
 
-	struct guard_keyring *keyring = guard_keyring_load(path, &why);
+	struct guard_keyring *keyring = load_keyring(path);
 	if (!keyring)
-		return complain(path, why);
-	if (guard_keyring_tenant(keyring)) {
-		guard_keyring_destroy(keyring);
-		return complain(path, "it holds the keys of one tenant; the installation's are needed");
-	}
+		return false;
 	memcpy(keys->kid, keyring->keys[0].kid, sizeof keys->kid);
 	memcpy(keys->key, keyring->keys[0].bytes, sizeof keys->key);
 	guard_keyring_destroy(keyring);
@@ -95,13 +118,16 @@ static bool read_files(struct init_keys *keys)
 	char *key = init_keys_path(keys, INIT_GUARD_KEY);
 	char *pool = init_keys_path(keys, INIT_POOL_PASSWORD);
 	char *sidecar = init_keys_path(keys, INIT_SIDECAR_PASSWORD);
-	bool loaded = key && pool && sidecar && load_key(keys, key) &&
+	char *secret = init_keys_path(keys, INIT_CLUSTER_SECRET);
+	bool loaded = key && pool && sidecar && secret && load_key(keys, key) &&
+				  load_secret(keys, secret) &&
 				  load_password(pool, &keys->pool_password, &keys->pool_password_new) &&
 				  load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new);
 
 	free(key);
 	free(pool);
 	free(sidecar);
+	free(secret);
 	return loaded;
 }
 
@@ -138,14 +164,15 @@ static bool save_line(const struct init_keys *keys, const char *file, const char
 	return saved;
 }
 
-static bool save_key(const struct init_keys *keys)
+static bool save_key(const struct init_keys *keys, const char *file, const char *kid,
+					 const unsigned char key[GUARD_KEY_SIZE])
 {
 	char base64[BASE64_SIZE(GUARD_KEY_SIZE)];
 	char line[GUARD_KID_MAX + 1 + sizeof base64];
 
-	base64_encode(keys->key, sizeof keys->key, base64);
-	snprintf(line, sizeof line, "%s %s", keys->kid, base64);
-	bool saved = save_line(keys, INIT_GUARD_KEY, line);
+	base64_encode(key, GUARD_KEY_SIZE, base64);
+	snprintf(line, sizeof line, "%s %s", kid, base64);
+	bool saved = save_line(keys, file, line);
 	secret_wipe(base64, sizeof base64);
 	secret_wipe(line, sizeof line);
 	return saved;
@@ -153,13 +180,16 @@ static bool save_key(const struct init_keys *keys)
 
 bool init_keys_save(const struct init_keys *keys)
 {
-	return save_key(keys) && save_line(keys, INIT_POOL_PASSWORD, keys->pool_password) &&
+	return save_key(keys, INIT_GUARD_KEY, keys->kid, keys->key) &&
+		   save_key(keys, INIT_CLUSTER_SECRET, FIRST_KID, keys->secret) &&
+		   save_line(keys, INIT_POOL_PASSWORD, keys->pool_password) &&
 		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password);
 }
 
 void init_keys_fini(struct init_keys *keys)
 {
 	secret_wipe(keys->key, sizeof keys->key);
+	secret_wipe(keys->secret, sizeof keys->secret);
 	secret_free(keys->pool_password);
 	secret_free(keys->sidecar_password);
 	if (keys->lock >= 0)

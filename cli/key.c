@@ -17,6 +17,7 @@
 
 #include "base/secret.h"
 #include "cli/cli.h"
+#include "cli/dsn.h"
 #include "cli/init_keys.h"
 #include "cli/key_db.h"
 #include "cli/key_file.h"
@@ -25,6 +26,7 @@ struct key_command {
 	const char *dsns[KEY_DBS_MAX];
 	size_t dsn_count;
 	const char *keys, *file, *kid, *tenant, *out;
+	const char *name; /* of the file in the folder */
 	bool json, help;
 	char *path; /* of the key file, without symbolic links: it is replaced, not what leads to it
 				 */
@@ -39,7 +41,10 @@ static void usage(FILE *out)
 		"Usage: bulkhead key list guard [--dsn DSN]... [--keys DIR|--file FILE] [--json]\n"
 		"       bulkhead key rotate guard --dsn DSN... [--keys DIR|--file FILE] [--kid NAME]\n"
 		"       bulkhead key retire guard KID --dsn DSN... [--keys DIR|--file FILE]\n"
-		"       bulkhead key derive guard --tenant ID --out FILE [--keys DIR|--file FILE]\n"
+		"       bulkhead key derive guard|logins --tenant ID --out FILE [--keys DIR|--file "
+		"FILE]\n"
+		"       bulkhead key rotate logins [--keys DIR|--file FILE] [--kid NAME]\n"
+		"       bulkhead key retire logins KID --dsn CONTROL [--keys DIR|--file FILE]\n"
 		"\n"
 		"  list    names of the keys, and where each of them is\n"
 		"  rotate  a new key: into the databases, then into the file, where it signs from now "
@@ -47,10 +52,15 @@ static void usage(FILE *out)
 		"  retire  takes an old key out of databases and file; what it signed is refused then\n"
 		"  derive  the key file of a sidecar that serves one tenant and can sign for no "
 		"other\n"
+		"  logins  the same for cluster.secret, of which the passwords of tenants' own logins "
+		"are\n"
+		"          derived: a new key is for the passwords that bulkhead job rotate gives "
+		"them\n"
 		"\n"
 		"      --dsn DSN     a database that the keys sign for, as superuser; name all of "
 		"them\n"
-		"      --keys DIR    the folder of guard.key (default: the current one)\n"
+		"      --keys DIR    the folder of guard.key and cluster.secret (default: the current "
+		"one)\n"
 		"      --file FILE   the key file itself\n"
 		"      --kid NAME    name of the new key (default: the next of k1, k2 …)\n"
 		"      --tenant ID   the tenant's UUID\n"
@@ -117,7 +127,7 @@ static bool find_file(struct key_command *command)
 
 	if (command->file)
 		named = strdup(command->file);
-	else if (asprintf(&named, "%s/%s", command->keys ? command->keys : ".", INIT_GUARD_KEY) < 0)
+	else if (asprintf(&named, "%s/%s", command->keys ? command->keys : ".", command->name) < 0)
 		named = NULL;
 	if (!named)
 		return complain("key file", "out of memory");
@@ -393,6 +403,98 @@ static enum cli_exit retire(struct key_command *command, const char *kid)
 	return CLI_DONE;
 }
 
+/* ---- logins ---- */
+
+/* No database has to know a key of these: logins keep their passwords until they are given
+ * others. */
+static enum cli_exit rotate_logins(struct key_command *command)
+{
+	char kid[GUARD_KID_MAX + 1] = "";
+	unsigned char key[GUARD_KEY_SIZE];
+	const char *why = NULL;
+
+	if (!load_file(command) || (!command->kid && !choose_kid(command, kid)))
+		return CLI_FAILED;
+	if (command->kid)
+		snprintf(kid, sizeof kid, "%s", command->kid);
+	if ((command->kid && strlen(command->kid) > GUARD_KID_MAX) || is_taken(command, kid)) {
+		complain(command->kid ? command->kid : kid,
+				 "a key's name is 1 to 32 of a-z, 0-9, _ and -, and not there yet");
+		return CLI_FAILED;
+	}
+	secret_random(key, sizeof key);
+	bool done = key_file_add(command->path, kid, key, &why);
+	secret_wipe(key, sizeof key);
+	if (!done) {
+		complain(command->path, why);
+		return CLI_FAILED;
+	}
+	printf("Passwords are derived from the key %s from now on, in %s.\n"
+		   "Give the file to all sidecars of the cluster, and derive the keys of those for one "
+		   "tenant again.\n"
+		   "When all have read it:\n"
+		   "\n"
+		   "\tbulkhead job rotate CLUSTER -c FILE\n"
+		   "\n"
+		   "gives the logins their new passwords, and then\n"
+		   "\n"
+		   "\tbulkhead key retire logins %s --file %s --dsn \"$CONTROL_DSN\"\n"
+		   "\n"
+		   "takes the old key away.\n",
+		   kid, command->path, guard_keyring_kid(command->keyring, 0), command->path);
+	return CLI_DONE;
+}
+
+/* Does the control schema know of tenants whose passwords are of this key? True, too, when it
+ * cannot be asked; a line says which. */
+static bool is_in_use(const char *dsn, const char *kid)
+{
+	PGconn *control = dsn_connect(dsn, "bulkhead key");
+	PGresult *result;
+	bool in_use = true;
+
+	if (!control)
+		return true;
+	result = PQexecParams(control,
+						  "SELECT pg_catalog.count(*) FROM bulkhead_control.tenant"
+						  " WHERE login_kid OPERATOR(pg_catalog.=) $1",
+						  1, NULL, &kid, NULL, NULL, 0);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		fprintf(stderr, "bulkhead key: %s", PQerrorMessage(control));
+	else if (strcmp(PQgetvalue(result, 0, 0), "0") == 0)
+		in_use = false;
+	else
+		fprintf(stderr,
+				"bulkhead key: %s: the passwords of %s logins are of this key; "
+				"bulkhead job rotate gives them others\n",
+				kid, PQgetvalue(result, 0, 0));
+	PQclear(result);
+	PQfinish(control);
+	return in_use;
+}
+
+static enum cli_exit retire_logins(struct key_command *command, const char *kid)
+{
+	const char *why = NULL;
+
+	if (!load_file(command))
+		return CLI_FAILED;
+	if (strcmp(guard_keyring_kid(command->keyring, 0), kid) == 0)
+		why = "new passwords are of this key; make another first: bulkhead key rotate logins";
+	else if (!is_taken(command, kid))
+		why = "there is no such key in the file";
+	if (why) {
+		complain(kid, why);
+		return CLI_FAILED;
+	}
+	if (is_in_use(command->dsns[0], kid))
+		return CLI_FAILED;
+	if (key_file_remove(command->path, kid, &why))
+		return CLI_DONE;
+	complain(command->path, why);
+	return CLI_FAILED;
+}
+
 /* ---- derive ---- */
 
 /* Not over the very keys that it is derived from. */
@@ -433,16 +535,22 @@ static enum cli_exit derive(struct key_command *command)
 static enum cli_exit run(struct key_command *command, int words, char **word)
 {
 	bool guard = words >= 2 && strcmp(word[1], "guard") == 0;
+	bool logins = words >= 2 && strcmp(word[1], "logins") == 0;
 
+	command->name = logins ? INIT_CLUSTER_SECRET : INIT_GUARD_KEY;
 	if (guard && words == 2 && strcmp(word[0], "list") == 0)
 		return list(command);
 	if (guard && words == 2 && strcmp(word[0], "rotate") == 0 && command->dsn_count)
 		return rotate(command);
 	if (guard && words == 3 && strcmp(word[0], "retire") == 0 && command->dsn_count)
 		return retire(command, word[2]);
-	if (guard && words == 2 && strcmp(word[0], "derive") == 0 && command->tenant &&
+	if ((guard || logins) && words == 2 && strcmp(word[0], "derive") == 0 && command->tenant &&
 		command->out)
 		return derive(command);
+	if (logins && words == 2 && strcmp(word[0], "rotate") == 0 && !command->dsn_count)
+		return rotate_logins(command);
+	if (logins && words == 3 && strcmp(word[0], "retire") == 0 && command->dsn_count == 1)
+		return retire_logins(command, word[2]);
 	usage(stderr);
 	return CLI_USAGE;
 }

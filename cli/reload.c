@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "admin/control.h"
+#include "admin/job_thread.h"
 #include "admin/probes.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -227,6 +228,7 @@ static void put_in_force(struct next *next, struct reload *reload)
 	for (size_t i = 0; i < reload->worker_count; i++)
 		worker_reload(reload->workers[i], conf, keyring, tls);
 	probes_reload(reload->probes, conf);
+	job_thread_reload(reload->jobs, conf);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;
 	if (!same)

@@ -28,6 +28,7 @@
 
 struct control;
 struct directory;
+struct job_thread;
 struct live;
 struct options;
 struct probes;
@@ -49,6 +50,7 @@ struct reload {
 	struct directory *directory;
 	struct live *live;
 	struct probes *probes;
+	struct job_thread *jobs;
 
 	/* Private: the files as they were when they were last read, and at the last look. */
 	char *read, *seen;

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "admin/control.h"
+#include "admin/job_thread.h"
 #include "admin/probes.h"
 #include "base/activation.h"
 #include "base/clock.h"
@@ -52,6 +53,7 @@ struct service {
 	struct directory *directory;
 	struct live *live;
 	struct probes *probes;
+	struct job_thread *jobs;
 	struct crew *crew;
 	struct worker *workers[WORKERS_MAX];
 	struct running {
@@ -368,6 +370,7 @@ static void stop(struct service *service)
 		report_drain(service);
 	for (size_t i = 0; i < service->worker_count; i++)
 		worker_destroy(service->workers[i]);
+	job_thread_stop(service->jobs);
 	probes_stop(service->probes);
 	control_stop(service->control);
 	probes_destroy(service->probes);
@@ -398,6 +401,21 @@ static void block_signals(sigset_t *set)
 	signal(SIGHUP, SIG_DFL); /* nohup(1) leaves it ignored, and it would never be seen */
 }
 
+/* Once more from the files, for a thread that keeps its own. What is wrong in them is said by
+ * the reload. */
+static struct conf *load_again(void *arg)
+{
+	char *complaint = NULL;
+	size_t len = 0;
+	FILE *err = open_memstream(&complaint, &len);
+	struct conf *conf = err ? options_load(arg, err) : NULL;
+
+	if (err)
+		fclose(err);
+	free(complaint);
+	return conf;
+}
+
 static int serve(const struct options *options, struct conf *conf)
 {
 	struct service service = {.conf = conf};
@@ -418,6 +436,8 @@ static int serve(const struct options *options, struct conf *conf)
 		reload.directory = service.directory;
 		reload.live = service.live;
 		reload.probes = service.probes;
+		service.jobs = job_thread_start(service.conf, load_again, (void *)options);
+		reload.jobs = service.jobs;
 		probes_enter(service.probes, PROBES_SERVING);
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
 		notify_ready();

@@ -177,6 +177,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	mine bulkhead_control.job%ROWTYPE;
+	above bulkhead_control.tenant%ROWTYPE;
 BEGIN
 	-- The tree's turn comes before any row, as everywhere.
 	LOCK TABLE bulkhead_control.tree_lock IN EXCLUSIVE MODE;
@@ -189,10 +190,20 @@ BEGIN
 	END IF;
 	CASE mine.kind
 		WHEN 'provision' THEN
+			SELECT a.* INTO above FROM bulkhead_control.tenant t JOIN bulkhead_control.tenant a ON a.id = t.parent_id
+			WHERE t.id = mine.tenant_id;
+			IF above.status <> 'active' THEN
+				RAISE check_violation USING
+					MESSAGE = format('tenant %s cannot be active: %s above it is %s', mine.slug, above.slug, above.status),
+					SCHEMA = 'bulkhead_control', TABLE = 'tenant', CONSTRAINT = 'tenant_status_above';
+			END IF;
 			UPDATE bulkhead_control.tenant t SET status = 'active', login_kid = of_kid
 			WHERE t.id = mine.tenant_id AND t.status = 'provisioning';
 		WHEN 'rotate' THEN
 			UPDATE bulkhead_control.tenant t SET login_kid = of_kid WHERE t.id = mine.tenant_id;
+			-- Of many rotations the last tells enough.
+			DELETE FROM bulkhead_control.job j
+			WHERE j.tenant_id = mine.tenant_id AND j.kind = 'rotate' AND j.state = 'done' AND j.id <> mine.id;
 		WHEN 'purge' THEN
 			DELETE FROM bulkhead_control.principal p WHERE p.home_id = mine.tenant_id;
 			DELETE FROM bulkhead_control.job j WHERE j.tenant_id = mine.tenant_id AND j.id <> mine.id;

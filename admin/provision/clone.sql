@@ -29,11 +29,14 @@ BEGIN
 	SELECT n.nspowner INTO space_owner FROM pg_namespace AS n WHERE n.oid = space;
 	PERFORM set_config('search_path', quote_ident(template), true);
 
-	-- A migration of the template waits for the copy, and the copy for a migration: it has all of one, and says so, or
-	-- nothing.
-	IF to_regclass('bulkhead_migration') IS NOT NULL THEN
-		LOCK TABLE bulkhead_migration IN SHARE MODE;
-	END IF;
+	-- Neither half of a migration may be seen: it locks its mark first, and so does this. What changes tables without
+	-- one is waited for as well, and waits.
+	FOR statement IN SELECT format('LOCK TABLE ONLY %s IN %s MODE', c.oid::regclass,
+	                               CASE c.relname WHEN 'bulkhead_migration' THEN 'SHARE' ELSE 'ACCESS SHARE' END)
+	                   FROM pg_class AS c WHERE c.relnamespace = space AND c.relkind IN ('r', 'p')
+	                  ORDER BY c.relname <> 'bulkhead_migration', c.oid LOOP
+		EXECUTE statement;
+	END LOOP;
 
 	-- ---- what cannot be copied
 

@@ -8,11 +8,14 @@ SELECT format('it may use schema %I', n.nspname)
   FROM pg_catalog.pg_namespace AS n
  WHERE n.nspname NOT IN ($2, 'pg_catalog', 'information_schema', 'bulkhead') AND n.nspname <> ALL ($3::text[])
    AND n.nspname !~ '^pg_(toast_)?temp_'
+   -- Another tenant may open its own schema to all; that is its own loss.
+   AND NOT (n.nspname ~ '^t_[0-9a-f]{32}$' AND n.nspowner = pg_catalog.to_regrole(n.nspname::text)::oid)
    AND (pg_catalog.has_schema_privilege(n.oid, 'USAGE') OR pg_catalog.has_schema_privilege(n.oid, 'CREATE'))
 UNION ALL
 SELECT format('it may make things in schema %I', n.nspname)
   FROM pg_catalog.pg_namespace AS n
  WHERE (n.nspname <> $2 OR NOT $4::boolean) AND n.nspname !~ '^pg_(toast_)?temp_'
+   AND NOT (n.nspname ~ '^t_[0-9a-f]{32}$' AND n.nspowner = pg_catalog.to_regrole(n.nspname::text)::oid)
    AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')
 UNION ALL
 SELECT format('it may not use schema %I', $2) WHERE NOT pg_catalog.has_schema_privilege($2, 'USAGE')

@@ -10,7 +10,11 @@ BEGIN
 		IF NOT is_superuser AND NOT pg_has_role(current_user, own, 'USAGE') THEN
 			EXECUTE format('GRANT %I TO %I', own, current_user);
 		END IF;
-		PERFORM pg_terminate_backend(a.pid, 5000) FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = to_regrole(own);
+		-- Sidecars end their sessions themselves; this is for all others. Hardening takes both functions from everybody.
+		IF has_function_privilege('pg_stat_get_activity(integer)', 'EXECUTE')
+		   AND has_function_privilege('pg_terminate_backend(integer, bigint)', 'EXECUTE') THEN
+			PERFORM pg_terminate_backend(a.pid, 5000) FROM pg_stat_get_activity(NULL) AS a WHERE a.usesysid = to_regrole(own);
+		END IF;
 	END IF;
 	IF to_regclass('bulkhead.revoked_tenant') IS NOT NULL AND is_superuser THEN
 		EXECUTE 'INSERT INTO bulkhead.revoked_tenant (tenant) VALUES ($1::uuid) ON CONFLICT DO NOTHING'

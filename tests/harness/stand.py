@@ -91,9 +91,10 @@ class Stand:
                      "--password-file", self.password_file)
 
     def tenant(self, slug, **options):
-        """A tenant without rows, made when it is missing; options as `weight=3`, `cluster="annex"`."""
+        """A tenant without rows, made when it is missing; options as `weight=3`, `no_provision=True`."""
         if slug not in self.ids:
-            arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+            arguments = [word for name, value in options.items()
+                         for word in ([f"--{name.replace('_', '-')}"] if value is True else [f"--{name}", value])]
             self.ids[slug] = json.loads(self.command("tenant", "create", slug, "--json", *arguments))[0]["id"]
         return slug
 

@@ -96,7 +96,8 @@ def test_what_cannot_be_written_is_not_done(sound, arguments):
     assert "No space left" in done.stderr
 
 
-@pytest.mark.parametrize("noun, count", [("tenant", 9), ("principal", 8), ("permission", 3), ("setting", 3)])
+@pytest.mark.parametrize("noun, count", [
+    ("tenant", 10), ("principal", 8), ("permission", 3), ("setting", 3), ("job", 5)])
 def test_each_verb_has_its_example_in_the_documentation(noun, count):
     lines = re.findall(rf"bulkhead {noun} (\S+)", bulkhead(noun, "--help").stdout)
     verbs = {verb for line in lines for verb in line.split("|")}

@@ -223,7 +223,7 @@ def test_the_list_is_a_tree(control, dsn):
     (["new", "--parent", "nosuch"], 'there is no tenant "nosuch"'),
     (["new", "--parent", "asleep"], "the parent is not active"),
     (["new", "--cluster", "nowhere"], "there is no such cluster"),
-    (["new", "--strategy", "schema_per_tenant"], "the strategies of this version are shared_rls and database_per_tenant"),
+    (["new", "--strategy", "own_server"], "the strategies are shared, schema and database"),
     (["new", "--weight", "0"], "a weight is 1 to 100"),
     (["new", "--weight", "101"], "a weight is 1 to 100"),
     (["new", "--weight", "heavy"], "invalid input syntax for type smallint"),

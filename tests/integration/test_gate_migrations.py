@@ -20,7 +20,7 @@ def fixture_proxy(stand):
         admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES ('migrated'), ('restored')")
     sections = {"gate": {"mode": "enforce"}}
     for name in (DATABASE, "restored"):
-        stand.tenant(name, cluster=name, strategy="database_per_tenant")
+        stand.tenant(name, cluster=name, strategy="database", no_provision=True)
         sections[f"cluster:{name}"] = {"host": stand.postgres.socket_dir, "port": stand.postgres.port,
                                        "database": name, "login": LOGIN, "tenant": name}
     with stand.proxy(**sections) as proxy:

@@ -14,10 +14,10 @@ def fixture_own(stand):
         admin.execute(f"CREATE DATABASE {DATABASE} OWNER {LOGIN}")
     with stand.admin() as admin:
         admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES ('own')")
-    stand.tenant("owner", cluster="own", strategy="database_per_tenant")
-    stand.tenant("lodger", cluster="own", strategy="database_per_tenant")
+    stand.tenant("owner", cluster="own", strategy="database", no_provision=True)
+    stand.tenant("lodger", cluster="own", strategy="database", no_provision=True)
     stand.tenant("sharer", cluster="own")
-    stand.tenant("stray", strategy="database_per_tenant")
+    stand.tenant("stray", strategy="database", no_provision=True)
     yield {"cluster:own": {"host": stand.postgres.socket_dir, "port": stand.postgres.port, "database": DATABASE,
                            "login": LOGIN, "tenant": "owner"}, "pool": {"default_pool_size": 1}}
     with stand.admin("postgres") as admin:
