@@ -43,7 +43,7 @@ MARK_TABLE = f"CREATE TABLE {MARK} (version bigint PRIMARY KEY, name text, check
 # Tries all it can whenever it is called, and notes who it was then and what came of it.
 TRAP = """
 CREATE TABLE caught (who text, session text, tried text, came text);
-CREATE FUNCTION spring(why text) RETURNS text LANGUAGE plpgsql VOLATILE AS $f$
+CREATE FUNCTION spring(why text) RETURNS text LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS $f$
 DECLARE
     attempt text;
 BEGIN
@@ -64,12 +64,12 @@ BEGIN
     END LOOP;
     RETURN why;
 END $f$;
-CREATE FUNCTION on_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM spring(TG_OP); RETURN NEW; END';
+CREATE FUNCTION on_row() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS 'BEGIN PERFORM spring(TG_OP); RETURN NEW; END';
 CREATE TRIGGER on_row BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION on_row();
 CREATE CONSTRAINT TRIGGER at_end AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION on_row();
-CREATE FUNCTION of_index(item text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
-    'BEGIN PERFORM spring(''index''); RETURN item; END';
+CREATE FUNCTION of_index(item text) RETURNS text LANGUAGE plpgsql IMMUTABLE
+    SET search_path FROM CURRENT AS 'BEGIN PERFORM spring(''index''); RETURN item; END';
 CREATE INDEX by_trap ON orders (of_index(item));
 -- Names that the program itself uses.
 CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS
