@@ -9,7 +9,7 @@
 #include "admin/migrate_select.h"
 #include "base/clock.h"
 
-#define SETTLE_GLANCE_MS 200
+#define SETTLE_GLANCE_NS 200000000L
 
 const char *migrate_kind_name(enum migrate_kind kind)
 {
@@ -132,7 +132,7 @@ static bool skip_tenants(struct run *run)
 static bool wait_for_births(struct run *run, int64_t until_us)
 {
 	struct migrate *migrate = run->migrate;
-	struct timespec glance = {.tv_nsec = SETTLE_GLANCE_MS * 1000000};
+	struct timespec glance = {.tv_nsec = SETTLE_GLANCE_NS};
 
 	if (!migrate_count_unborn(&run->selection, &run->ledger, &migrate->unborn) ||
 		migrate->unborn == 0 || migrate->options->look || clock_monotonic_us() >= until_us)

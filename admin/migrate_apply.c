@@ -103,18 +103,24 @@ static bool find_missing(struct work *work, const struct migrate_version **missi
 
 /* ---- one version ---- */
 
+/* Does something whose own failure is worth less than the error that there is, which stays. */
+static bool quietly(struct work *work, bool (*what)(struct work *work))
+{
+	struct migrate_session *session = &work->session;
+	char *error = session->error, sqlstate[sizeof session->sqlstate];
+
+	memcpy(sqlstate, session->sqlstate, sizeof sqlstate);
+	session->error = NULL;
+	bool done = what(work);
+	free(session->error);
+	session->error = error;
+	memcpy(session->sqlstate, sqlstate, sizeof sqlstate);
+	return done;
+}
+
 static bool roll_back(struct work *work)
 {
-	char *error = work->session.error, sqlstate[sizeof work->session.sqlstate];
-
-	/* Why it is rolled back is worth more than why it could not be. */
-	memcpy(sqlstate, work->session.sqlstate, sizeof sqlstate);
-	work->session.error = NULL;
-	bool done = migrate_session_do(&work->session, "ROLLBACK");
-	free(work->session.error);
-	work->session.error = error;
-	memcpy(work->session.sqlstate, sqlstate, sizeof sqlstate);
-	return done;
+	return migrate_session_do(&work->session, "ROLLBACK");
 }
 
 static char *transaction_id(struct work *work)
@@ -198,6 +204,16 @@ static enum outcome commit(struct work *work)
 	return migrate_session_is_lost(&work->session) ? LOOK_AGAIN : failure(work);
 }
 
+/* It failed, and so is not begun any more. */
+static bool take_back(struct work *work)
+{
+	struct migrate_session *session = &work->session;
+	int64_t version = work->target->version;
+
+	return migrate_session_renew(session, work->target) &&
+		   migrate_mark_erase(session, work->target, version);
+}
+
 /*
  * A statement that must stand alone: written down as begun, run, and written down as done. Of
  * one that failed it is known that it did; it may have left something behind, as an invalid
@@ -218,16 +234,9 @@ static enum outcome run_bare(struct work *work, const struct migrate_file *file)
 		return migrate_session_renew(session, work->target) &&
 					   migrate_mark_write(session, work->target, file, true)
 				   ? ONE_DONE
-				   : failure(work);
+				   : FAILED;
 	explain(work, file);
-	char *error = session->error, sqlstate[sizeof session->sqlstate];
-	memcpy(sqlstate, session->sqlstate, sizeof sqlstate);
-	session->error = NULL;
-	if (!migrate_session_is_lost(session) && migrate_session_renew(session, work->target))
-		migrate_mark_erase(session, work->target, file);
-	free(session->error);
-	session->error = error;
-	memcpy(session->sqlstate, sqlstate, sizeof sqlstate);
+	quietly(work, take_back);
 	return FAILED;
 }
 
@@ -336,7 +345,7 @@ static bool go_on(struct work *work, enum outcome outcome)
 		work->target->attempts = 0;
 		return migrate_session_renew(&work->session, work->target);
 	case TRY_AGAIN:
-		if (work->target->attempts > work->options->lock_retries || !roll_back(work))
+		if (work->target->attempts > work->options->lock_retries || !quietly(work, roll_back))
 			return false;
 		pause_after(work->target->attempts);
 		return migrate_session_renew(&work->session, work->target);
@@ -352,7 +361,7 @@ static bool go_on(struct work *work, enum outcome outcome)
 
 static void finish(struct work *work, enum outcome outcome)
 {
-	roll_back(work);
+	quietly(work, roll_back);
 	if (outcome == NOTHING_LEFT)
 		work->target->state = MIGRATE_DONE;
 	else if (outcome == BEHIND)

@@ -170,11 +170,11 @@ bool migrate_mark_write(struct migrate_session *session, const struct migrate_ta
 }
 
 bool migrate_mark_erase(struct migrate_session *session, const struct migrate_target *target,
-						const struct migrate_file *file)
+						int64_t version)
 {
-	char version[24];
-	const char *const values[] = {version};
+	char digits[24];
+	const char *const values[] = {digits};
 
-	snprintf(version, sizeof version, "%" PRId64, file->version);
+	snprintf(digits, sizeof digits, "%" PRId64, version);
 	return tell_with_table(session, "DELETE FROM ", target, ERASE_SQL, 1, values);
 }

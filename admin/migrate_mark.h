@@ -48,6 +48,6 @@ bool migrate_mark_write(struct migrate_session *session, const struct migrate_ta
 
 /* Takes back that it was begun. */
 bool migrate_mark_erase(struct migrate_session *session, const struct migrate_target *target,
-						const struct migrate_file *file);
+						int64_t version);
 
 #endif

@@ -14,22 +14,22 @@
 
 /* ---- errors ---- */
 
-/* The first line, of whole characters, as far as it is kept; from malloc. */
+/* The first line, as far as it is kept; what is no UTF-8 in it becomes question marks, since
+ * the control schema would not take it. From malloc. */
 static char *first_line(const char *text)
 {
-	size_t all = strcspn(text, "\n"), len = 0;
+	size_t left = strcspn(text, "\n"), len = 0, next;
+	char *line = malloc(MIGRATE_ERROR_MAX + 1);
 
-	if (all <= MIGRATE_ERROR_MAX)
-		return strndup(text, all);
-	for (size_t next; len < MIGRATE_ERROR_MAX - 3; len += next) {
-		next = utf8_character(text + len, all - len);
-		next = next ? next : 1;
+	for (; line && left > 0 && len < MIGRATE_ERROR_MAX - 6; text += next, left -= next) {
+		size_t whole = utf8_character(text, left);
+
+		next = whole ? whole : 1;
+		memcpy(line + len, whole ? text : "?", next);
+		len += next;
 	}
-	char *line = malloc(len + 4);
-	if (line) {
-		memcpy(line, text, len);
-		memcpy(line + len, "...", 4);
-	}
+	if (line)
+		snprintf(line + len, 4, "%s", left > 0 ? "..." : "");
 	return line;
 }
 
@@ -44,21 +44,21 @@ static void set_error(struct migrate_session *session, const char *sqlstate, con
 bool migrate_session_fail(struct migrate_session *session, const char *sqlstate,
 						  const char *format, ...)
 {
-	char text[MIGRATE_ERROR_MAX + 1];
+	char *text = NULL;
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
 	va_end(arguments);
-	set_error(session, sqlstate, text);
+	set_error(session, sqlstate, text ? text : "out of memory");
+	free(text);
 	return false;
 }
 
 static bool fail_connection(struct migrate_session *session, const char *sqlstate)
 {
-	const char *text = PQerrorMessage(session->connection);
-
-	return migrate_session_fail(session, sqlstate, "%.*s", (int)strcspn(text, "\n"), text);
+	return migrate_session_fail(session, sqlstate, "%s", PQerrorMessage(session->connection));
 }
 
 static bool fail_result(struct migrate_session *session, const PGresult *result)
@@ -294,11 +294,14 @@ static bool become_owner_of(struct migrate_session *session, const char *schema)
 	return done;
 }
 
-/* Where things are made when no schema is named. */
+/* Where the mark is, by search_path, or where things are made when no schema is named. */
 static bool take_current_schema(struct migrate_session *session, struct migrate_target *target)
 {
-	char *schema = ask_name(session, "SELECT pg_catalog.current_schema()::text", NULL,
-							"no schema of search_path exists");
+	static const char sql[] = "SELECT coalesce((SELECT n.nspname FROM pg_catalog.pg_class c"
+							  " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+							  " WHERE c.oid = pg_catalog.to_regclass('bulkhead_migration')),"
+							  " pg_catalog.current_schema())::text";
+	char *schema = ask_name(session, sql, NULL, "no schema of search_path exists");
 
 	if (schema) {
 		free(target->schema);

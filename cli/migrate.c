@@ -315,9 +315,9 @@ int cmd_migrate(int argc, char **argv)
 	struct command command = {.run = {.jobs = 4,
 									  .lock_timeout_ms = 2000,
 									  .lock_retries = 10,
-									  .statement_timeout_ms = 5 * 60 * 1000,
-									  .target_timeout_ms = 60 * 60 * 1000,
-									  .settle_ms = 10 * 1000}};
+									  .statement_timeout_ms = 300000,
+									  .target_timeout_ms = 3600000,
+									  .settle_ms = 10000}};
 	enum cli_exit result = CLI_USAGE;
 
 	options_init(&command.options);

@@ -9,6 +9,11 @@
 	"(SELECT count(*) FROM bulkhead_control.migration_target m"                                \
 	"  WHERE m.version = f.version AND m.state = '" state "') AS " state
 
+/* Of those that are done, those of which their marks alone say so. */
+#define FOUND                                                                                  \
+	"(SELECT count(*) FROM bulkhead_control.migration_target m"                                \
+	"  WHERE m.version = f.version AND m.state = 'done' AND m.found) AS found"
+
 /* Tenants that nobody has come to with this version. */
 #define PENDING                                                                                \
 	"(SELECT count(*) FROM bulkhead_control.tenant t"                                          \
@@ -18,7 +23,7 @@
 	"   WHERE m.version = f.version AND m.tenant_id = t.id)) AS pending"
 
 #define VERSIONS                                                                               \
-	"f.version, f.name, " COUNT_OF("done") ", " COUNT_OF("failed") ", " COUNT_OF(              \
+	"f.version, f.name, " COUNT_OF("done") ", " FOUND ", " COUNT_OF("failed") ", " COUNT_OF(   \
 		"behind") ", " COUNT_OF("running") ", " PENDING
 
 #define UNDONE                                                                                 \

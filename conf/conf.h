@@ -92,10 +92,10 @@ struct conf_cluster {
 	enum conf_guard_kind guard;
 	/* Who makes what tenants have of their own; "" for nobody. */
 	char *admin_login, *admin_password_file;
-	char *admin_password; /* secret; NULL when none is set */
+	char *admin_password;                      /* secret; NULL when none is set */
 	char *template_schema, *template_database; /* "" when not set */
 	char *shared_schemas;                      /* comma-separated; "" for none */
-	char *table_owner; /* as whom shared tables are migrated; "": they are not */
+	char *table_owner;    /* as whom shared tables are migrated; "": they are not */
 	bool allow_cleartext; /* may the server ask for the password in clear */
 	enum conf_sslmode tls_mode;
 	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
@@ -161,9 +161,9 @@ struct conf {
 	int64_t guard_token_lifetime_ms;
 
 	/* [control] */
-	char *control_dsn;            /* libpq conninfo, without the password */
-	char *control_password_file;  /* "" when not set */
-	char *control_password;       /* secret; NULL when none */
+	char *control_dsn;           /* libpq conninfo, without the password */
+	char *control_password_file; /* "" when not set */
+	char *control_password;      /* secret; NULL when none */
 	char *control_admin_dsn, *control_admin_password_file; /* "" when not set */
 	char *control_admin_password;                          /* secret; NULL when none */
 	int64_t job_lease_ms;

@@ -25,6 +25,28 @@ TEMPLATE = "blueprint"  # schema, and database
 OPERATORS = ("shared", "template_schema", "template_database")
 MARK = "bulkhead_migration"
 
+# Each adds a row: who runs twice has two.
+NOTES = """
+CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text);
+INSERT INTO notes (body) VALUES (current_setting('bulkhead.target') || ' as ' || current_user);
+"""
+# Waits where somebody holds table orders of a tenant.
+HELD = NOTES + """
+DO $$ BEGIN
+    IF current_setting('bulkhead.target') = 'schema' THEN LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; END IF;
+END $$;
+"""
+MORE = "ALTER TABLE notes ADD COLUMN author text; INSERT INTO notes (body) VALUES ('more')"
+
+
+def bodies(world, name):
+    return [row[0] for row in world.rows(name, "SELECT body FROM notes ORDER BY id")]
+
+
+def lines(done, word):
+    """Of what it printed, those that begin so."""
+    return [line for line in done.stdout.splitlines() if line.startswith(word)]
+
 
 class World:
     def __init__(self, stand, schemas=3, databases=1):
@@ -132,13 +154,15 @@ class World:
         """Versions that the place says that it has."""
         if not self.rows(name, f"SELECT to_regclass('{MARK}')")[0][0]:
             return []
-        return [row[0] for row in self.rows(name, f"SELECT version FROM {MARK} WHERE applied_at IS NOT NULL ORDER BY 1")]
+        rows = self.rows(name, f"SELECT version FROM {MARK} WHERE applied_at IS NOT NULL ORDER BY 1")
+        return [row[0] for row in rows]
 
     def ledger(self, version):
         """What the control schema has: place, state."""
         with self.stand.admin() as root:
             rows = root.execute("SELECT coalesce(t.slug, m.kind), m.state FROM bulkhead_control.migration_target m "
-                                "LEFT JOIN bulkhead_control.tenant t ON t.id = m.tenant_id WHERE m.version = %s", (version,))
+                                "LEFT JOIN bulkhead_control.tenant t ON t.id = m.tenant_id "
+                                "WHERE m.version = %s", (version,))
             return dict(rows.fetchall())
 
     def reset(self):
@@ -146,5 +170,9 @@ class World:
         self.configure()
         with self.stand.admin() as root:
             root.execute("DELETE FROM bulkhead_control.migration_target; DELETE FROM bulkhead_control.migration_file")
-        for name in self.everybody():
-            self.rows(name, f"DROP TABLE IF EXISTS {MARK}, notes, more CASCADE")
+        places = [self.place(name) for name in self.everybody()]
+        for database in {database for database, _ in places}:
+            with self.stand.admin(database, options="-c client_min_messages=error") as root:
+                for schema in (schema for where, schema in places if where == database):
+                    tables = ", ".join(f'"{schema}".{table}' for table in (MARK, "notes", "more"))
+                    root.execute(f"DROP TABLE IF EXISTS {tables} CASCADE")

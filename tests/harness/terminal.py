@@ -10,7 +10,7 @@ import time
 def run_on_terminal(command, environment, seconds=60):
     """Its exit code, and all that it wrote."""
     leader, follower = pty.openpty()
-    process = subprocess.Popen(command, env=environment, stdin=follower, stdout=follower, stderr=follower, close_fds=True)
+    process = subprocess.Popen(command, env=environment, stdin=follower, stdout=follower, stderr=follower)
     os.close(follower)
     written, until = b"", time.monotonic() + seconds
     try:

@@ -1,4 +1,4 @@
-"""Migrations and those who would gain by them: tenants' own code in the way, forged marks, clones, keys and settings."""
+"""Migrations and those who would gain by them: tenants' own code, forged marks, copies, keys and settings."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import re
 import subprocess
 
 import pytest
-from harness.migrate import ADMIN, MARK, OWNER, TEMPLATE, World
+from harness.migrate import ADMIN, MARK, OWNER, TEMPLATE, World, lines
 from harness.program import DONE, FAILED, PROGRAM
 from harness.stand import DATABASE, Stand
 from harness.wait import wait_for
@@ -35,8 +35,7 @@ def world(all_of_it):
     return all_of_it
 
 
-def lines(done, word):
-    return [line for line in done.stdout.splitlines() if line.startswith(word)]
+MARK_TABLE = f"CREATE TABLE {MARK} (version bigint PRIMARY KEY, name text, checksum text, applied_at timestamptz)"
 
 
 # ---- what tenants leave in the way ----
@@ -44,7 +43,7 @@ def lines(done, word):
 # Tries all it can whenever it is called, and notes who it was then and what came of it.
 TRAP = """
 CREATE TABLE caught (who text, session text, tried text, came text);
-CREATE FUNCTION spring(why text) RETURNS text LANGUAGE plpgsql VOLATILE AS $f$
+CREATE FUNCTION spring(why text) RETURNS text LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS $f$
 DECLARE
     attempt text;
 BEGIN
@@ -65,12 +64,13 @@ BEGIN
     END LOOP;
     RETURN why;
 END $f$;
-CREATE FUNCTION on_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM spring(TG_OP); RETURN NEW; END';
+CREATE FUNCTION on_row() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS
+    'BEGIN PERFORM spring(TG_OP); RETURN NEW; END';
 CREATE TRIGGER on_row BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION on_row();
 CREATE CONSTRAINT TRIGGER at_end AFTER INSERT ON orders DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION on_row();
-CREATE FUNCTION of_index(item text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
-    'BEGIN PERFORM spring(''index''); RETURN item; END';
+CREATE FUNCTION of_index(item text) RETURNS text LANGUAGE plpgsql IMMUTABLE
+    SET search_path FROM CURRENT AS 'BEGIN PERFORM spring(''index''); RETURN item; END';
 CREATE INDEX by_trap ON orders (of_index(item));
 -- Names that the program itself uses.
 CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql AS
@@ -89,7 +89,8 @@ def fixture_trapped(world, request):
     yield tenant
     with world.connect(tenant) as hostile:
         schema = world.place(tenant)[1]
-        functions = ", ".join(f'"{schema}"."{name}"' for name in ("spring", "on_row", "of_index", "clock_timestamp", "left"))
+        names = ("spring", "on_row", "of_index", "clock_timestamp", "left")
+        functions = ", ".join(f'"{schema}"."{name}"' for name in names)
         hostile.execute(f'DROP FUNCTION {functions} CASCADE; DROP TABLE caught, "{schema}".pg_namespace')
 
 
@@ -124,7 +125,7 @@ def test_a_trap_runs_as_the_tenant_and_gains_nothing(world, trapped):
 
 @pytest.mark.parametrize("planted, state", [
     ("CREATE TABLE {mark} (version text, checksum text)", "failed"),
-    ("CREATE VIEW {mark} AS SELECT 1 AS version, 'x'::text AS checksum, now() AS applied_at, ''::text AS name", "failed"),
+    ("CREATE VIEW {mark} AS SELECT 1 AS version, 'x' AS checksum, now() AS applied_at, '' AS name", "failed"),
     ("CREATE TABLE {mark} (version bigint, name text, checksum text, applied_at timestamptz)", "failed"),
     ("CREATE TABLE {mark} (version bigint PRIMARY KEY, name text, checksum text, applied_at timestamptz); "
      "INSERT INTO {mark} SELECT n, 'x', repeat('y', 5000), now() FROM generate_series(1000, 13000) n", "done"),
@@ -145,10 +146,12 @@ def test_a_forged_mark_spares_itself_alone_and_is_seen(world):
     assert world.migrate("--tenants", "s2", path).returncode == DONE
     ((checksum,),) = world.rows("s2", f"SELECT checksum FROM {MARK}")
     with world.connect("s1") as hostile:
-        hostile.execute(f"CREATE TABLE {MARK} (version bigint PRIMARY KEY, name text, checksum text, applied_at timestamptz)")
+        hostile.execute(MARK_TABLE)
         hostile.execute(f"INSERT INTO {MARK} VALUES (1, 'x', %s, now())", (checksum,))
     assert world.migrate(*ONLY, path).returncode == DONE
     assert world.have("notes") == {*world.schemas, *world.databases} - {"s1"}
+    (version,) = json.loads(world.migrate("status", "--json").stdout)
+    assert (version["done"], version["found"]) == (6, 1)
     with world.stand.admin() as root:
         found = root.execute("SELECT t.slug FROM bulkhead_control.migration_target m JOIN bulkhead_control.tenant t "
                              "ON t.id = m.tenant_id WHERE m.found").fetchall()
@@ -158,13 +161,15 @@ def test_a_forged_mark_spares_itself_alone_and_is_seen(world):
 def test_what_a_tenant_sets_for_itself_is_not_the_files(world):
     own = world.own.name("s1")
     settings = {"search_path": "pg_catalog", "standard_conforming_strings": "off", "statement_timeout": "1ms",
-                "default_transaction_read_only": "on", "client_encoding": "LATIN1", "idle_in_transaction_session_timeout": "1ms",
-                "lock_timeout": "1ms", "default_transaction_isolation": "serializable"}
+                "default_transaction_read_only": "on", "client_encoding": "LATIN1",
+                "idle_in_transaction_session_timeout": "1ms", "lock_timeout": "1ms",
+                "default_transaction_isolation": "serializable"}
     with world.connect("s1") as hostile:
         for name, value in settings.items():
             hostile.execute(f"ALTER ROLE \"{own}\" SET {name} = '{value}'")
     try:
-        done = world.migrate("--tenants", "s1", world.file(1, r"CREATE TABLE notes (body text); INSERT INTO notes VALUES ('é\')"))
+        path = world.file(1, r"CREATE TABLE notes (body text); INSERT INTO notes VALUES ('é\')")
+        done = world.migrate("--tenants", "s1", path)
         assert done.returncode == DONE, done.stdout
         assert world.rows("s1", "SELECT body FROM notes") == [("é\\",)]
     finally:
@@ -182,33 +187,36 @@ def test_a_tenant_that_talks_without_end_is_given_up(world):
         assert lines(done, "failed") == ["failed   schema of s1: version 1: 57014 it took too long"]
         assert len(lines(done, "done")) == 5
     finally:
-        world.rows("s1", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'bulkhead migrate'")
+        world.rows("s1", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                         "WHERE application_name = 'bulkhead migrate'")
         world.rows("s1", "DROP FUNCTION talk CASCADE")
 
 
 # ---- shared tables and templates: nobody but the owner says what is there ----
 
 def test_a_mark_that_others_may_write_is_made_the_owners_alone(world):
+    default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public"
     with world.stand.admin() as root:
-        root.execute(f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public GRANT ALL ON TABLES TO bulkhead_app, PUBLIC")
+        root.execute(f"{default} GRANT ALL ON TABLES TO bulkhead_app, PUBLIC")
     try:
         assert world.migrate(world.file(1, "CREATE TABLE notes (id int)")).returncode == DONE
         for privilege in ("SELECT", "INSERT", "UPDATE", "DELETE"):
-            assert world.rows("shared", f"SELECT has_table_privilege('bulkhead_pool', '{MARK}', '{privilege}')") == [(False,)]
+            held = world.rows("shared", f"SELECT has_table_privilege('bulkhead_pool', '{MARK}', '{privilege}')")
+            assert held == [(False,)]
     finally:
         with world.stand.admin() as root:
-            root.execute(f"ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER} IN SCHEMA public REVOKE ALL ON TABLES FROM bulkhead_app, PUBLIC")
+            root.execute(f"{default} REVOKE ALL ON TABLES FROM bulkhead_app, PUBLIC")
 
 
 def test_a_mark_of_somebody_elses_is_not_believed(world):
     with world.stand.admin() as root:
-        root.execute(f"CREATE TABLE {MARK} (version bigint PRIMARY KEY, name text, checksum text, applied_at timestamptz)")
+        root.execute(MARK_TABLE)
         root.execute(f"GRANT ALL ON {MARK} TO PUBLIC")
     done = world.migrate(world.file(1, "CREATE TABLE notes (id int)"))
     assert done.returncode == FAILED
     assert lines(done, "failed") == [
-        "failed   shared tables of default: version 1: 42501 table bulkhead_migration is not the owner's alone, so what it "
-        "says is not believed"]
+        "failed   shared tables of default: version 1: 42501 table bulkhead_migration is not the owner's alone, so "
+        "what it says is not believed"]
     assert "shared" not in world.have("notes")
 
 
@@ -237,7 +245,8 @@ def create(world, slug, strategy):
 
 def adopt(world, slug, kind):
     with world.stand.admin() as root:
-        world.stand.ids[slug] = str(root.execute("SELECT id FROM bulkhead_control.tenant WHERE slug = %s", (slug,)).fetchone()[0])
+        row = root.execute("SELECT id::text FROM bulkhead_control.tenant WHERE slug = %s", (slug,)).fetchone()
+    world.stand.ids[slug] = row[0]
     getattr(world, kind + "s").append(slug)
 
 
@@ -247,8 +256,8 @@ def fixture_purged(world):
     for kind in ("schema", "database"):
         for slug in [slug for slug in getattr(world, kind + "s") if slug.startswith("new")]:
             getattr(world, kind + "s").remove(slug)
-            subprocess.run([PROGRAM, "tenant", "purge", slug, "--confirm", slug, "-c", world.config], env=world.environment,
-                           check=True, capture_output=True)
+            subprocess.run([PROGRAM, "tenant", "purge", slug, "--confirm", slug, "-c", world.config],
+                           env=world.environment, check=True, capture_output=True)
 
 
 @pytest.mark.parametrize("kind", ["schema", "database"])
@@ -347,8 +356,8 @@ def test_a_database_that_the_operator_made(world):
         assert "the settings have no section for its cluster" in done.stdout
         for tenant, state in (("lodger", FAILED), ("owner", DONE)):
             with world.config.open("a") as config:
-                config.write(f"[cluster:own]\nhost = {stand.postgres.host}\nport = {stand.postgres.port}\ndatabase = own_db\n"
-                             f"login = own_login\npassword_file = {password}\ntenant = {tenant}\n")
+                config.write(f"[cluster:own]\nhost = {stand.postgres.host}\nport = {stand.postgres.port}\n"
+                             f"database = own_db\nlogin = own_login\npassword_file = {password}\ntenant = {tenant}\n")
             done = world.migrate("--tenants", "owner", path)
             assert done.returncode == state, done.stdout + done.stderr
             world.configure()
