@@ -8,9 +8,11 @@
 What must hold is the same as for tenants under a seal, so LoginShop stands in for Shop.
 """
 
+from contextlib import contextmanager
+
 from harness.guard import plain, run_init
 from harness.guard_shop import IDS, KEYS, Shop
-from harness.postgres import Postgres
+from harness.postgres import PG18_BIN, Postgres, Template
 
 HALF = "half"  # CREATEROLE, CREATEDB, owner of the databases
 
@@ -57,6 +59,17 @@ class Managed:
 
     def remove(self):
         self.postgres.remove()
+
+
+@contextmanager
+def managed_server(template, major, attributes=""):
+    """One of version 15, from the tests' template, or 18, which `make pg18` has brought."""
+    own = Template(PG18_BIN) if major == 18 else None
+    server = Managed(own or template, attributes)
+    yield server
+    server.remove()
+    if own:
+        own.remove()
 
 
 class LoginGuard:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
-from harness.guard_login import Managed  # noqa: E402
+from harness.guard_login import managed_server  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
 from harness.policy import own_keys  # noqa: E402
 from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
@@ -93,12 +93,8 @@ def guard_keys(tmp_path_factory):
 @pytest.fixture(scope="module", params=[15, 18])
 def managed(request, template):
     """A server without a superuser for those who use it, on each version; a module's own, since roles are a server's."""
-    with_18 = Template(PG18_BIN) if request.param == 18 else None
-    managed = Managed(with_18 or template)
-    yield managed
-    managed.remove()
-    if with_18:
-        with_18.remove()
+    with managed_server(template, request.param) as managed:
+        yield managed
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from harness.guard import ACME, GLOBEX, Guard, enter, must_init, plain, refused, run_init
 from harness.guard_login import HALF, login_of, make_login
 from test_guard_context import (
-    KEYS, ODD_NUMBERS, PARALLEL, ROWS, STATEMENTS, TABLES, column_of, explain, run)
+    KEYS, ODD_NUMBERS, PARALLEL, ROWS, STATEMENTS, TABLES, column_of, explain, make_tables, run)
 
 STRANGER = "33333333-3333-4333-8333-333333333333"  # a tenant without a key and without rows
 
@@ -33,15 +33,7 @@ def fixture_database(managed, mode, folder):
     if mode == "sealed":
         must_init("--dsn", database.conninfo(), "--keys", folder)
     with database.connect(HALF) as half:
-        for table, (column, by, *values) in TABLES.items():
-            name, kind = column.split()
-            half.execute(f"CREATE TABLE {table} ({column}, id bigint, item text, PRIMARY KEY ({name}, id))")
-            for tenant, value in zip(("acme", "globex"), values):
-                half.execute(f"INSERT INTO {table} SELECT %s::{kind}, n, %s FROM generate_series(1, {ROWS}) AS n",
-                             (value, tenant))
-            half.execute(f"ANALYZE {table}")
-            half.execute("SELECT bulkhead.protect(%s, %s, %s)", (table, name, by))
-            half.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO bulkhead_app")
+        make_tables(half)
         for tenant in (ACME, GLOBEX, STRANGER):
             make_login(half, tenant)
     yield database
