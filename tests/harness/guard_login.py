@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from harness.guard import plain, run_init
 from harness.guard_shop import IDS, KEYS, Shop
-from harness.postgres import PG18_BIN, Postgres, Template
+from harness.postgres import Postgres
 
 HALF = "half"  # CREATEROLE, CREATEDB, owner of the databases
 
@@ -62,14 +62,11 @@ class Managed:
 
 
 @contextmanager
-def managed_server(template, major, attributes=""):
-    """One of version 15, from the tests' template, or 18, which `make pg18` has brought."""
-    own = Template(PG18_BIN) if major == 18 else None
-    server = Managed(own or template, attributes)
+def managed_server(request, major, attributes=""):
+    """One of version 15 or 18, copied from the tests' template (a fixture of theirs)."""
+    server = Managed(request.getfixturevalue("template_18" if major == 18 else "template"), attributes)
     yield server
     server.remove()
-    if own:
-        own.remove()
 
 
 class LoginGuard:

@@ -45,13 +45,19 @@ def cluster(template):
 
 
 @pytest.fixture(scope="session")
-def stand_18():
-    """As `stand`, on PostgreSQL 18, where `make pg18` has brought it."""
+def template_18():
+    """The same of PostgreSQL 18, where `make pg18` has brought it."""
     template = Template(PG18_BIN)
-    stand = Stand(template).start()
+    yield template
+    template.remove()
+
+
+@pytest.fixture(scope="session")
+def stand_18(template_18):
+    """As `stand`, on PostgreSQL 18."""
+    stand = Stand(template_18).start()
     yield stand
     stand.remove()
-    template.remove()
 
 
 @pytest.fixture
@@ -91,9 +97,9 @@ def guard_keys(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=[15, 18])
-def managed(request, template):
+def managed(request):
     """A server without a superuser for those who use it, on each version; a module's own, since roles are a server's."""
-    with managed_server(template, request.param) as managed:
+    with managed_server(request, request.param) as managed:
         yield managed
 
 

@@ -14,9 +14,9 @@ from harness.program import PROGRAM
 
 
 @pytest.fixture(name="server", params=[15, 18])
-def fixture_server(request, template):
+def fixture_server(request):
     """A server that has never seen a guard: its roles are still to be made."""
-    with managed_server(template, request.param) as server:
+    with managed_server(request, request.param) as server:
         yield server
 
 
@@ -181,9 +181,9 @@ def test_an_owner_that_cannot_be_given_bypassrls_is_named_and_has_a_way(server, 
             half.execute("SELECT * FROM app.t")
 
 
-def test_an_administrator_who_bypasses_can_give_it_since_16(template, keys):
+def test_an_administrator_who_bypasses_can_give_it_since_16(request, keys):
     for major, given in ((15, False), (18, True)):
-        with managed_server(template, major, "BYPASSRLS") as server:
+        with managed_server(request, major, "BYPASSRLS") as server:
             database = server.database()
             with database.connect(HALF) as half:
                 half.execute("CREATE ROLE app_owner")

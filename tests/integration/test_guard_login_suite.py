@@ -17,9 +17,9 @@ def left_out(request):
 
 
 @pytest.fixture(scope="module", params=[15, 18])
-def server(request, template):
+def server(request):
     """Its administrator has BYPASSRLS, as some services give it: tests look at all rows with it."""
-    with managed_server(template, request.param, "BYPASSRLS") as server:
+    with managed_server(request, request.param, "BYPASSRLS") as server:
         yield server
 
 
