@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults(pool name, owner name) RE
 		SELECT format('%I may create in schema %I; REVOKE CREATE ON SCHEMA %I FROM PUBLIC, bulkhead_app, %I',
 		              installation_faults.pool, n.nspname, n.nspname, installation_faults.pool)
 		  FROM pg_namespace AS n
-		 WHERE n.nspname !~ '^pg_(toast_)?temp_'
+		 WHERE n.nspname !~ '^(pg_(toast_)?temp_|t_[0-9a-f]{32}$)'
 		   AND has_schema_privilege(installation_faults.pool, n.oid, 'CREATE')
 		UNION ALL
 		SELECT format('%I may create schemas; REVOKE CREATE ON DATABASE %I FROM PUBLIC, bulkhead_app, %I',

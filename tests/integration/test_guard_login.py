@@ -332,6 +332,23 @@ def test_lint_says_what_is_left(database, mode, half):
     assert not {kind for kind, severity in found if severity == "warning"}, rows
 
 
+def test_who_administers_a_tenants_login_does_not_speak_for_it(managed, mode, half):
+    """As provisioning needs it, and as PostgreSQL 16 and later have it of themselves."""
+    managed.let_half_manage()
+    with managed.postgres.connect() as superuser:
+        superuser.execute(f"GRANT {login_of(ACME)} TO {HALF}")
+    try:
+        half.execute("CREATE TABLE admins (tenant_id uuid PRIMARY KEY); "
+                     "SELECT bulkhead.protect('admins', 'tenant_id'); DROP TABLE admins")
+        critical = half.execute("SELECT id, object FROM bulkhead.findings() WHERE severity = 'critical'").fetchall()
+        assert critical == ([("guard-membership", HALF)] if mode == "sealed" and managed.major >= 16 else [])
+    finally:
+        with managed.postgres.connect() as superuser:
+            superuser.execute(f"REVOKE {login_of(ACME)} FROM {HALF}")
+            if mode == "sealed" and managed.major >= 16:
+                superuser.execute(f"REVOKE bulkhead_guard FROM {HALF}")
+
+
 def test_a_guard_tells_which_it_is(half, mode):
     assert half.execute("SELECT bulkhead.guard_mode()").fetchone() == (mode,)
     enters = "SELECT to_regprocedure('bulkhead.enter(text,text,text,text,text)') IS NOT NULL"
