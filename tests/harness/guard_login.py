@@ -8,6 +8,8 @@
 What must hold is the same as for tenants under a seal, so LoginShop stands in for Shop.
 """
 
+from contextlib import contextmanager
+
 from harness.guard import plain, run_init
 from harness.guard_shop import IDS, KEYS, Shop
 from harness.postgres import Postgres
@@ -57,6 +59,14 @@ class Managed:
 
     def remove(self):
         self.postgres.remove()
+
+
+@contextmanager
+def managed_server(request, major, attributes=""):
+    """One of version 15 or 18, copied from the tests' template (a fixture of theirs)."""
+    server = Managed(request.getfixturevalue("template_18" if major == 18 else "template"), attributes)
+    yield server
+    server.remove()
 
 
 class LoginGuard:

@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from harness.guard import ACME, GLOBEX, must_init, plain
+from harness.guard import ACME, GLOBEX, must_init, refused
 from harness.guard_login import HALF, login_of, make_login
 from harness.program import ROOT
 
@@ -202,7 +202,7 @@ def fixture_own(managed):
             yield {"schema": (database, superuser, S), "database": (managed.postgres.database(D), inside, D)}
         superuser.execute(f"DROP DATABASE {D} WITH (FORCE)")
         for login in (S, OTHER, D):
-            superuser.execute(f"DROP OWNED BY {login}; DROP ROLE {login}")
+            superuser.execute(f"DROP OWNED BY {login} CASCADE; DROP ROLE {login}")
         superuser.execute("DROP OWNED BY bulkhead_tenants; DROP ROLE bulkhead_tenants, elder")
     database.drop()
 
@@ -252,8 +252,8 @@ SCHEMA = {
                       "ALTER DATABASE {database} OWNER TO postgres", "DROP PUBLICATION x", "it owns publication x"),
     "public": ("GRANT USAGE ON SCHEMA public TO PUBLIC", "REVOKE USAGE ON SCHEMA public FROM PUBLIC",
                "it has usage on schema public"),
-    "another's schema": ("GRANT USAGE ON SCHEMA {o} TO {s}", "REVOKE USAGE ON SCHEMA {o} FROM {s}",
-                         "it has usage on schema {o}"),
+    "the application's": ("CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO {s}", "DROP SCHEMA app",
+                          "it has usage on schema app"),
     "making for all": ("GRANT CREATE ON SCHEMA common TO bulkhead_tenants",
                        "REVOKE CREATE ON SCHEMA common FROM bulkhead_tenants",
                        "it has create on schema common"),
@@ -298,6 +298,20 @@ def test_it_may_do_what_it_likes_in_its_database(own):
     with mine.connect(D) as tenant:
         tenant.execute("CREATE TABLE public.t (); CREATE TABLE more.t (); GRANT USAGE ON SCHEMA more TO PUBLIC; "
                        "CREATE SCHEMA third; SELECT lo_create(0)")
+        assert check(tenant) == ""
+
+
+def test_no_tenant_stands_in_anothers_way(own):
+    """What a tenant may do with its own schema must not have others' logins refused."""
+    database, _, _ = own["schema"]
+    with database.connect(OTHER) as other, database.connect(S) as tenant:
+        other.execute(f"GRANT ALL ON SCHEMA {OTHER} TO PUBLIC, bulkhead_tenants, {S}; "
+                      f"ALTER TABLE {OTHER}.t OWNER TO bulkhead_tenants")
+        assert check(tenant) == ""
+        for statement in (f"GRANT {OTHER} TO {S}", f"ALTER VIEW v OWNER TO {S}",
+                          f"ALTER ROLE {S} SET work_mem = '1MB'"):
+            with refused("42501"):
+                other.execute(statement)
         assert check(tenant) == ""
 
 

@@ -8,20 +8,16 @@ import pytest
 from harness.catalog import catalog_of, difference
 from harness.guard import ACME, GLOBEX, Guard, must_init, refused, run_init
 from harness.guard_init import assert_refused, printed
-from harness.guard_login import HALF, Managed, login_of, make_login
-from harness.postgres import PG18_BIN, PG_BIN, Template
+from harness.guard_login import HALF, login_of, make_login, managed_server
+from harness.postgres import PG_BIN
 from harness.program import PROGRAM
 
 
 @pytest.fixture(name="server", params=[15, 18])
-def fixture_server(request, template):
+def fixture_server(request):
     """A server that has never seen a guard: its roles are still to be made."""
-    own = Template(PG18_BIN) if request.param == 18 else None
-    server = Managed(own or template)
-    yield server
-    server.remove()
-    if own:
-        own.remove()
+    with managed_server(request, request.param) as server:
+        yield server
 
 
 @pytest.fixture(name="database")
@@ -185,26 +181,16 @@ def test_an_owner_that_cannot_be_given_bypassrls_is_named_and_has_a_way(server, 
             half.execute("SELECT * FROM app.t")
 
 
-def test_an_administrator_who_bypasses_can_give_it_since_16(template, keys):
-    server = Managed(template, "BYPASSRLS")
-    try:
-        database = server.database()
-        with database.connect(HALF) as half:
-            half.execute("CREATE ROLE app_owner")
-            assert "cannot be given BYPASSRLS" in server.must_init(database, keys, "--owner", "app_owner").stderr
-    finally:
-        server.remove()
-    own = Template(PG18_BIN)
-    server = Managed(own, "BYPASSRLS")
-    try:
-        database = server.database()
-        with database.connect(HALF) as half:
-            half.execute("CREATE ROLE app_owner")
-            server.must_init(database, keys.parent / "keys18", "--owner", "app_owner")
-            assert half.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = 'app_owner'").fetchone() == (True,)
-    finally:
-        server.remove()
-        own.remove()
+def test_an_administrator_who_bypasses_can_give_it_since_16(request, keys):
+    for major, given in ((15, False), (18, True)):
+        with managed_server(request, major, "BYPASSRLS") as server:
+            database = server.database()
+            with database.connect(HALF) as half:
+                half.execute("CREATE ROLE app_owner")
+                done = server.must_init(database, keys.with_name(f"keys{major}"), "--owner", "app_owner")
+                assert ("cannot be given BYPASSRLS" in done.stderr) != given
+                bypasses = half.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = 'app_owner'").fetchone()
+                assert bypasses == (given,)
 
 
 def test_the_administrator_may_own_the_tables(server, database, keys):
