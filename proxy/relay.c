@@ -109,24 +109,29 @@ static bool take(struct names_walk *walk, const uint8_t *message, size_t visible
 
 /*
  * A message meets a barrier, or many answers are owed. The Sync of a batch that has had a
- * DISCARD ALL may pass, and so may what does not run anything before it. What runs something is
- * the batch's own, in a context that is empty.
+ * DISCARD ALL may pass, and so may what does not run anything before it; the context is
+ * restored when that Sync has been answered, and what is behind it has to wait. What runs
+ * something before it is the batch's own, in a context that is empty.
  */
-static bool must_stop(struct client *client, uint8_t type)
+enum meeting { MEETS_STOP, MEETS_NOTHING, MEETS_SYNC };
+
+static __attribute__((noinline)) enum meeting meet(struct client *client, uint8_t type)
 {
-	if (client->server->replies.count >= REPLIES_HIGH || client->barrier != BARRIER_SYNC)
-		return true;
-	if (type != 'S' && type != 'H' && type != 'C' && type != 'D')
+	if (client->server->replies.count >= REPLIES_HIGH || client->barrier != BARRIER_SYNC) {
+		client->stalled = true;
+		return MEETS_STOP;
+	}
+	if (type == 'S')
+		return MEETS_SYNC;
+	if (type != 'H' && type != 'C' && type != 'D')
 		client->barrier = BARRIER_NONE;
-	return false;
+	return MEETS_NOTHING;
 }
 
-/* The context is restored when the Sync has been answered: what is behind it has to wait. */
-static bool wait_behind_sync(struct names_walk *walk)
+static __attribute__((noinline)) bool pass_sync(struct names_walk *walk)
 {
-	enum names_result result = names_sync_discarded(walk);
-
-	if (result == NAMES_ACCOUNTED)
+	walk->client->is_amid_walk = true;
+	if (names_sync_discarded(walk) == NAMES_ACCOUNTED)
 		return true;
 	client_fatal(walk->client, REASON_MEMORY, NULL);
 	return false;
@@ -157,13 +162,12 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		if (!is_fine)
 			break;
 		if (client->barrier || client->server->replies.count >= REPLIES_HIGH) {
-			if (must_stop(client, *at)) {
-				client->stalled = true;
+			enum meeting meeting = meet(client, *at);
+
+			if (meeting == MEETS_STOP)
 				break;
-			}
-			if (*at == 'S' && client->barrier) {
-				is_fine = wait_behind_sync(&walk);
-				client->is_amid_walk = true;
+			if (meeting == MEETS_SYNC) {
+				is_fine = pass_sync(&walk);
 				at += WIRE_HEADER;
 				continue;
 			}
@@ -505,10 +509,20 @@ static const uint8_t answers[256] = {
 	['d'] = UNASKED,
 };
 
-/* Accounts for one message, of which `visible` bytes are there. False when the backend has been
- * closed over it. */
-static bool account(struct walk *walk, const uint8_t *message, size_t visible, uint64_t total,
-					bool *ours)
+static void take_refusal(struct walk *walk, const uint8_t *message, const uint8_t *end,
+						 uint64_t total)
+{
+	size_t visible =
+		total < (uint64_t)(end - message) ? (size_t)total : (size_t)(end - message);
+
+	names_take_refusal(walk->server, message + WIRE_HEADER, visible - WIRE_HEADER,
+					   &walk->refusal);
+}
+
+/* Accounts for one message, which is there up to `end` or as a whole. False when the backend
+ * has been closed over it. */
+static bool account(struct walk *walk, const uint8_t *message, const uint8_t *end,
+					uint64_t total, bool *ours)
 {
 	struct server *server = walk->server;
 
@@ -520,8 +534,7 @@ static bool account(struct walk *walk, const uint8_t *message, size_t visible, u
 	if (answers[*message] & UNASKED)
 		return true;
 	if (*message == 'E') {
-		names_take_refusal(server, message + WIRE_HEADER, visible - WIRE_HEADER,
-						   &walk->refusal);
+		take_refusal(walk, message, end, total);
 		walk->owed = !replies_is_empty(&server->replies);
 		walk->failing = replies_next(&server->replies);
 		walk->of_name = replies_next_note(&server->replies) != NULL;
@@ -561,7 +574,7 @@ static size_t walk_over(struct walk *walk, const uint8_t *data, size_t len)
 			break; /* more of it comes with the next read */
 		if (describes)
 			names_described(server, at, whole ? (size_t)total : 0);
-		if (!account(walk, at, whole ? (size_t)total : (size_t)(end - at), total, &ours))
+		if (!account(walk, at, end, total, &ours))
 			return len;
 		if (ours) {
 			swallow(walk, at, whole ? (size_t)total : (size_t)(end - at));
