@@ -64,7 +64,7 @@ DROP OWNED BY {schema};                                                         
 ALTER DEFAULT PRIVILEGES FOR ROLE {schema} GRANT ALL ON TABLES TO PUBLIC;                   -- 42501
 ALTER DEFAULT PRIVILEGES FOR ROLE bulkhead_pool REVOKE ALL ON TABLES FROM bulkhead_pool;    -- 42501
 ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner GRANT ALL ON TABLES TO PUBLIC;                 -- 42501
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO PUBLIC;                    -- 42501 | ok | |
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO PUBLIC;                    -- ok
 
 -- case: own-attributes
 -- area: roles
@@ -78,8 +78,8 @@ ALTER ROLE SESSION_USER REPLICATION;                                            
 ALTER ROLE {me} CONNECTION LIMIT 0;                                                         -- 42501
 ALTER ROLE {me} VALID UNTIL 'infinity';                                                     -- 42501
 ALTER ROLE {me} NOINHERIT;                                                                  -- 42501
-ALTER ROLE {me} RENAME TO {schema};                                                         -- 42501
-ALTER ROLE {me} RENAME TO mine;                                                             -- 42501
+ALTER ROLE {me} RENAME TO {schema};                                                         -- 0A000
+ALTER ROLE {me} RENAME TO mine;                                                             -- 0A000
 DROP ROLE {me};                                                                             -- 42501
 CREATE ROLE mine IN ROLE {me};                                                              -- 42501
 COMMENT ON ROLE {me} IS 'mine';                                                             -- 42501
