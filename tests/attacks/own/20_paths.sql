@@ -88,7 +88,7 @@ ALTER ROLE {me} IN DATABASE {here} SET client_encoding = 'SJIS';                
 \as admin
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '{me}';
 \as {attacker}
-SHOW client_encoding;
+SHOW client_encoding;                                                                       -- 08001
 
 -- case: own-strings-of-the-login
 -- area: encodings and lexer
@@ -101,7 +101,8 @@ ALTER ROLE {me} IN DATABASE {here} SET application_name = 'bulkhead';           
 \as admin
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '{me}';
 \as {attacker}
-SHOW standard_conforming_strings;
+SHOW standard_conforming_strings;                                                           -- = on | = on | 08001 |
+SHOW backslash_quote;                                                                       -- = safe_encoding | = safe_encoding | |
 
 -- case: own-role-of-the-login
 -- area: roles
