@@ -148,6 +148,23 @@ SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '{m
 \as {attacker}
 SELECT 1;                                                                                   -- 08001
 
+-- case: own-password-by-a-function
+-- area: roles
+-- as: schema database
+-- hope: the same, where nobody sees the statement
+-- residue: the same
+-- residue-both: what the body of a function does is not seen; the tenant puts itself out of service
+DO $$ BEGIN EXECUTE 'ALTER ROLE CURRENT_USER PASSWORD ''known'''; END $$;                   -- ok
+CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE CURRENT_USER SET search_path = pg_temp; END $$;  -- ok
+SELECT f();                                                                                 -- ok
+\leave
+\as admin
+SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE usename = '{me}';
+\as {attacker}
+SELECT 1;                                                                                   -- 08001
+\as tyrell
+SELECT count(*) FROM orders;                                                                -- = 20!
+
 -- case: own-server
 -- area: files and large objects
 -- as: schema database login

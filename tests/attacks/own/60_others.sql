@@ -18,7 +18,7 @@ SELECT * FROM pg_stat_replication;                                              
 -- as: database
 -- hope: statements of others, from a database whose functions nobody has closed
 SELECT count(*) FROM pg_stat_activity WHERE usename <> CURRENT_USER AND query <> '<insufficient privilege>';  -- = 0
-SELECT count(*) FROM pg_stat_activity WHERE usename <> CURRENT_USER AND (client_addr IS NOT NULL OR state IS NOT NULL OR xact_start IS NOT NULL);  -- = 0
+SELECT count(*) FROM pg_stat_activity WHERE usename <> CURRENT_USER AND (client_addr IS NOT NULL OR state IS NOT NULL OR xact_start IS NOT NULL OR backend_start IS NOT NULL);  -- = 0
 SELECT count(*) FROM pg_stat_get_backend_idset() b WHERE pg_stat_get_backend_activity(b) NOT IN ('<insufficient privilege>', '<backend information not available>', '<command string not enabled>') AND pg_stat_get_backend_userid(b) <> CURRENT_USER::regrole;  -- = 0
 SELECT query FROM pg_stat_activity;                                                         -- ok
 SELECT * FROM pg_stat_ssl;
@@ -174,6 +174,20 @@ LISTEN news;                                                                    
 \as {attacker}
 NOTIFY news, 'mine';                                                                        -- ok
 SELECT pg_notify('bulkhead_directory', 'mine');
+\as tyrell
+SELECT 1;                                                                                   -- ok
+
+-- case: own-notifications-by-a-function
+-- area: covert channels
+-- as: schema
+-- hope: the same, said by a function of its own
+-- residue: the same
+-- residue-both: what the body of a function does is not seen, and a tenant with a schema makes functions
+\as tyrell
+DO $$ BEGIN EXECUTE 'LISTEN news'; END $$;                                                  -- ok
+\as {attacker}
+CREATE FUNCTION say() RETURNS void LANGUAGE plpgsql AS $$ BEGIN NOTIFY news, 'mine'; END $$;  -- ok
+SELECT say();                                                                               -- ok
 \as tyrell
 SELECT 1;                                                                                   -- ok
 
