@@ -369,8 +369,9 @@ class OwnArena(Arena):
         try:
             self.check_served(self.attacker, patiently=changed)
         except AssertionError:
+            self.end_backends(self.attackers_role)
             self.fill(self.attacker)
-            self.check_served(self.attacker)
+            self.check_served(self.attacker, patiently=True)
 
     def _await_idle(self):
         """Nothing of the attacker's runs or waits any more."""

@@ -2,6 +2,7 @@
 
 import time
 
+import psycopg
 from arena import require
 from cases import Case
 from collect import OWN_ATTACKS, own_attack, refused_with
@@ -170,6 +171,46 @@ def own_plants_before_an_upgrade(scene):
     run("init", "--dsn", stand.postgres.conninfo(DATABASE) + f" options='-c search_path={home},pg_catalog'",
         "--hardening", stand.hardening, "--owner", "shop_owner", "--keys", stand.keys)
     scene.arena.take_as_it_is("roles")  # the same passwords, with another salt
+
+
+@own_attack("with the password that it can set itself, it goes around Bulkhead into every database of the server", OWN,
+            area="databases and startup")
+def own_login_around_bulkhead(scene):
+    own, me = scene.arena.own, scene.attacker
+    for database in (scene.arena.role(VICTIMS["database"]), DATABASE, "postgres", "template1"):
+        is_theirs = database != DATABASE and database.startswith("t_")
+        try:
+            with own.connect(me, dbname=database) as connection:
+                require(not is_theirs, "is let into", database)
+                for text in ("TABLE public.orders", f"TABLE {scene.arena.words['schema']}.orders", "CREATE SCHEMA mine",
+                             "CREATE TABLE public.mine (x integer)", "SELECT bulkhead.enter('', '', '', '', '')"):
+                    try:
+                        told = str(connection.execute(text).fetchall())
+                    except psycopg.Error as error:
+                        told = str(error)
+                    for slug, marker in scene.arena.markers.items():
+                        require(slug == me or marker not in told, me, "was told of", slug, "by", text)
+        except psycopg.OperationalError as error:
+            require(is_theirs, database, error)
+
+
+@own_attack("what resets the session out of sight takes along what keeps the tenant where it is", OWN, area="left-overs")
+def own_resets_out_of_sight(scene):
+    session = scene.session(scene.attacker)
+    home = scene.arena.words["home"]
+    for text in ("RESET ALL", "SET application_name = ''", "SET search_path = pg_catalog", "DISCARD PLANS",
+                 "SET application_name = 'bulkhead'"):
+        quoted = text.replace("'", "''")
+        session.query(f"DO $$ BEGIN EXECUTE '{quoted}'; END $$")
+        session.query("SELECT 1")
+        session.query(f"CREATE FUNCTION {home}.reset_it() RETURNS void LANGUAGE plpgsql AS $$ BEGIN {text}; END $$")
+        session.query(f"SELECT {home}.reset_it()")
+        session.query(f"DROP FUNCTION IF EXISTS {home}.reset_it()")
+        session.query("SELECT item FROM orders")
+    scene.leave(scene.attacker)
+    # What it has left to its own next client is its own affair.
+    found = scene.session(scene.attacker).query("SELECT count(*) FROM orders")
+    require(w.rows(found) == [["20"]] or w.errors(found) == ["42P01"], "is not where it was:", found)
 
 
 @own_attack("the protocol's bytes before a login reach the backend of another", OWN, area="databases and startup")
