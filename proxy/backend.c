@@ -19,6 +19,7 @@
 #include "proxy/scram.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/startup.h"
 #include "proxy/tls.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
@@ -455,6 +456,15 @@ static void judge(struct server *server, const struct server_message *message)
 	free(copy);
 }
 
+/* The gate reads statements byte by byte; a login may have set itself an encoding in which the
+ * server would not. */
+static bool encoding_is_read_alike(const struct server *server)
+{
+	const char *encoding = params_get(&server->params, "client_encoding");
+
+	return encoding && startup_encoding_is_safe(encoding);
+}
+
 static void check_done(struct server *server)
 {
 	struct backend_login *login = server->login;
@@ -468,6 +478,13 @@ static void check_done(struct server *server)
 	}
 	if (!login->judged) {
 		fail(server, REASON_BACKEND_UNSAFE, "the self-check returned no row");
+		return;
+	}
+	if (!encoding_is_read_alike(server)) {
+		fail(server, REASON_BACKEND_UNSAFE,
+			 "sessions begin with a client_encoding that is not safe byte by byte; take it out "
+			 "of "
+			 "ALTER ROLE, ALTER DATABASE and postgresql.conf");
 		return;
 	}
 	backend_login_free(server);

@@ -47,7 +47,9 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults() RETURNS SETOF text
 		UNION ALL
 		SELECT format('tenants may create in schema %I; REVOKE CREATE ON SCHEMA %I FROM PUBLIC, bulkhead_app', n.nspname, n.nspname)
 		  FROM pg_namespace AS n
-		 WHERE n.nspname !~ '^(pg_(toast_)?temp_|t_[0-9a-f]{32}$)' AND has_schema_privilege('bulkhead_app', n.oid, 'CREATE')
+		 WHERE n.nspname !~ '^pg_(toast_)?temp_' AND has_schema_privilege('bulkhead_app', n.oid, 'CREATE')
+		   -- A tenant may open its own schema, which nobody else looks into.
+		   AND NOT (n.nspname ~ '^t_[0-9a-f]{32}$' AND n.nspowner IS NOT DISTINCT FROM to_regrole(n.nspname))
 		UNION ALL
 		SELECT format('tenants may create schemas; REVOKE CREATE ON DATABASE %I FROM PUBLIC, bulkhead_app', current_database())
 		 WHERE has_database_privilege('bulkhead_app', current_database(), 'CREATE');

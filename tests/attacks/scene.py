@@ -119,7 +119,9 @@ class Scene:
         return self.sessions[name]
 
     def leave(self, name, politely=True):
-        session = self.sessions.pop(name)
+        session = self.sessions.pop(name, None)
+        if session is None:
+            return  # it was ended
         if isinstance(session, w.Wire):
             self.gone.append((session, name if name in self.arena.markers else self.attacker))
             try:

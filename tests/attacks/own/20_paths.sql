@@ -23,17 +23,17 @@ SELECT count(*) FROM orders;                                                    
 -- as: schema database login
 -- hope: the same, with a name that is computed
 SELECT set_config('search_path', '{schema}', false);
-SELECT all_items();                                                                         -- 42883 | | 42883 | 42883?
+SELECT all_items();
 SELECT set_config(reverse('htap_hcraes'), '{schema}, public', false);
-SELECT all_items();                                                                         -- 42883 | | 42883 | 42883?
+SELECT all_items();
 UPDATE pg_settings SET setting = '{schema}' WHERE name = 'search_path';
-SELECT all_items();                                                                         -- 42883 | | 42883 | 42883?
+SELECT all_items();
 DO $$ BEGIN EXECUTE 'SET search_path = ' || '{schema}'; END $$;
-SELECT all_items();                                                                         -- 42883 | | 42883 | 42883?
+SELECT all_items();
 CALL bulkhead.set_all(ARRAY['search_path', '{schema}']);
-SELECT all_items();                                                                         -- 42883 | | 42883 | 42883?
+SELECT all_items();
 CALL bulkhead.reset_all(ARRAY['search_path', '{schema}']);
-SELECT all_items();                                                                         -- 42883 | | 42883 | 42883?
+SELECT all_items();
 
 -- case: own-path-of-a-function
 -- area: functions
@@ -42,8 +42,8 @@ SELECT all_items();                                                             
 CREATE FUNCTION f() RETURNS SETOF text LANGUAGE plpgsql SET search_path = {schema}, public AS $$ BEGIN RETURN QUERY SELECT body FROM notes; END $$;
 SELECT f();                                                                                 -- 42P01 | | |
 CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN SET search_path = {schema}; COMMIT; PERFORM all_items(); END $$;
-CALL p();                                                                                   -- 42883?
-CREATE FUNCTION g() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT current_user::text';  -- ok
+CALL p();                                                                                   -- 42883 | | |
+CREATE FUNCTION {home}.g() RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS 'SELECT current_user::text';  -- ok
 SET search_path = pg_temp;
 SELECT {home}.g();                                                                          -- = {me} | = {me} | |
 
@@ -88,7 +88,7 @@ ALTER ROLE {me} IN DATABASE {here} SET client_encoding = 'SJIS';                
 \as admin
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '{me}';
 \as {attacker}
-SHOW client_encoding;
+SHOW client_encoding;                                                                       -- 08001
 
 -- case: own-strings-of-the-login
 -- area: encodings and lexer
@@ -101,7 +101,8 @@ ALTER ROLE {me} IN DATABASE {here} SET application_name = 'bulkhead';           
 \as admin
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '{me}';
 \as {attacker}
-SHOW standard_conforming_strings;
+SHOW standard_conforming_strings;                                                           -- = on | = on | 08001 |
+SHOW backslash_quote;                                                                       -- = safe_encoding | = safe_encoding | |
 
 -- case: own-role-of-the-login
 -- area: roles

@@ -64,7 +64,7 @@ DROP OWNED BY {schema};                                                         
 ALTER DEFAULT PRIVILEGES FOR ROLE {schema} GRANT ALL ON TABLES TO PUBLIC;                   -- 42501
 ALTER DEFAULT PRIVILEGES FOR ROLE bulkhead_pool REVOKE ALL ON TABLES FROM bulkhead_pool;    -- 42501
 ALTER DEFAULT PRIVILEGES FOR ROLE shop_owner GRANT ALL ON TABLES TO PUBLIC;                 -- 42501
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO PUBLIC;                    -- 42501 | ok | |
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO PUBLIC;                    -- ok
 
 -- case: own-attributes
 -- area: roles
@@ -78,8 +78,8 @@ ALTER ROLE SESSION_USER REPLICATION;                                            
 ALTER ROLE {me} CONNECTION LIMIT 0;                                                         -- 42501
 ALTER ROLE {me} VALID UNTIL 'infinity';                                                     -- 42501
 ALTER ROLE {me} NOINHERIT;                                                                  -- 42501
-ALTER ROLE {me} RENAME TO {schema};                                                         -- 42501
-ALTER ROLE {me} RENAME TO mine;                                                             -- 42501
+ALTER ROLE {me} RENAME TO {schema};                                                         -- 0A000
+ALTER ROLE {me} RENAME TO mine;                                                             -- 0A000
 DROP ROLE {me};                                                                             -- 42501
 CREATE ROLE mine IN ROLE {me};                                                              -- 42501
 COMMENT ON ROLE {me} IS 'mine';                                                             -- 42501
@@ -147,6 +147,23 @@ ALTER ROLE CURRENT_USER PASSWORD NULL;                                          
 SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = '{me}';
 \as {attacker}
 SELECT 1;                                                                                   -- 08001
+
+-- case: own-password-by-a-function
+-- area: roles
+-- as: schema database
+-- hope: the same, where nobody sees the statement
+-- residue: the same
+-- residue-both: what the body of a function does is not seen; the tenant puts itself out of service
+DO $$ BEGIN EXECUTE 'ALTER ROLE CURRENT_USER PASSWORD ''known'''; END $$;                   -- ok
+CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ALTER ROLE CURRENT_USER SET search_path = pg_temp; END $$;  -- ok
+SELECT f();                                                                                 -- ok
+\leave
+\as admin
+SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity WHERE usename = '{me}';
+\as {attacker}
+SELECT 1;                                                                                   -- 08001
+\as tyrell
+SELECT count(*) FROM orders;                                                                -- = 20!
 
 -- case: own-server
 -- area: files and large objects
