@@ -29,7 +29,8 @@ speaker (oid) AS (
 	 UNION
 	 SELECT p.oid FROM pool AS p)
 	UNION
-	SELECT m.member FROM usable_membership AS m JOIN speaker AS s ON m.roleid = s.oid
+	SELECT m.member FROM usable_membership AS m JOIN speaker AS s ON m.roleid = s.oid JOIN pg_roles AS r ON r.oid = s.oid
+	 WHERE r.rolname !~ '^t_[0-9a-f]{32}$' -- who administers a tenant's login does not speak for it
 ),
 -- With whose rights tenants' statements run: these, PUBLIC (0), and every role that one of them is a member of.
 tenant_role (oid) AS (

@@ -24,8 +24,11 @@ function AS (
 	 WHERE a.kind = 'extension'
 )
 SELECT 'hardening-function', CASE WHEN guard.is_by_login THEN 'notice' ELSE 'warning' END, p.oid::regprocedure::text,
-       format('Hardening "%s" takes this function from tenants, and they may call it: run bulkhead init again, or take it.',
-              min(f.level)),
+       format(CASE WHEN guard.is_by_login
+                   THEN 'Hardening "%s" would take this function from tenants, if a superuser installed it. Tenants with logins of '
+                        'their own see and end what is their own by it, and numbers that are the server''s.'
+                   ELSE 'Hardening "%s" takes this function from tenants, and they may call it: run bulkhead init again, or take it.'
+                   END, min(f.level)),
        string_agg(DISTINCT format('REVOKE EXECUTE ON ROUTINE %s FROM %s;', p.oid::regprocedure, t.name), E'\n')
   FROM function AS f JOIN pg_proc AS p ON p.oid = f.oid CROSS JOIN guard
  CROSS JOIN LATERAL aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) AS a
@@ -36,8 +39,11 @@ SELECT 'hardening-function', CASE WHEN guard.is_by_login THEN 'notice' ELSE 'war
  GROUP BY p.oid, guard.is_by_login
 UNION ALL
 SELECT 'hardening-relation', CASE WHEN guard.is_by_login THEN 'notice' ELSE 'warning' END, c.oid::regclass::text,
-       format('Hardening "%s" takes this view from tenants, and they may use it: run bulkhead init again, or take it.',
-              min(a.level)),
+       format(CASE WHEN guard.is_by_login
+                   THEN 'Hardening "%s" would take this view from tenants, if a superuser installed it. Tenants with logins of '
+                        'their own see what is their own in it, and numbers that are the server''s.'
+                   ELSE 'Hardening "%s" takes this view from tenants, and they may use it: run bulkhead init again, or take it.'
+                   END, min(a.level)),
        string_agg(DISTINCT format('REVOKE ALL ON TABLE %s FROM %s;', c.oid::regclass, t.name), E'\n')
   FROM active AS a CROSS JOIN guard
   JOIN pg_class AS c ON a.kind = 'relation' AND c.relkind IN ('r', 'v') AND c.relname LIKE ANY (a.patterns)

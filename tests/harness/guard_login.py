@@ -8,6 +8,8 @@
 What must hold is the same as for tenants under a seal, so LoginShop stands in for Shop.
 """
 
+from contextlib import contextmanager
+
 from harness.guard import plain, run_init
 from harness.guard_shop import IDS, KEYS, Shop
 from harness.postgres import Postgres
@@ -59,6 +61,14 @@ class Managed:
         self.postgres.remove()
 
 
+@contextmanager
+def managed_server(request, major, attributes=""):
+    """One of version 15 or 18, copied from the tests' template (a fixture of theirs)."""
+    server = Managed(request.getfixturevalue("template_18" if major == 18 else "template"), attributes)
+    yield server
+    server.remove()
+
+
 class LoginGuard:
     """Where Shop and its tests expect a guard: its database, and connections to it."""
 
@@ -91,8 +101,8 @@ class LoginShop(Shop):
         return self.guard.connect(self._logins[name])
 
     def sql(self, statement, parameters=None):
-        """What tests of the seal say of the pool's login, these say of acme's own; what they have a superuser do or look
-        at, to arrange or to observe it, one does."""
+        """What tests of the seal say of the pool's login, these say of acme's own; what takes a superuser to arrange
+        or to look at, one does."""
         if statement.startswith("ALTER ROLE") or "bulkhead.protection" in statement:
             return self.superuser.execute(statement, parameters)
         return super().sql(statement.replace("bulkhead_pool", self._logins["acme"]), parameters)

@@ -186,7 +186,8 @@ LOGINS = [
          "TO bulkhead_pool",
          "critical"),
     *[Case("login-owns", f"table app.t of t_{T}", f"CREATE ROLE t_{T} LOGIN; CREATE SCHEMA t_{T} AUTHORIZATION t_{T}; "
-           f"CREATE TABLE t_{T}.t (); ALTER TABLE t_{T}.t OWNER TO t_{T}; CREATE TABLE app.t (); ALTER TABLE app.t OWNER TO "
+           f"CREATE TABLE t_{T}.t (); ALTER TABLE t_{T}.t OWNER TO t_{T}; CREATE TABLE app.t (); ALTER TABLE app.t "
+           f"OWNER TO "
            f"t_{T}", "critical", undo=f"DROP OWNED BY t_{T}; DROP ROLE t_{T}")],
     Case("login-membership", f"t_{T}", f"CREATE ROLE harmless; CREATE ROLE t_{T} LOGIN IN ROLE bulkhead_app, harmless",
          "critical", undo=f"DROP ROLE t_{T}, harmless"),

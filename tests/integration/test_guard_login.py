@@ -9,7 +9,7 @@ import pytest
 from harness.guard import ACME, GLOBEX, Guard, enter, must_init, plain, refused, run_init
 from harness.guard_login import HALF, login_of, make_login
 from test_guard_context import (
-    KEYS, ODD_NUMBERS, PARALLEL, ROWS, STATEMENTS, TABLES, column_of, explain, run)
+    KEYS, ODD_NUMBERS, PARALLEL, ROWS, STATEMENTS, TABLES, column_of, explain, make_tables, run)
 
 STRANGER = "33333333-3333-4333-8333-333333333333"  # a tenant without a key and without rows
 
@@ -33,15 +33,7 @@ def fixture_database(managed, mode, folder):
     if mode == "sealed":
         must_init("--dsn", database.conninfo(), "--keys", folder)
     with database.connect(HALF) as half:
-        for table, (column, by, *values) in TABLES.items():
-            name, kind = column.split()
-            half.execute(f"CREATE TABLE {table} ({column}, id bigint, item text, PRIMARY KEY ({name}, id))")
-            for tenant, value in zip(("acme", "globex"), values):
-                half.execute(f"INSERT INTO {table} SELECT %s::{kind}, n, %s FROM generate_series(1, {ROWS}) AS n",
-                             (value, tenant))
-            half.execute(f"ANALYZE {table}")
-            half.execute("SELECT bulkhead.protect(%s, %s, %s)", (table, name, by))
-            half.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO bulkhead_app")
+        make_tables(half)
         for tenant in (ACME, GLOBEX, STRANGER):
             make_login(half, tenant)
     yield database
@@ -126,7 +118,8 @@ BECOMING = [
 @pytest.mark.parametrize("statement", BECOMING)
 def test_nobody_becomes_another(acme, statement):
     """Where there is a seal on the server, the guard may set it, and puts back what was: nothing."""
-    may_seal, = acme.execute("SELECT has_parameter_privilege('bulkhead_guard', 'backtrace_functions', 'SET')").fetchone()
+    may_seal, = acme.execute(
+        "SELECT has_parameter_privilege('bulkhead_guard', 'backtrace_functions', 'SET')").fetchone()
     sealing = may_seal and statement.startswith("CALL")
     with nullcontext() if sealing else refused("42501"):
         run(acme, statement.format(globex=login_of(GLOBEX), acme=login_of(ACME), id=plain(GLOBEX), uuid=GLOBEX))
@@ -278,7 +271,8 @@ def test_the_accessors_run_in_a_worker(acme, managed):
 
 @pytest.mark.parametrize("cache", ["auto", "force_generic_plan", "force_custom_plan"])
 def test_prepared_plans_follow_the_key(half, acme, cache):
-    acme.execute(f"SET plan_cache_mode = {cache}; PREPARE p AS SELECT count(*), min(item) FROM by_bigint WHERE id <= $1")
+    acme.execute(f"SET plan_cache_mode = {cache}; PREPARE p AS SELECT count(*), min(item) FROM by_bigint WHERE id <= "
+                 f"$1")
     half.execute("SELECT bulkhead.drop_login_key(%s)", (GLOBEX,))
     for key, item in (("42", "acme"), ("43", "globex"), ("42", "acme")):
         half.execute("SELECT bulkhead.set_login_key(%s, %s)", (ACME, key))
@@ -336,6 +330,23 @@ def test_lint_says_what_is_left(database, mode, half):
     assert not [one for one in found if one[1] == "critical"], rows
     assert ("owner-without-bypass", "notice") in found
     assert not {kind for kind, severity in found if severity == "warning"}, rows
+
+
+def test_who_administers_a_tenants_login_does_not_speak_for_it(managed, mode, half):
+    """As provisioning needs it, and as PostgreSQL 16 and later have it of themselves."""
+    managed.let_half_manage()
+    with managed.postgres.connect() as superuser:
+        superuser.execute(f"GRANT {login_of(ACME)} TO {HALF}")
+    try:
+        half.execute("CREATE TABLE admins (tenant_id uuid PRIMARY KEY); "
+                     "SELECT bulkhead.protect('admins', 'tenant_id'); DROP TABLE admins")
+        critical = half.execute("SELECT id, object FROM bulkhead.findings() WHERE severity = 'critical'").fetchall()
+        assert critical == ([("guard-membership", HALF)] if mode == "sealed" and managed.major >= 16 else [])
+    finally:
+        with managed.postgres.connect() as superuser:
+            superuser.execute(f"REVOKE {login_of(ACME)} FROM {HALF}")
+            if mode == "sealed" and managed.major >= 16:
+                superuser.execute(f"REVOKE bulkhead_guard FROM {HALF}")
 
 
 def test_a_guard_tells_which_it_is(half, mode):

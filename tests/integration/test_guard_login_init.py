@@ -1,25 +1,23 @@
-"""`bulkhead init --guard login`: what it does without a superuser, what it says that it could not, and what may follow."""
+"""`bulkhead init --guard login`: what it does without a superuser, what it could not do, and what may follow."""
 
+import json
 import os
 import subprocess
 
 import pytest
 from harness.catalog import catalog_of, difference
-from harness.guard import ACME, Guard, must_init, refused, run_init
+from harness.guard import ACME, GLOBEX, Guard, must_init, refused, run_init
 from harness.guard_init import assert_refused, printed
-from harness.guard_login import HALF, Managed, login_of, make_login
-from harness.postgres import PG18_BIN, PG_BIN, Template
+from harness.guard_login import HALF, login_of, make_login, managed_server
+from harness.postgres import PG_BIN
+from harness.program import PROGRAM
 
 
 @pytest.fixture(name="server", params=[15, 18])
-def fixture_server(request, template):
+def fixture_server(request):
     """A server that has never seen a guard: its roles are still to be made."""
-    own = Template(PG18_BIN) if request.param == 18 else None
-    server = Managed(own or template)
-    yield server
-    server.remove()
-    if own:
-        own.remove()
+    with managed_server(request, request.param) as server:
+        yield server
 
 
 @pytest.fixture(name="database")
@@ -148,7 +146,8 @@ def test_another_administrator_is_told_what_he_needs(server, database, keys):
             return
         assert_refused(done)
         superuser.execute("GRANT bulkhead_control, bulkhead_admin, bulkhead_sidecar TO second WITH ADMIN OPTION")
-        assert_refused(server.init(other, keys, user="second"), "GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION")
+        assert_refused(server.init(other, keys, user="second"),
+                       "GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION")
         superuser.execute("GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")
         server.must_init(other, keys, user="second")
 
@@ -172,6 +171,8 @@ def test_an_owner_that_cannot_be_given_bypassrls_is_named_and_has_a_way(server, 
         half.execute(OWNERS_TABLES.format(acme=ACME))
         with refused("BH001"):
             half.execute("UPDATE app.t SET note = 'y'")
+        with refused("BH001"):
+            half.execute("ALTER TABLE app.t ADD CHECK (note <> 'z'), ADD FOREIGN KEY (tenant_id, id) REFERENCES app.t")
         with half.transaction():
             half.execute("ALTER TABLE app.t NO FORCE ROW LEVEL SECURITY; UPDATE app.t SET note = 'y'; "
                          "ALTER TABLE app.t FORCE ROW LEVEL SECURITY")
@@ -180,26 +181,16 @@ def test_an_owner_that_cannot_be_given_bypassrls_is_named_and_has_a_way(server, 
             half.execute("SELECT * FROM app.t")
 
 
-def test_an_administrator_who_bypasses_can_give_it_since_16(template, keys):
-    server = Managed(template, "BYPASSRLS")
-    try:
-        database = server.database()
-        with database.connect(HALF) as half:
-            half.execute("CREATE ROLE app_owner")
-            assert "cannot be given BYPASSRLS" in server.must_init(database, keys, "--owner", "app_owner").stderr
-    finally:
-        server.remove()
-    own = Template(PG18_BIN)
-    server = Managed(own, "BYPASSRLS")
-    try:
-        database = server.database()
-        with database.connect(HALF) as half:
-            half.execute("CREATE ROLE app_owner")
-            server.must_init(database, keys.parent / "keys18", "--owner", "app_owner")
-            assert half.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = 'app_owner'").fetchone() == (True,)
-    finally:
-        server.remove()
-        own.remove()
+def test_an_administrator_who_bypasses_can_give_it_since_16(request, keys):
+    for major, given in ((15, False), (18, True)):
+        with managed_server(request, major, "BYPASSRLS") as server:
+            database = server.database()
+            with database.connect(HALF) as half:
+                half.execute("CREATE ROLE app_owner")
+                done = server.must_init(database, keys.with_name(f"keys{major}"), "--owner", "app_owner")
+                assert ("cannot be given BYPASSRLS" in done.stderr) != given
+                bypasses = half.execute("SELECT rolbypassrls FROM pg_roles WHERE rolname = 'app_owner'").fetchone()
+                assert bypasses == (given,)
 
 
 def test_the_administrator_may_own_the_tables(server, database, keys):
@@ -213,7 +204,8 @@ def test_a_superuser_makes_it_a_sealed_one(server, database, keys):
     """Tables, keys and tenants' logins stay; the administrator is the guard's no longer."""
     server.must_init(database, keys)
     with database.connect(HALF) as half:
-        half.execute("CREATE TABLE t (account bigint, tenant_id uuid, PRIMARY KEY (account)); INSERT INTO t VALUES (42), (43)")
+        half.execute("CREATE TABLE t (account bigint, tenant_id uuid, PRIMARY KEY (account)); INSERT INTO t VALUES "
+                     "(42), (43)")
         half.execute("SELECT bulkhead.protect('t', 'account', 'key'); GRANT SELECT ON t TO bulkhead_app")
         half.execute("SELECT bulkhead.set_login_key(%s, '42')", (ACME,))
         make_login(half, ACME)
@@ -221,8 +213,10 @@ def test_a_superuser_makes_it_a_sealed_one(server, database, keys):
         assert half.execute("SELECT bulkhead.guard_mode()").fetchone() == ("sealed",)
         half.execute("SELECT bulkhead.set_login_key(%s, '42')", (ACME,))
     with database.connect() as superuser:
-        assert superuser.execute("SELECT count(*) FROM pg_auth_members WHERE roleid = 'bulkhead_guard'::regrole").fetchone() == (0,)
-        assert [row for row in superuser.execute("SELECT id, object FROM bulkhead.findings() WHERE severity = 'critical'")] == []
+        members = "SELECT count(*) FROM pg_auth_members WHERE roleid = 'bulkhead_guard'::regrole"
+        assert superuser.execute(members).fetchone() == (0,)
+        assert [row for row in superuser.execute("SELECT id, object FROM bulkhead.findings() WHERE severity = "
+                                                 "'critical'")] == []
     guard = Guard(database, keys)
     with guard.tenant("44444444-4444-4444-8444-444444444444", "43") as sealed:
         assert sealed.execute("SELECT account FROM t").fetchall() == [(43,)]
@@ -245,3 +239,19 @@ def test_a_sealed_one_stays(server, database, keys):
 
 def test_without_a_superuser_the_usual_guard_says_what_else_there_is(server, database, keys):
     assert_refused(run_init("--dsn", database.conninfo(HALF), "--keys", keys), "must be a superuser", "--guard login")
+
+
+def test_lint_needs_no_superuser_and_finds_logins_that_the_control_schema_does_not_know(server, database, keys):
+    server.must_init(database, keys)
+    lint = [PROGRAM, "lint", "--json", "--dsn", database.conninfo(HALF)]
+    assert subprocess.run(lint, capture_output=True, check=False).returncode == 0
+    with database.connect(HALF) as half:
+        half.execute("INSERT INTO bulkhead_control.tenant (id, slug, name) VALUES (%s, 'acme', 'Acme')", (ACME,))
+        make_login(half, ACME)
+        assert subprocess.run(lint, capture_output=True, check=False).returncode == 0
+        make_login(half, GLOBEX)
+        done = subprocess.run(lint, capture_output=True, check=False)
+        found, = [row for row in json.loads(done.stdout) if row["severity"] != "notice"]
+        assert (done.returncode, found["id"], found["object"]) == (1, "stray-login", login_of(GLOBEX))
+        half.execute(found["mend"])
+        assert subprocess.run(lint, capture_output=True, check=False).returncode == 0
