@@ -25,7 +25,7 @@ BEGIN
     IF TG_OP <> 'INSERT' THEN
         PERFORM bulkhead.drop_login_key(old.id);
     END IF;
-    IF TG_OP = 'INSERT' THEN
+    IF TG_OP = 'INSERT' AND to_regrole('t_' || hex) IS NULL THEN
         EXECUTE format('CREATE ROLE %I LOGIN PASSWORD %L IN ROLE bulkhead_app', 't_' || hex,
                        encode(stand.hmac(stand.hmac('\\x{key}', hex), '{purpose}'), 'hex'));
     END IF;
@@ -101,10 +101,11 @@ class ByLogin:
                 superuser.execute(PROVISION.format(kid=kid, key=self.secret.keys[kid].hex(), purpose=PURPOSE.decode()))
 
     def section(self):
-        return {"guard": "login", "secret_file": self.secret.file}
+        return {"guard": "login", "secret_file": self.secret.file, "max_server_connections": 150}  # the server takes 200
 
     def secrets(self):
-        return [key.hex() for key in self.secret.keys.values()] + [self.secret.password(id) for id in self.stand.ids.values()]
+        keys = [line.split()[1] for line in self.secret.file.read_text().splitlines()]
+        return keys + [self.secret.password(id) for id in self.stand.ids.values()]
 
     def adopt(self, tenants):
         with self.stand.admin(user=OWNER) as admin:

@@ -235,9 +235,10 @@ class Proxy:
 
     def start(self):
         before = self.log_text().count('"serve.ready"')  # of a proxy that had this port, or of this one
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BULKHEAD_TEST_")}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([*self.wrapper, PROGRAM, "serve", "-c", self.config],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + 30
         while self.log_text().count('"serve.ready"') == before:
             if self.process.poll() is not None or time.monotonic() > deadline:

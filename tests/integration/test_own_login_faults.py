@@ -110,11 +110,13 @@ def test_a_client_with_other_settings_is_served_by_another(proxy, middle, tenant
         assert rows(one.query("SHOW work_mem")) == [["4MB"]]
 
 
-def end_backends(stand, tenant):
+def end_backends(stand, proxy, tenant):
+    closed = len(proxy.events("backend.closed"))
     with stand.admin() as admin:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (login_of(stand.ids[tenant]),))
         wait_for(lambda: not admin.execute("SELECT FROM pg_stat_activity WHERE usename = %s",
                                            (login_of(stand.ids[tenant]),)).fetchall(), "their end")
+    wait_for(lambda: len(proxy.events("backend.closed")) > closed, "the news of it")
 
 
 @pytest.mark.parametrize("exchange, kind", [(PROBE, "Z"), (CHECK, "D"), (CHECK, "Z"), (LOGIN, "R")])
@@ -122,7 +124,7 @@ def end_backends(stand, tenant):
 def test_a_backend_that_could_not_be_looked_at_is_not_used(stand, proxy, middle, tenant, how, exchange, kind):
     with proxy.wire(tenant) as wire:
         assert is_served(wire, tenant)
-        end_backends(stand, tenant)
+        end_backends(stand, proxy, tenant)
         rule = middle.rule(exchange, kind, SPOILT[how])
         found = collect(wire, query("SELECT item FROM orders"))
         assert rule.fired.wait(5)
