@@ -250,6 +250,7 @@ static void forget_connection(struct server *server)
 {
 	stream_close(&server->stream);
 	backend_login_free(server);
+	buf_wipe(&server->carry);
 	params_fini(&server->params);
 	params_init(&server->params);
 	server->pid = 0;

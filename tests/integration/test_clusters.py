@@ -4,7 +4,7 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -127,13 +127,23 @@ def test_what_the_metrics_show(stand, standby):
             assert f"bulkhead_host_in_use{labels} {in_use}" in lines and f"bulkhead_host_down{labels} 0" in lines
 
 
-def test_a_host_that_says_nothing(stand):
+def accept(silent, said, kept):
+    with suppress(OSError):
+        while True:
+            kept.append(silent.accept()[0])
+            kept[-1].sendall(said)
+
+
+@pytest.mark.parametrize("said", [b"", b"R\0\0\0"], ids=["nothing", "a piece of an answer"])
+def test_a_host_that_does_not_answer(stand, said):
     """It is given up after server_connect_timeout, tried last from then on, and costs other clients nothing."""
     with socket.socket() as silent:
         silent.bind((HOST, 0))
         silent.listen(16)
+        threading.Thread(target=accept, args=(silent, said, []), daemon=True).start()
         settings = {"cluster__default": {"host": f"{HOST},{HOST}",
-                                         "port": f"{silent.getsockname()[1]},{stand.postgres.port}"},
+                                         "port": f"{silent.getsockname()[1]},{stand.postgres.port}",
+                                         "server_tls_sslmode": "disable"},
                     "pool": {"server_connect_timeout": "1s"}}
         with stand.proxy(**settings) as proxy:
             began = time.monotonic()

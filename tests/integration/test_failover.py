@@ -48,9 +48,11 @@ class Pair:
                 "pool": {"default_pool_size": CLIENTS, "server_login_retry": "200ms"}}
 
     def caught_up(self):
+        """Waits until the standby has what there is now; under load it never has all."""
         with self.primary.connect() as admin:
-            wait_for(lambda: admin.execute("SELECT count(*) > 0 AND bool_and(replay_lsn >= pg_current_wal_lsn()) "
-                                           "FROM pg_stat_replication").fetchone() == (True,), "the standby")
+            (now,) = admin.execute("SELECT pg_current_wal_lsn()").fetchone()
+            wait_for(lambda: admin.execute("SELECT count(*) > 0 AND bool_and(replay_lsn >= %s::pg_lsn) "
+                                           "FROM pg_stat_replication", (now,)).fetchone() == (True,), "the standby", 30)
 
     def remove(self):
         self.standby.remove()
@@ -128,7 +130,7 @@ def test_a_failover_under_load(stand, pair, end, backends):
         others = [Load(proxy, "acme", DATABASE, READ) for _ in range(2)]
         for load in paired + others:
             load.start()
-        wait_for(lambda: all(len(load.done) > 20 for load in paired + others), "the load")
+        wait_for(lambda: all(len(load.done) > 20 for load in paired + others), "the load", 60)
         pair.caught_up()
         away = time.monotonic()
         if end == "crash":
