@@ -33,6 +33,7 @@
 #define SANDBOX_PORT      6432
 #define SANDBOX_DATABASE  "shop"
 #define SANDBOX_PRINCIPAL "shop"
+#define SANDBOX_OWNER     "shop_owner"
 #define SANDBOX_TEMPLATE  "shop_template"
 
 struct sandbox {

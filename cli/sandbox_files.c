@@ -20,6 +20,7 @@ static void print_ini(FILE *file, const struct sandbox *sandbox)
 	fprintf(file, "secret_file = %s/keys/cluster.secret\nadmin_login = postgres\n",
 			sandbox->dir);
 	fprintf(file, "admin_password_file = %s/superuser.password\n", sandbox->dir);
+	fprintf(file, "table_owner = " SANDBOX_OWNER "\n");
 	fprintf(file, "template_schema = " SANDBOX_TEMPLATE "\n");
 	fprintf(file, "template_database = " SANDBOX_TEMPLATE "\n\n");
 	fprintf(file, "[guard]\nkey_file = %s/keys/guard.key\n\n", sandbox->dir);

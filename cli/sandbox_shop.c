@@ -15,11 +15,6 @@ EMBED_TEXT(shop_rows_sql, "cli/shop/rows.sql");
 EMBED_TEXT(shop_own_sql, "cli/shop/own.sql");
 EMBED_TEXT(shop_own_rows_sql, "cli/shop/own_rows.sql");
 
-#define OWNER "shop_owner"
-
-/* The schema, and the database, that tenants' own become copies of. */
-#define TEMPLATE SANDBOX_TEMPLATE
-
 /* Tenants that share no tables, and where each one's are. */
 struct own_tenant {
 	const char *slug, *name, *strategy;
@@ -73,10 +68,11 @@ static bool run_sql(PGconn *connection, const char *what, const char *sql)
 static bool create_database(const struct sandbox *sandbox)
 {
 	PGconn *connection = sandbox_connect(sandbox, "postgres");
-	bool done = connection &&
-				run_sql(connection, "create the owner", "CREATE ROLE " OWNER " NOLOGIN") &&
-				run_sql(connection, "create the database",
-						"CREATE DATABASE " SANDBOX_DATABASE " OWNER " OWNER);
+	bool done =
+		connection &&
+		run_sql(connection, "create the owner", "CREATE ROLE " SANDBOX_OWNER " NOLOGIN") &&
+		run_sql(connection, "create the database",
+				"CREATE DATABASE " SANDBOX_DATABASE " OWNER " SANDBOX_OWNER);
 
 	PQfinish(connection);
 	return done;
@@ -146,8 +142,9 @@ static bool install_guard(struct sandbox *sandbox)
 	char *dsn =
 		sandbox_text("host=" SANDBOX_HOST " port=%d dbname=" SANDBOX_DATABASE " user=postgres",
 					 sandbox->postgres_port);
-	const char *const argv[] = {"bulkhead", "init", "--dsn",   dsn,   "--hardening", "strict",
-								"--keys",   keys,   "--owner", OWNER, NULL};
+	const char *const argv[] = {"bulkhead",    "init",        "--dsn",  dsn,
+								"--hardening", "strict",      "--keys", keys,
+								"--owner",     SANDBOX_OWNER, NULL};
 	bool done = run_self(sandbox, argv);
 
 	free(keys);
@@ -185,13 +182,14 @@ static bool create_principal(struct sandbox *sandbox)
 static bool create_templates(const struct sandbox *sandbox)
 {
 	PGconn *shop = sandbox_connect(sandbox, SANDBOX_DATABASE);
-	bool done = shop && run_sql(shop, "make the template schema", "CREATE SCHEMA " TEMPLATE) &&
-				run_sql(shop, "enter the template schema", "SET search_path = " TEMPLATE) &&
-				run_sql(shop, "make the template schema's tables", shop_own_sql) &&
-				run_sql(shop, "make the template database", "CREATE DATABASE " TEMPLATE);
+	bool done =
+		shop && run_sql(shop, "make the template schema", "CREATE SCHEMA " SANDBOX_TEMPLATE) &&
+		run_sql(shop, "enter the template schema", "SET search_path = " SANDBOX_TEMPLATE) &&
+		run_sql(shop, "make the template schema's tables", shop_own_sql) &&
+		run_sql(shop, "make the template database", "CREATE DATABASE " SANDBOX_TEMPLATE);
 
 	PQfinish(shop);
-	PGconn *template = done ? sandbox_connect(sandbox, TEMPLATE) : NULL;
+	PGconn *template = done ? sandbox_connect(sandbox, SANDBOX_TEMPLATE) : NULL;
 	done = template && run_sql(template, "make the template database's tables", shop_own_sql);
 	PQfinish(template);
 	return done;
