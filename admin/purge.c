@@ -196,7 +196,7 @@ static bool drop_database(struct job_run *run)
 
 static bool drop_role(struct job_run *run)
 {
-	bool is_shared = run->strategy == JOB_SHARED && run->is_own;
+	bool is_shared = run->strategy == JOB_SHARED && run->is_own && run->key;
 	const struct job_setting settings[] = {{"own", run->own},
 										   {"tenant", run->tenant_text},
 										   {"shared", is_shared ? "true" : "false"}};
