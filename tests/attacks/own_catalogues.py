@@ -67,7 +67,8 @@ PLACE = {
     "others": """
         SELECT json_build_array(
             (SELECT count(*) FROM pg_event_trigger), (SELECT count(*) FROM pg_extension),
-            (SELECT count(*) FROM pg_language), (SELECT count(*) FROM pg_foreign_server), (SELECT count(*) FROM pg_foreign_data_wrapper),
+            (SELECT count(*) FROM pg_language), (SELECT count(*) FROM pg_foreign_server),
+            (SELECT count(*) FROM pg_foreign_data_wrapper),
             (SELECT count(*) FROM pg_user_mapping), (SELECT count(*) FROM pg_publication),
             (SELECT count(*) FROM pg_opclass), (SELECT count(*) FROM pg_am),
             (SELECT count(*) FROM pg_cast AS c JOIN pg_type AS s ON s.oid = c.castsource

@@ -7,7 +7,7 @@ from own_cases import ALL_OWN, plays
 
 def is_for_later(run, case, kind):
     """`make attack` plays all. `make test`, which has ten minutes, plays what standard hardening holds alone, which
-    takes away less than strict; one kind of tenant where the proxy judges before it has a backend; and one with the gate."""
+    takes away less than strict; one kind where the proxy judges before it has a backend; and one with the gate."""
     is_first = kind == case.speakers[0]
     if run.hardening == "strict":
         return True
