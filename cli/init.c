@@ -196,13 +196,32 @@ static bool is_superuser(PGconn *conn)
 	return is && strcmp(is, "on") == 0;
 }
 
+static bool has_sealed_guard(PGconn *conn)
+{
+	PGresult *result = PQexec(conn, "SELECT WHERE pg_catalog.to_regprocedure("
+									"'bulkhead.enter(text,text,text,text,text)') IS NOT NULL");
+	bool has = PQntuples(result) > 0;
+
+	PQclear(result);
+	return has;
+}
+
 /*
  * The guard's own scripts look as well; but the control schema comes before them, and what
  * PostgreSQL 16 and later refuse there to one who may create roles would not say why.
  */
 static bool may_install(const struct init *init)
 {
-	if (init->mode == GUARD_LOGIN || is_superuser(init->admin))
+	if (init->mode == GUARD_LOGIN) {
+		if (!has_sealed_guard(init->admin))
+			return true;
+		fputs(
+			"bulkhead init: the guard of this database is a sealed one, which stays. Tenants' "
+			"own logins work with it as it is\n",
+			stderr);
+		return false;
+	}
+	if (is_superuser(init->admin))
 		return true;
 	fprintf(
 		stderr,

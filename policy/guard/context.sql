@@ -7,14 +7,14 @@
 -- Call them as (SELECT bulkhead.tenant_id()): once per statement. A bare call costs its price for each row.
 
 -- What speaks where nothing is sealed: a login of a tenant's own (t_ and 32 hex digits) is context enough, and
--- gives the digits; any other raises.
+-- gives the digits; any other raises. Each statement of such a login calls it, so it names all with their schemas: a
+-- search_path of its own would cost as much as all the rest of it.
 CREATE OR REPLACE FUNCTION bulkhead.no_context() RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
 AS $no_context$
 BEGIN
-	IF session_user ~ '^t_[0-9a-f]{32}$' THEN
-		RETURN substr(session_user::text, 3);
+	IF session_user OPERATOR(pg_catalog.~) '^t_[0-9a-f]{32}$' THEN
+		RETURN pg_catalog.substr(session_user::pg_catalog.text, 3);
 	END IF;
 	RAISE EXCEPTION 'no tenant is set for this session'
 		USING ERRCODE = 'BH001', HINT = 'Connect through Bulkhead, as a tenant.';
@@ -27,17 +27,18 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_id() RETURNS uuid
 	RETURN coalesce(nullif(left(current_setting('backtrace_functions'), 32), ''),
 	                bulkhead.no_context())::uuid;
 
--- The key of the tenant whose own login this is. Where there is a seal, the key is in it, and this is not called.
+-- The key of the tenant whose own login this is. Where there is a seal, the key is in it, and this is not called. It has
+-- no search_path of its own either.
 CREATE OR REPLACE FUNCTION bulkhead.no_key() RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
-	SET search_path = pg_catalog, pg_temp
 AS $no_key$
 #variable_conflict error
 DECLARE
-	found_key text;
+	found_key pg_catalog.text;
 BEGIN
-	IF session_user ~ '^t_[0-9a-f]{32}$' THEN
-		SELECT k.key INTO found_key FROM bulkhead.login_key AS k WHERE k.tenant = substr(session_user::text, 3)::uuid;
+	IF session_user OPERATOR(pg_catalog.~) '^t_[0-9a-f]{32}$' THEN
+		SELECT k.key INTO found_key FROM bulkhead.login_key AS k
+		 WHERE k.tenant OPERATOR(pg_catalog.=) pg_catalog.substr(session_user::pg_catalog.text, 3)::pg_catalog.uuid;
 	END IF;
 	IF found_key IS NULL THEN
 		RAISE EXCEPTION 'tenant % has no external key', bulkhead.tenant_id()

@@ -25,6 +25,7 @@ EMBED_TEXT(grants_sql, "policy/guard/grants.sql");
 EMBED_TEXT(hardening_sql, "policy/guard/hardening.sql");
 EMBED_TEXT(hardening_list_sql, "policy/guard/hardening_list.sql");
 EMBED_TEXT(hardening_apply_sql, "policy/guard/hardening_apply.sql");
+EMBED_TEXT(verify_guard_sql, "policy/guard/verify_guard.sql");
 EMBED_TEXT(verify_sql, "policy/guard/verify.sql");
 EMBED_TEXT(verify_login_sql, "policy/guard/verify_login.sql");
 
@@ -191,10 +192,11 @@ static bool set_password(PGconn *admin, const struct guard_install *what, FILE *
 static bool run_all(PGconn *admin, const struct guard_install *what, FILE *err)
 {
 	if (what->mode == GUARD_LOGIN)
-		return run_parts(admin, what, err) && run(admin, verify_login_sql, err);
+		return run_parts(admin, what, err) && run(admin, verify_guard_sql, err) &&
+			   run(admin, verify_login_sql, err);
 	return run_parts(admin, what, err) && register_key(admin, what, err) &&
 		   (!what->pool_password || set_password(admin, what, err)) &&
-		   run(admin, verify_sql, err);
+		   run(admin, verify_guard_sql, err) && run(admin, verify_sql, err);
 }
 
 bool guard_install(PGconn *admin, const struct guard_install *what, FILE *err)
@@ -257,7 +259,8 @@ void guard_print(const struct guard_install *what, FILE *out)
 	buf_init(&sql);
 	if (buf_appendf(&sql, "%s", sealed ? print_head : print_login_head) &&
 		write_sql(&sql, what) && (!sealed || append_print_secrets(&sql, what)) &&
-		buf_appendf(&sql, "%s\nCOMMIT;\n\\o\n", sealed ? verify_sql : verify_login_sql))
+		buf_appendf(&sql, "%s\n%s\nCOMMIT;\n\\o\n", verify_guard_sql,
+					sealed ? verify_sql : verify_login_sql))
 		fwrite(buf_data(&sql), 1, buf_len(&sql), out);
 	buf_fini(&sql);
 }

@@ -51,7 +51,8 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_login_faults(login name) RETURNS SETO
 		    OR starts_with(g.rolname::text, 'pg_') OR g.rolname ~ '^t_[0-9a-f]{32}$'
 		    OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar')
 		UNION ALL
-		-- Its temporary objects go with its sessions; its large objects and default privileges are nobody else's.
+		-- Temporary objects go with their sessions. Large objects and default privileges open nothing, and any tenant may
+		-- make some, as bulkhead_app too: they must not stop the service.
 		SELECT format('%I owns %s%s; let another role own it', o.rolname, min(described.object),
 		              CASE WHEN count(*) > 1 THEN format(' and %s more', count(*) - 1) END)
 		  FROM me JOIN reach AS r ON true JOIN pg_roles AS o ON o.oid = r.oid
@@ -59,7 +60,7 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_login_faults(login name) RETURNS SETO
 		                           AND (s.dbid = me.database OR s.classid = 'pg_database'::regclass AND s.objid = me.database)
 		 CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS i
 		 CROSS JOIN LATERAL pg_describe_object(s.classid, s.objid, s.objsubid) AS described (object)
-		 WHERE s.classid <> 'pg_default_acl'::regclass AND (s.classid <> 'pg_largeobject'::regclass OR o.oid <> me.oid)
+		 WHERE s.classid NOT IN ('pg_default_acl'::regclass, 'pg_largeobject'::regclass)
 		   AND i.identity IS NOT NULL AND described.object IS NOT NULL
 		   AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
 		 GROUP BY o.rolname
@@ -77,7 +78,7 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_login_faults(login name) RETURNS SETO
 		 CROSS JOIN LATERAL (SELECT CASE held.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(held.grantee)) END)
 		       AS grantee (name)
 		  LEFT JOIN pg_roles AS r ON r.oid = held.grantee
-		 WHERE held.grantee IN (SELECT reach.oid FROM reach)
+		 WHERE held.grantee = 0 OR held.grantee IN (SELECT reach.oid FROM reach)
 		    OR (p.parname = 'backtrace_functions' AND r.rolname IS DISTINCT FROM 'bulkhead_guard' AND r.rolsuper IS NOT TRUE)
 		UNION ALL
 		SELECT format('%I has settings of its own%s; ALTER ROLE %I%s RESET ALL', me.rolname,

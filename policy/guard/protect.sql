@@ -48,7 +48,8 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_roles() RETURNS SETOF oid
 		speaker (oid) AS (
 			SELECT to_regrole('bulkhead_app')::oid
 			UNION
-			SELECT e.member FROM edge AS e JOIN speaker AS s ON e.roleid = s.oid
+			SELECT e.member FROM edge AS e JOIN speaker AS s ON e.roleid = s.oid JOIN pg_roles AS r ON r.oid = s.oid
+			 WHERE r.rolname !~ '^t_[0-9a-f]{32}$' -- who administers a tenant's login does not speak for it
 		),
 		tenant_role (oid) AS (
 			SELECT r.oid FROM speaker AS s JOIN pg_roles AS r ON r.oid = s.oid WHERE NOT r.rolsuper

@@ -49,10 +49,10 @@ privilege AS (
 	SELECT n.nspname, pg_catalog.max(pg_catalog.lower(a.privilege_type)) AS kind
 	  FROM me JOIN pg_catalog.pg_namespace AS n ON n.nspacl IS NOT NULL AND n.oid OPERATOR(pg_catalog.<>) coalesce(me.schema, 0)
 	 CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) AS a
-	  JOIN pg_catalog.pg_roles AS o ON o.oid OPERATOR(pg_catalog.=) n.nspowner
+	  LEFT JOIN pg_catalog.pg_roles AS o ON o.oid OPERATOR(pg_catalog.=) n.nspowner
 	 WHERE NOT me.has_database AND n.nspowner OPERATOR(pg_catalog.<>) me.oid
-	   -- What another tenant gives away of its own schema exposes that tenant, and must put nobody else out of service.
-	   AND NOT (o.rolname OPERATOR(pg_catalog.=) n.nspname AND o.rolname OPERATOR(pg_catalog.~) '^t_[0-9a-f]{32}$')
+	   -- Another tenant that opens its schema must not be in this one's way.
+	   AND (n.nspname OPERATOR(pg_catalog.=) o.rolname AND n.nspname OPERATOR(pg_catalog.~) '^t_[0-9a-f]{32}$') IS NOT TRUE
 	   AND (a.privilege_type OPERATOR(pg_catalog.=) 'CREATE' OR n.nspname OPERATOR(pg_catalog.<>) ALL
 	        ('{pg_catalog, information_schema, bulkhead}'::pg_catalog.name[]))
 	   AND (a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid OR a.grantee OPERATOR(pg_catalog.=) me.oid

@@ -12,8 +12,7 @@ $leave$;
 CREATE OR REPLACE FUNCTION pg_temp.installation_faults() RETURNS SETOF text
 	LANGUAGE sql STABLE
 	BEGIN ATOMIC
-		SELECT format('backtrace_functions is "%s" by default; it must be empty', s.reset_val)
-		  FROM pg_settings AS s WHERE s.name = 'backtrace_functions' AND s.reset_val <> ''
+		SELECT f.fault FROM pg_temp.guard_faults() AS f (fault)
 		UNION ALL
 		SELECT format('%s may set backtrace_functions; REVOKE ALL ON PARAMETER backtrace_functions FROM %s', grantee.name, grantee.name)
 		  FROM (SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
@@ -26,17 +25,9 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults() RETURNS SETOF text
 		 WHERE NOT has_table_privilege('bulkhead_guard', 'pg_settings', 'SELECT')
 		    OR NOT has_function_privilege('bulkhead_guard', 'pg_show_all_settings()', 'EXECUTE')
 		UNION ALL
-		SELECT format('%I has rights that it must not have', r.rolname) FROM pg_roles AS r
-		 WHERE r.rolname IN ('bulkhead_guard', 'bulkhead_app')
-		   AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication)
-		UNION ALL
 		SELECT format('%I is a member of bulkhead_guard; REVOKE bulkhead_guard FROM %I', r.rolname, r.rolname)
 		  FROM bulkhead.memberships() AS m JOIN pg_roles AS r ON r.oid = m.member
 		 WHERE m.roleid = to_regrole('bulkhead_guard')
-		UNION ALL
-		SELECT format('bulkhead_guard is a member of %I; REVOKE %I FROM bulkhead_guard', r.rolname, r.rolname)
-		  FROM pg_auth_members AS m JOIN pg_roles AS r ON r.oid = m.roleid
-		 WHERE m.member = to_regrole('bulkhead_guard')
 		UNION ALL
 		SELECT format('bulkhead_app is a member of %I; REVOKE %I FROM bulkhead_app', g.rolname, g.rolname)
 		  FROM pg_roles AS g
@@ -45,33 +36,18 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults() RETURNS SETOF text
 		        OR starts_with(g.rolname::text, 'pg_') OR g.rolname ~ '^t_[0-9a-f]{32}$'
 		        OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar'))
 		UNION ALL
+		-- Any tenant may make temporary and large objects as bulkhead_app.
 		SELECT format('bulkhead_app owns %s; let another role own it', pg_describe_object(s.classid, s.objid, s.objsubid))
 		  FROM pg_shdepend AS s JOIN pg_database AS d ON d.datname = current_database()
+		 CROSS JOIN LATERAL pg_identify_object(s.classid, s.objid, s.objsubid) AS i
 		 WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = to_regrole('bulkhead_app') AND s.deptype = 'o'
 		   AND (s.dbid = d.oid OR (s.classid = 'pg_database'::regclass AND s.objid = d.oid))
-		   AND s.classid <> 'pg_default_acl'::regclass
-		UNION ALL
-		SELECT format('table %s is open to others than the guard', c.oid::regclass) FROM pg_class AS c
-		 WHERE c.relnamespace = 'bulkhead'::regnamespace AND c.relkind = 'r'
-		   AND (NOT c.relrowsecurity OR EXISTS (SELECT FROM pg_policy AS y WHERE y.polrelid = c.oid)
-		        OR EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner)
-		        OR EXISTS (SELECT FROM pg_attribute AS t WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL))
-		UNION ALL
-		SELECT format('%I may create in schema bulkhead', r.rolname) FROM pg_roles AS r
-		 WHERE NOT r.rolsuper AND r.rolname <> 'bulkhead_guard'
-		   AND has_schema_privilege(r.oid, 'bulkhead', 'CREATE')
-		UNION ALL
-		SELECT format('%s may call %s', w.grantee, p.oid::regprocedure)
-		  FROM pg_proc AS p, LATERAL (VALUES ('public'), ('bulkhead_app')) AS w (grantee)
-		 WHERE p.pronamespace = 'bulkhead'::regnamespace
-		   AND p.proname IN ('tenant_login_faults', 'set_login_key', 'drop_login_key')
-		   AND has_function_privilege(w.grantee, p.oid, 'EXECUTE')
+		   AND s.classid NOT IN ('pg_default_acl'::regclass, 'pg_largeobject'::regclass)
+		   AND i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
 		UNION ALL
 		SELECT format('tenants may create in schema %I; REVOKE CREATE ON SCHEMA %I FROM PUBLIC, bulkhead_app', n.nspname, n.nspname)
 		  FROM pg_namespace AS n
-		 WHERE n.nspname !~ '^pg_(toast_)?temp_' AND has_schema_privilege('bulkhead_app', n.oid, 'CREATE')
-		   -- A tenant may open its own schema, which nobody else looks into.
-		   AND NOT (n.nspname ~ '^t_[0-9a-f]{32}$' AND n.nspowner IS NOT DISTINCT FROM to_regrole(n.nspname))
+		 WHERE n.nspname !~ '^(pg_(toast_)?temp_|t_[0-9a-f]{32}$)' AND has_schema_privilege('bulkhead_app', n.oid, 'CREATE')
 		UNION ALL
 		SELECT format('tenants may create schemas; REVOKE CREATE ON DATABASE %I FROM PUBLIC, bulkhead_app', current_database())
 		 WHERE has_database_privilege('bulkhead_app', current_database(), 'CREATE');
@@ -88,6 +64,6 @@ BEGIN
 END
 $verify$;
 
-DROP FUNCTION pg_temp.installation_faults(), pg_temp.take_functions(text[], text[]),
+DROP FUNCTION pg_temp.installation_faults(), pg_temp.guard_faults(), pg_temp.take_functions(text[], text[]),
 	pg_temp.take_relations(text[], text[]), pg_temp.take_extensions(text[], text[]), pg_temp.functions_like(text[]),
 	pg_temp.take(text, text, text, text, text[]), pg_temp.left_open(text, text);

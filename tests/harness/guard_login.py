@@ -8,6 +8,8 @@
 What must hold is the same as for tenants under a seal, so LoginShop stands in for Shop.
 """
 
+from contextlib import contextmanager
+
 from harness.guard import plain, run_init
 from harness.guard_shop import IDS, KEYS, Shop
 from harness.postgres import Postgres
@@ -43,6 +45,13 @@ class Managed:
     def init(self, database, keys, *arguments, user=HALF, **more):
         return run_init("--dsn", database.conninfo(user), "--guard", "login", "--keys", keys, *arguments, **more)
 
+    def let_half_manage(self):
+        """On a server where somebody else has made Bulkhead's roles, since PostgreSQL 16, a superuser must say so."""
+        with self.postgres.connect() as superuser:
+            for role, in superuser.execute("SELECT rolname FROM pg_roles WHERE rolname ~ '^bulkhead_'").fetchall():
+                if self.major >= 16:
+                    superuser.execute(f"GRANT {role} TO {HALF} WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")
+
     def must_init(self, database, keys, *arguments, **more):
         done = self.init(database, keys, *arguments, **more)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -50,6 +59,14 @@ class Managed:
 
     def remove(self):
         self.postgres.remove()
+
+
+@contextmanager
+def managed_server(request, major, attributes=""):
+    """One of version 15 or 18, copied from the tests' template (a fixture of theirs)."""
+    server = Managed(request.getfixturevalue("template_18" if major == 18 else "template"), attributes)
+    yield server
+    server.remove()
 
 
 class LoginGuard:
@@ -84,8 +101,8 @@ class LoginShop(Shop):
         return self.guard.connect(self._logins[name])
 
     def sql(self, statement, parameters=None):
-        """What tests of the seal say of the pool's login, these say of acme's own; what they have a superuser do or look
-        at, to arrange or to observe it, one does."""
+        """What tests of the seal say of the pool's login, these say of acme's own; what takes a superuser to arrange
+        or to look at, one does."""
         if statement.startswith("ALTER ROLE") or "bulkhead.protection" in statement:
             return self.superuser.execute(statement, parameters)
         return super().sql(statement.replace("bulkhead_pool", self._logins["acme"]), parameters)

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
-from harness.guard_login import Managed  # noqa: E402
+from harness.guard_login import managed_server  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
 from harness.policy import own_keys  # noqa: E402
 from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
@@ -45,13 +45,19 @@ def cluster(template):
 
 
 @pytest.fixture(scope="session")
-def stand_18():
-    """As `stand`, on PostgreSQL 18, where `make pg18` has brought it."""
+def template_18():
+    """The same of PostgreSQL 18, where `make pg18` has brought it."""
     template = Template(PG18_BIN)
-    stand = Stand(template).start()
+    yield template
+    template.remove()
+
+
+@pytest.fixture(scope="session")
+def stand_18(template_18):
+    """As `stand`, on PostgreSQL 18."""
+    stand = Stand(template_18).start()
     yield stand
     stand.remove()
-    template.remove()
 
 
 @pytest.fixture
@@ -90,15 +96,11 @@ def guard_keys(tmp_path_factory):
     return tmp_path_factory.mktemp("guard") / "keys"
 
 
-@pytest.fixture(scope="session", params=[15, 18])
-def managed(request, template):
-    """A server without a superuser for those who use it, on each version; 18 where `make pg18` has brought it."""
-    with_18 = Template(PG18_BIN) if request.param == 18 else None
-    managed = Managed(with_18 or template)
-    yield managed
-    managed.remove()
-    if with_18:
-        with_18.remove()
+@pytest.fixture(scope="module", params=[15, 18])
+def managed(request):
+    """A server without a superuser for those who use it, on each version; a module's own, since roles are a server's."""
+    with managed_server(request, request.param) as managed:
+        yield managed
 
 
 @pytest.fixture

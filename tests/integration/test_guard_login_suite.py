@@ -1,8 +1,7 @@
 """The suite of protect and unprotect once more, where tenants have logins of their own and nobody is a superuser."""
 
 import pytest
-from harness.guard_login import HALF, LoginGuard, LoginShop, Managed
-from harness.postgres import PG18_BIN, Template
+from harness.guard_login import HALF, LoginGuard, LoginShop, managed_server
 from test_guard_protect import *  # noqa: F401,F403
 from test_guard_protection import *  # noqa: F401,F403
 
@@ -18,14 +17,10 @@ def left_out(request):
 
 
 @pytest.fixture(scope="module", params=[15, 18])
-def server(request, template):
+def server(request):
     """Its administrator has BYPASSRLS, as some services give it: tests look at all rows with it."""
-    own = Template(PG18_BIN) if request.param == 18 else None
-    server = Managed(own or template, "BYPASSRLS")
-    yield server
-    server.remove()
-    if own:
-        own.remove()
+    with managed_server(request, request.param, "BYPASSRLS") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +44,8 @@ def owner(shop):
 
 @pytest.fixture
 def elsewhere(shop):
-    shop.superuser.execute(f"CREATE FOREIGN DATA WRAPPER nothing; GRANT USAGE ON FOREIGN DATA WRAPPER nothing TO {HALF}")
+    shop.superuser.execute(f"CREATE FOREIGN DATA WRAPPER nothing; GRANT USAGE ON FOREIGN DATA WRAPPER nothing TO "
+                           f"{HALF}")
     shop.sql("CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing")
     yield
     shop.admin.rollback()
