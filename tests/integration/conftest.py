@@ -50,6 +50,8 @@ def cluster(template):
 @pytest.fixture(scope="session")
 def template_18():
     """The same of PostgreSQL 18, where `make pg18` has brought it."""
+    if not PG18_BIN.exists():
+        pytest.skip("no PostgreSQL 18: make pg18")
     template = Template(PG18_BIN)
     yield template
     template.remove()
