@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness.application import KINDS, Applications  # noqa: E402
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_login import managed_server  # noqa: E402
@@ -216,3 +217,43 @@ def keys(control):
 def dsn(control):
     """The environment of somebody who manages tenants and is no superuser."""
     return {"CONTROL_DSN": control.database.conninfo(ADMIN)}
+
+
+@pytest.fixture(scope="session")
+def applications(template):
+    """The same application over each way of keeping tenants, by its name."""
+    applications = Applications(template)
+    try:
+        yield applications.start()
+    finally:
+        applications.remove()
+
+
+@pytest.fixture(scope="session")
+def aliens(applications):
+    """Whatever is done, the neighbours' rows stay as they are."""
+    before = {kind: applications[kind].aliens() for kind in KINDS}
+    yield before
+    assert {kind: applications[kind].aliens() for kind in KINDS} == before
+
+
+@pytest.fixture(params=KINDS)
+def app(request, applications, aliens):
+    """Each of them in turn, with the rows that every test begins with."""
+    app = applications[request.param]
+    app.begin()
+    return app
+
+
+@pytest.fixture
+def db(app):
+    """A client of its tenant."""
+    with app.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def other(app):
+    """Another client of the same tenant."""
+    with app.connect() as connection:
+        yield connection
