@@ -211,7 +211,9 @@ static bool leave_other_databases(struct job_run *run)
 	for (int row = 0; done && row < PQntuples(databases); row++) {
 		PGconn *inside = job_connect(run, PQgetvalue(databases, row, 0));
 
-		done = inside && job_do_named(run, inside, "DROP OWNED BY %s", run->own, NULL);
+		/* Whoever gave it may hold it in a transaction that stays open. */
+		done = inside && job_do(run, inside, "SET lock_timeout = '20s'") &&
+			   job_do_named(run, inside, "DROP OWNED BY %s", run->own, NULL);
 		PQfinish(inside);
 	}
 	PQclear(databases);
