@@ -182,23 +182,13 @@ static void die_where_told(const char *step, const char *mark)
 
 static bool begin_step(struct job_run *run, const char *step)
 {
-	static const char sql[] = "SELECT bulkhead_control.begin_job_step($1, $2, $3,"
-							  " $4::bigint * interval '1 ms')";
 	const struct job_runner *runner = run->runner;
-	char lease[24];
-	const char *const values[] = {run->id, run->attempt, step, lease};
 
-	snprintf(lease, sizeof lease, "%lld", (long long)runner->conf->job_lease_ms);
-	PGresult *result = PQexecParams(runner->control, sql, 4, NULL, values, NULL, NULL, 0);
-	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		run->state = JOB_UNCONTROL;
-	else if (strcmp(PQgetvalue(result, 0, 0), "t") != 0)
-		run->state = JOB_TAKEN;
-	PQclear(result);
-	run->renewed_ms = clock_monotonic_us() / 1000;
-	if (run->state == JOB_RUNNING && runner->is_stopping && runner->is_stopping(runner->arg))
+	if (!job_hold(run, step))
+		return false;
+	if (runner->is_stopping && runner->is_stopping(runner->arg))
 		run->state = JOB_CUT;
-	if (run->state == JOB_RUNNING && runner->on_step)
+	else if (runner->on_step)
 		runner->on_step(runner->arg, run->slug, step);
 	return run->state == JOB_RUNNING;
 }

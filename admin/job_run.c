@@ -69,15 +69,15 @@ static bool fail_result(struct job_run *run, const PGconn *connection, const PGr
 
 /* ---- the lease ---- */
 
-static bool renew(struct job_run *run)
+bool job_hold(struct job_run *run, const char *step)
 {
-	static const char sql[] = "SELECT bulkhead_control.begin_job_step($1, $2, NULL,"
-							  " $3::bigint * interval '1 ms')";
+	static const char sql[] = "SELECT bulkhead_control.begin_job_step($1, $2, $3,"
+							  " $4::bigint * interval '1 ms')";
 	char lease[24];
-	const char *const values[] = {run->id, run->attempt, lease};
+	const char *const values[] = {run->id, run->attempt, step, lease};
 
 	snprintf(lease, sizeof lease, "%lld", (long long)run->runner->conf->job_lease_ms);
-	PGresult *result = PQexecParams(run->runner->control, sql, 3, NULL, values, NULL, NULL, 0);
+	PGresult *result = PQexecParams(run->runner->control, sql, 4, NULL, values, NULL, NULL, 0);
 	bool answered = PQresultStatus(result) == PGRES_TUPLES_OK;
 	bool mine = answered && strcmp(PQgetvalue(result, 0, 0), "t") == 0;
 	PQclear(result);
@@ -99,7 +99,7 @@ static bool keep(struct job_run *run)
 		run->state = JOB_CUT;
 		return false;
 	}
-	return now_ms - run->renewed_ms < runner->conf->job_lease_ms / 3 || renew(run);
+	return now_ms - run->renewed_ms < runner->conf->job_lease_ms / 3 || job_hold(run, NULL);
 }
 
 /* ---- statements ---- */

@@ -93,6 +93,12 @@ bool job_run_scripts(struct job_run *run, PGconn *connection,
  */
 PGconn *job_connect(struct job_run *run, const char *database);
 
+/*
+ * Prolongs the lease, and writes down the step that begins (NULL: none does). False, with the
+ * state saying why, when the job is not this run's any more or nobody answers.
+ */
+bool job_hold(struct job_run *run, const char *step);
+
 struct job_step {
 	const char *name;
 	bool (*run)(struct job_run *run);

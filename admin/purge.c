@@ -222,10 +222,13 @@ static bool leave_other_databases(struct job_run *run)
 
 static bool drop_role(struct job_run *run)
 {
-	const struct job_setting settings[] = {{"own", run->own}, {"tenant", run->tenant_text}};
+	bool is_shared = run->strategy == JOB_SHARED && run->is_own && run->key;
+	const struct job_setting settings[] = {{"own", run->own},
+										   {"tenant", run->tenant_text},
+										   {"shared", is_shared ? "true" : "false"}};
 
 	return leave_other_databases(run) &&
-		   job_run_scripts(run, run->admin, settings, 2, &purge_role_sql, 1);
+		   job_run_scripts(run, run->admin, settings, 3, &purge_role_sql, 1);
 }
 
 static const struct job_step steps[] = {{"close", close_doors},

@@ -316,7 +316,8 @@ static void on_authentication(struct server *server, const struct server_message
 	size_t len = message->len - 4;
 
 	if (request != AUTH_OK && !login->password)
-		login->password = pool_password(server->pool, server->passwords);
+		login->password =
+			pool_password(server->pool, server->passwords, &server->password_first);
 	if (request != AUTH_OK && !login->password) {
 		fail(server, REASON_BACKEND_DOWN,
 			 "the server asks for a password and none is configured");
@@ -433,7 +434,7 @@ static void check_done(struct server *server)
 		return;
 	}
 	backend_login_free(server);
-	pool_note_password(server->pool, server->passwords);
+	pool_note_password(server->pool, server->passwords, server->password_first);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
 	pool_note_base(server->pool, &server->params);
@@ -450,7 +451,7 @@ static bool try_other_password(struct server *server, const char *code)
 	if (server->state != SERVER_LOGIN || !code || strcmp(code, "28P01") != 0 ||
 		!server->login->password || !route_has_own_login(&server->pool->key))
 		return false;
-	next = pool_password(server->pool, server->passwords + 1);
+	next = pool_password(server->pool, server->passwords + 1, &server->password_first);
 	if (!next)
 		return false;
 	secret_free(next);

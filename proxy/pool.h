@@ -133,13 +133,14 @@ void pool_note_kid(struct pool *pool, const char *kid);
 
 /*
  * The password for a new connection, `attempt` counting from 0: with a login of the tenant's
- * own each key of the cluster's secret is tried, the likeliest first. A copy, for secret_free;
- * NULL where none is configured, or that was the last, or memory is out.
+ * own each key of the cluster's secret is tried, the likeliest first. Where that stands is told
+ * in *first at attempt 0, and taken from there at the others. A copy, for secret_free; NULL
+ * where none is configured, or that was the last, or memory is out.
  */
-char *pool_password(const struct pool *pool, size_t attempt);
+char *pool_password(const struct pool *pool, size_t attempt, size_t *first);
 
 /* That attempt's password was the right one. */
-void pool_note_password(struct pool *pool, size_t attempt);
+void pool_note_password(struct pool *pool, size_t attempt, size_t first);
 
 /* May the keys that SCRAM derives of that attempt's password be kept? */
 bool pool_keeps_keys(const struct pool *pool, size_t attempt);

@@ -87,6 +87,7 @@ struct server {
 	size_t endpoint;         /* of pool->address: where it is connected, or tries to */
 	bool wants_tls;          /* this attempt asks for TLS */
 	size_t passwords;        /* that were tried before this attempt's: pool_password */
+	size_t password_first;   /* where they begin */
 	bool tried_other;        /* the one before it was refused with, or without, TLS */
 	struct list node;        /* pool->servers */
 	struct list idle_node;   /* pool->idle, least recently used first */

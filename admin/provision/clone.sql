@@ -29,12 +29,12 @@ BEGIN
 	SELECT n.nspowner INTO space_owner FROM pg_namespace AS n WHERE n.oid = space;
 	PERFORM set_config('search_path', quote_ident(template), true);
 
-	-- Neither half of a migration may be seen: of the tables that it changes it is waited for, and so it is of its
-	-- mark, the last that it writes. Those that come later wait for the copy.
+	-- Neither half of a migration may be seen: it locks its mark first, and so does this. What changes tables without
+	-- one is waited for as well, and waits.
 	FOR statement IN SELECT format('LOCK TABLE ONLY %s IN %s MODE', c.oid::regclass,
 	                               CASE c.relname WHEN 'bulkhead_migration' THEN 'SHARE' ELSE 'ACCESS SHARE' END)
 	                   FROM pg_class AS c WHERE c.relnamespace = space AND c.relkind IN ('r', 'p')
-	                  ORDER BY c.relname = 'bulkhead_migration', c.oid LOOP
+	                  ORDER BY c.relname <> 'bulkhead_migration', c.oid LOOP
 		EXECUTE statement;
 	END LOOP;
 

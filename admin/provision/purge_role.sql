@@ -5,7 +5,10 @@ DO $purge_role$
 DECLARE
 	own CONSTANT text := current_setting('bulkhead.own');
 BEGIN
-	IF to_regprocedure('bulkhead.drop_login_key(uuid)') IS NOT NULL THEN
+	-- Only who may set keys may drop them, and a tenant that is not on shared tables was given none.
+	IF to_regprocedure('bulkhead.drop_login_key(uuid)') IS NOT NULL
+	   AND (current_setting('bulkhead.shared')::boolean
+	        OR has_function_privilege(to_regprocedure('bulkhead.drop_login_key(uuid)')::oid, 'EXECUTE')) THEN
 		EXECUTE 'SELECT bulkhead.drop_login_key($1::uuid)' USING current_setting('bulkhead.tenant');
 	END IF;
 	IF to_regclass('bulkhead.revoked_tenant') IS NOT NULL

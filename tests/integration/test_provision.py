@@ -369,13 +369,25 @@ def test_role_of_somebody_elses_making_is_left_alone(place, slug):
         admin.execute(f"DROP ROLE t_{tenant.hex}")
 
 
+def let_in(proxy, slug):
+    """A session, as soon as the sidecar has heard that the tenant is active."""
+    def attempt():
+        try:
+            return proxy.connect(slug)
+        except psycopg.OperationalError as error:
+            assert "BH-ID-INACTIVE" in str(error)
+            return None
+
+    return wait_for(attempt, "the news")
+
+
 def test_tenant_that_is_not_ready_is_not_let_in(place, slug):
     place.must("tenant", "create", slug, "--strategy", "schema", "--no-wait", "-c", place.config)
     with place.stand.proxy(cluster__default={"secret_file": place.secret}) as proxy:
         with pytest.raises(psycopg.OperationalError, match="BH-ID-INACTIVE"):
             proxy.connect(slug)
         place.must("job", "run", "-c", place.config)
-        with proxy.connect(slug) as connection:
+        with let_in(proxy, slug) as connection:
             assert connection.execute("SELECT current_schema()").fetchone() == (place.own(slug),)
             use(connection)
 
@@ -466,7 +478,7 @@ def test_serve_carries_out_jobs(place, slug):
                            ) as proxy:
         place.must("tenant", "create", slug, "--strategy", "schema")
         wait_for(lambda: place.status(slug) == "active", "serve's thread")
-        with proxy.connect(slug) as connection:
+        with let_in(proxy, slug) as connection:
             use(connection)
             place.must("tenant", "purge", slug, "--confirm", slug)
             wait_for(lambda: place.status(slug) is None, "serve's thread")
