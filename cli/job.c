@@ -42,21 +42,82 @@ static enum cli_exit list(PGconn *control, const struct arguments *arguments)
 
 static enum cli_exit show(PGconn *control, const struct arguments *arguments)
 {
-	static const char
-		sql[] =
-			"SELECT id, kind, slug AS tenant, tenant_id, cluster, state, step, attempts, "
-			"failures,"
-			" error, runner, " CONTROL_DB_TIME(
-				"lease_until") " AS lease_until,"
-							   " " CONTROL_DB_TIME("CASE WHEN state = 'queued' THEN next_at "
-												   "END") " AS next_at,"
-														  " " CONTROL_DB_TIME(
-															  "created_at") " AS created_at,"
-																			" " CONTROL_DB_TIME(
-																				"started_at") " AS started_at,"
-																							  " " CONTROL_DB_TIME(
-																								  "finished_at") " AS finished_at"
-																												 " FROM bulkhead_control.job WHERE id = $1::bigint";
+	static const char sql[] =
+		"SELECT id, kind, slug AS tenant, tenant_id, cluster, state, step, attempts, "
+		"failures,"
+		" error, runner, " CONTROL_DB_TIME(
+			"lease_until") " AS lease_until,"
+						   " " CONTROL_DB_TIME(
+							   "CASE WHEN state = 'queued' THEN next_at "
+							   "END") " AS next_at,"
+									  " " CONTROL_DB_TIME(
+										  "created_at") " AS created_at,"
+														" " CONTROL_DB_TIME(
+															"started_at") " AS started_at,"
+																		  " " CONTROL_DB_TIME(
+																			  "finished_at") " "
+																							 "A"
+																							 "S"
+																							 " "
+																							 "f"
+																							 "i"
+																							 "n"
+																							 "i"
+																							 "s"
+																							 "h"
+																							 "e"
+																							 "d"
+																							 "_"
+																							 "a"
+																							 "t"
+																							 " "
+																							 "F"
+																							 "R"
+																							 "O"
+																							 "M"
+																							 " "
+																							 "b"
+																							 "u"
+																							 "l"
+																							 "k"
+																							 "h"
+																							 "e"
+																							 "a"
+																							 "d"
+																							 "_"
+																							 "c"
+																							 "o"
+																							 "n"
+																							 "t"
+																							 "r"
+																							 "o"
+																							 "l"
+																							 "."
+																							 "j"
+																							 "o"
+																							 "b"
+																							 " "
+																							 "W"
+																							 "H"
+																							 "E"
+																							 "R"
+																							 "E"
+																							 " "
+																							 "i"
+																							 "d"
+																							 " "
+																							 "="
+																							 " "
+																							 "$"
+																							 "1"
+																							 ":"
+																							 ":"
+																							 "b"
+																							 "i"
+																							 "g"
+																							 "i"
+																							 "n"
+																							 "t";
 	const char *const values[] = {arguments->word};
 
 	return verbs_end_show(control_db_query(control, sql, 1, values), arguments,
@@ -108,7 +169,7 @@ static enum cli_exit retry(PGconn *control, const struct arguments *arguments)
 /* ---- rotation ---- */
 
 /* Queues a job for each login whose password is of another key than the first. */
-static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster)
+static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster, int *count)
 {
 	static const char sql[] =
 		"SELECT bulkhead_control.queue_job('rotate', t.id) FROM bulkhead_control.tenant t"
@@ -131,10 +192,24 @@ static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster)
 								  guard_keyring_kid(secret, 0)};
 	PGresult *queued = control_db_change(control, sql, 3, values, false);
 	guard_keyring_destroy(secret);
-	if (queued)
-		printf("logins to be given another password: %d\n", PQntuples(queued));
+	*count = queued ? PQntuples(queued) : 0;
 	PQclear(queued);
 	return queued != NULL;
+}
+
+/* Says how many, and carries them out if it is to. */
+static enum cli_exit begin_rotation(PGconn *control, const struct arguments *arguments,
+									int count)
+{
+	bool json = arguments->value[ARG_JSON];
+
+	if (!json)
+		printf("logins to be given another password: %d\n", count);
+	if (!arguments->value[ARG_NO_WAIT])
+		return run(control, arguments);
+	if (json)
+		printf("[{\"queued\": %d}]\n", count);
+	return CLI_DONE;
 }
 
 static enum cli_exit rotate(PGconn *control, const struct arguments *arguments)
@@ -142,14 +217,15 @@ static enum cli_exit rotate(PGconn *control, const struct arguments *arguments)
 	const struct conf_cluster *cluster;
 	enum cli_exit result = CLI_FAILED;
 	struct conf *conf;
+	int count;
 
 	if (!job_wait_load(arguments, &conf))
 		return CLI_FAILED;
 	cluster = conf_find_cluster(conf, arguments->word);
 	if (!cluster)
 		print_complaint("there is no [cluster:%s] in these settings", arguments->word);
-	else if (queue_rotation(control, cluster))
-		result = arguments->value[ARG_NO_WAIT] ? CLI_DONE : run(control, arguments);
+	else if (queue_rotation(control, cluster, &count))
+		result = begin_rotation(control, arguments, count);
 	conf_destroy(conf);
 	return result;
 }
