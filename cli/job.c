@@ -174,6 +174,7 @@ static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster, 
 	static const char sql[] =
 		"SELECT bulkhead_control.queue_job('rotate', t.id) FROM bulkhead_control.tenant t"
 		" WHERE t.cluster = $1 AND t.status IN ('active', 'suspended', 'archived')"
+		" AND t.archived_from IS DISTINCT FROM 'provisioning'"
 		" AND (t.strategy <> 'SHARED_RLS' OR t.dedicated_login OR $2::boolean)"
 		" AND t.login_kid IS DISTINCT FROM $3"
 		" AND NOT EXISTS (SELECT FROM bulkhead_control.job j WHERE j.tenant_id = t.id"

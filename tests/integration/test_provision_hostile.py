@@ -110,3 +110,19 @@ def test_tenant_that_is_being_made_stays_on_its_cluster(place):
     assert done.returncode == 1, done.stdout
     place.must("job", "run", "-c", place.config)
     assert place.status("on-the-move") == "active"
+
+
+def test_tenant_that_was_archived_before_it_was_made_is_left_alone(place, tmp_path):
+    """It has no schema to migrate, and no login to give a password to."""
+    place.must("tenant", "create", "unmade", "--strategy", "schema", "--no-wait", "-c", place.config)
+    place.must("tenant", "archive", "unmade")
+    file = tmp_path / "7_unmade.sql"
+    file.write_text("CREATE TABLE unmade (id bigint)")
+    rows = place.must("migrate", "-c", place.config, "--file", file)
+    assert "unmade" not in [row["slug"] for row in rows]
+    place.must("job", "rotate", "default", "-c", place.config)
+    assert [job["kind"] for job in place.jobs("unmade")] == ["provision"]
+    assert place.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", place.own("unmade")) == 0
+    place.must("tenant", "restore", "unmade")
+    place.must("job", "run", "-c", place.config)
+    assert place.status("unmade") == "active"
