@@ -10,7 +10,7 @@ from harness.stand import DATABASE, Stand
 
 @pytest.fixture(scope="module")
 def stand(template):
-    stand = Stand(template).start()
+    stand = Stand(template, settings={"max_locks_per_transaction": "10"}).start()
     yield stand
     stand.remove()
 
@@ -126,3 +126,16 @@ def test_tenant_that_was_archived_before_it_was_made_is_left_alone(place, tmp_pa
     place.must("tenant", "restore", "unmade")
     place.must("job", "run", "-c", place.config)
     assert place.status("unmade") == "active"
+
+
+def test_more_than_the_server_has_locks_for_is_removed(place):
+    """DROP OWNED takes a lock for each thing; others would be without one meanwhile, and the tenant never gone."""
+    place.create("hoarder")
+    own = place.own("hoarder")
+    with place.connect("hoarder", autocommit=True) as connection:
+        connection.execute("CREATE TABLE base (id bigint); CREATE VIEW above AS SELECT * FROM base; CREATE TYPE couple AS (a base)")
+        connection.execute("DO $$ BEGIN FOR i IN 1..10000 LOOP "
+                           "EXECUTE format('CREATE FUNCTION f%s() RETURNS integer LANGUAGE sql RETURN 1', i); END LOOP; END $$")
+    place.purge("hoarder")
+    assert place.value("SELECT count(*) FROM pg_namespace WHERE nspname = %s", own) == 0
+    assert place.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", own) == 0
