@@ -1,6 +1,5 @@
 #include "admin/cluster_connect.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/secret.h"
@@ -40,10 +39,10 @@ PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster
 										"application_name",
 										"client_encoding",
 										"connect_timeout",
+										"target_session_attrs",
 										NULL};
-	char port[16];
 	const char *const values[] = {cluster->host,
-								  port,
+								  cluster->port,
 								  login->database,
 								  login->login,
 								  or_empty(login->password),
@@ -56,10 +55,10 @@ PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster
 								  login->name,
 								  "UTF8",
 								  "10",
+								  "primary",
 								  NULL};
 
 	_Static_assert(sizeof names == sizeof values, "a value for each name");
-	snprintf(port, sizeof port, "%d", cluster->port);
 	PGconn *connection = PQconnectdbParams(names, values, 0);
 	if (connection)
 		PQsetNoticeReceiver(connection, drop_notice, NULL);

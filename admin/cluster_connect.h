@@ -1,6 +1,7 @@
 /*
  * cluster_connect.h: libpq connections to the databases of a [cluster:NAME] section, for what
- * is done beside the proxy's own pools: with the section's host, port and TLS.
+ * is done beside the proxy's own pools: with the section's host, port and TLS, and always at a
+ * primary, since something is to be changed.
  */
 #ifndef ADMIN_CLUSTER_CONNECT_H
 #define ADMIN_CLUSTER_CONNECT_H

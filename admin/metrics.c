@@ -24,6 +24,7 @@ enum origin {
 	OF_DIRECTORY, /* struct directory_measures */
 	OF_PROCESS,   /* struct process_measures */
 	OF_TENANTS,   /* struct tenant_measures */
+	OF_HOSTS,     /* struct host_measures */
 	OF_ALL,       /* struct totals: what concerns the whole of it */
 };
 
@@ -55,6 +56,8 @@ struct totals {
 	size_t pool_count;
 	struct tenant_measures *tenants;
 	size_t tenant_count;
+	const struct host_measures *hosts;
+	size_t host_count;
 	struct process_measures process;
 	bool is_stopping;
 	uint64_t workers;
@@ -66,6 +69,7 @@ struct totals {
 #define P(member) OF_POOLS, COUNT, offsetof(struct pool_measures, member)
 #define H(member) OF_POOLS, HISTOGRAM, offsetof(struct pool_measures, member)
 #define T(member) OF_TENANTS, COUNT, offsetof(struct tenant_measures, member)
+#define O(member) OF_HOSTS, COUNT, offsetof(struct host_measures, member)
 #define D(member) OF_DIRECTORY, COUNT, offsetof(struct directory_measures, member)
 #define S(member) OF_PROCESS, COUNT, offsetof(struct process_measures, member)
 
@@ -117,6 +121,11 @@ static const struct family families[] = {
 	{"bulkhead_verdict_cache_bytes", GAUGE, "Bytes of the verdicts that are kept.", W(verdict_bytes), NULL},
 	{"bulkhead_verdict_cache_entries", GAUGE, "Verdicts that are kept.", W(verdict_entries), NULL},
 	{"bulkhead_prepared_statements", GAUGE, "Different prepared statements of all clients.", W(statements), NULL},
+
+	{"bulkhead_host_down", GAUGE, "1 where the host could not be reached, or its name not be resolved, when that was last tried.",
+	 O(is_down), NULL},
+	{"bulkhead_host_in_use", GAUGE, "1 where the cluster's new backends are opened; 0 for all while none serves.",
+	 O(is_in_use), NULL},
 
 	{"bulkhead_pool_sessions", GAUGE, "Sessions of the pool's clients, by state.",
 	 OF_POOLS, BY_SESSION_STATE, offsetof(struct pool_measures, sessions),
@@ -193,7 +202,7 @@ static bool append_value(struct buf *out, const char *value)
 
 /* Names and values in turn, ended by NULL. */
 struct labels {
-	const char *pairs[6];
+	const char *pairs[8];
 };
 
 static bool append_head(struct buf *out, const char *name, const char *suffix,
@@ -379,6 +388,15 @@ static bool append_family(struct buf *out, const struct family *family,
 			ok = append_samples(out, family, &labels, &totals->pools[i]);
 		}
 		break;
+	case OF_HOSTS:
+		for (size_t i = 0; ok && i < totals->host_count; i++) {
+			const struct host_measures *host = &totals->hosts[i];
+			const struct labels labels = {
+				{"cluster", host->cluster, "host", host->host, "port", host->port}};
+
+			ok = !host->cluster || append_samples(out, family, &labels, host);
+		}
+		break;
 	case OF_TENANTS:
 		for (size_t i = 0; ok && i < totals->tenant_count; i++) {
 			const struct labels labels = {{"tenant", totals->tenants[i].slug}};
@@ -473,6 +491,10 @@ static bool add_up(const struct metrics_input *input, struct totals *totals)
 		if (!worker)
 			return false;
 		add_measures(&totals->sum, worker);
+		if (worker->hosts) {
+			totals->hosts = worker->hosts;
+			totals->host_count = worker->host_count;
+		}
 		for (size_t j = 0; j < worker->pool_count; j++) {
 			if (!worker->pools[j].cluster)
 				return false;
@@ -528,6 +550,8 @@ static const char *labels_of(const struct family *family)
 	}
 	if (family->origin == OF_POOLS)
 		return "`cluster`";
+	if (family->origin == OF_HOSTS)
+		return "`cluster`, `host`, `port`";
 	return family->origin == OF_TENANTS ? "`tenant`" : "";
 }
 

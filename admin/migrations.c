@@ -25,6 +25,9 @@ EMBED_TEXT(setting_sql, "admin/migrations/0012_setting.sql");
 EMBED_TEXT(policy_lookup_sql, "admin/migrations/0013_policy_lookup.sql");
 EMBED_TEXT(own_login_sql, "admin/migrations/0014_own_login.sql");
 EMBED_TEXT(job_sql, "admin/migrations/0015_job.sql");
+EMBED_TEXT(migrate_sql, "admin/migrations/0016_migrate.sql");
+EMBED_TEXT(cluster_sql, "admin/migrations/0017_cluster.sql");
+EMBED_TEXT(soft_revocation_sql, "admin/migrations/0018_soft_revocation.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -36,7 +39,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 15
+#define STEP_COUNT 18
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -55,6 +58,9 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[12] = (struct step){"policy_lookup", policy_lookup_sql};
 	steps[13] = (struct step){"own_login", own_login_sql};
 	steps[14] = (struct step){"job", job_sql};
+	steps[15] = (struct step){"migrate", migrate_sql};
+	steps[16] = (struct step){"cluster", cluster_sql};
+	steps[17] = (struct step){"soft_revocation", soft_revocation_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

@@ -7,11 +7,15 @@
 #include "admin/answer.h"
 #include "admin/store.h"
 #include "base/log.h"
+#include "router/clusters.h"
 
 #define CHANNEL "bulkhead_directory"
 
 /* How a principal's announcement begins; a tenant's begins with its id. */
 #define PRINCIPAL_PREFIX "principal:"
+
+/* And a cluster's. */
+#define CLUSTER_PREFIX "cluster:"
 
 /* What `bulkhead init` announces: the schema may be able to say more than before. */
 #define SCHEMA_CHANGED "schema"
@@ -31,6 +35,8 @@ struct source {
 	struct directory_source face;
 	struct store_ask listen;
 	bool asking_to_listen, listening;
+	struct store_ask clusters;
+	bool asking_for_clusters, clusters_changed; /* since they were asked for */
 	bool refused; /* the server's last answer was an error, which was logged */
 	/* What the control schema can say, as far as this connection has shown. */
 	enum schema look_up_schema, compare_schema;
@@ -258,6 +264,67 @@ static void compare(void *self, enum directory_kind kind, const char *keys,
 	ask_to_compare(comparison);
 }
 
+/* ---- clusters ---- */
+
+static enum cluster_status read_status(const char *text)
+{
+	if (strcmp(text, "down") == 0)
+		return CLUSTER_DOWN;
+	return strcmp(text, "draining") == 0 ? CLUSTER_DRAINING : CLUSTER_ACTIVE;
+}
+
+/* The texts are the result's. */
+static void take_clusters(struct source *source, const PGresult *result)
+{
+	size_t count = (size_t)PQntuples(result);
+	struct cluster_said *list = calloc(count + 1, sizeof *list);
+
+	for (size_t i = 0; list && i < count; i++) {
+		list[i].name = PQgetvalue(result, (int)i, 0);
+		list[i].status = read_status(PQgetvalue(result, (int)i, 1));
+	}
+	if (!list || !clusters_replace(directory_clusters(source->directory), list, count))
+		log_message(LOG_ERROR, "control.clusters", "out of memory");
+	free(list);
+}
+
+/* A schema of before step 17 takes no cluster out of service. */
+static bool has_no_clusters(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return sqlstate && strcmp(sqlstate, "42883") == 0;
+}
+
+static void ask_for_clusters(struct source *source);
+
+static void clusters_answered(struct store_ask *ask, const PGresult *result)
+{
+	struct source *source = list_entry(ask, struct source, clusters);
+
+	source->asking_for_clusters = false;
+	if (has_rows(result) && source->directory)
+		take_clusters(source, result);
+	else if (result && !has_no_clusters(result))
+		log_refusal(source, result);
+	if (result && source->clusters_changed)
+		ask_for_clusters(source);
+}
+
+static void ask_for_clusters(struct source *source)
+{
+	source->clusters_changed = true;
+	if (source->asking_for_clusters || !source->directory)
+		return;
+	source->asking_for_clusters = true;
+	source->clusters_changed = false;
+	source->clusters =
+		(struct store_ask){.sql = "SELECT name, status FROM bulkhead_control.lookup_clusters()",
+						   .urgent = true,
+						   .answered = clusters_answered};
+	store_ask(source->store, &source->clusters);
+}
+
 /* ---- announcements ---- */
 
 static bool read_version(const char *text, size_t len, int64_t *out)
@@ -309,12 +376,21 @@ static void on_notified(void *self, const char *channel, const char *payload)
 
 	if (!source->directory || strcmp(channel, CHANNEL) != 0)
 		return;
-	if (strcmp(payload, SCHEMA_CHANGED) == 0)
+	if (strcmp(payload, SCHEMA_CHANGED) == 0) {
 		expect_current_schema(source);
+		ask_for_clusters(source);
+	} else if (strncmp(payload, CLUSTER_PREFIX, sizeof CLUSTER_PREFIX - 1) == 0)
+		ask_for_clusters(source);
 	else if (strncmp(payload, PRINCIPAL_PREFIX, prefix) == 0)
 		principal_announced(source->directory, payload + prefix);
 	else
 		tenant_announced(source->directory, payload);
+}
+
+static void begin_feed(struct source *source)
+{
+	ask_for_clusters(source);
+	directory_feed_began(source->directory);
 }
 
 static void listen_answered(struct store_ask *ask, const PGresult *result)
@@ -330,7 +406,7 @@ static void listen_answered(struct store_ask *ask, const PGresult *result)
 	}
 	source->listening = true;
 	if (source->directory)
-		directory_feed_began(source->directory);
+		begin_feed(source);
 }
 
 /* It may be under way already: then it was when the connection was lost, and is asked again. */
@@ -373,7 +449,7 @@ void source_feed(struct source *source, struct directory *directory)
 {
 	source->directory = directory;
 	if (source->listening)
-		directory_feed_began(directory);
+		begin_feed(source);
 }
 
 /* ---- the whole ---- */

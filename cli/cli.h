@@ -26,11 +26,13 @@ int cmd_check(int argc, char **argv);
 int cmd_healthcheck(int argc, char **argv);
 int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
+int cmd_cluster(int argc, char **argv);
 int cmd_principal(int argc, char **argv);
 int cmd_permission(int argc, char **argv);
 int cmd_setting(int argc, char **argv);
 int cmd_job(int argc, char **argv);
 int cmd_key(int argc, char **argv);
+int cmd_migrate(int argc, char **argv);
 int cmd_explain_statement(int argc, char **argv);
 
 /* Not in the list of --help: `bulkhead conf --sample|--docs` writes the files made from the

@@ -171,7 +171,8 @@ static bool find_subject(const struct explain *explain, struct subject *subject)
 		return false;
 	enum rule_place place = tenant_place(subject->strategy);
 
-	gate_init(&subject->gate, place, &subject->settings,
+	gate_init(&subject->gate, place, subject->tenant ? &subject->tenant->id : NULL,
+			  &subject->settings,
 			  subject->tenant ? &subject->tenant->permissions : permissions_of_place(place));
 	return true;
 }
@@ -186,9 +187,19 @@ static void subject_fini(struct subject *subject)
 
 static json_t *names_of_classes(uint32_t classes)
 {
-	static const char *const names[] = {
-		"read",        "write",  "ddl",         "copy",  "call",      "session",
-		"transaction", "listen", "maintenance", "other", "temporary", "ddl or temporary"};
+	static const char *const names[] = {"read",
+										"write",
+										"ddl",
+										"copy",
+										"call",
+										"session",
+										"transaction",
+										"listen",
+										"maintenance",
+										"other",
+										"temporary",
+										"ddl or temporary",
+										"temporary function"};
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -279,7 +290,7 @@ static json_t *explanation(const struct subject *subject, const struct verdict *
 	json_object_set_new(object, "needs", permissions_of(verdict->needs));
 	json_object_set_new(object, "rules_hit", rules_of(verdict->rules));
 	json_object_set_new(object, "rules_in_force",
-						rules_of(verdict->rules & subject->gate.rules));
+						rules_of(gate_hits(&subject->gate, verdict) & subject->gate.rules));
 	if (verdict->error)
 		json_object_set_new(object, "error", json_string(verdict->error));
 	json_object_set_new(object, "decision", json_string(*is_refused ? "refused" : "allowed"));

@@ -72,13 +72,28 @@ PGresult *findings_query(PGconn *admin, const char *command, const char *sql, in
 	return result;
 }
 
+/* Are the tenants of the control schema here, to be held against the logins? */
+static bool has_control(PGconn *admin, const char *command)
+{
+	PGresult *result = findings_query(
+		admin, command,
+		"SELECT FROM pg_class WHERE relnamespace = to_regnamespace('bulkhead_control') AND "
+		"relname = 'tenant' AND has_schema_privilege(relnamespace, 'USAGE') AND "
+		"has_table_privilege(oid, 'SELECT')",
+		0, NULL);
+	bool has = PQntuples(result) > 0;
+
+	PQclear(result);
+	return has;
+}
+
 PGresult *findings_ask(PGconn *admin, const char *command)
 {
 	struct buf sql;
 	PGresult *result = NULL;
 
 	buf_init(&sql);
-	if (guard_findings_query(&sql) && buf_append_byte(&sql, '\0'))
+	if (guard_findings_query(&sql, has_control(admin, command)) && buf_append_byte(&sql, '\0'))
 		result = findings_query(admin, command, (const char *)buf_data(&sql), 0, NULL);
 	else
 		fprintf(stderr, "%s: out of memory\n", command);

@@ -18,8 +18,9 @@
 #include "policy/guard/install.h"
 
 struct init {
-	const char *dsn, *control_dsn; /* control_dsn NULL: the same database */
-	const char *pool_login, *owner, *dir;
+	const char *dsn, *control_dsn;        /* control_dsn NULL: the same database */
+	const char *pool_login, *owner, *dir; /* pool_login NULL: as usual */
+	enum guard_mode mode;
 	enum guard_hardening hardening;
 	bool print, protect, dry_run, help;
 	const char *column, *by; /* for --protect */
@@ -39,11 +40,16 @@ static void usage(FILE *out)
 		"again\n"
 		"changes nothing. The administrator of the DSN must be a superuser; sidecars never "
 		"are.\n"
+		"Without one, --guard login does with a role that may create roles and owns the "
+		"database:\n"
+		"then every tenant has a login of its own.\n"
 		"\n"
 		"      --dsn DSN            libpq connection string of the database with the "
 		"tenants' tables\n"
 		"      --control-dsn DSN    where the control schema goes (default: the same "
 		"database)\n"
+		"      --guard KIND         sealed (default), or login: no superuser, no login of a "
+		"pool\n"
 		"      --pool-login NAME    the login that backends use (default: bulkhead_pool)\n"
 		"      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
 		"      --hardening LEVEL    standard (default), or strict for a database of "
@@ -66,6 +72,7 @@ static void usage(FILE *out)
 enum {
 	OPT_DSN = 1000,
 	OPT_CONTROL_DSN,
+	OPT_GUARD,
 	OPT_POOL_LOGIN,
 	OPT_OWNER,
 	OPT_HARDENING,
@@ -76,6 +83,12 @@ enum {
 	OPT_BY,
 	OPT_DRY_RUN
 };
+
+static bool take_guard(struct init *init, const char *kind)
+{
+	init->mode = strcmp(kind, "login") == 0 ? GUARD_LOGIN : GUARD_SEALED;
+	return init->mode == GUARD_LOGIN || strcmp(kind, "sealed") == 0;
+}
 
 static bool take_hardening(struct init *init, const char *level)
 {
@@ -103,6 +116,8 @@ static bool take_option(struct init *init, int option, const char *value)
 	case OPT_CONTROL_DSN:
 		init->control_dsn = value;
 		return true;
+	case OPT_GUARD:
+		return take_guard(init, value);
 	case OPT_POOL_LOGIN:
 		init->pool_login = value;
 		return true;
@@ -139,6 +154,8 @@ static bool take_option(struct init *init, int option, const char *value)
 /* What is for --protect only must not be taken for something that was done. */
 static bool is_coherent(const struct init *init)
 {
+	if (init->mode == GUARD_LOGIN && init->pool_login)
+		return false;
 	if (init->protect)
 		return init->dsn && init->owner && !init->print;
 	return !init->column && !init->by && !init->dry_run && (init->print || init->dsn);
@@ -149,6 +166,7 @@ static bool parse(struct init *init, int argc, char **argv)
 	static const struct option options[] = {
 		{"dsn", required_argument, NULL, OPT_DSN},
 		{"control-dsn", required_argument, NULL, OPT_CONTROL_DSN},
+		{"guard", required_argument, NULL, OPT_GUARD},
 		{"pool-login", required_argument, NULL, OPT_POOL_LOGIN},
 		{"owner", required_argument, NULL, OPT_OWNER},
 		{"hardening", required_argument, NULL, OPT_HARDENING},
@@ -172,9 +190,53 @@ static bool parse(struct init *init, int argc, char **argv)
 
 /* ---- installing ---- */
 
+static bool is_superuser(PGconn *conn)
+{
+	const char *is = PQparameterStatus(conn, "is_superuser");
+
+	return is && strcmp(is, "on") == 0;
+}
+
+static bool has_sealed_guard(PGconn *conn)
+{
+	PGresult *result = PQexec(conn, "SELECT WHERE pg_catalog.to_regprocedure("
+									"'bulkhead.enter(text,text,text,text,text)') IS NOT NULL");
+	bool has = PQntuples(result) > 0;
+
+	PQclear(result);
+	return has;
+}
+
+/*
+ * The guard's own scripts look as well; but the control schema comes before them, and what
+ * PostgreSQL 16 and later refuse there to one who may create roles would not say why.
+ */
+static bool may_install(const struct init *init)
+{
+	if (init->mode == GUARD_LOGIN) {
+		if (!has_sealed_guard(init->admin))
+			return true;
+		fputs(
+			"bulkhead init: the guard of this database is a sealed one, which stays. Tenants' "
+			"own logins work with it as it is\n",
+			stderr);
+		return false;
+	}
+	if (is_superuser(init->admin))
+		return true;
+	fprintf(
+		stderr,
+		"bulkhead init: the administrator must be a superuser; \"%s\" is none. Connect as one, "
+		"or have one run the output of bulkhead init --print; where none is to be had, see "
+		"--guard login\n",
+		PQuser(init->admin));
+	return false;
+}
+
 /*
  * A new password for a login that others use already would lock their sidecars out. False, with
- * a line printed, when the login has a password and ours was drawn just now.
+ * a line printed, when the login has a password and ours was drawn just now. Only a superuser
+ * is told whether it has: to others, a login that is there has one.
  */
 static bool may_set_password(PGconn *conn, const char *login, bool is_new, const char *dir,
 							 const char *file)
@@ -185,47 +247,30 @@ static bool may_set_password(PGconn *conn, const char *login, bool is_new, const
 	if (!is_new)
 		return true;
 	PGresult *result = PQexecParams(
-		conn, "SELECT FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolpassword IS NOT NULL",
+		conn,
+		is_superuser(conn) ? "SELECT FROM pg_catalog.pg_authid WHERE rolname = $1 AND "
+							 "rolpassword IS NOT NULL"
+						   : "SELECT FROM pg_catalog.pg_roles WHERE rolname = $1",
 		1, NULL, values, NULL, NULL, 0);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		fprintf(stderr,
-				"bulkhead init: %sbulkhead init: the administrator must be a superuser\n",
-				PQerrorMessage(conn));
+		fprintf(stderr, "bulkhead init: %s", PQerrorMessage(conn));
 	else if (PQntuples(result) > 0)
 		fprintf(stderr,
-				"bulkhead init: login \"%s\" has a password already, and %s/%s is missing; "
-				"name the "
+				"bulkhead init: login \"%s\" %s already, and %s/%s is missing; name the "
 				"folder of the first installation with --keys, or put the password into that "
 				"file\n",
-				login, dir, file);
+				login, is_superuser(conn) ? "has a password" : "is there", dir, file);
 	else
 		may = true;
 	PQclear(result);
 	return may;
 }
 
-/*
- * The guard's own scripts look as well; but the control schema comes before them, and what
- * PostgreSQL 16 and later refuse there to one who may create roles would not say why.
- */
-static bool is_superuser(PGconn *conn)
-{
-	const char *is = PQparameterStatus(conn, "is_superuser");
-
-	if (is && strcmp(is, "on") == 0)
-		return true;
-	fprintf(
-		stderr,
-		"bulkhead init: the administrator must be a superuser; \"%s\" is none. Connect as one, "
-		"or have one run the output of bulkhead init --print\n",
-		PQuser(conn));
-	return false;
-}
-
 static bool check_passwords(const struct init *init)
 {
-	return may_set_password(init->admin, init->pool_login, init->keys.pool_password_new,
-							init->dir, INIT_POOL_PASSWORD) &&
+	return (init->mode == GUARD_LOGIN ||
+			may_set_password(init->admin, init->pool_login, init->keys.pool_password_new,
+							 init->dir, INIT_POOL_PASSWORD)) &&
 		   may_set_password(init->control, MIGRATIONS_SIDECAR_LOGIN,
 							init->keys.sidecar_password_new, init->dir, INIT_SIDECAR_PASSWORD);
 }
@@ -241,6 +286,7 @@ static bool install_control(const struct init *init, const char *verifier)
 static struct guard_install guard_of(const struct init *init)
 {
 	return (struct guard_install){
+		.mode = init->mode,
 		.pool_login = init->pool_login,
 		.pool_password = init->keys.pool_password,
 		.owner = init->owner,
@@ -287,11 +333,14 @@ static void print_next(const struct init *init)
 	printf("The guard is in database %s, the control schema in database %s.\n"
 		   "Settings for the sidecars' file:\n\n",
 		   PQdb(init->admin), PQdb(init->control));
-	printf("[cluster:default]\nhost = %s\nport = %s\ndatabase = %s\nlogin = %s\n"
-		   "password_file = %s/" INIT_POOL_PASSWORD "\nsecret_file = %s/" INIT_CLUSTER_SECRET
-		   "\n\n",
-		   or_empty(PQhost(init->admin)), or_empty(PQport(init->admin)), PQdb(init->admin),
-		   init->pool_login, keys, keys);
+	printf("[cluster:default]\nhost = %s\nport = %s\ndatabase = %s\n",
+		   or_empty(PQhost(init->admin)), or_empty(PQport(init->admin)), PQdb(init->admin));
+	if (init->mode == GUARD_LOGIN)
+		puts("guard = login");
+	else
+		printf("login = %s\npassword_file = %s/" INIT_POOL_PASSWORD "\n", init->pool_login,
+			   keys);
+	printf("secret_file = %s/" INIT_CLUSTER_SECRET "\n\n", keys);
 	printf("[guard]\nkey_file = %s/" INIT_GUARD_KEY "\n\n", keys);
 	printf("[control]\ndsn = host=%s port=%s dbname=%s user=" MIGRATIONS_SIDECAR_LOGIN "\n"
 		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n\n",
@@ -308,9 +357,9 @@ static bool install_all(struct init *init)
 {
 	bool done;
 
-	if (!is_superuser(init->admin))
+	if (!may_install(init))
 		return false;
-	done = init_keys_load(&init->keys, init->dir) && install(init);
+	done = init_keys_load(&init->keys, init->dir, init->mode == GUARD_SEALED) && install(init);
 	if (done)
 		print_next(init);
 	init_keys_fini(&init->keys);
@@ -363,7 +412,7 @@ static enum cli_exit run_print(const struct init *init)
 
 int cmd_init(int argc, char **argv)
 {
-	struct init init = {.pool_login = "bulkhead_pool", .dir = "."};
+	struct init init = {.dir = "."};
 
 	if (!parse(&init, argc, argv)) {
 		usage(stderr);
@@ -373,5 +422,7 @@ int cmd_init(int argc, char **argv)
 		usage(stdout);
 		return CLI_DONE;
 	}
+	if (!init.pool_login)
+		init.pool_login = "bulkhead_pool";
 	return init.print ? run_print(&init) : run_install(&init);
 }

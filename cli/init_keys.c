@@ -113,16 +113,16 @@ static bool lock_dir(struct init_keys *keys)
 	return keys->lock >= 0 || complain(keys->dir, strerror(errno));
 }
 
-static bool read_files(struct init_keys *keys)
+static bool read_files(struct init_keys *keys, bool pooled)
 {
 	char *key = init_keys_path(keys, INIT_GUARD_KEY);
 	char *pool = init_keys_path(keys, INIT_POOL_PASSWORD);
 	char *sidecar = init_keys_path(keys, INIT_SIDECAR_PASSWORD);
 	char *secret = init_keys_path(keys, INIT_CLUSTER_SECRET);
-	bool loaded = key && pool && sidecar && secret && load_key(keys, key) &&
-				  load_secret(keys, secret) &&
-				  load_password(pool, &keys->pool_password, &keys->pool_password_new) &&
-				  load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new);
+	bool loaded =
+		key && pool && sidecar && secret && load_key(keys, key) && load_secret(keys, secret) &&
+		(!pooled || load_password(pool, &keys->pool_password, &keys->pool_password_new)) &&
+		load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new);
 
 	free(key);
 	free(pool);
@@ -131,14 +131,14 @@ static bool read_files(struct init_keys *keys)
 	return loaded;
 }
 
-bool init_keys_load(struct init_keys *keys, const char *dir)
+bool init_keys_load(struct init_keys *keys, const char *dir, bool pooled)
 {
 	memset(keys, 0, sizeof *keys);
 	keys->lock = -1;
 	keys->dir = strdup(dir);
 	if (!keys->dir)
 		return complain(dir, "out of memory");
-	return make_dir(keys) && lock_dir(keys) && read_files(keys);
+	return make_dir(keys) && lock_dir(keys) && read_files(keys, pooled);
 }
 
 /* Writes one line into a file of the folder, unless the file is there. */
@@ -182,7 +182,7 @@ bool init_keys_save(const struct init_keys *keys)
 {
 	return save_key(keys, INIT_GUARD_KEY, keys->kid, keys->key) &&
 		   save_key(keys, INIT_CLUSTER_SECRET, FIRST_KID, keys->secret) &&
-		   save_line(keys, INIT_POOL_PASSWORD, keys->pool_password) &&
+		   (!keys->pool_password || save_line(keys, INIT_POOL_PASSWORD, keys->pool_password)) &&
 		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password);
 }
 

@@ -31,10 +31,11 @@ struct init_keys {
 
 /*
  * Makes the folder (0700) when it is missing, waits for other runs to be done with it, reads
- * what it holds and draws the rest. Writes no file yet. False, with a line on standard error,
+ * what it holds and draws the rest, a pool's password where there is a pool's login. Writes no
+ * file yet. False, with a line on standard error,
  * when a file cannot be read or is malformed; init_keys_fini is needed either way.
  */
-bool init_keys_load(struct init_keys *keys, const char *dir);
+bool init_keys_load(struct init_keys *keys, const char *dir, bool pooled);
 
 /* Writes the files that the folder lacks. */
 bool init_keys_save(const struct init_keys *keys);

@@ -22,6 +22,7 @@
 #include "cli/report.h"
 #include "proxy/budget.h"
 #include "proxy/reload.h"
+#include "proxy/resolver.h"
 #include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
@@ -227,6 +228,7 @@ static void put_in_force(struct next *next, struct reload *reload)
 	directory_limit(reload->directory, &limits);
 	for (size_t i = 0; i < reload->worker_count; i++)
 		worker_reload(reload->workers[i], conf, keyring, tls);
+	resolvers_set_ttl(reload->resolvers, conf->dns_max_ttl_ms);
 	probes_reload(reload->probes, conf);
 	job_thread_reload(reload->jobs, conf);
 	next->conf = *reload->conf;

@@ -32,6 +32,7 @@ struct job_thread;
 struct live;
 struct options;
 struct probes;
+struct resolvers;
 struct tls;
 struct worker;
 struct worker_address;
@@ -46,6 +47,7 @@ struct reload {
 	size_t worker_count;
 	const struct worker_address
 		*addresses; /* of the clusters; their budgets get other limits */
+	struct resolvers *resolvers;
 	struct control *control;
 	struct directory *directory;
 	struct live *live;

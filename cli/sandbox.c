@@ -33,7 +33,7 @@ struct request {
 static const char usage[] =
 	"usage: bulkhead sandbox [--dir DIR] [--port PORT] [--reset] [--exec COMMAND]\n"
 	"\n"
-	"Starts a private PostgreSQL with a small shop and three tenants, and Bulkhead in front of "
+	"Starts a private PostgreSQL with a small shop and five tenants, and Bulkhead in front of "
 	"it;\n"
 	"prints what to type. Ctrl-C stops both, and the next start finds the data again.\n"
 	"\n"
@@ -206,10 +206,10 @@ static bool wait_for_bulkhead(struct sandbox *sandbox)
 	return ready;
 }
 
-static bool start_bulkhead(struct sandbox *sandbox, const struct request *request)
+static bool start_bulkhead(struct sandbox *sandbox)
 {
-	return choose_port(sandbox, request) && sandbox_files_write(sandbox) &&
-		   launch_bulkhead(sandbox) && wait_for_bulkhead(sandbox);
+	return sandbox_files_write(sandbox) && launch_bulkhead(sandbox) &&
+		   wait_for_bulkhead(sandbox);
 }
 
 /* ---- running ---- */
@@ -267,8 +267,8 @@ static int run_command(struct sandbox *sandbox, const char *command)
 static int run(struct sandbox *sandbox, const struct request *request)
 {
 	bool ready = sandbox_dir_open(sandbox, request->dir) && sandbox_cluster_find(sandbox) &&
-				 prepare_folder(sandbox, request->reset) && start_database(sandbox) &&
-				 start_bulkhead(sandbox, request);
+				 prepare_folder(sandbox, request->reset) && choose_port(sandbox, request) &&
+				 start_database(sandbox) && start_bulkhead(sandbox);
 
 	if (ready)
 		return request->command ? run_command(sandbox, request->command)

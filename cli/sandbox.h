@@ -6,7 +6,8 @@
  *	lock			held (flock(2)) by the program that runs; also marks the folder as a sandbox
  *	state			what later starts must know: see struct sandbox
  *	data/, run/		the PostgreSQL cluster and its unix sockets, unless they must be elsewhere
- *	keys/			guard key and logins' passwords, as `bulkhead init` writes them
+ *	keys/			guard key, the cluster's secret and logins' passwords, as `bulkhead init`
+ *					writes them
  *	*.password		of the superuser and of the principal `shop`
  *	bulkhead.ini, env	written anew by every start
  *	setup.log, postgres.log, bulkhead.log
@@ -32,6 +33,8 @@
 #define SANDBOX_PORT      6432
 #define SANDBOX_DATABASE  "shop"
 #define SANDBOX_PRINCIPAL "shop"
+#define SANDBOX_OWNER     "shop_owner"
+#define SANDBOX_TEMPLATE  "shop_template"
 
 struct sandbox {
 	char *dir; /* absolute */

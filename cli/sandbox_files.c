@@ -15,8 +15,14 @@ static void print_ini(FILE *file, const struct sandbox *sandbox)
 	fprintf(file, "unix_socket_dir = %s\n\n", sandbox->run);
 	fprintf(file, "[cluster:default]\nhost = %s\nport = %d\ndatabase = " SANDBOX_DATABASE "\n",
 			sandbox->run, sandbox->postgres_port);
-	fprintf(file, "login = bulkhead_pool\npassword_file = %s/keys/pool.password\n\n",
+	fprintf(file, "login = bulkhead_pool\npassword_file = %s/keys/pool.password\n",
 			sandbox->dir);
+	fprintf(file, "secret_file = %s/keys/cluster.secret\nadmin_login = postgres\n",
+			sandbox->dir);
+	fprintf(file, "admin_password_file = %s/superuser.password\n", sandbox->dir);
+	fprintf(file, "table_owner = " SANDBOX_OWNER "\n");
+	fprintf(file, "template_schema = " SANDBOX_TEMPLATE "\n");
+	fprintf(file, "template_database = " SANDBOX_TEMPLATE "\n\n");
 	fprintf(file, "[guard]\nkey_file = %s/keys/guard.key\n\n", sandbox->dir);
 	fprintf(file, "[probes]\nunix_socket = %s/probes\nlisten_addr =\n\n", sandbox->run);
 	fprintf(file, "[control]\ndsn = host=" SANDBOX_HOST " port=%d dbname=" SANDBOX_DATABASE,
@@ -168,10 +174,15 @@ bool sandbox_announce(const struct sandbox *sandbox, PGconn *superuser)
 		return sandbox_complain("the tenant globex is gone; start over with --reset");
 	printf("Bulkhead listens on " SANDBOX_HOST ":%d, in front of a PostgreSQL of its own.\n\n",
 		   sandbox->port);
-	printf("The same question as two tenants:\n");
+	printf("The same question as two tenants that share tables:\n");
 	print_psql(sandbox, "acme");
 	printf(" -c \"SELECT name, email FROM customers LIMIT 3\"\n");
 	print_psql(sandbox, "globex");
+	printf(" -c \"SELECT name, email FROM customers LIMIT 3\"\n");
+	printf("And as one that has a schema of its own, and one that has a database:\n");
+	print_psql(sandbox, "initech");
+	printf(" -c \"SELECT name, email FROM customers LIMIT 3\"\n");
+	print_psql(sandbox, "umbrella");
 	printf(" -c \"SELECT name, email FROM customers LIMIT 3\"\n");
 	print_attack(sandbox, victim);
 	printf(

@@ -33,6 +33,8 @@
 #include "proxy/budget.h"
 #include "proxy/crew.h"
 #include "proxy/drain.h"
+#include "proxy/hosts.h"
+#include "proxy/resolver.h"
 #include "proxy/tls.h"
 #include "proxy/worker.h"
 #include "router/directory.h"
@@ -48,7 +50,10 @@ struct service {
 	struct guard_keyring *keyring;
 	struct tls *tls;
 	struct worker_address *addresses;
+	struct hosts **hosts;   /* one for each address */
 	struct budget *budgets; /* one for each different server among the addresses */
+	atomic_uint hosts_age;
+	struct resolvers *resolvers;
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
@@ -86,41 +91,41 @@ static void usage(FILE *out)
 
 /* ---- starting ---- */
 
-/* Sections that name the same host and port share a budget. */
+/* Sections that name the same hosts and ports share a budget. */
 static void share_budgets(struct service *service)
 {
 	const struct conf *conf = service->conf;
 
 	for (size_t i = 0; i < conf->cluster_count; i++) {
-		const struct conf_cluster *cluster = &conf->clusters[i];
 		size_t same = 0;
 
-		while (strcmp(conf->clusters[same].host, cluster->host) != 0 ||
-			   conf->clusters[same].port != cluster->port)
+		while (!conf_hosts_equal(&service->hosts[same]->names, &service->hosts[i]->names))
 			same++;
 		service->addresses[i].budget = &service->budgets[same];
 	}
 	reload_set_budgets(conf, service->addresses);
 }
 
-static bool resolve_clusters(struct service *service)
+/* A name that cannot be resolved is its own cluster's trouble. */
+static bool find_hosts(struct service *service)
 {
 	const struct conf *conf = service->conf;
-	const char *why = NULL;
+	size_t count = conf->cluster_count;
 
-	service->addresses = calloc(conf->cluster_count + 1, sizeof *service->addresses);
-	service->budgets = calloc(conf->cluster_count + 1, sizeof *service->budgets);
-	for (size_t i = 0; service->addresses && service->budgets && i < conf->cluster_count; i++) {
-		if (!worker_resolve(&conf->clusters[i], &service->addresses[i], &why)) {
-			log_event(LOG_ERROR, "serve.resolve", "cluster", conf->clusters[i].name, "host",
-					  conf->clusters[i].host, "error", why, NULL);
-			return false;
-		}
-	}
-	if (!service->addresses || !service->budgets)
+	service->addresses = calloc(count + 1, sizeof *service->addresses);
+	service->budgets = calloc(count + 1, sizeof *service->budgets);
+	service->hosts = calloc(count + 1, sizeof *service->hosts);
+	if (!service->addresses || !service->budgets || !service->hosts)
 		return false;
+	for (size_t i = 0; i < count; i++) {
+		service->hosts[i] = hosts_create(&conf->clusters[i], &service->hosts_age);
+		if (!service->hosts[i])
+			return false;
+		service->addresses[i].hosts = service->hosts[i];
+	}
 	share_budgets(service);
-	return true;
+	service->resolvers = resolvers_start(service->hosts, count, conf->dns_max_ttl_ms);
+	return service->resolvers != NULL;
 }
 
 static bool load_keys(struct service *service)
@@ -283,7 +288,7 @@ static bool start(struct service *service)
 {
 	const struct conf *conf = service->conf;
 
-	if (!take_sockets(service) || !load_keys(service) || !resolve_clusters(service))
+	if (!take_sockets(service) || !load_keys(service) || !find_hosts(service))
 		return false;
 	if (!load_files(service))
 		return false;
@@ -379,6 +384,10 @@ static void stop(struct service *service)
 	crew_destroy(service->crew);
 	guard_keyring_destroy(service->keyring);
 	tls_destroy(service->tls);
+	resolvers_stop(service->resolvers);
+	for (size_t i = 0; service->hosts && i < service->conf->cluster_count; i++)
+		hosts_destroy(service->hosts[i]);
+	free(service->hosts);
 	free(service->addresses);
 	free(service->budgets);
 	activation_fini(&service->activation);
@@ -432,6 +441,7 @@ static int serve(const struct options *options, struct conf *conf)
 		reload.workers = service.workers;
 		reload.worker_count = service.worker_count;
 		reload.addresses = service.addresses;
+		reload.resolvers = service.resolvers;
 		reload.control = service.control;
 		reload.directory = service.directory;
 		reload.live = service.live;

@@ -4,15 +4,15 @@
 static const char usage[] =
 	"Usage: bulkhead tenant create SLUG [--parent TENANT] [--id UUID] [--key KEY] [--name "
 	"TEXT]\n"
-	"                [--cluster NAME] [--strategy S] [--dedicated-login] [--weight N]\n"
-	"                [-c FILE] [--no-wait] [--no-provision]\n"
+	"                [--cluster NAME] [--region R] [--strategy S] [--dedicated-login]\n"
+	"                [--weight N] [-c FILE] [--no-wait] [--no-provision]\n"
 	"       bulkhead tenant list\n"
 	"       bulkhead tenant show TENANT\n"
 	"       bulkhead tenant suspend|resume TENANT [--subtree] [--dry-run]\n"
 	"       bulkhead tenant archive|restore TENANT [--subtree] [--dry-run]\n"
 	"       bulkhead tenant move TENANT --under TENANT|--to-root [--dry-run]\n"
 	"       bulkhead tenant set TENANT [--slug SLUG] [--key KEY|--no-key] [--name TEXT]\n"
-	"                [--weight N] [--cluster NAME] [--dry-run]\n"
+	"                [--weight N] [--cluster NAME] [--region R|--no-region] [--dry-run]\n"
 	"       bulkhead tenant purge TENANT --confirm SLUG [-c FILE] [--no-wait]\n"
 	"\n"
 	"TENANT is a slug, an id or a key.\n"
@@ -24,6 +24,7 @@ static const char usage[] =
 	"database:\n"
 	"                     one of its own, which is made\n"
 	"  --dedicated-login  a tenant of shared tables gets a login of its own there\n"
+	"  --region           where its data must be, if that is not its cluster's to say\n"
 	"  -c, --config FILE  the settings, whose [cluster:NAME] has an admin_login: what is to "
 	"be\n"
 	"                     made or removed is done at once, and waited for\n"
@@ -39,8 +40,8 @@ static const char usage[] =
 
 static const struct verb verbs[] = {
 	{"create", 1,
-	 ARG(PARENT) | ARG(ID) | ARG(KEY) | ARG(NAME) | ARG(CLUSTER) | ARG(STRATEGY) | ARG(WEIGHT) |
-		 ARG(CONFIG) | ARG(DEDICATED_LOGIN) | ARG(NO_PROVISION) | ARG(NO_WAIT),
+	 ARG(PARENT) | ARG(ID) | ARG(KEY) | ARG(NAME) | ARG(CLUSTER) | ARG(REGION) | ARG(STRATEGY) |
+		 ARG(WEIGHT) | ARG(CONFIG) | ARG(DEDICATED_LOGIN) | ARG(NO_PROVISION) | ARG(NO_WAIT),
 	 NULL, tenant_create},
 	{"list", 0, 0, NULL, tenant_list},
 	{"show", 1, 0, NULL, tenant_show},
@@ -50,7 +51,8 @@ static const struct verb verbs[] = {
 	{"restore", 1, ARG(SUBTREE) | ARG(DRY_RUN), NULL, tenant_change_status},
 	{"move", 1, ARG(UNDER) | ARG(TO_ROOT) | ARG(DRY_RUN), tenant_move_check, tenant_move},
 	{"set", 1,
-	 ARG(SLUG) | ARG(KEY) | ARG(NO_KEY) | ARG(NAME) | ARG(WEIGHT) | ARG(CLUSTER) | ARG(DRY_RUN),
+	 ARG(SLUG) | ARG(KEY) | ARG(NO_KEY) | ARG(NAME) | ARG(WEIGHT) | ARG(CLUSTER) | ARG(REGION) |
+		 ARG(NO_REGION) | ARG(DRY_RUN),
 	 tenant_set_check, tenant_set},
 	{"purge", 1, ARG(CONFIRM) | ARG(CONFIG) | ARG(NO_WAIT), tenant_purge_check, tenant_purge},
 };

@@ -53,9 +53,9 @@ static PGresult *insert(PGconn *control, const struct creation *creation)
 {
 	static const char sql[] =
 		"INSERT INTO bulkhead_control.tenant (id, parent_id, slug, external_key, name, cluster,"
-		" pool_weight, strategy, dedicated_login, status) "
+		" pool_weight, strategy, dedicated_login, status, region) "
 		"VALUES ($1::uuid, $2::uuid, $3, $4, coalesce($5, $3), $6,"
-		" coalesce($7::smallint, 1::smallint), $8, $9::boolean, $10) "
+		" coalesce($7::smallint, 1::smallint), $8, $9::boolean, $10, $11) "
 		"RETURNING id, slug, external_key AS key, name, status";
 	const struct arguments *arguments = creation->arguments;
 	const char *const *value = arguments->value;
@@ -68,9 +68,10 @@ static PGresult *insert(PGconn *control, const struct creation *creation)
 								  value[ARG_WEIGHT],
 								  creation->strategy,
 								  value[ARG_DEDICATED_LOGIN] ? "true" : "false",
-								  creation->provisions ? "provisioning" : "active"};
+								  creation->provisions ? "provisioning" : "active",
+								  value[ARG_REGION]};
 
-	return control_db_change(control, sql, 10, values, false);
+	return control_db_change(control, sql, 11, values, false);
 }
 
 /* The row is as it was when the tenant was made: when that has taken effect, it is another. */

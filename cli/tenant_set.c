@@ -33,8 +33,11 @@ const char *tenant_set_check(const struct arguments *arguments)
 
 	if (value[ARG_KEY] && value[ARG_NO_KEY])
 		return "--key and --no-key are one too many";
+	if (value[ARG_REGION] && value[ARG_NO_REGION])
+		return "--region and --no-region are one too many";
 	if (!value[ARG_SLUG] && !value[ARG_KEY] && !value[ARG_NO_KEY] && !value[ARG_NAME] &&
-		!value[ARG_WEIGHT] && !value[ARG_CLUSTER])
+		!value[ARG_WEIGHT] && !value[ARG_CLUSTER] && !value[ARG_REGION] &&
+		!value[ARG_NO_REGION])
 		return "there is nothing to set";
 	return NULL;
 }
@@ -51,10 +54,12 @@ enum cli_exit tenant_set(PGconn *control, const struct arguments *arguments)
 		"   external_key = CASE WHEN $4::boolean THEN NULL"
 		"    ELSE coalesce($3, t.external_key) END,"
 		"   name = coalesce($5, t.name), pool_weight = coalesce($6::smallint, t.pool_weight),"
-		"   cluster = coalesce($7, t.cluster)"
+		"   cluster = coalesce($7, t.cluster),"
+		"   region = CASE WHEN $9::boolean THEN NULL ELSE coalesce($8, t.region) END"
 		"  FROM old WHERE t.id = old.id"
 		"  RETURNING t.*, old.version AS old_version) "
-		"SELECT slug, id, external_key AS key, name, pool_weight AS weight, cluster, version"
+		"SELECT slug, id, external_key AS key, name, pool_weight AS weight, cluster, region, "
+		"version"
 		" FROM new WHERE version <> old_version";
 	const char *const *value = arguments->value;
 	struct named_tenant tenant;
@@ -62,11 +67,16 @@ enum cli_exit tenant_set(PGconn *control, const struct arguments *arguments)
 	if (!control_db_find_tenant(control, arguments->word, &tenant))
 		return CLI_FAILED;
 
-	const char *const values[] = {tenant.id,         value[ARG_SLUG],
-								  value[ARG_KEY],    value[ARG_NO_KEY] ? "true" : "false",
-								  value[ARG_NAME],   value[ARG_WEIGHT],
-								  value[ARG_CLUSTER]};
-	PGresult *result = control_db_change(control, sql, 7, values, value[ARG_DRY_RUN]);
+	const char *const values[] = {tenant.id,
+								  value[ARG_SLUG],
+								  value[ARG_KEY],
+								  value[ARG_NO_KEY] ? "true" : "false",
+								  value[ARG_NAME],
+								  value[ARG_WEIGHT],
+								  value[ARG_CLUSTER],
+								  value[ARG_REGION],
+								  value[ARG_NO_REGION] ? "true" : "false"};
+	PGresult *result = control_db_change(control, sql, 9, values, value[ARG_DRY_RUN]);
 
 	/* None is changed also where it was deleted meanwhile. */
 	if (result && PQntuples(result) == 0 &&

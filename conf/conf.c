@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conf/hosts.h"
 #include "conf/ini.h"
 #include "conf/settings.h"
 
@@ -395,6 +396,10 @@ struct conf *conf_load_faulty(const char *path, char *const *environment,
 		load_environment(&loader);
 		for (size_t i = 0; i < override_count; i++)
 			load_override(&loader, &overrides[i]);
+		for (size_t i = 0; i < loader.conf->cluster_count; i++) {
+			conf_hosts_strip(loader.conf->clusters[i].host);
+			conf_hosts_strip(loader.conf->clusters[i].port);
+		}
 		conf_read_secrets(loader.conf, errors);
 		conf_validate(loader.conf, errors);
 	}

@@ -42,6 +42,16 @@ enum conf_sslmode {
 };
 enum conf_tls_version { TLS_1_2, TLS_1_3 };
 
+/* libpq's target_session_attrs. */
+enum conf_target {
+	TARGET_ANY,
+	TARGET_READ_WRITE,
+	TARGET_READ_ONLY,
+	TARGET_PRIMARY,
+	TARGET_STANDBY,
+	TARGET_PREFER_STANDBY,
+};
+
 #define CONF_SELECTORS_MAX 8
 
 /* [listen:NAME] */
@@ -69,8 +79,8 @@ struct conf_listen {
  * of all tenants in shared tables, or of the one tenant whose database it is. */
 struct conf_cluster {
 	char *name;
-	char *host; /* name, address, or a directory (leading '/') for a unix socket */
-	int port;
+	char *host, *port; /* lists between commas, as libpq takes them: conf/hosts.h */
+	enum conf_target target;
 	char *database;
 	char *login;
 	char *tenant;        /* whose database it is: id, slug or key; "": shared tables */
@@ -82,14 +92,15 @@ struct conf_cluster {
 	enum conf_guard_kind guard;
 	/* Who makes what tenants have of their own; "" for nobody. */
 	char *admin_login, *admin_password_file;
-	char *admin_password; /* secret; NULL when none is set */
+	char *admin_password;                      /* secret; NULL when none is set */
 	char *template_schema, *template_database; /* "" when not set */
 	char *shared_schemas;                      /* comma-separated; "" for none */
+	char *table_owner;    /* as whom shared tables are migrated; "": they are not */
 	bool allow_cleartext; /* may the server ask for the password in clear */
 	enum conf_sslmode tls_mode;
 	char *tls_ca_file, *tls_crl_file;   /* "" when not set */
 	char *tls_cert_file, *tls_key_file; /* Bulkhead's own; "" when not set */
-	int max_server_connections;  /* to this host and port, over all its sections; 0: no limit */
+	int max_server_connections; /* to these hosts, over all sections of the same; 0: no limit */
 	struct conf_origin *origins; /* private to conf/ */
 };
 
@@ -135,6 +146,8 @@ struct conf {
 	int64_t server_lifetime_ms;          /* 0: for ever */
 	int64_t server_connect_timeout_ms;   /* connect, authentication and self-check together */
 	int64_t server_login_retry_ms;       /* first pause after a failed connection attempt */
+	int64_t failover_timeout_ms;         /* where there are several hosts; 0: none */
+	int64_t dns_max_ttl_ms;              /* how often names are resolved again */
 
 	/* [gate]; lists are words between commas or blanks */
 	enum conf_gate_mode gate_mode;
@@ -148,9 +161,9 @@ struct conf {
 	int64_t guard_token_lifetime_ms;
 
 	/* [control] */
-	char *control_dsn;            /* libpq conninfo, without the password */
-	char *control_password_file;  /* "" when not set */
-	char *control_password;       /* secret; NULL when none */
+	char *control_dsn;           /* libpq conninfo, without the password */
+	char *control_password_file; /* "" when not set */
+	char *control_password;      /* secret; NULL when none */
 	char *control_admin_dsn, *control_admin_password_file; /* "" when not set */
 	char *control_admin_password;                          /* secret; NULL when none */
 	int64_t job_lease_ms;
@@ -300,6 +313,10 @@ bool conf_is_watcher(const struct conf *conf, const char *principal);
 typedef bool (*conf_visitor)(void *arg, const char *key, const char *value, const char *preset,
 							 bool reloadable);
 bool conf_each(const struct conf *conf, conf_visitor visit, void *arg);
+
+/* Reads a time as settings have it (500ms, 2min; a bare number counts seconds); false, with *ms
+ * untouched, when it is none. */
+bool conf_read_time(const char *text, int64_t *ms);
 
 /* The cluster of that name, or NULL. */
 const struct conf_cluster *conf_find_cluster(const struct conf *conf, const char *name);

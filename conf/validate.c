@@ -5,9 +5,8 @@
 #include <libpq-fe.h>
 
 #include "base/secret.h"
+#include "conf/hosts.h"
 #include "conf/settings.h"
-
-#define SUN_PATH_DIR_MAX 92 /* as for unix_socket_dir */
 
 /* ---- secrets ---- */
 
@@ -230,21 +229,30 @@ static void check_server_tls(const struct conf *conf, const struct conf_cluster 
 	}
 }
 
+static void check_hosts(const struct conf *conf, const struct conf_cluster *cluster,
+						struct conf_errors *errors)
+{
+	struct conf_hosts hosts;
+	enum conf_hosts_fault fault = conf_hosts_read(cluster->host, cluster->port, &hosts);
+	struct conf_place place = place_of(conf, "cluster", fault >= HOSTS_PORT ? "port" : "host",
+									   cluster->name, cluster->origins);
+
+	conf_hosts_fini(&hosts);
+	if (fault)
+		conf_error_at(errors, &place, "%s", conf_hosts_complaint(fault));
+}
+
 static void check_cluster(const struct conf *conf, const struct conf_cluster *cluster,
 						  struct conf_errors *errors)
 {
-	struct conf_place place =
-		place_of(conf, "cluster", "host", cluster->name, cluster->origins);
+	struct conf_place place;
 
+	check_hosts(conf, cluster, errors);
 	if (cluster->database && strcmp(cluster->database, CONF_CONSOLE_DATABASE) == 0) {
 		place = place_of(conf, "cluster", "database", cluster->name, cluster->origins);
 		conf_error_at(errors, &place, "\"%s\" is the name of Bulkhead's own console",
 					  CONF_CONSOLE_DATABASE);
-		place = place_of(conf, "cluster", "host", cluster->name, cluster->origins);
 	}
-	if (*cluster->host == '/' && strlen(cluster->host) > SUN_PATH_DIR_MAX)
-		conf_error_at(errors, &place, "is longer than %d bytes, too long for a unix socket",
-					  SUN_PATH_DIR_MAX);
 	check_server_tls(conf, cluster, errors);
 }
 

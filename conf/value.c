@@ -189,6 +189,11 @@ static bool read_quantity(const char *text, const struct unit *units, int64_t fa
 	return true;
 }
 
+bool conf_read_time(const char *text, int64_t *ms)
+{
+	return read_quantity(text, time_units, 1000, ms);
+}
+
 static bool read_duration(const struct conf_setting *setting, const char *text, void *home,
 						  struct buf *why)
 {

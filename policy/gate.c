@@ -19,6 +19,7 @@ uint32_t gate_needs(uint32_t classes)
 		{SQL_CLASS_MAINTENANCE, PERMISSION_BIT(PERMISSION_MAINTENANCE)},
 		{SQL_CLASS_TEMP, PERMISSION_BIT(PERMISSION_WRITE)},
 		{SQL_CLASS_DDL_OR_TEMP, GATE_NEEDS_TEMP_OR_DDL},
+		{SQL_CLASS_TEMP_FUNCTION, PERMISSION_BIT(PERMISSION_WRITE) | GATE_NEEDS_TEMP_FUNCTION},
 	};
 	uint32_t needs = 0;
 
@@ -139,22 +140,31 @@ static bool lists_names(const struct permissions *permissions)
 		   permissions->denied_relations.count || permissions->denied_functions.count;
 }
 
-void gate_init(struct gate *gate, enum rule_place place, const struct gate_settings *settings,
-			   const struct permissions *permissions)
+void gate_init(struct gate *gate, enum rule_place place, const struct uuid *tenant,
+			   const struct gate_settings *settings, const struct permissions *permissions)
 {
-	*gate = (struct gate){.settings = settings, .permissions = permissions};
+	*gate = (struct gate){.settings = settings,
+						  .permissions = permissions,
+						  .own = place == ON_SCHEMA ? tenant : NULL};
 	gate->mode = permissions->gate == GATE_AS_CONFIGURED ? settings->mode : permissions->gate;
 	if (gate->mode == GATE_OFF) {
 		gate->held = UINT32_MAX;
 		return;
 	}
-	gate->rules = rules_in(place) & ~settings->exceptions;
+	uint64_t rules = rules_in(place);
+
+	gate->rules = rules & ~settings->exceptions;
 	gate->held = permitted(permissions);
 	if (!permissions->is_read_only)
 		gate->held |= GATE_NEEDS_READ_WRITE;
 	if (gate->held & PERMISSION_BIT(PERMISSION_DDL))
-		gate->held |= GATE_NEEDS_TEMP_OR_DDL;
-	if (!settings->protected_settings.count || place == ON_DATABASE)
+		gate->held |= GATE_NEEDS_TEMP_OR_DDL | GATE_NEEDS_TEMP_FUNCTION;
+	if (rules & settings->exceptions & RULE_BIT(RULE_TEMPORARY_FUNCTIONS))
+		gate->held |= GATE_NEEDS_TEMP_FUNCTION;
+	gate->protects_settings = settings->protected_settings.count && place != ON_DATABASE;
+	gate->denies_schemas = permission_names_meet_path(&permissions->denied_relations, NULL) ||
+						   permission_names_meet_path(&permissions->denied_functions, NULL);
+	if (!gate->protects_settings && !gate->denies_schemas)
 		gate->held |= GATE_NEEDS_SETTINGS;
 	if (!lists_names(permissions) && (!settings->schemas.count || place == ON_DATABASE))
 		gate->held |= GATE_NEEDS_NAMES;
@@ -173,10 +183,24 @@ static bool refuse_by_rule(enum rule rule, struct gate_refusal *out)
 	return true;
 }
 
+/* One's own schema is named by pg_dump, and by who writes the schema out. */
+static uint64_t but_own_schema(const struct gate *gate, uint64_t rules,
+							   const struct rule_schemas *schemas)
+{
+	if (rules & RULE_BIT(RULE_SCHEMA) && !rule_schemas_are_foreign(schemas, gate->own))
+		rules &= ~RULE_BIT(RULE_SCHEMA);
+	return rules;
+}
+
+uint64_t gate_hits(const struct gate *gate, const struct verdict *verdict)
+{
+	return but_own_schema(gate, verdict->rules, &verdict->schemas);
+}
+
 static bool judge_rules(const struct gate *gate, const struct verdict *verdict,
 						bool has_temporary, struct gate_refusal *out)
 {
-	uint64_t hits = verdict->rules & gate->rules;
+	uint64_t hits = gate_hits(gate, verdict) & gate->rules;
 
 	if (has_temporary)
 		hits &= ~RULE_BIT(RULE_DDL_OR_TEMPORARY);
@@ -185,21 +209,52 @@ static bool judge_rules(const struct gate *gate, const struct verdict *verdict,
 	return refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
 }
 
-static bool judge_setting(const struct gate *gate, const char *name, struct gate_refusal *out)
+static bool refuse_name(enum reason reason, const char *what, const char *schema,
+						const char *name, struct gate_refusal *out)
 {
-	if (gate->held & GATE_NEEDS_SETTINGS ||
-		!words_have(&gate->settings->protected_settings, name))
-		return false;
-	refuse_by_rule(RULE_CONTEXT, out);
-	out->name = name;
+	*out = (struct gate_refusal){.reason = reason,
+								 .message = reason_message(reason),
+								 .what = what,
+								 .schema = schema,
+								 .name = name};
 	return true;
+}
+
+/* `value`: NULL when it is not known. */
+static bool judge_setting(const struct gate *gate, const char *name, const char *value,
+						  struct gate_refusal *out)
+{
+	const struct permissions *permissions = gate->permissions;
+
+	if (gate->protects_settings && words_have(&gate->settings->protected_settings, name)) {
+		refuse_by_rule(RULE_CONTEXT, out);
+		out->name = name;
+		return true;
+	}
+	if (!gate->denies_schemas || strcmp(name, "search_path") != 0)
+		return false;
+	if (permission_names_meet_path(&permissions->denied_relations, value))
+		return refuse_name(REASON_PERM_RELATION, "sql.relations", NULL, name, out);
+	return permission_names_meet_path(&permissions->denied_functions, value) &&
+		   refuse_name(REASON_PERM_FUNCTION, "sql.functions", NULL, name, out);
+}
+
+/* What a setting is given; a RESET, or a DEFAULT, brings back what nobody has to judge. */
+static const char *value_given(const struct sql_setting *setting)
+{
+	bool is_default = setting->how == SETTING_RESET ||
+					  (setting->how == SETTING_SET_LOCAL && !setting->is_call);
+
+	return setting->value || !is_default ? setting->value : "";
 }
 
 static bool judge_settings(const struct gate *gate, const struct verdict *verdict,
 						   struct gate_refusal *out)
 {
 	for (uint32_t i = 0; i < verdict->setting_count + verdict->stored_setting_count; i++) {
-		if (judge_setting(gate, verdict->settings[i].name, out))
+		const struct sql_setting *setting = &verdict->settings[i];
+
+		if (judge_setting(gate, setting->name, value_given(setting), out))
 			return true;
 	}
 	return false;
@@ -208,11 +263,14 @@ static bool judge_settings(const struct gate *gate, const struct verdict *verdic
 static uint32_t missing(const struct gate *gate, const struct verdict *verdict,
 						bool has_temporary)
 {
-	const uint32_t looks = GATE_NEEDS_SETTINGS | GATE_NEEDS_NAMES | GATE_NEEDS_TEMP_OR_DDL;
+	const uint32_t looks = GATE_NEEDS_SETTINGS | GATE_NEEDS_NAMES | GATE_NEEDS_TEMP_OR_DDL |
+						   GATE_NEEDS_TEMP_FUNCTION;
 	uint32_t needs = verdict->needs;
 
 	if (needs & ~gate->held & GATE_NEEDS_TEMP_OR_DDL)
 		needs |= PERMISSION_BIT(has_temporary ? PERMISSION_WRITE : PERMISSION_DDL);
+	if (needs & ~gate->held & GATE_NEEDS_TEMP_FUNCTION)
+		needs |= PERMISSION_BIT(PERMISSION_DDL);
 	return needs & ~gate->held & ~looks;
 }
 
@@ -244,10 +302,17 @@ static bool is_of_system(const char *schema)
 		   strcmp(schema, "pg_temp") == 0 || strcmp(schema, "bulkhead") == 0;
 }
 
+static bool is_own(const struct gate *gate, const char *schema)
+{
+	struct rule_schemas named = {0};
+
+	return rule_schemas_note(&named, schema) && !rule_schemas_are_foreign(&named, gate->own);
+}
+
 static bool is_outside(const struct gate *gate, const char *schema)
 {
 	return schema && gate->settings->schemas.count && !is_of_system(schema) &&
-		   !words_have(&gate->settings->schemas, schema);
+		   !words_have(&gate->settings->schemas, schema) && !is_own(gate, schema);
 }
 
 static bool is_barred(const struct permission_names *denied, bool is_limited,
@@ -256,17 +321,6 @@ static bool is_barred(const struct permission_names *denied, bool is_limited,
 {
 	return permission_names_have(denied, schema, name) ||
 		   (is_limited && !permission_names_have(allowed, schema, name));
-}
-
-static bool refuse_name(enum reason reason, const char *what, const char *schema,
-						const char *name, struct gate_refusal *out)
-{
-	*out = (struct gate_refusal){.reason = reason,
-								 .message = reason_message(reason),
-								 .what = what,
-								 .schema = schema,
-								 .name = name};
-	return true;
 }
 
 static bool judge_relations(const struct gate *gate, const struct verdict *verdict,
@@ -328,11 +382,13 @@ bool gate_judge(const struct gate *gate, const struct verdict *verdict, bool has
 bool gate_judge_setting(const struct gate *gate, const char *name, const char *value,
 						struct gate_refusal *out)
 {
-	uint64_t hits = rules_of_setting_to(name, value, strcmp(value, "none") == 0) & gate->rules;
+	struct rule_schemas schemas = {0};
+	uint64_t rules = rules_of_setting_to(name, value, strcmp(value, "none") == 0, &schemas);
+	uint64_t hits = but_own_schema(gate, rules, &schemas) & gate->rules;
 
 	*out = (struct gate_refusal){0};
 	if (!hits)
-		return judge_setting(gate, name, out);
+		return judge_setting(gate, name, value, out);
 	refuse_by_rule((enum rule)__builtin_ctzll(hits), out);
 	out->name = name;
 	return true;

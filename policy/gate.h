@@ -21,6 +21,8 @@
 #include "policy/statement.h"
 
 /* Beside PERMISSION_BIT in a verdict's needs: there is more to ask than the bits say. */
+#define GATE_NEEDS_TEMP_FUNCTION                                                               \
+	((uint32_t)1 << 27) /* sql.ddl, or an exception for temporary functions */
 #define GATE_NEEDS_READ_WRITE  ((uint32_t)1 << 28) /* transactions that write are asked for */
 #define GATE_NEEDS_TEMP_OR_DDL ((uint32_t)1 << 29) /* sql.ddl, or something temporary */
 #define GATE_NEEDS_SETTINGS    ((uint32_t)1 << 30) /* settings are named */
@@ -56,13 +58,19 @@ struct gate {
 	uint64_t rules; /* in force */
 	uint32_t held;  /* as a verdict's needs: what need not be asked further */
 	enum gate_mode mode;
+	bool protects_settings; /* [gate] protected_settings are, here */
+	bool denies_schemas;    /* a list denies "schema.*": search_path may not lead there */
 	const struct gate_settings *settings;  /* borrowed, and so are these */
 	const struct permissions *permissions; /* never NULL but under GATE_OFF */
+	const struct uuid *own;                /* whose schema it has, or NULL */
 };
 
-/* The gate of a tenant that lives in such a place. */
-void gate_init(struct gate *gate, enum rule_place place, const struct gate_settings *settings,
-			   const struct permissions *permissions);
+/* The gate of a tenant that lives in such a place; of `tenant` its schema bears the name. */
+void gate_init(struct gate *gate, enum rule_place place, const struct uuid *tenant,
+			   const struct gate_settings *settings, const struct permissions *permissions);
+
+/* The rules that it hits, in force or not: RULE_SCHEMA not by the tenant's own schema alone. */
+uint64_t gate_hits(const struct gate *gate, const struct verdict *verdict);
 
 /* May it run without another look? */
 static inline bool gate_passes(const struct gate *gate, uint32_t needs, uint64_t rules)

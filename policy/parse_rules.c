@@ -20,16 +20,16 @@ static bool is_temporary(const char *schema)
 
 /* ---- names ---- */
 
-static void note_schema(struct walk *walk, const char *schema)
+void note_rules_of_schema(struct walk *walk, const char *schema)
 {
-	if (schema && rule_schema_is_foreign(schema))
+	if (rule_schemas_note(&walk->reading->schemas, schema))
 		walk_add_rule(walk, RULE_SCHEMA);
 }
 
 void note_rules_of_relation(struct walk *walk, const char *schema, const char *name,
 							bool is_written)
 {
-	note_schema(walk, schema);
+	note_rules_of_schema(walk, schema);
 	hit(walk, rules_of_relation(name)); /* extensions put theirs into any schema */
 	if (is_of_catalog(schema) && is_written && strcmp(name, "pg_settings") == 0)
 		walk_add_rule(walk, RULE_SETTINGS_VIEW);
@@ -49,7 +49,7 @@ void note_rules_of_function(struct walk *walk, const char *schema, const char *n
 		if (!is_of_guard_for_all(name))
 			walk_add_rule(walk, RULE_GUARD);
 	} else {
-		note_schema(walk, schema);
+		note_rules_of_schema(walk, schema);
 	}
 	if (schema && (strcmp(schema, "cron") == 0 || strcmp(schema, "net") == 0))
 		walk_add_rule(walk, RULE_REMOTE);
@@ -66,7 +66,7 @@ static bool is_on(const char *value)
 void note_rules_of_setting(struct walk *walk, const char *name, const char *value,
 						   bool goes_back)
 {
-	hit(walk, rules_of_setting_to(name, value, goes_back));
+	hit(walk, rules_of_setting_to(name, value, goes_back, &walk->reading->schemas));
 	if (strcmp(name, "transaction_read_only") == 0 ||
 		strcmp(name, "default_transaction_read_only") == 0)
 		walk->reading->asks_to_write |= !value || !is_on(value);
@@ -75,7 +75,7 @@ void note_rules_of_setting(struct walk *walk, const char *name, const char *valu
 /* The schema of a qualified name: a type's, an operator's, a collation's. */
 static void note_qualified(struct walk *walk, const List *names)
 {
-	note_schema(walk, nth_from_end(names, 1));
+	note_rules_of_schema(walk, nth_from_end(names, 1));
 }
 
 /* ---- DDL and what is temporary ---- */
@@ -137,21 +137,38 @@ static bool is_part_of_relation(ObjectType type)
 	return is_relation(type) || type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT;
 }
 
-/* Dropping what is not there is no more than a notice, and no sign of something temporary. */
+static bool is_function(ObjectType type)
+{
+	return type == OBJECT_FUNCTION || type == OBJECT_PROCEDURE || type == OBJECT_ROUTINE;
+}
+
+/* The name of what is dropped; NULL for what has none in a schema. */
+static const List *name_dropped(const void *object)
+{
+	if (IsA(object, List))
+		return object;
+	return IsA(object, ObjectWithArgs) ? ((const ObjectWithArgs *)object)->objname : NULL;
+}
+
+/*
+ * Dropping what is not there is no more than a notice, and no sign of something temporary.
+ * Neither is dropping a temporary function, which stands in for no table.
+ */
 static void note_dropped(struct walk *walk, const DropStmt *drop)
 {
-	bool all_temporary = true, none_qualified = true;
+	bool of_functions = is_function(drop->removeType);
+	bool all_temporary = true, none_qualified = !of_functions;
 
-	if (!is_relation(drop->removeType))
+	if (!is_relation(drop->removeType) && !of_functions)
 		return;
 	for (int i = 0; i < drop->objects->length; i++) {
-		const List *names = drop->objects->elements[i].ptr_value;
-		const char *schema = IsA(names, List) ? nth_from_end(names, 1) : NULL;
+		const char *schema =
+			nth_from_end(name_dropped(drop->objects->elements[i].ptr_value), 1);
 
 		all_temporary &= is_temporary(schema);
 		none_qualified &= !schema;
 	}
-	if (drop->missing_ok && (all_temporary || none_qualified))
+	if (all_temporary ? drop->missing_ok || of_functions : drop->missing_ok && none_qualified)
 		become(walk, SQL_CLASS_WRITE);
 	else if (all_temporary)
 		become(walk, SQL_CLASS_TEMP);
@@ -250,6 +267,10 @@ static void visit_ddl(struct walk *walk, const Node *node)
 		break;
 	case T_CreateSeqStmt:
 		note_created(walk, AS(CreateSeqStmt)->sequence);
+		break;
+	case T_CreateFunctionStmt:
+		if (is_temporary(nth_from_end(AS(CreateFunctionStmt)->funcname, 1)))
+			become(walk, SQL_CLASS_TEMP_FUNCTION);
 		break;
 	case T_IndexStmt:
 		note_changed(walk, AS(IndexStmt)->relation, false);

@@ -81,6 +81,7 @@ void visit_new(struct walk *walk, const Node *name)
 			walk_add_effects(walk, EFFECT_TEMP);
 	} else {
 		schema = nth_from_end((const List *)(const void *)name, 1);
+		note_rules_of_schema(walk, schema);
 	}
 	if (may_be_temporary(schema))
 		walk_add_effects(walk, EFFECT_TEMP);

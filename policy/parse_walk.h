@@ -112,7 +112,8 @@ void visit_new(struct walk *walk, const Node *name);
  * of temporary things only. */
 void visit_for_rules(struct walk *walk, const Node *node);
 
-/* The same for what is named. */
+/* The same for what is named; the schema may be NULL. */
+void note_rules_of_schema(struct walk *walk, const char *schema);
 void note_rules_of_relation(struct walk *walk, const char *schema, const char *name,
 							bool is_written);
 void note_rules_of_function(struct walk *walk, const char *schema, const char *name,

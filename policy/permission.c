@@ -1,7 +1,9 @@
 #include "policy/permission.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *const keys[] = {
 #define PERMISSION_KEY(name, key) [name] = (key),
@@ -97,6 +99,36 @@ static bool fits(const char *pattern, const char *name)
 static bool is_schema(const char *pattern, size_t len, const char *schema)
 {
 	return strlen(schema) == len && memcmp(pattern, schema, len) == 0;
+}
+
+static bool is_of_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
+}
+
+/* The server cuts names at so many bytes: what follows then is no other name. */
+#define NAME_LEN_MAX 63
+
+static bool is_in_path(const char *path, const char *schema, size_t len)
+{
+	for (const char *at = path; *at; at++) {
+		if (strncasecmp(at, schema, len) == 0 && (at == path || !is_of_word(at[-1])) &&
+			(len >= NAME_LEN_MAX || !is_of_word(at[len])))
+			return true;
+	}
+	return false;
+}
+
+bool permission_names_meet_path(const struct permission_names *names, const char *path)
+{
+	for (size_t i = 0; i < names->count; i++) {
+		const char *pattern = names->names[i], *dot = strchr(pattern, '.');
+
+		if (dot && strcmp(dot, ".*") == 0 &&
+			(!path || is_in_path(path, pattern, (size_t)(dot - pattern))))
+			return true;
+	}
+	return false;
 }
 
 bool permission_names_have(const struct permission_names *names, const char *schema,

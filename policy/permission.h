@@ -84,4 +84,10 @@ bool permission_names_add(struct permission_names *names, const char *name, size
 bool permission_names_have(const struct permission_names *names, const char *schema,
 						   const char *name);
 
+/*
+ * Is one of them "schema.*", of a schema that this search_path names, in whatever case? A path
+ * of NULL names any. What holds the schema's name as a part of a longer one does not count.
+ */
+bool permission_names_meet_path(const struct permission_names *names, const char *path);
+
 #endif

@@ -407,6 +407,8 @@ static void settle_gate(struct verdict *verdict, const struct reading *reading)
 		verdict->rules |= RULE_BIT(RULE_DDL);
 	if (verdict->classes & SQL_CLASS_DDL_OR_TEMP)
 		verdict->rules |= RULE_BIT(RULE_DDL_OR_TEMPORARY);
+	if (verdict->classes & SQL_CLASS_TEMP_FUNCTION)
+		verdict->rules |= RULE_BIT(RULE_TEMPORARY_FUNCTIONS);
 }
 
 const struct verdict *reading_verdict(const struct reading *reading)
@@ -443,6 +445,7 @@ const struct verdict *reading_verdict(const struct reading *reading)
 		.relation_count = count_of(&reading->relations, sizeof *relations),
 		.function_count = count_of(&reading->functions, sizeof *functions),
 		.rules = reading->rules,
+		.schemas = reading->schemas,
 		.size = size,
 	};
 	settle_statements(verdict, statements, strings);

@@ -31,6 +31,7 @@ struct reading {
 	bool memory_is_out;
 	bool has_looked_at_values;
 	uint64_t rules;
+	struct rule_schemas schemas;
 	bool asks_to_write; /* a transaction, or those to come, are to be able to */
 	char *error;        /* the parser's; from malloc, or NULL */
 	int error_position;

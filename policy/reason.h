@@ -78,6 +78,10 @@
 	  "canceling statement due to user request")                                               \
 	X(REASON_BACKEND_DOWN, "BH-NET-BACKEND-DOWN", "08001",                                     \
 	  "the database server cannot be reached")                                                 \
+	X(REASON_CLUSTER_DOWN, "BH-NET-CLUSTER-DOWN", "08001",                                     \
+	  "the tenant's cluster is out of service")                                                \
+	X(REASON_CLUSTER_ENDED, "BH-NET-CLUSTER-ENDED", "57P01",                                   \
+	  "terminating connection because the tenant's cluster was taken out of service")          \
 	X(REASON_BACKEND_UNSAFE, "BH-CTX-UNSAFE", "08001",                                         \
 	  "the database server failed the isolation self-check")                                   \
 	X(REASON_BACKEND_LOST, "BH-NET-BACKEND-LOST", "08006",                                     \

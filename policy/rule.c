@@ -85,17 +85,39 @@ uint64_t rules_of_setting(const char *name)
 	return found;
 }
 
-static bool is_of_tenant(const char *schema)
+static bool is_of_tenant(const char *schema, struct uuid *tenant)
 {
 	return strlen(schema) == 34 && strncmp(schema, "t_", 2) == 0 &&
-		   strspn(schema + 2, "0123456789abcdef") == 32;
+		   strspn(schema + 2, "0123456789abcdef") == 32 && uuid_parse(schema + 2, 32, tenant);
 }
 
-bool rule_schema_is_foreign(const char *schema)
+static bool is_of_nobody(const char *schema)
 {
 	return strcmp(schema, "bulkhead") == 0 || strcmp(schema, "bulkhead_control") == 0 ||
-		   strncmp(schema, "pg_toast", 8) == 0 || strncmp(schema, "pg_temp_", 8) == 0 ||
-		   is_of_tenant(schema);
+		   strncmp(schema, "pg_toast", 8) == 0 || strncmp(schema, "pg_temp_", 8) == 0;
+}
+
+bool rule_schemas_note(struct rule_schemas *schemas, const char *schema)
+{
+	struct uuid tenant;
+
+	if (!schema)
+		return false;
+	if (!is_of_tenant(schema, &tenant)) {
+		schemas->has_others |= is_of_nobody(schema);
+		return is_of_nobody(schema);
+	}
+	if (schemas->has_tenant && !uuid_equal(&schemas->tenant, &tenant))
+		schemas->has_others = true;
+	schemas->has_tenant = true;
+	schemas->tenant = tenant;
+	return true;
+}
+
+bool rule_schemas_are_foreign(const struct rule_schemas *schemas, const struct uuid *own)
+{
+	return schemas->has_others ||
+		   (schemas->has_tenant && !(own && uuid_equal(&schemas->tenant, own)));
 }
 
 /* ---- settings ---- */
@@ -105,10 +127,11 @@ static char ascii_lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Does a list of schemas, as search_path has it, name a foreign one? The server folds what is
+/* Does a list of schemas, as search_path has it, name such a one? The server folds what is
  * not quoted; here all of it is. */
-static bool names_foreign_schema(const char *value)
+static bool note_schemas(const char *value, struct rule_schemas *schemas)
 {
+	bool found = false;
 	static const char between[] = ", \"\t\n\r\f\v";
 	char schema[64]; /* a name is shorter */
 	size_t len;
@@ -121,19 +144,19 @@ static bool names_foreign_schema(const char *value)
 		for (size_t i = 0; i < len; i++)
 			schema[i] = ascii_lower(value[i]);
 		schema[len] = '\0';
-		if (rule_schema_is_foreign(schema))
-			return true;
+		found |= rule_schemas_note(schemas, schema);
 	}
-	return false;
+	return found;
 }
 
-uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back)
+uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back,
+							 struct rule_schemas *schemas)
 {
 	uint64_t found = rules_of_setting(name);
 
 	if (!goes_back && (strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0))
 		found |= RULE_BIT(RULE_ROLE);
-	if (value && strcmp(name, "search_path") == 0 && names_foreign_schema(value))
+	if (value && strcmp(name, "search_path") == 0 && note_schemas(value, schemas))
 		found |= RULE_BIT(RULE_SCHEMA);
 	return found;
 }

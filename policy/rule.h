@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/uuid.h"
 #include "policy/reason.h"
 
 enum rule {
@@ -38,6 +39,7 @@ enum rule {
 	RULE_REPLICATION,
 	RULE_DDL,
 	RULE_DDL_OR_TEMPORARY,
+	RULE_TEMPORARY_FUNCTIONS,
 	RULE_TRUNCATE,
 	RULE_SEQUENCES,
 	RULE_LOCK,
@@ -50,6 +52,7 @@ enum rule {
 	RULE_LISTEN,
 	RULE_SCHEMA,
 	RULE_CATALOG,
+	RULE_WAL_POSITION,
 	RULE_ACTIVITY,
 	RULE_ROW_VERSIONS,
 	RULE_EXPLAIN_ANALYZE,
@@ -94,12 +97,25 @@ uint64_t rules_of_function(const char *name);
 uint64_t rules_of_relation(const char *name);
 uint64_t rules_of_setting(const char *name); /* in lower case */
 
-/* The same, and those for this value; NULL when it is not known. `goes_back`: to what it was.
+/*
+ * The schemas that a text names and that may be another's: Bulkhead's, the server's own
+ * storage, a tenant's (t_ and 32 hexadecimal digits). Zeroed, it has none. RULE_SCHEMA is hit
+ * where it has any; whose schema a tenant's is, is for the gate to know.
  */
-uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back);
+struct rule_schemas {
+	bool has_tenant, has_others; /* one tenant's; anything besides that */
+	struct uuid tenant;
+};
 
-/* Does the schema belong to Bulkhead, to the server's own storage, or to one tenant (t_ and 32
- * hexadecimal digits)? */
-bool rule_schema_is_foreign(const char *schema);
+/* True where the schema, which may be NULL, is such a one. */
+bool rule_schemas_note(struct rule_schemas *schemas, const char *schema);
+
+/* Is there one among them that is not this tenant's own? NULL: it has none. */
+bool rule_schemas_are_foreign(const struct rule_schemas *schemas, const struct uuid *own);
+
+/* As rules_of_setting, and those for this value; NULL when it is not known. `goes_back`: to
+ * what it was. Schemas in the value are noted. */
+uint64_t rules_of_setting_to(const char *name, const char *value, bool goes_back,
+							 struct rule_schemas *schemas);
 
 #endif

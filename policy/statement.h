@@ -22,6 +22,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/rule.h"
+
 /* Longest text that is read; longer ones pass unread. */
 #define SQL_TEXT_MAX ((size_t)16 << 20)
 
@@ -51,7 +53,10 @@ enum sql_class {
 	/* DDL of a relation that is named without a schema and there already, so that it may be
 	 * temporary; beside SQL_CLASS_DDL or alone. */
 	SQL_CLASS_DDL_OR_TEMP = 1 << 11,
-	SQL_CLASSES_ALL = 0xfff, /* of a text that was not read */
+	/* CREATE FUNCTION or PROCEDURE in pg_temp, whose body is a text: to run it is to run any
+	   SQL. */
+	SQL_CLASS_TEMP_FUNCTION = 1 << 12,
+	SQL_CLASSES_ALL = 0x1fff, /* of a text that was not read */
 };
 
 /*
@@ -172,6 +177,7 @@ struct verdict {
 	 * GATE_NEEDS_… where that is not all; RULE_BIT of the rules that it hits. */
 	uint32_t needs;
 	uint64_t rules;
+	struct rule_schemas schemas; /* of RULE_SCHEMA */
 	uint32_t statement_count, setting_count, relation_count, function_count;
 	const struct sql_statement *statements; /* none of a text that was not read */
 	const struct sql_setting

@@ -13,11 +13,13 @@
 #include "base/secret.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/failover.h"
 #include "proxy/md5auth.h"
 #include "proxy/pool.h"
 #include "proxy/scram.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
+#include "proxy/startup.h"
 #include "proxy/tls.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
@@ -352,19 +354,40 @@ static void on_authentication(struct server *server, const struct server_message
 
 /* ---- self-check ---- */
 
+static enum route_kind kind_of(const struct server *server)
+{
+	return (enum route_kind)server->pool->key.kind;
+}
+
+static const char *check_of(enum route_kind kind)
+{
+	switch (kind) {
+	case ROUTE_SEALED:
+		break;
+	case ROUTE_LOGIN:
+		return guard_login_check_sql;
+	case ROUTE_SCHEMA:
+	case ROUTE_DATABASE:
+		return guard_tenant_check_sql();
+	case ROUTE_CLUSTER:
+		return guard_own_check_sql;
+	}
+	return guard_check_sql;
+}
+
+/* A database that the operator made for one tenant may be the tenant's to do in what it likes.
+ */
 static void begin_check(struct server *server)
 {
+	enum route_kind kind = kind_of(server);
 	struct buf out;
 
 	server->state = SERVER_CHECK;
+	server->login->probe_done = kind == ROUTE_CLUSTER;
 	buf_init(&out);
-	if (!pool_is_sealed(server->pool)) {
-		server->login->probe_done = true;
-		send_buf(server, &out, wire_query(&out, guard_own_check_sql));
-		return;
-	}
 	send_buf(server, &out,
-			 wire_query(&out, guard_probe_sql) && wire_query(&out, guard_check_sql));
+			 (server->login->probe_done || wire_query(&out, guard_probe_sql)) &&
+				 wire_query(&out, check_of(kind)));
 }
 
 /* The check's one row, as NUL-terminated fields in a copy. */
@@ -394,6 +417,25 @@ static bool read_row(const struct server_message *message, char *copy, const cha
 	return at == message->len;
 }
 
+static bool judge_row(struct server *server, const char *const fields[], size_t count,
+					  struct buf *why)
+{
+	const struct uuid *tenant = &server->pool->key.tenant;
+
+	switch (kind_of(server)) {
+	case ROUTE_SEALED:
+		break;
+	case ROUTE_LOGIN:
+		return guard_login_check_judge(fields, count, tenant, why);
+	case ROUTE_SCHEMA:
+	case ROUTE_DATABASE:
+		return guard_tenant_check_judge(fields, count, tenant, why);
+	case ROUTE_CLUSTER:
+		return guard_own_check_judge(fields, count, why);
+	}
+	return guard_check_judge(fields, count, clock_wall_ms(), &server->guard, why);
+}
+
 static void judge(struct server *server, const struct server_message *message)
 {
 	const char *fields[GUARD_CHECK_COLUMNS];
@@ -404,9 +446,7 @@ static void judge(struct server *server, const struct server_message *message)
 	buf_init(&why);
 	if (!copy || server->login->judged || !read_row(message, copy, fields, &count)) {
 		fail(server, REASON_BACKEND_UNSAFE, "the self-check's answer cannot be read");
-	} else if (!(pool_is_sealed(server->pool)
-					 ? guard_check_judge(fields, count, clock_wall_ms(), &server->guard, &why)
-					 : guard_own_check_judge(fields, count, &why))) {
+	} else if (!judge_row(server, fields, count, &why)) {
 		buf_append_byte(&why, 0);
 		fail(server, REASON_BACKEND_UNSAFE,
 			 buf_len(&why) > 1 ? (const char *)buf_data(&why) : "the self-check failed");
@@ -417,6 +457,15 @@ static void judge(struct server *server, const struct server_message *message)
 	free(copy);
 }
 
+/* The gate reads statements byte by byte; a login may have set itself an encoding in which the
+ * server would not. */
+static bool encoding_is_read_alike(const struct server *server)
+{
+	const char *encoding = params_get(&server->params, "client_encoding");
+
+	return encoding && startup_encoding_is_safe(encoding);
+}
+
 static void check_done(struct server *server)
 {
 	struct backend_login *login = server->login;
@@ -424,16 +473,23 @@ static void check_done(struct server *server)
 	if (!login->probe_done) {
 		login->probe_done = true;
 		if (!login->probe_refused)
-			fail(
-				server, REASON_BACKEND_UNSAFE,
-				"the pool login may set the tenant context by itself; run bulkhead init again");
+			fail(server, REASON_BACKEND_UNSAFE,
+				 "the login may set the tenant context by itself; run bulkhead init again");
 		return;
 	}
 	if (!login->judged) {
 		fail(server, REASON_BACKEND_UNSAFE, "the self-check returned no row");
 		return;
 	}
+	if (!encoding_is_read_alike(server)) {
+		fail(server, REASON_BACKEND_UNSAFE,
+			 "sessions begin with a client_encoding that is not safe byte by byte; take it out "
+			 "of "
+			 "ALTER ROLE, ALTER DATABASE and postgresql.conf");
+		return;
+	}
 	backend_login_free(server);
+	failover_found(server);
 	pool_note_password(server->pool, server->passwords, server->password_first);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
@@ -467,6 +523,13 @@ static bool is_interruption(const char *code)
 	return code && (strncmp(code, "57", 2) == 0 || strncmp(code, "53", 2) == 0);
 }
 
+/* It is starting up, shutting down, or has crashed: what libpq, too, tries another host for. */
+static bool is_away(const char *code)
+{
+	return code && (strcmp(code, "57P01") == 0 || strcmp(code, "57P02") == 0 ||
+					strcmp(code, "57P03") == 0);
+}
+
 static void on_error(struct server *server, const struct server_message *message)
 {
 	const char *code = wire_error_field(message->body, message->len, 'C');
@@ -482,6 +545,8 @@ static void on_error(struct server *server, const struct server_message *message
 	/* Its first word: pg_hba.conf may have nothing for connections of this kind. */
 	if (server->state == SERVER_LOGIN && server->login->messages == 1 &&
 		server_try_other(server))
+		return;
+	if (is_away(code) && server_try_next_host(server, text ? text : "it is shutting down"))
 		return;
 	if (try_other_password(server, code))
 		return;
@@ -508,10 +573,10 @@ static void on_ready(struct server *server, const struct server_message *message
 		return;
 	}
 	server->status = 'I';
-	if (server->state == SERVER_LOGIN)
-		begin_check(server);
-	else
+	if (server->state == SERVER_CHECK)
 		check_done(server);
+	else if (server_is_wanted(server))
+		begin_check(server);
 }
 
 static void on_message(struct server *server, const struct server_message *message)

@@ -12,9 +12,10 @@
 /* Unix sockets never carry it. */
 static enum conf_sslmode mode_of(const struct server *server)
 {
-	const struct conf_cluster *cluster = server->pool->cluster;
+	bool is_socket = server->endpoint.address.ss_family == AF_UNIX;
 
-	return *cluster->host == '/' || !server->worker->tls ? SSLMODE_DISABLE : cluster->tls_mode;
+	return is_socket || !server->worker->tls ? SSLMODE_DISABLE
+											 : server->pool->cluster->tls_mode;
 }
 
 bool server_wants_tls(const struct server *server)
@@ -29,8 +30,10 @@ bool server_may_be_plain(const struct server *server)
 
 struct ssl_st *server_make_tls(const struct server *server)
 {
+	const struct hosts *hosts = server->pool->address->hosts;
+
 	return tls_connect(server->worker->tls, server->pool->key.cluster, mode_of(server),
-					   server->pool->cluster->host);
+					   hosts->names.list[server->endpoint.host].name);
 }
 
 bool server_try_other(struct server *server)

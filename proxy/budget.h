@@ -4,8 +4,9 @@
  *
  * A place is taken before what it stands for is made, and given back afterwards, so that there
  * are never more than the limit. For the connections to one PostgreSQL server there is one
- * budget per host and port, shared by every route that leads there; those of one route, and the
- * backends that one tenant's clients hold, are counted in the same way (crew.h).
+ * budget per host and port, or list of them, shared by every route that leads there; those of
+ * one route, and the backends that one tenant's clients hold, are counted in the same way
+ * (crew.h).
  *
  * A worker that gets no place stands in line. It asks, which each of the others finds when it
  * is woken; the first that can spare an idle backend takes the question. A place that is given

@@ -137,8 +137,7 @@ static bool append_packet(const struct server *server, struct buf *out)
 /* Starts a request; takes `requester` over. False when none could be made. */
 static bool start(struct server *server, struct stream_held requester)
 {
-	const struct worker_endpoint *endpoint =
-		&server->pool->address->endpoints[server->endpoint];
+	const struct endpoint *endpoint = &server->endpoint;
 	struct cancel *cancel = calloc(1, sizeof *cancel);
 	int fd = -1;
 

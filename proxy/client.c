@@ -78,7 +78,7 @@ static bool may_read(const struct client *client)
 	case CLIENT_IDLE:
 		return !stream_is_full(&client->stream);
 	case CLIENT_LINKED:
-		return !client->stalled && !client->barrier && !client->server->hold &&
+		return !client->stalled && client->barrier != BARRIER_ANSWER && !client->server->hold &&
 			   !stream_is_full(&client->server->stream) && !stream_is_full(&client->stream);
 	case CLIENT_CONSOLE:
 		return console_may_read(client);

@@ -117,10 +117,14 @@ struct client {
 	bool came_back;        /* it is the same, and nobody else has worked with it in between */
 	bool has_run;          /* something on it, since it was linked */
 	bool stalled;          /* not read until the backend has answered more */
-	bool barrier;          /* the outcome of a statement is waited for */
-	bool reads_nothing;    /* its texts mean something else than Bulkhead would read in them */
-	bool is_cancelled;     /* its statement, which waits for the backend to be prepared */
-	size_t gathering;      /* bytes of a text that is collected, as worker->gathered counts */
+	enum {
+		BARRIER_NONE,
+		BARRIER_ANSWER, /* nothing is passed on before a statement's, or a Sync's, answer */
+		BARRIER_SYNC,   /* a DISCARD ALL of a batch is over, and its Sync not yet sent */
+	} barrier;
+	bool reads_nothing; /* its texts mean something else than Bulkhead would read in them */
+	bool is_cancelled;  /* its statement, which waits for the backend to be prepared */
+	size_t gathering;   /* bytes of a text that is collected, as worker->gathered counts */
 
 	enum {
 		SKIP_NOTHING,

@@ -159,11 +159,11 @@ static void read_show(const char *text, size_t *at, struct console_command *out)
 		const char *word;
 		enum console_show show;
 	} shows[] = {
-		{"clients", SHOW_CLIENTS}, {"config", SHOW_CONFIG},    {"databases", SHOW_DATABASES},
-		{"help", SHOW_HELP},       {"lists", SHOW_LISTS},      {"pins", SHOW_PINS},
-		{"pools", SHOW_POOLS},     {"principals", SHOW_USERS}, {"servers", SHOW_SERVERS},
-		{"state", SHOW_STATE},     {"stats", SHOW_STATS},      {"tenants", SHOW_TENANTS},
-		{"users", SHOW_USERS},     {"version", SHOW_VERSION},
+		{"clients", SHOW_CLIENTS}, {"config", SHOW_CONFIG}, {"databases", SHOW_DATABASES},
+		{"help", SHOW_HELP},       {"hosts", SHOW_HOSTS},   {"lists", SHOW_LISTS},
+		{"pins", SHOW_PINS},       {"pools", SHOW_POOLS},   {"principals", SHOW_USERS},
+		{"servers", SHOW_SERVERS}, {"state", SHOW_STATE},   {"stats", SHOW_STATS},
+		{"tenants", SHOW_TENANTS}, {"users", SHOW_USERS},   {"version", SHOW_VERSION},
 	};
 	struct token token = next_token(text, at);
 

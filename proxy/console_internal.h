@@ -44,6 +44,7 @@ struct console_formats {
 /* A table that is being sent; all zero is none. */
 struct console_rows {
 	const struct conf *conf; /* in force: set anew each time before rows are made */
+	const struct worker_address *addresses; /* the same */
 	const struct console_table *table;
 	struct console_formats formats;
 	struct live_answer *answer;

@@ -167,6 +167,7 @@ static void next_turn(struct console *console)
 static void send_rows(struct console *console)
 {
 	console->rows.conf = console->client->worker->conf;
+	console->rows.addresses = console->client->worker->addresses;
 	switch (make_rows(console)) {
 	case CONSOLE_THE_END:
 		end_rows(console);

@@ -130,11 +130,11 @@ const struct live_backend *next_backend(struct console_rows *rows)
 static const struct console_table *const tables[] = {
 	[SHOW_CLIENTS] = &console_clients,     [SHOW_CONFIG] = &console_config,
 	[SHOW_DATABASES] = &console_databases, [SHOW_HELP] = &console_help,
-	[SHOW_LISTS] = &console_lists,         [SHOW_PINS] = &console_pins,
-	[SHOW_POOLS] = &console_pools,         [SHOW_SERVERS] = &console_servers,
-	[SHOW_STATE] = &console_state,         [SHOW_STATS] = &console_stats,
-	[SHOW_TENANTS] = &console_tenants,     [SHOW_USERS] = &console_users,
-	[SHOW_VERSION] = &console_version,
+	[SHOW_HOSTS] = &console_hosts,         [SHOW_LISTS] = &console_lists,
+	[SHOW_PINS] = &console_pins,           [SHOW_POOLS] = &console_pools,
+	[SHOW_SERVERS] = &console_servers,     [SHOW_STATE] = &console_state,
+	[SHOW_STATS] = &console_stats,         [SHOW_TENANTS] = &console_tenants,
+	[SHOW_USERS] = &console_users,         [SHOW_VERSION] = &console_version,
 };
 
 const struct console_table *console_table_of(enum console_show show)

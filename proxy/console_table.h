@@ -80,6 +80,9 @@ void console_groups_fini(struct console_rows *rows);
 extern const struct console_table console_pools, console_stats, console_databases,
 	console_lists, console_state;
 
+/* console_table_hosts.c */
+extern const struct console_table console_hosts;
+
 /* console_table_conf.c */
 extern const struct console_table console_config, console_help, console_version;
 

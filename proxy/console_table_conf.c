@@ -21,6 +21,7 @@ static bool next_help(struct console_rows *rows, struct row *row)
 		{"SHOW CLIENTS", "connections of applications"},
 		{"SHOW CONFIG", "settings in force, their defaults, and whether a reload takes them"},
 		{"SHOW DATABASES", "the clusters"},
+		{"SHOW HOSTS", "the hosts of each cluster, what they are, and why one is not used"},
 		{"SHOW LISTS", "how many there are of what"},
 		{"SHOW PINS", "clients that keep their backends, why, and since when"},
 		{"SHOW POOLS", "clients and backends of each cluster, and waiting times"},

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "proxy/console_table.h"
+#include "proxy/hosts.h"
+#include "proxy/worker.h"
 
 /* What stands for the names of all tenants' own logins or databases. */
 #define OWN_NAMES "t_*"
@@ -194,8 +196,9 @@ static bool next_database(struct console_rows *rows, struct row *row)
 	const struct conf_cluster *cluster = &conf->clusters[rows->at++];
 	const struct live_pool *pool = sum_of(rows, &(struct live_pool){.cluster = cluster->name});
 	cell_text(row, cluster->name);
+	const struct hosts *hosts = rows->addresses[cluster - conf->clusters].hosts;
 	cell_text(row, cluster->host);
-	cell_int(row, cluster->port);
+	cell_int(row, hosts->names.list[atomic_load(&hosts->good)].port);
 	cell_text(row, cluster->database);
 	cell_text(row, cluster->login);
 	cell_int(row, conf->default_pool_size);

@@ -94,11 +94,11 @@ static bool next_server(struct console_rows *rows, struct row *row)
 		return false;
 	const struct conf_cluster *cluster = cluster_of(rows, backend->cluster);
 	cell_text(row, "S");
-	cell_text(row, cluster ? cluster->login : NULL);
-	cell_text(row, cluster ? cluster->database : NULL);
+	cell_text(row, *backend->own ? backend->own : cluster ? cluster->login : NULL);
+	cell_text(row, backend->own_database ? backend->own : cluster ? cluster->database : NULL);
 	cell_text(row, backend_state_names[backend->state]);
-	cell_text(row, cluster ? cluster->host : NULL);
-	cell_int(row, cluster ? cluster->port : 0);
+	cell_text(row, backend->host);
+	cell_int(row, backend->port);
 	cell_since(row, backend->age_us);
 	cell_int(row, backend->leaving);
 	cell_int(row, backend->pid);

@@ -82,7 +82,7 @@ bool gatekeeper_settle_read_only(struct client *client)
 
 void gatekeeper_renew(struct client *client)
 {
-	gate_init(&client->gate, tenant_place(client->tenant->strategy),
+	gate_init(&client->gate, tenant_place(client->tenant->strategy), &client->tenant->id,
 			  &client->worker->gatekeeper.settings, &client->tenant->permissions);
 	client->gate_version++;
 	if (!client->settings)
@@ -218,7 +218,7 @@ void gatekeeper_note_prepare(struct client *client, const struct verdict *verdic
 	if (is_as_prepared(client))
 		client->prepared_version = client->gate_version;
 	client->prepared_needs |= verdict->needs;
-	client->prepared_rules |= verdict->rules;
+	client->prepared_rules |= gate_hits(&client->gate, verdict);
 }
 
 void gatekeeper_forget_prepared(struct client *client)

@@ -23,6 +23,7 @@
 #include "conf/conf.h"
 #include "policy/session.h"
 #include "proxy/client.h"
+#include "proxy/failover.h"
 #include "proxy/handover_internal.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
@@ -219,7 +220,31 @@ void handover_clean(struct server *server)
 	buf_fini(&out);
 }
 
+void handover_doubt(struct server *server)
+{
+	static const char role_sql[] = "SHOW transaction_read_only";
+	struct buf out;
+
+	handover_clean(server);
+	if (server->state != SERVER_CLEANING)
+		return;
+	handover_add_step(server, STEP_ROLE);
+	buf_init(&out);
+	if (wire_query(&out, role_sql))
+		server_send(server, buf_data(&out), buf_len(&out));
+	else
+		server_close(server, "out of memory");
+	buf_fini(&out);
+}
+
 /* ---- answers ---- */
+
+/* The one row of SHOW. */
+static bool is_off(const struct server_message *message)
+{
+	return message->len == 6 + 3 && wire_u16(message->body) == 1 &&
+		   wire_u32(message->body + 2) == 3 && memcmp(message->body + 6, "off", 3) == 0;
+}
 
 static void surprise(struct server *server, const char *what)
 {
@@ -365,6 +390,9 @@ static void step_done(struct server *server, char status)
 	case STEP_BEGIN:
 		server->begun++;
 		break;
+	case STEP_ROLE:
+		failover_trust(server);
+		break;
 	case STEP_FAIL:
 	case STEP_STATE:
 		break;
@@ -382,7 +410,7 @@ static void step_done(struct server *server, char status)
 
 static bool step_has_row(enum handover_step step)
 {
-	return step == STEP_ENTER || step == STEP_STATE;
+	return step == STEP_ENTER || step == STEP_STATE || step == STEP_ROLE;
 }
 
 /* Is this the CommandComplete that the step is waiting for? Discarding has several. */
@@ -405,7 +433,7 @@ static void on_answer(struct server *server, const struct server_message *messag
 		server->step_ok = completes(step, message) || (step_has_row(step) && server->step_ok);
 		break;
 	case 'T':
-		if (step != STEP_DISCARD && step != STEP_STATE)
+		if (step != STEP_DISCARD && step != STEP_STATE && step != STEP_ROLE)
 			surprise(server, "an unexpected message");
 		break;
 	case 'D':
@@ -413,6 +441,12 @@ static void on_answer(struct server *server, const struct server_message *messag
 			break;
 		if (step == STEP_STATE) {
 			server->step_ok = pins_take_answer(server->client, message->body, message->len);
+			break;
+		}
+		if (step == STEP_ROLE) {
+			server->step_ok = is_off(message);
+			if (!server->step_ok)
+				server_close(server, "its server has become read-only");
 			break;
 		}
 		server->step_ok = step == STEP_ENTER && is_seal(server, message);

@@ -19,6 +19,7 @@
 #include "proxy/login_internal.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
+#include "proxy/service.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
 #include "proxy/tls.h"
@@ -98,6 +99,10 @@ static void find_route(struct client *client)
 	}
 	if (!route_find(client->worker->conf, tenant, &key, &why)) {
 		login_refuse(client, why, NULL);
+		return;
+	}
+	if (!service_is_on(client->worker, tenant)) {
+		login_refuse(client, REASON_CLUSTER_DOWN, NULL);
 		return;
 	}
 	if (key.kind == ROUTE_SEALED &&

@@ -1,11 +1,13 @@
 #include "proxy/measure.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/hosts.h"
 #include "proxy/limits.h"
 #include "proxy/operate.h"
 #include "proxy/pins.h"
@@ -229,6 +231,32 @@ static void add_tenants(struct worker *worker, struct measures *out)
 	free(tallies);
 }
 
+/* ---- hosts ---- */
+
+static void add_hosts(const struct worker *worker, struct measures *out)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < worker->address_count; i++)
+		count += worker->addresses[i].hosts->names.count;
+	out->hosts = calloc(count + 1, sizeof *out->hosts);
+	for (size_t i = 0; out->hosts && i < worker->address_count; i++) {
+		struct hosts *hosts = worker->addresses[i].hosts;
+
+		for (size_t j = 0; j < hosts->names.count; j++) {
+			struct host_measures *measures = &out->hosts[out->host_count++];
+			struct host_report report;
+
+			hosts_report(hosts, j, &report);
+			measures->cluster = strdup(worker->conf->clusters[i].name);
+			measures->host = hosts->names.list[j].name;
+			snprintf(measures->port, sizeof measures->port, "%d", hosts->names.list[j].port);
+			measures->is_down = report.is_down;
+			measures->is_in_use = report.is_in_use;
+		}
+	}
+}
+
 /* ---- all of it ---- */
 
 static void add_counters(const struct worker *worker, struct measures *out)
@@ -282,5 +310,7 @@ struct measures *measure_worker(void *self)
 		add_client(list_entry(node, struct client, node), now_us, out);
 	if (wants_tenants)
 		add_tenants(worker, out);
+	if (worker->number == 0)
+		add_hosts(worker, out);
 	return out;
 }

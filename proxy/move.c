@@ -5,9 +5,11 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/failover.h"
 #include "proxy/measure.h"
 #include "proxy/pool.h"
 #include "proxy/server.h"
+#include "proxy/service.h"
 #include "proxy/settings.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -68,6 +70,8 @@ static void deliver(struct letter *letter)
 	pool->in_route_line = false;
 	line_leave(&pool->route->line, worker->number);
 	server_attach(server);
+	failover_look(server);
+	service_look(server);
 	pool_server_ready(server);
 	pool_drop(pool);
 }

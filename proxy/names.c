@@ -229,20 +229,35 @@ static bool is_barrier(const struct verdict *verdict)
 }
 
 struct reply_note *names_run_note(struct client *client, const struct verdict *verdict,
-								  uint64_t rewritten, bool is_query)
+								  bool is_rewritten, bool is_query)
 {
 	const struct reply_note note = {.kind = NOTE_RUN,
 									.verdict = verdict_ref(verdict),
-									.rewritten = rewritten,
+									.is_rewritten = is_rewritten,
 									.is_alone = is_query && !client->server->replies.batch,
-									.is_barrier = is_barrier(verdict)};
+									.is_barrier = is_barrier(verdict),
+									.is_executed = !is_query};
 	struct reply_note *copy = names_note_create(&note);
 
 	if (!copy)
 		verdict_unref(verdict);
 	else if (note.is_barrier)
-		client->barrier = client->stalled = true;
+		names_raise_barrier(client);
 	return copy;
+}
+
+void names_raise_barrier(struct client *client)
+{
+	client->barrier = BARRIER_ANSWER;
+	client->stalled = true;
+}
+
+enum names_result names_sync_discarded(struct names_walk *walk)
+{
+	const struct reply_note note = {.kind = NOTE_SYNC, .is_barrier = true};
+
+	names_raise_barrier(walk->client);
+	return names_ask(walk, 'S', names_note_create(&note));
 }
 
 const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t *len)
@@ -268,45 +283,6 @@ const struct verdict *names_read(struct names_walk *walk, const char *text, size
 	if (walk->verdict && names_writes_matter(walk))
 		pins_add(walk->client, PIN_SEQUENCE);
 	return walk->verdict;
-}
-
-/* The body of a message of this type that the server refuses whatever state it is in. */
-static bool append_nonsense(struct buf *out, char type)
-{
-	static const char nonsense[] = "bulkhead: refused"; /* no SQL, and no name in use */
-
-	switch (type) {
-	case 'F': /* a function that there is not, without arguments */
-		return buf_append_u32(out, 0) && buf_append_u32(out, 0) && buf_append_u16(out, 0);
-	case 'P':
-		return buf_append_cstr(out, nonsense) && buf_append_cstr(out, nonsense) &&
-			   buf_append_u16(out, 0);
-	case 'B':
-		return buf_append_cstr(out, nonsense) && buf_append_cstr(out, nonsense) &&
-			   buf_append_u32(out, 0) && buf_append_u16(out, 0);
-	case 'E':
-		return buf_append_cstr(out, nonsense) && buf_append_u32(out, 0);
-	default:
-		return buf_append_cstr(out, nonsense);
-	}
-}
-
-enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, uint64_t total,
-							   struct buf *error)
-{
-	struct reply_note note = {.kind = NOTE_REFUSED, .error = *error};
-	struct reply_note *copy = buf_len(error) ? names_note_create(&note) : NULL;
-	size_t mark;
-
-	if (!copy || !names_replace(walk, message, &mark) ||
-		!append_nonsense(walk->out, (char)*message) || !wire_end(walk->out, mark)) {
-		buf_fini(error);
-		free(copy);
-		return NAMES_NO_MEMORY;
-	}
-	walk->throws_away = walk->visible < total;
-	walk->run = message + walk->visible;
-	return names_ask(walk, (char)*message, copy);
 }
 
 static bool executes_prepared(const struct verdict *verdict)
@@ -354,17 +330,6 @@ static enum names_result judge_unread(struct names_walk *walk, const uint8_t *me
 	if (walk->visible < total)
 		judged = names_judge(walk, walk->client->worker->unread, message, total);
 	return judged == NAMES_PASS ? names_run_unread(walk) : judged;
-}
-
-enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
-								   uint64_t total, enum reason reason)
-{
-	struct buf error;
-
-	buf_init(&error);
-	if (!wire_error(&error, "ERROR", reason, NULL))
-		buf_fini(&error);
-	return names_refuse(walk, message, total, &error);
 }
 
 static bool is_on(const char *value)
@@ -434,12 +399,12 @@ enum names_result names_run_unread(struct names_walk *walk)
 }
 
 static bool replace_query(struct names_walk *walk, const uint8_t *message, uint64_t total,
-						  uint64_t wanted, const char *text, size_t len)
+						  const char *text, size_t len)
 {
 	size_t mark;
 
 	if (!names_replace(walk, message, &mark) ||
-		!rewrite_append(walk->client, walk->verdict, wanted, text, len, walk->out) ||
+		!rewrite_append(walk->client, walk->verdict, text, len, walk->out) ||
 		!buf_append_byte(walk->out, 0) || !wire_end(walk->out, mark))
 		return false;
 	walk->run = message + total;
@@ -475,10 +440,10 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 		return NAMES_PASS;
 	if (names_wants_native(client, verdict) && !names_go_native(walk, message))
 		return NAMES_NO_MEMORY;
-	uint64_t wanted = rewrite_wanted(client, verdict);
-	if (wanted && !replace_query(walk, message, total, wanted, text, len))
+	bool is_rewritten = rewrite_is_wanted(client, verdict);
+	if (is_rewritten && !replace_query(walk, message, total, text, len))
 		return NAMES_NO_MEMORY;
-	return names_ask(walk, 'Q', names_run_note(client, verdict, wanted, true));
+	return names_ask(walk, 'Q', names_run_note(client, verdict, is_rewritten, true));
 }
 
 /* ---- all of them ---- */

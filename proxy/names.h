@@ -189,6 +189,10 @@ enum names_result names_note(struct names_walk *walk, const uint8_t *message, si
  */
 void names_read_nothing(struct client *client);
 
+/* The client sends the Sync of a batch that has discarded its session: a barrier (client.h)
+ * stands until it is answered. */
+enum names_result names_sync_discarded(struct names_walk *walk);
+
 /* Sends what was gathered, and all bytes up to `to`. */
 void names_forward(struct names_walk *walk, const uint8_t *to);
 
@@ -214,8 +218,13 @@ bool names_awaits_description(const struct server *server);
  * whole. */
 void names_described(struct server *server, const uint8_t *message, size_t total);
 
-/* The error at hand is that of a message which was made to fail: what to show for it. */
-void names_take_refusal(struct server *server, struct buf *error);
+/* Is the error at hand, with this body as far as it is there, that of a message which was made
+ * to fail? What to show for it. */
+void names_take_refusal(struct server *server, const uint8_t *body, size_t len,
+						struct buf *error);
+
+/* The backend is closed: no such error comes any more. */
+void names_forget_refusals(struct server *server);
 
 /*
  * An error about a statement that the client knows under another name: appends the error with

@@ -1,7 +1,8 @@
 /*
  * names_internal.h: what the files of names.h share: names.c (the walk, and Query),
  * names_named.c, names_unnamed.c, names_portal.c (what messages mean by what they name),
- * names_reply.c (what answers mean). All that return bool say false when memory is out.
+ * names_refuse.c (those that are not carried out), names_reply.c (what answers mean). All that
+ * return bool say false when memory is out.
  */
 #ifndef PROXY_NAMES_INTERNAL_H
 #define PROXY_NAMES_INTERNAL_H
@@ -17,20 +18,22 @@ enum note_kind {
 	NOTE_DESCRIBED, /* the client's Describe of one, or (no statement) Bulkhead's */
 	NOTE_RUN,       /* a Query, or an Execute, of what is not plain */
 	NOTE_REFUSED,   /* a message that is made to fail, and the error to show for it */
+	NOTE_SYNC,      /* the Sync behind a DISCARD ALL */
 };
 
 struct reply_note {
 	enum note_kind kind;
 	struct statement *statement; /* PARSED, CLOSED, DESCRIBED: a reference, or NULL */
 	struct prepared *prepared;   /* PARSED, PREPARED, EVICTED, DESCRIBED: a reference */
-	uint64_t number;             /* and its number when the message was sent */
+	uint64_t number; /* and its number when the message was sent; REFUSED: its own */
 
 	const struct verdict *verdict; /* RUN: a reference */
-	uint64_t rewritten;            /* which of its statements were replaced */
-	uint32_t completed;            /* how many have come to their end */
+	uint32_t completed;            /* how many of its statements have come to their end */
+	bool is_rewritten;             /* some of them were replaced */
 	bool is_alone; /* a Query, and no batch that may have begun a transaction is open before it
 					*/
 	bool is_barrier;
+	bool is_executed; /* RUN: by an Execute, so that a Sync is still to come */
 
 	struct buf error; /* REFUSED: a whole ErrorResponse */
 };
@@ -38,7 +41,8 @@ struct reply_note {
 /* Is what names mean uncertain until this note's message is answered? */
 static inline bool names_note_is_of_names(const struct reply_note *note)
 {
-	return note->kind != NOTE_RUN && note->kind != NOTE_REFUSED && note->kind != NOTE_DESCRIBED;
+	return note->kind != NOTE_RUN && note->kind != NOTE_REFUSED &&
+		   note->kind != NOTE_DESCRIBED && note->kind != NOTE_SYNC;
 }
 
 /* ---- names.c ---- */
@@ -64,13 +68,18 @@ bool names_ask_ours(struct names_walk *walk, enum reply reply, const struct repl
 struct reply_note *names_note_create(const struct reply_note *like);
 void names_note_free(struct reply_note *note);
 
+/* Nothing more is passed on before a note that is_barrier comes back. */
+void names_raise_barrier(struct client *client);
+
 /* The note of a Query or Execute. */
 struct reply_note *names_run_note(struct client *client, const struct verdict *verdict,
-								  uint64_t rewritten, bool is_query);
+								  bool is_rewritten, bool is_query);
 
 /* The text that starts at `at` in a whole message, or NULL when it does not end in it. */
 const char *names_text(const uint8_t *message, size_t at, uint64_t total, size_t *len);
 const struct verdict *names_read(struct names_walk *walk, const char *text, size_t len);
+
+/* ---- names_refuse.c ---- */
 
 /*
  * The Query, Parse with a name, Bind or Execute is not carried out: one that fails goes in its
@@ -82,6 +91,8 @@ enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, 
 
 enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
 								   uint64_t total, enum reason reason);
+
+/* ---- names.c ---- */
 
 /*
  * A statement that has, or may have, strings read in another way than Bulkhead reads them is

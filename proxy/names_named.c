@@ -167,13 +167,13 @@ static enum names_result parse_again(struct names_walk *walk, const uint8_t *mes
 
 /* The body behind the name, with the text replaced where that is wanted. */
 static bool append_body(const struct client *client, const struct verdict *verdict,
-						uint64_t wanted, const uint8_t *body, size_t len, struct buf *out)
+						bool is_rewritten, const uint8_t *body, size_t len, struct buf *out)
 {
 	size_t text_len = strlen((const char *)body);
 
-	if (!wanted)
+	if (!is_rewritten)
 		return buf_append(out, body, len);
-	return rewrite_append(client, verdict, wanted, (const char *)body, text_len, out) &&
+	return rewrite_append(client, verdict, (const char *)body, text_len, out) &&
 		   buf_append(out, body + text_len, len - text_len);
 }
 
@@ -187,12 +187,12 @@ bool names_have_room(const struct client *client, size_t len)
 struct statement *names_define(struct client *client, const char *name, const uint8_t *body,
 							   size_t len, const struct verdict *verdict)
 {
-	uint64_t wanted = verdict->statement_count == 1 ? rewrite_wanted(client, verdict) : 0;
+	bool is_rewritten = verdict->statement_count == 1 && rewrite_is_wanted(client, verdict);
 	struct statement *statement = NULL;
 	struct buf own;
 
 	buf_init(&own);
-	if (append_body(client, verdict, wanted, body, len, &own)) {
+	if (append_body(client, verdict, is_rewritten, body, len, &own)) {
 		struct prepared *prepared = prepared_intern(client->worker->prepared, client->settings,
 													buf_data(&own), buf_len(&own));
 
@@ -202,7 +202,7 @@ struct statement *names_define(struct client *client, const char *name, const ui
 	if (statement) {
 		gatekeeper_note_prepare(client, verdict);
 		statement->judged = verdict_ref(verdict);
-		statement->rewritten = wanted != 0;
+		statement->rewritten = is_rewritten;
 		statement->begin = session_begin((const char *)body, strlen((const char *)body));
 	}
 	buf_fini(&own);
@@ -335,7 +335,7 @@ static enum names_result find_out_columns(struct names_walk *walk, const uint8_t
 		!ask_description(walk, statement->prepared, NULL, NULL))
 		return NAMES_NO_MEMORY;
 	walk->client->server->replies.batch = true; /* its Sync is the client's, behind the Bind */
-	walk->client->barrier = walk->client->stalled = true;
+	names_raise_barrier(walk->client);
 	return NAMES_WAIT;
 }
 

@@ -110,8 +110,7 @@ enum names_result names_note_execute(struct names_walk *walk, const uint8_t *mes
 		return names_refuse_for(walk, message, total, REASON_SEQUENCE);
 	if (!pins_note(client, portal->verdict))
 		return NAMES_NO_MEMORY;
-	struct reply_note *note =
-		names_run_note(client, portal->verdict, portal->rewritten ? 1 : 0, false);
+	struct reply_note *note = names_run_note(client, portal->verdict, portal->rewritten, false);
 	bool is_barrier = note && note->is_barrier;
 	enum names_result result = names_ask(walk, 'E', note);
 

@@ -36,6 +36,7 @@ static void undo(struct server *server, struct reply_note *note)
 	case NOTE_DESCRIBED:
 	case NOTE_RUN:
 	case NOTE_REFUSED:
+	case NOTE_SYNC:
 		break;
 	}
 }
@@ -60,7 +61,9 @@ void names_noted(void *owner, struct reply_note *note, enum reply_fate fate)
 			settle(server, note);
 	}
 	if (server->client && note->is_barrier) /* relay_go_on reads on */
-		server->client->barrier = false;
+		server->client->barrier = fate == REPLY_DONE && note->is_executed && server->seal_lost
+									  ? BARRIER_SYNC
+									  : BARRIER_NONE;
 	names_note_free(note);
 }
 
@@ -102,9 +105,7 @@ const char *names_completed(struct server *server, struct reply_note *note)
 	default:
 		break;
 	}
-	return place < REWRITE_MAX && note->rewritten & (uint64_t)1 << place
-			   ? rewrite_tag(statement)
-			   : NULL;
+	return note->is_rewritten ? rewrite_tag(statement) : NULL;
 }
 
 /* ---- columns ---- */
@@ -158,16 +159,6 @@ void names_described(struct server *server, const uint8_t *message, size_t total
 }
 
 /* ---- errors ---- */
-
-void names_take_refusal(struct server *server, struct buf *error)
-{
-	struct reply_note *note = replies_next_note(&server->replies);
-
-	if (!note || note->kind != NOTE_REFUSED)
-		return;
-	*error = note->error;
-	buf_init(&note->error);
-}
 
 static const struct statement *find_by_own_name(const struct client *client, const char *text,
 												const char **at, size_t *len)

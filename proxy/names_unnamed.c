@@ -50,7 +50,7 @@ bool names_bring_unnamed(struct names_walk *walk, const uint8_t *message)
 
 /* The unnamed statement is another on the backend than the one that the client sent. */
 static bool replace_unnamed(struct names_walk *walk, const uint8_t *message, uint64_t total,
-							uint64_t wanted, const char *text, size_t len)
+							const char *text, size_t len)
 {
 	struct client *client = walk->client;
 	size_t after = WIRE_HEADER + 1 + len + 1, mark, first;
@@ -59,7 +59,7 @@ static bool replace_unnamed(struct names_walk *walk, const uint8_t *message, uin
 		return false;
 	first = buf_len(walk->out);
 	if (!wire_begin(walk->out, 'P', &mark) || !buf_append_byte(walk->out, 0) ||
-		!rewrite_append(client, walk->verdict, wanted, text, len, walk->out) ||
+		!rewrite_append(client, walk->verdict, text, len, walk->out) ||
 		!buf_append_byte(walk->out, 0) ||
 		!buf_append(walk->out, message + after, (size_t)total - after) ||
 		!wire_end(walk->out, mark) ||
@@ -101,8 +101,8 @@ enum names_result names_parse_unnamed(struct names_walk *walk, const uint8_t *me
 	client->unnamed_verdict = verdict_ref(verdict);
 	if (names_wants_native(client, verdict) && !names_go_native(walk, message))
 		return NAMES_NO_MEMORY;
-	uint64_t wanted = verdict->statement_count == 1 ? rewrite_wanted(client, verdict) : 0;
-	if (wanted && !replace_unnamed(walk, message, total, wanted, text, len))
+	if (verdict->statement_count == 1 && rewrite_is_wanted(client, verdict) &&
+		!replace_unnamed(walk, message, total, text, len))
 		return NAMES_NO_MEMORY;
 	return NAMES_PASS;
 }

@@ -132,6 +132,13 @@ static void describe_backend(const struct server *server, int64_t now_us,
 {
 	out->pid = server->pid;
 	out->cluster = strdup(server->pool->cluster->name);
+	if (route_has_own_login(&server->pool->key))
+		memcpy(out->own, server->pool->own, sizeof out->own);
+	out->own_database = server->pool->key.kind == ROUTE_DATABASE;
+	const struct conf_host *host =
+		&server->pool->address->hosts->names.list[server->endpoint.host];
+	out->host = strdup(host->name);
+	out->port = host->port;
 	out->tenant = server->tenant ? tenant_ref(server->tenant) : NULL;
 	out->state = operate_backend_state(server);
 	out->session = server->client ? server->client->pid : 0;
@@ -450,6 +457,7 @@ static size_t reconnect(struct worker *worker, const struct uuid *tenant)
 			if (!concerns(tenant, server->tenant))
 				continue;
 			server->too_old = true;
+			server->doubted = false;
 			count++;
 		}
 		struct server *server;

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/failover.h"
 #include "proxy/measure.h"
 #include "proxy/pool_internal.h"
 #include "proxy/server.h"
@@ -25,6 +26,9 @@
  * wait of the others.
  */
 #define STAY_US 2000
+
+/* Bytes of the reason why no host serves. */
+#define WHY_MAX 1024
 
 /* Idle backends of a tenant that are looked at for one with the client's settings. */
 #define SETTINGS_SEARCH_MAX 16
@@ -241,7 +245,7 @@ static void give_place(struct pool *pool)
 /* False when no connection could be begun: for want of a place, or with a failure noted. */
 static bool open_one(struct pool *pool)
 {
-	const char *why = NULL;
+	char why[WHY_MAX];
 
 	/* In this order: a place of the route that is given back wakes others in line for one,
 	 * which would do the same, and wake this worker, for as long as the server has no place. */
@@ -251,7 +255,7 @@ static bool open_one(struct pool *pool)
 		upstream_give(pool->upstream);
 		return false;
 	}
-	if (server_open(pool, &why))
+	if (server_open(pool, why, sizeof why))
 		return true;
 	upstream_give(pool->upstream);
 	give_place(pool);
@@ -316,7 +320,7 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 	pool->worker->counters.backends_refused++;
 	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
 			  reason_code(reason), "why", why, NULL);
-	if (count_all(pool) == 0)
+	if (count_all(pool) == 0 && !failover_is_under_way(pool))
 		refuse_waiting(pool);
 	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
 					 another */
@@ -354,7 +358,7 @@ static void request(struct client *client, bool again)
 		client_fatal(client, REASON_SHUTDOWN, NULL);
 		return;
 	}
-	if (pool_is_backing_off(pool) && count_all(pool) == 0) {
+	if (pool_is_backing_off(pool) && count_all(pool) == 0 && !failover_is_under_way(pool)) {
 		client_fatal(client, pool_failure(pool), NULL);
 		return;
 	}
@@ -421,7 +425,7 @@ static const char *why_not_kept(const struct server *server)
 	if (server->pool->retired)
 		return "its tenant is not served any more";
 	if (server->too_old)
-		return "it is older than server_lifetime";
+		return server->why_old ? server->why_old : "it is older than server_lifetime";
 	if (is_too_large(server->pool))
 		return "there are more than default_pool_size";
 	if (upstream_is_over(server->pool->upstream))
@@ -446,7 +450,10 @@ void pool_server_ready(struct server *server)
 
 	put_on_idle(server);
 	const char *why = why_not_kept(server);
-	if (why)
+	if (why && server->doubted) {
+		take_off_idle(server);
+		handover_doubt(server);
+	} else if (why)
 		server_close(server, why);
 	else if (is_asked_for(server) && upstream_yield(server))
 		return;
@@ -552,6 +559,7 @@ static void expire_old(struct worker *worker, int64_t now_us)
 		   now_us - server->opened_us >= limit) {
 		list_remove(&server->opened_node);
 		server->too_old = true;
+		server->doubted = false;
 		if (server->state == SERVER_IDLE)
 			server_close(server, "it is older than server_lifetime");
 	}

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "proxy/crew.h"
+#include "proxy/failover.h"
 #include "proxy/pool_internal.h"
 #include "proxy/worker.h"
 
@@ -28,6 +29,9 @@ void pool_back_off(struct pool *pool)
 			  retry_at_us = atomic_load(&pool->route->retry_at_us);
 	unsigned failures = atomic_load(&pool->route->failures);
 	unsigned doublings = failures < BACK_OFF_MAX ? failures : BACK_OFF_MAX;
+
+	if (failover_is_under_way(pool))
+		doublings = 0;
 	int64_t pause_us = pool->worker->conf->server_login_retry_ms * 1000 << doublings;
 
 	/* Attempts that were under way together fail together: they count once. */

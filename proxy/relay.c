@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/drain.h"
+#include "proxy/failover.h"
 #include "proxy/names.h"
 #include "proxy/pins.h"
 #include "proxy/pool.h"
@@ -106,6 +107,36 @@ static bool take(struct names_walk *walk, const uint8_t *message, size_t visible
 	return false;
 }
 
+/*
+ * A message meets a barrier, or many answers are owed. The Sync of a batch that has had a
+ * DISCARD ALL may pass, and so may what does not run anything before it; the context is
+ * restored when that Sync has been answered, and what is behind it has to wait. What runs
+ * something before it is the batch's own, in a context that is empty.
+ */
+enum meeting { MEETS_STOP, MEETS_NOTHING, MEETS_SYNC };
+
+static __attribute__((noinline)) enum meeting meet(struct client *client, uint8_t type)
+{
+	if (client->server->replies.count >= REPLIES_HIGH || client->barrier != BARRIER_SYNC) {
+		client->stalled = true;
+		return MEETS_STOP;
+	}
+	if (type == 'S')
+		return MEETS_SYNC;
+	if (type != 'H' && type != 'C' && type != 'D')
+		client->barrier = BARRIER_NONE;
+	return MEETS_NOTHING;
+}
+
+static __attribute__((noinline)) bool pass_sync(struct names_walk *walk)
+{
+	walk->client->is_amid_walk = true;
+	if (names_sync_discarded(walk) == NAMES_ACCOUNTED)
+		return true;
+	client_fatal(walk->client, REASON_MEMORY, NULL);
+	return false;
+}
+
 size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 {
 	struct names_walk walk = {.client = client, .run = data, .out = &client->worker->assembly};
@@ -131,8 +162,15 @@ size_t relay_from_client(struct client *client, const uint8_t *data, size_t len)
 		if (!is_fine)
 			break;
 		if (client->barrier || client->server->replies.count >= REPLIES_HIGH) {
-			client->stalled = true;
-			break;
+			enum meeting meeting = meet(client, *at);
+
+			if (meeting == MEETS_STOP)
+				break;
+			if (meeting == MEETS_SYNC) {
+				is_fine = pass_sync(&walk);
+				at += WIRE_HEADER;
+				continue;
+			}
 		}
 		bool is_plain = names_are_plain(&walk, at, visible, total);
 		if (!is_plain && visible < names_bytes_needed(client, at, visible, total))
@@ -404,6 +442,8 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 			   scrub_error(walk->client, body, total - WIRE_HEADER, &out)) {
 		swallow(walk, message, total);
 		client_send_buf(walk->client, &out);
+	} else if (strcmp(code, FAILOVER_READ_ONLY) == 0) {
+		failover_doubt(server);
 	} else if (server->watch.blamed && strcmp(code, "57014") == 0) {
 		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
 	}
@@ -469,8 +509,20 @@ static const uint8_t answers[256] = {
 	['d'] = UNASKED,
 };
 
-/* Accounts for one message's header. False when the backend has been closed over it. */
-static bool account(struct walk *walk, const uint8_t *message, uint64_t total, bool *ours)
+static void take_refusal(struct walk *walk, const uint8_t *message, const uint8_t *end,
+						 uint64_t total)
+{
+	size_t visible =
+		total < (uint64_t)(end - message) ? (size_t)total : (size_t)(end - message);
+
+	names_take_refusal(walk->server, message + WIRE_HEADER, visible - WIRE_HEADER,
+					   &walk->refusal);
+}
+
+/* Accounts for one message, which is there up to `end` or as a whole. False when the backend
+ * has been closed over it. */
+static bool account(struct walk *walk, const uint8_t *message, const uint8_t *end,
+					uint64_t total, bool *ours)
 {
 	struct server *server = walk->server;
 
@@ -482,7 +534,7 @@ static bool account(struct walk *walk, const uint8_t *message, uint64_t total, b
 	if (answers[*message] & UNASKED)
 		return true;
 	if (*message == 'E') {
-		names_take_refusal(server, &walk->refusal);
+		take_refusal(walk, message, end, total);
 		walk->owed = !replies_is_empty(&server->replies);
 		walk->failing = replies_next(&server->replies);
 		walk->of_name = replies_next_note(&server->replies) != NULL;
@@ -522,7 +574,7 @@ static size_t walk_over(struct walk *walk, const uint8_t *data, size_t len)
 			break; /* more of it comes with the next read */
 		if (describes)
 			names_described(server, at, whole ? (size_t)total : 0);
-		if (!account(walk, at, total, &ours))
+		if (!account(walk, at, end, total, &ours))
 			return len;
 		if (ours) {
 			swallow(walk, at, whole ? (size_t)total : (size_t)(end - at));
@@ -606,6 +658,7 @@ void relay_go_on(struct server *server)
 	struct client *client = server->client;
 
 	end_batch(server);
-	if (client->stalled && !client->barrier && server->replies.count < REPLIES_HIGH / 2)
+	if (client->stalled && client->barrier != BARRIER_ANSWER &&
+		server->replies.count < REPLIES_HIGH / 2)
 		client_resume(client);
 }

@@ -160,6 +160,17 @@ struct reply_note *replies_next_note(const struct replies *replies)
 	return replies->count ? item(replies, 0)->note : NULL;
 }
 
+struct reply_note *replies_find_note(const struct replies *replies,
+									 bool (*is)(const struct reply_note *note, uint64_t number),
+									 uint64_t number)
+{
+	for (uint32_t i = 0; i < replies->count; i++) {
+		if (item(replies, i)->note && is(item(replies, i)->note, number))
+			return item(replies, i)->note;
+	}
+	return NULL;
+}
+
 /* An extended statement failed: the server reads on only behind the next Sync, sent or still to
  * come. */
 static void skip_to_sync(struct replies *replies)

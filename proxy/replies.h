@@ -108,6 +108,11 @@ bool replies_push_note(struct replies *replies, enum reply reply, struct reply_n
 /* The note of what the backend's next answer is for, or NULL. */
 struct reply_note *replies_next_note(const struct replies *replies);
 
+/* The first note that is this one, or NULL. */
+struct reply_note *replies_find_note(const struct replies *replies,
+									 bool (*is)(const struct reply_note *note, uint64_t number),
+									 uint64_t number);
+
 /*
  * An answer of the backend arrived. Takes off what it answers and returns false when it answers
  * nothing that was asked: the backend and we disagree and must part. *ours says that the answer

@@ -45,13 +45,17 @@ static bool is_gone_by(const struct verdict *verdict, uint32_t place)
 	return false;
 }
 
-static bool wants(const struct client *client, const struct verdict *verdict, uint32_t place)
+/* `resets`: how many RESET ALLs of the text have been replaced so far. */
+static bool wants(const struct client *client, const struct verdict *verdict, uint32_t place,
+				  uint32_t *resets)
 {
 	const struct sql_statement *statement = &verdict->statements[place];
 
+	if (statement->action == SQL_RESET_ALL)
+		return (*resets)++ < REWRITE_MAX;
+	if (place >= REWRITE_MAX)
+		return false;
 	switch (statement->action) {
-	case SQL_RESET_ALL:
-		return true;
 	case SQL_RESET:
 	case SQL_SET:
 		return startup_value(client, verdict, place) != NULL;
@@ -63,15 +67,15 @@ static bool wants(const struct client *client, const struct verdict *verdict, ui
 	}
 }
 
-uint64_t rewrite_wanted(const struct client *client, const struct verdict *verdict)
+bool rewrite_is_wanted(const struct client *client, const struct verdict *verdict)
 {
-	uint64_t wanted = 0;
+	uint32_t resets = 0;
 
-	for (uint32_t i = 0; i < verdict->statement_count && i < REWRITE_MAX; i++) {
-		if (wants(client, verdict, i))
-			wanted |= (uint64_t)1 << i;
+	for (uint32_t i = 0; i < verdict->statement_count; i++) {
+		if (wants(client, verdict, i, &resets))
+			return true;
 	}
-	return wanted;
+	return false;
 }
 
 static bool append_one(const struct client *client, const struct verdict *verdict,
@@ -93,15 +97,16 @@ static bool append_one(const struct client *client, const struct verdict *verdic
 	}
 }
 
-bool rewrite_append(const struct client *client, const struct verdict *verdict, uint64_t wanted,
+bool rewrite_append(const struct client *client, const struct verdict *verdict,
 					const char *text, size_t len, struct buf *out)
 {
+	uint32_t resets = 0;
 	size_t at = 0;
 
-	for (uint32_t i = 0; i < verdict->statement_count && i < REWRITE_MAX; i++) {
+	for (uint32_t i = 0; i < verdict->statement_count; i++) {
 		const struct sql_statement *statement = &verdict->statements[i];
 
-		if (!(wanted & (uint64_t)1 << i))
+		if (!wants(client, verdict, i, &resets))
 			continue;
 		if (!buf_append(out, text + at, statement->start - at) ||
 			!append_one(client, verdict, i, out))
@@ -119,7 +124,9 @@ const char *rewrite_tag(const struct sql_statement *statement)
 		return "RESET";
 	case SQL_SET:
 		return "SET";
-	default:
+	case SQL_DEALLOCATE:
 		return "DEALLOCATE";
+	default:
+		return NULL;
 	}
 }

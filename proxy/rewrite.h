@@ -12,27 +12,27 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/buf.h"
 #include "policy/statement.h"
 
 struct client;
 
-/* Statements of one text that can be replaced: the first so many. */
+/*
+ * What is replaced in one text: so many RESET ALLs, wherever they stand, since each comes with
+ * all that the client's startup packet had; and of the others those that stand among the first
+ * so many statements, since for each all are looked through.
+ */
 #define REWRITE_MAX 64
 
-/*
- * Which statements of the text are to be replaced for this client, a bit for each; their number
- * is 0 for nearly every text.
- */
-uint64_t rewrite_wanted(const struct client *client, const struct verdict *verdict);
+/* Is any statement of the text to be replaced for this client? So it is in nearly none. */
+bool rewrite_is_wanted(const struct client *client, const struct verdict *verdict);
 
 /* Appends the text with these replaced, without a NUL. False when memory is out. */
-bool rewrite_append(const struct client *client, const struct verdict *verdict, uint64_t wanted,
+bool rewrite_append(const struct client *client, const struct verdict *verdict,
 					const char *text, size_t len, struct buf *out);
 
-/* The tag that PostgreSQL gives a statement that was replaced. */
+/* The tag that PostgreSQL gives a statement of a kind that is replaced, or NULL. */
 const char *rewrite_tag(const struct sql_statement *statement);
 
 #endif

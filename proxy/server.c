@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "proxy/client.h"
+#include "proxy/failover.h"
 #include "proxy/farewell.h"
 #include "proxy/measure.h"
 #include "proxy/names.h"
@@ -31,6 +33,8 @@ static void on_end(struct server *server)
 	if (stream_tls_failure(&server->stream, text, sizeof text))
 		why = text;
 	if (server->state == SERVER_LOGIN && backend_lost(server, why))
+		return;
+	if (server_try_next_host(server, why))
 		return;
 	server->stream.broken = true; /* nothing is left to part from */
 	server_close(server, why);
@@ -146,7 +150,10 @@ bool server_note_parameter(struct server *server, const uint8_t *body, size_t le
 
 	*name = wire_cstr(body, len, &at);
 	*value = *name ? wire_cstr(body, len, &at) : NULL;
-	return *value && at == len && params_set(&server->params, *name, *value);
+	if (!*value || at != len || !params_set(&server->params, *name, *value))
+		return false;
+	failover_note_parameter(server, *name);
+	return true;
 }
 
 /* ---- bytes out ---- */
@@ -167,7 +174,7 @@ void server_send(struct server *server, const void *data, size_t len)
 
 /* ---- life ---- */
 
-static int start_connecting(const struct conf *conf, const struct worker_endpoint *endpoint)
+static int start_connecting(const struct conf *conf, const struct endpoint *endpoint)
 {
 	int family = endpoint->address.ss_family;
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -189,19 +196,29 @@ static int start_connecting(const struct conf *conf, const struct worker_endpoin
 
 static void on_connected(evutil_socket_t fd, short what, void *arg);
 
-/* Begins to connect to the first of the remaining addresses that does not fail at once; else
- * errno. */
+/* Begins to connect to its endpoint; false with errno. */
+static bool connect_there(struct server *server)
+{
+	int fd = start_connecting(server->worker->conf, &server->endpoint);
+
+	if (fd >= 0)
+		stream_await(&server->stream, server->worker->base, fd, on_connected, server);
+	return fd >= 0;
+}
+
+/* Begins to connect to the first of the remaining endpoints that does not fail at once. False
+ * when there is none. */
 static bool connect_somewhere(struct server *server)
 {
-	const struct worker_address *address = server->pool->address;
+	const struct endpoint *endpoint;
 
-	for (; server->endpoint < address->endpoint_count; server->endpoint++) {
-		int fd = start_connecting(server->worker->conf, &address->endpoints[server->endpoint]);
-
-		if (fd >= 0) {
-			stream_await(&server->stream, server->worker->base, fd, on_connected, server);
+	while ((endpoint = host_walk_at(server->walk)) != NULL) {
+		server->endpoint = *endpoint;
+		server->wants_tls = server_wants_tls(server);
+		server->tried_other = false;
+		if (connect_there(server))
 			return true;
-		}
+		host_walk_failed(server->walk, strerror(errno));
 	}
 	return false;
 }
@@ -219,9 +236,7 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	if (getsockopt((int)fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
 		error = errno;
 	if (error) {
-		stream_close(&server->stream);
-		server->endpoint++;
-		if (!connect_somewhere(server))
+		if (!server_try_next_host(server, strerror(error)))
 			server_close(server, strerror(error));
 		return;
 	}
@@ -230,30 +245,75 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
 	backend_connected(server);
 }
 
-void server_connect_again(struct server *server)
+/* Nothing of what one server has said is left for the next. */
+static void forget_connection(struct server *server)
 {
 	stream_close(&server->stream);
 	backend_login_free(server);
+	buf_wipe(&server->carry);
+	params_fini(&server->params);
+	params_init(&server->params);
+	server->pid = 0;
+	server->cancel_key_len = 0;
+	server->status = 0;
 	server->state = SERVER_CONNECTING;
-	if (!connect_somewhere(server))
+}
+
+void server_connect_again(struct server *server)
+{
+	forget_connection(server);
+	if (!connect_there(server) && !server_try_next_host(server, strerror(errno)))
 		server_close(server, strerror(errno));
 }
 
-struct server *server_open(struct pool *pool, const char **why)
+static bool go_on(struct server *server)
+{
+	if (!host_walk_at(server->walk))
+		return false;
+	forget_connection(server);
+	server->passwords = 0;
+	server_hurry(server);
+	return connect_somewhere(server);
+}
+
+bool server_try_next_host(struct server *server, const char *why)
+{
+	if (!server->walk || server->worker->stopping)
+		return false;
+	host_walk_failed(server->walk, why);
+	return go_on(server);
+}
+
+bool server_is_wanted(struct server *server)
+{
+	static const uint8_t terminate[] = {'X', 0, 0, 0, 4};
+	const char *why = host_walk_judge(server->walk, &server->params);
+
+	if (!why)
+		return true;
+	host_walk_unfit(server->walk, why);
+	stream_write(&server->stream, terminate, sizeof terminate);
+	if (!go_on(server))
+		server_close(server, why);
+	return false;
+}
+
+struct server *server_open(struct pool *pool, char *why, size_t size)
 {
 	struct server *server = calloc(1, sizeof *server);
 
-	if (!server) {
-		*why = "out of memory";
+	snprintf(why, size, "out of memory");
+	if (!server)
 		return NULL;
-	}
 	server->pool = pool;
 	server->worker = pool->worker;
 	server->state = SERVER_CONNECTING;
 	server->opened_us = clock_monotonic_us();
-	server->wants_tls = server_wants_tls(server);
-	if (!connect_somewhere(server)) {
-		*why = strerror(errno);
+	server->walk = host_walk_begin(pool->address->hosts, pool->cluster->target);
+	if (!server->walk || !connect_somewhere(server)) {
+		if (server->walk)
+			snprintf(why, size, "%s", host_walk_give_up(server->walk));
+		host_walk_end(server->walk);
 		free(server);
 		return NULL;
 	}
@@ -396,6 +456,14 @@ static void part(struct server *server, enum server_state was)
 	farewell_start(server->worker, upstream, fd);
 }
 
+/* No backend came of it, at any of the hosts or because of one. */
+static const char *why_none(struct server *server, const char *why)
+{
+	if (server->walk && !host_walk_at(server->walk))
+		return host_walk_give_up(server->walk);
+	return backend_failure(server) ? backend_failure(server) : why;
+}
+
 void server_close(struct server *server, const char *why)
 {
 	struct client *client = server->client;
@@ -417,8 +485,7 @@ void server_close(struct server *server, const char *why)
 	list_append(&server->worker->dead_servers, &server->node);
 	worker_reap_later(server->worker);
 	if (was == SERVER_CONNECTING || was == SERVER_LOGIN || was == SERVER_CHECK)
-		pool_open_failed(server->pool, backend_failure_reason(server),
-						 backend_failure(server) ? backend_failure(server) : why);
+		pool_open_failed(server->pool, backend_failure_reason(server), why_none(server, why));
 	else if (client)
 		tell_client(server, client, was);
 	else
@@ -433,9 +500,11 @@ void server_attach(struct server *server)
 void server_free(struct server *server)
 {
 	backend_login_free(server);
+	host_walk_end(server->walk);
 	settings_unref(server->settings);
 	params_fini(&server->params);
 	replies_fini(&server->replies);
+	names_forget_refusals(server);
 	backend_statements_clear(&server->statements);
 	buf_fini(&server->carry);
 	buf_fini(&server->step_error);

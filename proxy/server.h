@@ -20,6 +20,7 @@
 #include "base/mailbox.h"
 #include "policy/guard/guard.h"
 #include "policy/reason.h"
+#include "proxy/hosts.h"
 #include "proxy/params.h"
 #include "proxy/replies.h"
 #include "proxy/statements.h"
@@ -28,6 +29,7 @@
 
 struct backend_login;
 struct client;
+struct lost_refusals;
 struct crew_route;
 struct pool;
 struct pool_tenant;
@@ -62,6 +64,7 @@ enum handover_step {
 	STEP_BEGIN,
 	STEP_FAIL,  /* the transaction is to be one that has failed */
 	STEP_STATE, /* what its client has left in it; see handover_ask */
+	STEP_ROLE,  /* is the server read-only; see handover_doubt */
 };
 
 #define HANDOVER_STEPS_MAX 10
@@ -84,14 +87,15 @@ struct server {
 	struct worker *worker;
 	struct stream stream;
 	enum server_state state;
-	size_t endpoint;         /* of pool->address: where it is connected, or tries to */
-	bool wants_tls;          /* this attempt asks for TLS */
-	size_t passwords;        /* that were tried before this attempt's: pool_password */
-	size_t password_first;   /* where they begin */
-	bool tried_other;        /* the one before it was refused with, or without, TLS */
-	struct list node;        /* pool->servers */
-	struct list idle_node;   /* pool->idle, least recently used first */
-	struct list tenant_node; /* its tenant's idle list, or pool->unsealed */
+	struct endpoint endpoint; /* where it is connected, or tries to */
+	struct host_walk *walk;   /* while CONNECTING, LOGIN, CHECK: the others */
+	bool wants_tls;           /* this attempt asks for TLS */
+	size_t passwords;         /* that were tried before this attempt's: pool_password */
+	size_t password_first;    /* where they begin */
+	bool tried_other;         /* the one before it was refused with, or without, TLS */
+	struct list node;         /* pool->servers */
+	struct list idle_node;    /* pool->idle, least recently used first */
+	struct list tenant_node;  /* its tenant's idle list, or pool->unsealed */
 	struct list deadline_node;
 	struct list age_node;    /* worker->idle, while idle */
 	struct list opened_node; /* worker->opened, until it is too old */
@@ -99,7 +103,9 @@ struct server {
 	int64_t deadline_since_us, opened_us, idle_since_us;
 	int64_t usable_us;     /* when it first became idle */
 	int64_t turn_began_us; /* when its tenant got it, as far as others waited; see pool.c */
-	bool too_old;
+	bool too_old;          /* is closed as soon as it is free, */
+	const char *why_old;   /* and why; NULL: it is older than server_lifetime */
+	bool doubted;          /* ... unless the server says that it is not read-only; failover.h */
 
 	struct client *client;
 	const struct tenant *tenant;     /* whose context it is in, or NULL */
@@ -115,7 +121,9 @@ struct server {
 	uint64_t body_left; /* of a message that is passing through, still to come */
 	bool body_is_ours;  /* and is thrown away */
 	struct replies replies;
-	char status;           /* of the last ReadyForQuery: I, T or E */
+	uint32_t refused; /* messages that were made to fail so far: names_refuse.c */
+	struct lost_refusals *lost_refusals; /* NULL in nearly every backend */
+	char status;                         /* of the last ReadyForQuery: I, T or E */
 	uint32_t readies;      /* ReadyForQuery messages so far, and those among them that */
 	uint32_t idle_readies; /* said "idle": how timeouts.c knows that something ended */
 	struct server_watch watch;
@@ -159,9 +167,9 @@ void server_unlink(struct server *server);
 /* It is in this client's tenant's context now, or (NULL) in nobody's. */
 void server_set_tenant(struct server *server, const struct client *client);
 
-/* Opens a connection for the pool, which has taken a place for it in the budget; NULL with *why
- * when it fails at once. Ends in pool_server_ready or pool_server_gone. */
-struct server *server_open(struct pool *pool, const char **why);
+/* Opens a connection for the pool, which has taken a place for it in the budget; NULL with the
+ * reason in `why` when it fails at once. Ends in pool_server_ready or pool_server_gone. */
+struct server *server_open(struct pool *pool, char *why, size_t size);
 
 /*
  * Takes the backend out of everything and ends its connection; the place in the budget is given
@@ -187,6 +195,16 @@ size_t server_next_message(struct server *server, const uint8_t *data, size_t le
 /* Gives up the connection, which is not logged in, for another one to the same place; closes
  * the server when there can be none. */
 void server_connect_again(struct server *server);
+
+/*
+ * The host did not serve: goes on to the next of the cluster's. False where there is none, or
+ * the backend has been in use: then it is to be closed.
+ */
+bool server_try_next_host(struct server *server, const char *why);
+
+/* The same where a session has begun, if the server is not what is wanted. True when it is, and
+ * the session may go on; else another attempt has begun, or the server is closed. */
+bool server_is_wanted(struct server *server);
 
 /* Sends bytes. */
 void server_send(struct server *server, const void *data, size_t len);
@@ -254,6 +272,10 @@ void handover_ask(struct server *server);
 
 /* A client that kept the backend has left: DISCARD ALL, then back to the pool. */
 void handover_clean(struct server *server);
+
+/* The same for a free backend whose server may have become read-only: that is asked, too, and
+ * it goes back to the pool only if it has not. */
+void handover_doubt(struct server *server);
 
 /* ---- relay.c ---- */
 size_t relay_from_server(struct server *server, const uint8_t *data, size_t len);

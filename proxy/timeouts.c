@@ -60,14 +60,18 @@ static void expire_waiting(struct worker *worker, int64_t now_us)
 		local_give_up(client, REASON_WAIT_TIMEOUT);
 }
 
+static const char too_slow[] = "it took longer than server_connect_timeout";
+
 static void expire_servers(struct worker *worker, int64_t now_us)
 {
 	int64_t limit_us = worker->conf->server_connect_timeout_ms * 1000;
 	struct server *server;
 
 	while ((server = list_first(&worker->deadlines, struct server, deadline_node)) != NULL &&
-		   now_us - server->deadline_since_us >= limit_us)
-		server_close(server, "it took longer than server_connect_timeout");
+		   now_us - server->deadline_since_us >= limit_us) {
+		if (!server_try_next_host(server, too_slow))
+			server_close(server, too_slow);
+	}
 }
 
 /* ---- linked backends ---- */

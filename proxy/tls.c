@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "conf/hosts.h"
 
 #define PEM_FILE_MAX ((size_t)4 << 20) /* bytes */
 #define DIGEST_SIZE  32
@@ -422,7 +423,7 @@ static SSL_CTX *make_cluster(struct maker *maker, const struct conf_cluster *clu
 
 static bool cluster_has_tls(const struct conf_cluster *cluster)
 {
-	return cluster->tls_mode != SSLMODE_DISABLE && *cluster->host != '/';
+	return cluster->tls_mode != SSLMODE_DISABLE && conf_hosts_have_tcp(cluster->host);
 }
 
 static void set_ciphers(const struct conf *conf, SSL_CTX *context)

@@ -2,13 +2,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <netdb.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,6 +18,7 @@
 #include "proxy/console.h"
 #include "proxy/crew.h"
 #include "proxy/drain.h"
+#include "proxy/failover.h"
 #include "proxy/farewell.h"
 #include "proxy/listener.h"
 #include "proxy/move.h"
@@ -27,56 +26,11 @@
 #include "proxy/pool.h"
 #include "proxy/prepared.h"
 #include "proxy/server.h"
+#include "proxy/service.h"
 #include "proxy/settings.h"
 #include "proxy/timeouts.h"
 #include "proxy/upstream.h"
 #include "router/live.h"
-
-/* ---- addresses ---- */
-
-static bool resolve_unix(const struct conf_cluster *cluster, struct worker_address *out,
-						 const char **why)
-{
-	struct sockaddr_un *address = (struct sockaddr_un *)&out->endpoints[0].address;
-	int len = snprintf(address->sun_path, sizeof address->sun_path, "%s/.s.PGSQL.%d",
-					   cluster->host, cluster->port);
-
-	if (len < 0 || (size_t)len >= sizeof address->sun_path) {
-		*why = "the path is too long for a unix socket";
-		return false;
-	}
-	address->sun_family = AF_UNIX;
-	out->endpoints[0].len = sizeof *address;
-	out->endpoint_count = 1;
-	return true;
-}
-
-bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out,
-					const char **why)
-{
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	struct addrinfo *found = NULL;
-	char port[16];
-
-	memset(out, 0, sizeof *out);
-	if (cluster->host[0] == '/')
-		return resolve_unix(cluster, out, why);
-	snprintf(port, sizeof port, "%d", cluster->port);
-	int error = getaddrinfo(cluster->host, port, &hints, &found);
-	if (error) {
-		*why = gai_strerror(error);
-		return false;
-	}
-	for (struct addrinfo *at = found; at && out->endpoint_count < WORKER_ENDPOINTS_MAX;
-		 at = at->ai_next) {
-		struct worker_endpoint *endpoint = &out->endpoints[out->endpoint_count++];
-
-		memcpy(&endpoint->address, at->ai_addr, at->ai_addrlen);
-		endpoint->len = at->ai_addrlen;
-	}
-	freeaddrinfo(found);
-	return true;
-}
 
 /* ---- the loop ---- */
 
@@ -168,6 +122,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	timeouts_tick(worker, now_us);
 	changes_tick(worker, now_us);
 	pool_expire(worker, now_us);
+	failover_tick(worker);
+	service_tick(worker);
 	upstreams_tick(worker);
 	list_each (node, next, &worker->restless)
 		pool_tick(list_entry(node, struct pool, restless));

@@ -15,7 +15,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -35,6 +34,7 @@ struct activation;
 struct budget;
 struct client;
 struct crew;
+struct hosts;
 struct live;
 struct paused;
 struct pool;
@@ -50,17 +50,10 @@ struct verdict_cache;
 #define WORKER_READ_SIZE 65536
 #define WORKER_SCRATCH   ((size_t)2 * WORKER_READ_SIZE)
 
-#define WORKER_ENDPOINTS_MAX 8
-
-/* A cluster's addresses, resolved before the workers start; they stand in the order of the
- * conf's clusters. */
+/* Where a cluster's backends are; they stand in the order of the conf's clusters. */
 struct worker_address {
-	struct worker_endpoint {
-		struct sockaddr_storage address;
-		socklen_t len;
-	} endpoints[WORKER_ENDPOINTS_MAX]; /* what its name stands for, in the order to try them */
-	size_t endpoint_count;
-	struct budget *budget; /* shared by all addresses that are the same server */
+	struct hosts *hosts;
+	struct budget *budget; /* shared by all that name the same hosts */
 };
 
 /* What a worker is given. All of it outlives the worker, but for conf, key ring and TLS where
@@ -148,6 +141,8 @@ struct worker {
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
 	bool is_asked;           /* other workers ask for idle backends; upstream.h */
+	unsigned clusters_age;   /* of the directory's clusters, likewise */
+	unsigned hosts_age;      /* of the clusters' hosts, when they were last looked at */
 	int64_t reported_us;     /* when the pools last wrote their lines */
 	uint64_t texts_reported; /* how many texts of SQL had come by then */
 	int64_t expired_us;      /* when it was last looked whose login has expired */
@@ -171,10 +166,6 @@ void worker_run(struct worker *worker);
 /* From the worker's own thread: ends all sessions with 57P01 and leaves the loop. */
 void worker_stop(struct worker *worker);
 void worker_destroy(struct worker *worker);
-
-/* Resolves the host of a cluster (blocking). False with the reason in *why. */
-bool worker_resolve(const struct conf_cluster *cluster, struct worker_address *out,
-					const char **why);
 
 /* Pools that stand in line for a place of a budget are looked at when this turn is over. */
 void worker_feed_later(struct worker *worker);

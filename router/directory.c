@@ -405,6 +405,7 @@ struct directory *directory_create(struct mailbox *control,
 	directory->limits = *limits;
 	directory->proved_us = clock_monotonic_us();
 	list_init(&directory->watches);
+	clusters_init(&directory->clusters);
 	for (int kind = 0; kind < KINDS; kind++) {
 		cache_init(&directory->caches[kind], limits->cache_size);
 		list_init(&directory->to_compare[kind]);
@@ -420,8 +421,14 @@ void directory_destroy(struct directory *directory)
 		cache_fini(&directory->caches[kind]);
 	list_each (node, next, &directory->watches)
 		free(list_entry(node, struct watch, node));
+	clusters_fini(&directory->clusters);
 	pthread_mutex_destroy(&directory->lock);
 	free(directory);
+}
+
+struct clusters *directory_clusters(struct directory *directory)
+{
+	return &directory->clusters;
 }
 
 void directory_measure(struct directory *directory, struct directory_measures *out)

@@ -257,6 +257,13 @@ bool directory_watch(struct directory *directory, struct mailbox *mailbox,
 					 directory_watcher told, void *self);
 void directory_unwatch(struct directory *directory, const struct mailbox *mailbox);
 
+/* ---- clusters ---- */
+
+struct clusters;
+
+/* What is known of them: replaced by the control thread, asked by any. */
+struct clusters *directory_clusters(struct directory *directory);
+
 /* ---- for probes and metrics ---- */
 
 struct directory_counts {

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "router/cache.h"
+#include "router/clusters.h"
 #include "router/directory.h"
 
 #define KINDS 2
@@ -28,6 +29,7 @@ struct directory {
 	struct directory_question *questions[KINDS]; /* under way, by token */
 	struct list to_compare[KINDS];               /* holdings */
 	struct list watches;
+	struct clusters clusters; /* has a lock of its own */
 	bool fed;          /* announcements come */
 	bool missed;       /* something announced could not be taken in: compare again */
 	int64_t proved_us; /* when what is held was last known to be true, on the monotonic clock */

@@ -86,6 +86,7 @@ void live_view_free(struct live_view *view)
 	for (size_t i = 0; i < view->backend_count; i++) {
 		tenant_unref(view->backends[i].tenant);
 		free(view->backends[i].cluster);
+		free(view->backends[i].host);
 	}
 	for (size_t i = 0; i < view->pool_count; i++)
 		free(view->pools[i].cluster);

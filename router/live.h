@@ -30,6 +30,7 @@ struct tenant;
  * microseconds, and up to the moment of the look.
  */
 
+#define LIVE_OWN_SIZE     35 /* t_, 32 digits and the NUL */
 #define LIVE_NAME_SIZE    64 /* of an application_name, cut short, and its NUL */
 #define LIVE_ADDRESS_SIZE 48
 
@@ -52,7 +53,11 @@ struct live_session {
 
 struct live_backend {
 	uint32_t pid;
-	char *cluster;
+	char *cluster, *host;
+	/* The tenant's own login that it has, or "": the cluster's. */
+	char own[LIVE_OWN_SIZE];
+	bool own_database; /* of the same name */
+	int port;
 	const struct tenant *tenant; /* in whose context it is */
 	enum backend_state state;
 	uint32_t session; /* whom it works for, or 0 */

@@ -37,7 +37,10 @@ void measures_free(struct measures *measures)
 		free(measures->pools[i].cluster);
 	for (size_t i = 0; i < measures->tenant_count; i++)
 		free(measures->tenants[i].slug);
+	for (size_t i = 0; i < measures->host_count; i++)
+		free(measures->hosts[i].cluster);
 	free(measures->pools);
 	free(measures->tenants);
+	free(measures->hosts);
 	free(measures);
 }

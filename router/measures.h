@@ -59,6 +59,15 @@ struct tenant_measures {
 	size_t sessions, waiting, backends;
 };
 
+/* A host of a cluster, as far as connecting has shown: router/measures.h's only numbers that
+ * all workers share, so the first one has them. */
+struct host_measures {
+	char *cluster;
+	const char *host; /* lives as long as the process */
+	char port[8];
+	size_t is_down, is_in_use;
+};
+
 #define MEASURES_PINS 16
 
 struct measures {
@@ -78,6 +87,8 @@ struct measures {
 	size_t pool_count;
 	struct tenant_measures *tenants;
 	size_t tenant_count;
+	struct host_measures *hosts; /* NULL: none */
+	size_t host_count;
 };
 
 /* NULL when memory is out. `*_max` say how many there will be at the most. */

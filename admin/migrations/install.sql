@@ -26,8 +26,14 @@ BEGIN
 		RAISE EXCEPTION 'the roles bulkhead_control and bulkhead_admin must not be superusers, bypass row security, or create roles or databases';
 	END IF;
 
-	-- Superusers are members of every role. Others stay members: it is how they manage tenants.
-	IF NOT pg_catalog.pg_has_role(current_user, 'bulkhead_control', 'MEMBER') THEN
+	-- Superusers are members of every role. Others stay members: it is how they manage tenants. Since PostgreSQL 16
+	-- whoever makes a role is a member who may only manage it.
+	IF pg_catalog.current_setting('server_version_num')::integer >= 160000 THEN
+		IF NOT (pg_catalog.pg_has_role(current_user, 'bulkhead_control', 'USAGE')
+				AND pg_catalog.pg_has_role(current_user, 'bulkhead_control', 'SET')) THEN
+			EXECUTE pg_catalog.format('GRANT bulkhead_control TO %I WITH INHERIT TRUE, SET TRUE', current_user);
+		END IF;
+	ELSIF NOT pg_catalog.pg_has_role(current_user, 'bulkhead_control', 'MEMBER') THEN
 		EXECUTE pg_catalog.format('GRANT bulkhead_control TO %I', current_user);
 	END IF;
 END

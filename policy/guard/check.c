@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/embed.h"
 #include "base/encode.h"
 #include "policy/guard/guard.h"
 
-#define GUARD_VERSION   "2"    /* of begin.sql and schema.sql */
 #define POSTGRES_OLDEST 150000 /* GRANT SET ON PARAMETER came with 15 */
 
 const char guard_probe_sql[] = "SET backtrace_functions = 'bulkhead_probe'";
@@ -46,6 +46,14 @@ static bool is_id(const char *text)
 	return strlen(text) == UUID_HEX_SIZE - 1 && uuid_parse(text, UUID_HEX_SIZE - 1, &id);
 }
 
+static void complain_of_version(const char *version, struct buf *why)
+{
+	buf_appendf(why,
+				"the database has version %s of the guard, this program needs " GUARD_VERSION
+				"; run bulkhead init of this version on it",
+				version);
+}
+
 static bool judge_server(const char *const fields[], struct buf *why)
 {
 	int64_t version;
@@ -57,11 +65,22 @@ static bool judge_server(const char *const fields[], struct buf *why)
 		return false;
 	}
 	if (strcmp(fields[FIELD_GUARD_VERSION], GUARD_VERSION) != 0) {
-		buf_appendf(
-			why,
-			"the database has version %s of the guard, this program needs " GUARD_VERSION
-			"; run bulkhead init of this version on it",
-			fields[FIELD_GUARD_VERSION]);
+		complain_of_version(fields[FIELD_GUARD_VERSION], why);
+		return false;
+	}
+	return true;
+}
+
+/* What every session on shared tables must begin with, whose login it is. */
+static bool judge_context(const char *context, const char *row_security, struct buf *why)
+{
+	if (*context) {
+		buf_appendf(why, "backtrace_functions is not empty on a new connection; take it out of "
+						 "postgresql.conf, ALTER SYSTEM, ALTER DATABASE and ALTER ROLE");
+		return false;
+	}
+	if (strcmp(row_security, "on") != 0) {
+		buf_appendf(why, "row_security is %s on a new connection; it must be on", row_security);
 		return false;
 	}
 	return true;
@@ -73,17 +92,7 @@ static bool judge_login(const char *const fields[], struct buf *why)
 		buf_appendf(why, "login %s: %s", fields[FIELD_LOGIN], fields[FIELD_FAULTS]);
 		return false;
 	}
-	if (fields[FIELD_CONTEXT][0]) {
-		buf_appendf(why, "backtrace_functions is not empty on a new connection; take it out of "
-						 "postgresql.conf, ALTER SYSTEM, ALTER DATABASE and ALTER ROLE");
-		return false;
-	}
-	if (strcmp(fields[FIELD_ROW_SECURITY], "on") != 0) {
-		buf_appendf(why, "row_security is %s on a new connection; it must be on",
-					fields[FIELD_ROW_SECURITY]);
-		return false;
-	}
-	return true;
+	return judge_context(fields[FIELD_CONTEXT], fields[FIELD_ROW_SECURITY], why);
 }
 
 static bool read_server(const char *const fields[], int64_t now_ms, struct guard_server *server,
@@ -157,4 +166,71 @@ bool guard_own_check_judge(const char *const fields[], size_t count, struct buf 
 		return false;
 	}
 	return true;
+}
+
+/* ---- logins of tenants' own ---- */
+
+EMBED_TEXT(tenant_check_sql, "policy/guard/tenant_check.sql");
+
+const char *guard_tenant_check_sql(void)
+{
+	return tenant_check_sql;
+}
+
+const char guard_login_check_sql[] =
+	"SELECT server_version, login, context, row_security, guard_version, faults"
+	" FROM bulkhead.login_check()";
+
+enum { OWN_SERVER_VERSION, OWN_LOGIN, OWN_CONTEXT, OWN_ROW_SECURITY, OWN_GUARD_VERSION };
+
+#define LOGIN_CHECK_COLUMNS  6
+#define TENANT_CHECK_COLUMNS 3
+
+/* Of either check: the version first, the login second, its faults last. */
+static bool judge_own_login(const char *const fields[], size_t count, size_t expected,
+							const struct uuid *tenant, struct buf *why)
+{
+	char hex[UUID_HEX_SIZE];
+	int64_t version;
+	bool readable = count == expected;
+
+	for (size_t i = 0; readable && i < count; i++)
+		readable = fields[i] != NULL;
+	if (!readable || !read_number(fields[OWN_SERVER_VERSION], &version)) {
+		buf_appendf(why, "the self-check's answer cannot be read; run bulkhead init");
+		return false;
+	}
+	if (version < POSTGRES_OLDEST) {
+		buf_appendf(why, "server_version_num is %s; PostgreSQL 15 is the oldest supported",
+					fields[OWN_SERVER_VERSION]);
+		return false;
+	}
+	uuid_hex(tenant, hex);
+	if (strncmp(fields[OWN_LOGIN], "t_", 2) != 0 || strcmp(fields[OWN_LOGIN] + 2, hex) != 0) {
+		buf_appendf(why, "the session is %s's, and not t_%s's", fields[OWN_LOGIN], hex);
+		return false;
+	}
+	if (fields[count - 1][0]) {
+		buf_appendf(why, "login %s: %s", fields[OWN_LOGIN], fields[count - 1]);
+		return false;
+	}
+	return true;
+}
+
+bool guard_login_check_judge(const char *const fields[], size_t count,
+							 const struct uuid *tenant, struct buf *why)
+{
+	if (!judge_own_login(fields, count, LOGIN_CHECK_COLUMNS, tenant, why))
+		return false;
+	if (strcmp(fields[OWN_GUARD_VERSION], GUARD_VERSION) != 0) {
+		complain_of_version(fields[OWN_GUARD_VERSION], why);
+		return false;
+	}
+	return judge_context(fields[OWN_CONTEXT], fields[OWN_ROW_SECURITY], why);
+}
+
+bool guard_tenant_check_judge(const char *const fields[], size_t count,
+							  const struct uuid *tenant, struct buf *why)
+{
+	return judge_own_login(fields, count, TENANT_CHECK_COLUMNS, tenant, why);
 }

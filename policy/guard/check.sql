@@ -78,16 +78,6 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		 WHERE login_faults.login ~ '^t_[0-9a-f]{32}$';
 	END;
 
--- What ALTER ROLE has set in this very session, as the session itself has it: login_faults reads the catalogue,
--- where a tenant may have put a setting back since the session began with it. DISCARD ALL would not.
--- PostgreSQL lists no settings of unknown prefixes here.
-CREATE OR REPLACE FUNCTION bulkhead.session_faults() RETURNS SETOF text
-	LANGUAGE sql STABLE
-	BEGIN ATOMIC
-		SELECT format('this session began with a setting of its login, %s', s.name)
-		  FROM pg_settings AS s WHERE s.source IN ('user', 'database user');
-	END;
-
 -- One row for the calling login, all columns text. It runs with the guard's rights, since hardening closes
 -- some of the catalogues that it reads; it tells a login about itself and about nobody else. It has no
 -- search_path of its own, which would hide what the session began with: the bodies are bound here and now.

@@ -14,6 +14,7 @@ EMBED_TEXT(functions_sql, "policy/guard/findings_functions.sql");
 EMBED_TEXT(logins_sql, "policy/guard/findings_logins.sql");
 EMBED_TEXT(grants_sql, "policy/guard/findings_grants.sql");
 EMBED_TEXT(server_sql, "policy/guard/findings_server.sql");
+EMBED_TEXT(control_sql, "policy/guard/findings_control.sql");
 EMBED_TEXT(hardened_sql, "policy/guard/findings_hardening.sql");
 EMBED_TEXT(guess_sql, "policy/guard/plan_guess.sql");
 EMBED_TEXT(plan_sql, "policy/guard/plan.sql");
@@ -52,15 +53,18 @@ static bool append_joined(struct buf *sql, const char *const parts[], size_t cou
 	return fine;
 }
 
-bool guard_findings_query(struct buf *sql)
+bool guard_findings_query(struct buf *sql, bool with_control)
 {
 	const char *const shared[] = {begin_sql, protected_sql, hardening_sql};
-	const char *const subjects[] = {tables_sql, keys_sql,   views_sql,  functions_sql,
-									logins_sql, grants_sql, server_sql, hardened_sql};
+	/* The last only where there is a control schema. */
+	const char *const subjects[] = {tables_sql,    keys_sql,     views_sql,
+									functions_sql, logins_sql,   grants_sql,
+									server_sql,    hardened_sql, control_sql};
+	size_t count = sizeof subjects / sizeof *subjects - !with_control;
 
 	return append_joined(sql, shared, sizeof shared / sizeof *shared, ",\n") &&
 		   append(sql, ",\nfinding (id, severity, object, why, mend) AS (\n") &&
-		   append_joined(sql, subjects, sizeof subjects / sizeof *subjects, "\nUNION ALL\n") &&
+		   append_joined(sql, subjects, count, "\nUNION ALL\n") &&
 		   append(sql,
 				  ")\nSELECT f.id, f.severity, f.object, f.why, f.mend FROM finding AS f\n"
 				  " ORDER BY array_position('{critical, warning, notice}', f.severity), f.id, "
@@ -69,7 +73,7 @@ bool guard_findings_query(struct buf *sql)
 
 bool guard_findings_function(struct buf *sql)
 {
-	return append(sql, function_head) && guard_findings_query(sql) &&
+	return append(sql, function_head) && guard_findings_query(sql, false) &&
 		   append(sql, "\n$findings$;\n");
 }
 

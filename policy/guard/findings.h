@@ -20,9 +20,12 @@
  */
 extern const char guard_findings_begin[];
 
-/* Appends the query, without a semicolon, the worst findings first. False when memory is out.
+/*
+ * Appends the query, without a semicolon, the worst findings first. `with_control`: the
+ * database has the control schema, and the one who asks may read the table of tenants; then
+ * logins are held against it. False when memory is out.
  */
-bool guard_findings_query(struct buf *sql);
+bool guard_findings_query(struct buf *sql, bool with_control);
 
 /*
  * Appends the query for columns that may name the tenant in the tables of a role ($1): rows of

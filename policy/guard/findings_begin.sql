@@ -12,13 +12,25 @@ pool (oid) AS (
 	 WHERE p.pronamespace = to_regnamespace('bulkhead') AND p.proname = 'enter'
 	   AND a.grantee <> p.proowner AND a.grantee <> 0
 ),
+-- Memberships through which a role has another's rights, or may take them. Since PostgreSQL 16 there are others: who
+-- makes a role may manage it, and no more.
+usable_membership AS MATERIALIZED (
+	SELECT m.roleid, m.member FROM pg_auth_members AS m
+	 WHERE coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true) OR coalesce((to_jsonb(m) ->> 'set_option')::boolean, true)
+),
+-- Where tenants have logins of their own there is no seal, and what only a superuser could have taken from PUBLIC stays.
+guard (is_by_login) AS (
+	SELECT to_regprocedure('bulkhead.guard_mode()') IS NOT NULL
+	       AND to_regprocedure('bulkhead.enter(text,text,text,text,text)') IS NULL
+),
 -- The roles that speak for tenants: bulkhead_app and its members, logins of tenants' own, and pools' logins.
 speaker (oid) AS (
 	(SELECT r.oid FROM pg_roles AS r WHERE r.rolname = 'bulkhead_app' OR r.rolname ~ '^t_[0-9a-f]{32}$'
 	 UNION
 	 SELECT p.oid FROM pool AS p)
 	UNION
-	SELECT m.member FROM pg_auth_members AS m JOIN speaker AS s ON m.roleid = s.oid
+	SELECT m.member FROM usable_membership AS m JOIN speaker AS s ON m.roleid = s.oid JOIN pg_roles AS r ON r.oid = s.oid
+	 WHERE r.rolname !~ '^t_[0-9a-f]{32}$' -- who administers a tenant's login does not speak for it
 ),
 -- With whose rights tenants' statements run: these, PUBLIC (0), and every role that one of them is a member of.
 tenant_role (oid) AS (
@@ -31,10 +43,11 @@ tenant_role (oid) AS (
 tenant (oid, name) AS MATERIALIZED (
 	SELECT t.oid, CASE t.oid WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(t.oid)) END FROM tenant_role AS t
 ),
--- The application's schemas and what is in them, but for what extensions brought and what is temporary.
+-- The application's schemas and what is in them, but for what extensions brought and what is temporary. A tenant's own
+-- schema is the tenant's.
 app_schema AS MATERIALIZED (
 	SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_namespace AS n
-	 WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'bulkhead', 'bulkhead_control')
+	 WHERE n.nspname !~ '^(pg_|t_[0-9a-f]{32}$)' AND n.nspname NOT IN ('information_schema', 'bulkhead', 'bulkhead_control')
 ),
 relation AS MATERIALIZED (
 	SELECT c.oid, c.oid::regclass::text AS name, c.relkind AS kind, c.relowner AS owner, c.relacl AS acl,

@@ -139,7 +139,8 @@ SELECT 'guard-privilege', 'critical', p.oid::regprocedure::text,
  WHERE a.grantee <> p.proowner
    AND ((p.pronamespace = to_regnamespace('bulkhead_control') AND p.prosecdef)
         OR (p.pronamespace = to_regnamespace('bulkhead')
-            AND (p.proname IN ('register_key', 'revoke_tenant', 'readmit_tenant', 'login_faults', 'session_faults', 'findings')
+            AND (p.proname IN ('register_key', 'retire_key', 'revoke_tenant', 'readmit_tenant', 'login_faults', 'session_faults',
+                               'findings', 'tenant_login_faults', 'set_login_key', 'drop_login_key')
                  OR (p.proname IN ('enter', 'self_check') AND (t.oid = 0 OR t.name = 'bulkhead_app')))))
  GROUP BY p.oid
 UNION ALL

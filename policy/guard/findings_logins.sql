@@ -11,7 +11,7 @@
 role AS MATERIALIZED (
 	SELECT r.oid, r.rolname, r.rolcanlogin, r.rolsuper, r.rolbypassrls, r.rolreplication,
 	       r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication AS is_strong,
-	       r.oid IN (SELECT s.oid FROM speaker AS s) AS speaks,
+	       r.oid IN (SELECT s.oid FROM speaker AS s) AS speaks, r.rolname ~ '^t_[0-9a-f]{32}$' AS is_tenant,
 	       r.oid IN (SELECT o.owner FROM own AS o) AS owns,
 	       r.oid IN (SELECT c.relowner FROM protected AS p JOIN pg_class AS c ON c.oid = p.relation) AS owns_rows
 	  FROM pg_roles AS r
@@ -22,7 +22,8 @@ heiress AS (
 	  FROM pg_database AS d WHERE d.datname = current_database()
 ),
 edge AS MATERIALIZED (
-	SELECT m.roleid, m.member, format('REVOKE %I FROM %I%s;', g.rolname, r.rolname,
+	SELECT m.roleid, m.member, (m.roleid, m.member) IN (SELECT u.roleid, u.member FROM usable_membership AS u) AS is_usable,
+	       format('REVOKE %I FROM %I%s;', g.rolname, r.rolname,
 	           CASE WHEN current_setting('server_version_num')::integer >= 160000
 	                THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END) AS revoke
 	  FROM pg_auth_members AS m JOIN role AS g ON g.oid = m.roleid JOIN role AS r ON r.oid = m.member
@@ -39,11 +40,15 @@ SELECT 'login-attributes', 'critical', quote_ident(r.rolname),
  WHERE r.speaks AND r.is_strong
 UNION ALL
 SELECT 'login-membership', 'critical', quote_ident(m.rolname),
-       format('Tenants'' statements run with its rights, and it is a member of %I, which has more than is theirs.', g.rolname),
+       CASE WHEN m.is_tenant THEN format('A tenant''s own login is a member of %I, and should be of nothing but the group of its kind.',
+                                         g.rolname)
+            ELSE format('Tenants'' statements run with its rights, and it is a member of %I, which has more than is theirs.',
+                        g.rolname) END,
        e.revoke
   FROM edge AS e JOIN role AS g ON g.oid = e.roleid JOIN role AS m ON m.oid = e.member JOIN tenant AS t ON t.oid = e.member
  WHERE g.is_strong OR g.rolname ~ '^pg_' OR g.rolname ~ '^t_[0-9a-f]{32}$' OR (g.owns AND NOT g.speaks)
     OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar')
+    OR (m.is_tenant AND g.rolname NOT IN ('bulkhead_app', 'bulkhead_tenants'))
 UNION ALL
 SELECT 'login-owns', 'critical', format('%s of %I', described.object, r.rolname),
        'A role that speaks for tenants owns it, and an owner can switch row security off, or change it under others.',
@@ -56,11 +61,14 @@ SELECT 'login-owns', 'critical', format('%s of %I', described.object, r.rolname)
  CROSS JOIN LATERAL pg_describe_object(o.classid, o.objid, o.objsubid) AS described (object)
  WHERE r.speaks AND NOT r.rolsuper AND i.identity IS NOT NULL AND described.object IS NOT NULL
    AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp_'
+   -- A tenant owns its schema, or what is in its database, and its large objects.
+   AND NOT (r.is_tenant AND (i.schema = r.rolname OR (i.type = 'schema' AND i.name = r.rolname) OR i.type = 'large object'
+                             OR (current_database() = r.rolname AND i.type <> 'database')))
 UNION ALL
-SELECT 'owner-without-bypass', 'warning', quote_ident(r.rolname),
+SELECT 'owner-without-bypass', CASE WHEN guard.is_by_login THEN 'notice' ELSE 'warning' END, quote_ident(r.rolname),
        'It owns protected tables and is bound by their row security: a foreign key that it adds is marked valid without '
        'all rows having been seen.', format('ALTER ROLE %I BYPASSRLS;', r.rolname)
-  FROM role AS r WHERE r.owns_rows AND NOT r.rolsuper AND NOT r.rolbypassrls AND NOT r.speaks
+  FROM role AS r CROSS JOIN guard WHERE r.owns_rows AND NOT r.rolsuper AND NOT r.rolbypassrls AND NOT r.speaks
 UNION ALL
 SELECT 'owner-login', 'notice', quote_ident(r.rolname),
        'The login may act as the owner of protected tables. It is for migrations: an application that connects with it goes '
@@ -94,8 +102,10 @@ SELECT 'guard-membership', 'critical', quote_ident(m.rolname),
        CASE WHEN g.rolname = 'bulkhead_guard' THEN 'It may act as bulkhead_guard, which sets the tenant and holds the keys.'
             ELSE 'bulkhead_guard is a member of another role, and what runs with the guard''s rights has that role''s.' END,
        e.revoke
-  FROM edge AS e JOIN role AS g ON g.oid = e.roleid JOIN role AS m ON m.oid = e.member
- WHERE (g.rolname = 'bulkhead_guard' OR m.rolname = 'bulkhead_guard') AND m.oid NOT IN (SELECT t.oid FROM tenant AS t)
+  FROM edge AS e JOIN role AS g ON g.oid = e.roleid JOIN role AS m ON m.oid = e.member CROSS JOIN guard
+ -- Without a seal the administrator who made the role may go on managing it.
+ WHERE (e.is_usable OR NOT guard.is_by_login)
+   AND (g.rolname = 'bulkhead_guard' OR m.rolname = 'bulkhead_guard') AND m.oid NOT IN (SELECT t.oid FROM tenant AS t)
 )
 UNION ALL
 -- Settings that sessions begin with.
@@ -109,7 +119,8 @@ SELECT 'login-setting', CASE WHEN item.is_grave THEN 'critical' ELSE 'warning' E
   LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
  CROSS JOIN LATERAL (SELECT split_part(c.item, '=', 1), split_part(c.item, '=', 1) = ANY (
                             '{row_security, session_replication_role, backtrace_functions, role, lo_compat_privileges}')
-                       FROM unnest(s.setconfig) AS c (item)) AS item (name, is_grave)
+                       FROM unnest(s.setconfig) AS c (item)
+                      WHERE c.item <> 'search_path=' || r.rolname) AS item (name, is_grave) -- a tenant's schema
  WHERE s.setdatabase = 0 OR d.datname = current_database()
 UNION ALL
 SELECT 'database-setting', 'critical', format('%I of %s', item.name, coalesce('database ' || quote_ident(d.datname), 'all roles')),
@@ -145,3 +156,23 @@ SELECT 'parameter-grant', 'critical', format('%I for %s', p.parname, grantee.nam
   LEFT JOIN pg_roles AS r ON r.oid = held.grantee
  WHERE held.grantee IN (SELECT t.oid FROM tenant AS t)
     OR (p.parname = 'backtrace_functions' AND r.rolname IS DISTINCT FROM 'bulkhead_guard' AND r.rolsuper IS NOT TRUE)
+UNION ALL
+-- What is one tenant's own and not shared.
+SELECT 'tenant-schema-open', 'critical', quote_ident(n.nspname),
+       'It is one tenant''s schema, and others may use it or make objects in it.',
+       string_agg(format('REVOKE ALL ON SCHEMA %I FROM %s;', n.nspname,
+                         CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END), E'\n')
+  FROM pg_namespace AS n
+ CROSS JOIN LATERAL (SELECT DISTINCT x.grantee FROM aclexplode(n.nspacl) AS x) AS a
+  JOIN tenant AS t ON t.oid = a.grantee
+ WHERE n.nspname ~ '^t_[0-9a-f]{32}$' AND a.grantee <> n.nspowner AND t.name <> n.nspname
+ GROUP BY n.nspname
+UNION ALL
+SELECT 'tenant-database-open', 'critical', quote_ident(d.datname),
+       'It is one tenant''s database, and others may connect to it.',
+       string_agg(format('REVOKE CONNECT ON DATABASE %I FROM %s;', d.datname, t.name), E'\n')
+  FROM pg_database AS d
+ CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS a
+  JOIN tenant AS t ON t.oid = a.grantee
+ WHERE d.datname ~ '^t_[0-9a-f]{32}$' AND a.privilege_type = 'CONNECT' AND a.grantee <> d.datdba AND t.name <> d.datname
+ GROUP BY d.datname

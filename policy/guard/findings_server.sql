@@ -49,4 +49,5 @@ SELECT 'guard-missing', 'critical', quote_ident(current_database()),
        'The guard is not installed in this database, so nothing here is bound to a tenant. It is installed by a command, and '
        'not by a statement.',
        '-- bulkhead init --dsn DSN --owner ROLE'
- WHERE to_regprocedure('bulkhead.enter(text,text,text,text,text)') IS NULL
+  FROM guard
+ WHERE to_regprocedure('bulkhead.enter(text,text,text,text,text)') IS NULL AND NOT guard.is_by_login

@@ -79,6 +79,9 @@ bool guard_snapshot_key(const struct guard_keyring *keyring, size_t place,
 
 /* ---- self-check of a new backend ---- */
 
+/* As begin.sql and schema.sql have it. */
+#define GUARD_VERSION "3"
+
 /* A statement that must fail with 42501 on a sound server: the pool login may not set the
  * context. */
 extern const char guard_probe_sql[];
@@ -95,6 +98,25 @@ extern const char guard_check_sql[];
  */
 extern const char guard_own_check_sql[];
 bool guard_own_check_judge(const char *const fields[], size_t count, struct buf *why);
+
+/*
+ * The query for a backend with a tenant's own login on shared tables, where the login is the
+ * context: on a database that has a guard of either kind. guard_probe_sql goes before it, as
+ * before guard_check_sql. Both fit GUARD_CHECK_COLUMNS fields.
+ */
+extern const char guard_login_check_sql[];
+bool guard_login_check_judge(const char *const fields[], size_t count,
+							 const struct uuid *tenant, struct buf *why);
+
+/*
+ * The query for a backend with the login of a tenant that has a schema or a database of its
+ * own, which it needs no guard for: a text that names nothing but the system's. In the database
+ * that has the login's name it judges by what the tenant could do elsewhere, in any other by
+ * what it could do outside the schema of its name. The probe goes before it there as well.
+ */
+const char *guard_tenant_check_sql(void);
+bool guard_tenant_check_judge(const char *const fields[], size_t count,
+							  const struct uuid *tenant, struct buf *why);
 
 /* What the proxy remembers of a server that passed. */
 struct guard_server {

@@ -2,7 +2,7 @@
 SELECT CASE h.kind
 	WHEN 'function' THEN pg_temp.take_functions(h.patterns, h.keepers)
 	WHEN 'relation' THEN pg_temp.take_relations(h.patterns, h.keepers)
-	WHEN 'extension' THEN pg_temp.take_extensions(h.patterns, h.keepers[1]::regrole) END
+	WHEN 'extension' THEN pg_temp.take_extensions(h.patterns, h.keepers) END
   FROM hardening AS h
  WHERE h.level = 'standard' OR h.level = current_setting('bulkhead.hardening');
 
@@ -17,14 +17,28 @@ BEGIN
 
 	-- Temporary tables, which could stand in for real ones.
 	IF current_setting('bulkhead.hardening') = 'strict' THEN
-		EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC, bulkhead_app, %I', current_database(), pool);
-		EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), pool);
-		IF has_database_privilege(pool, current_database(), 'TEMPORARY') THEN
-			RAISE EXCEPTION 'hardening: % may still make temporary tables', pool;
+		EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC, bulkhead_app', current_database());
+		IF pool <> '' THEN
+			EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM %I', current_database(), pool);
+			EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), pool);
+		END IF;
+		IF has_database_privilege(coalesce(nullif(pool, ''), 'bulkhead_app'), current_database(), 'TEMPORARY') THEN
+			RAISE EXCEPTION 'hardening: % may still make temporary tables', coalesce(nullif(pool, ''), 'bulkhead_app');
 		END IF;
 	END IF;
 
+	IF current_setting('bulkhead.left_open') <> '' THEN
+		SET LOCAL client_min_messages = 'warning';
+		RAISE WARNING 'hardening: these stay open to PUBLIC, since only a superuser can take them away'
+			USING DETAIL = current_setting('bulkhead.left_open'),
+			      HINT = 'Through logins of their own, tenants see and end the sessions of nobody else; what counts for the whole '
+			             'server they see. bulkhead lint lists it again.';
+	END IF;
+
 	-- For findings(), which looks what of it still holds.
-	EXECUTE format('COMMENT ON SCHEMA bulkhead IS %L', 'The guard of Bulkhead, hardening ' || current_setting('bulkhead.hardening'));
+	EXECUTE format('COMMENT ON SCHEMA bulkhead IS %L',
+	               CASE current_setting('bulkhead.guard') WHEN 'login' THEN 'The guard of Bulkhead by tenants'' own logins'
+	                                                      ELSE 'The guard of Bulkhead' END
+	               || ', hardening ' || current_setting('bulkhead.hardening'));
 END
 $apply$;

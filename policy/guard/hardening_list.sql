@@ -41,6 +41,10 @@ hardening (level, kind, patterns, keepers) AS (
 	                             'pg\_blocking\_pids(%', 'pg\_safe\_snapshot\_blocking\_pids(%',
 	                             'pg\_isolation\_test\_session\_is\_blocked(%', 'pg\_prepared\_xact(%'],
 	 ARRAY['pg_read_all_stats']),
+	-- How much all tenants write, to the byte.
+	('strict', 'function', ARRAY['pg\_current\_wal\_%', 'pg\_walfile\_name%', 'pg\_last\_wal\_%',
+	                             'pg\_last\_committed\_xact(%', 'pg\_last\_xact\_replay\_timestamp(%',
+	                             'pg\_control\_checkpoint(%', 'pg\_control\_recovery(%'], ARRAY['pg_read_all_stats']),
 	-- The same; bulkhead.session_state tells a session of its own.
 	('strict', 'function', ARRAY['pg\_lock\_status(%', 'pg\_prepared\_statement(%'],
 	 ARRAY['pg_read_all_stats', 'bulkhead_guard']),

@@ -11,6 +11,7 @@
 
 EMBED_TEXT(begin_sql, "policy/guard/begin.sql");
 EMBED_TEXT(roles_sql, "policy/guard/roles.sql");
+EMBED_TEXT(roles_login_sql, "policy/guard/roles_login.sql");
 EMBED_TEXT(schema_sql, "policy/guard/schema.sql");
 EMBED_TEXT(keys_sql, "policy/guard/keys.sql");
 EMBED_TEXT(enter_sql, "policy/guard/enter.sql");
@@ -18,12 +19,15 @@ EMBED_TEXT(session_sql, "policy/guard/session.sql");
 EMBED_TEXT(context_sql, "policy/guard/context.sql");
 EMBED_TEXT(warnings_sql, "policy/guard/warnings.sql");
 EMBED_TEXT(protect_sql, "policy/guard/protect.sql");
+EMBED_TEXT(login_check_sql, "policy/guard/login_check.sql");
 EMBED_TEXT(check_sql, "policy/guard/check.sql");
 EMBED_TEXT(grants_sql, "policy/guard/grants.sql");
 EMBED_TEXT(hardening_sql, "policy/guard/hardening.sql");
 EMBED_TEXT(hardening_list_sql, "policy/guard/hardening_list.sql");
 EMBED_TEXT(hardening_apply_sql, "policy/guard/hardening_apply.sql");
+EMBED_TEXT(verify_guard_sql, "policy/guard/verify_guard.sql");
 EMBED_TEXT(verify_sql, "policy/guard/verify.sql");
+EMBED_TEXT(verify_login_sql, "policy/guard/verify_login.sql");
 
 #define REGISTER_KEY "SELECT bulkhead.register_key("
 
@@ -56,20 +60,37 @@ static bool append_parts(struct buf *sql, const char *const parts[], size_t coun
 	return fine;
 }
 
+static bool append_settings(struct buf *sql, const struct guard_install *what)
+{
+	bool sealed = what->mode == GUARD_SEALED;
+
+	return append_setting(sql, "guard", sealed ? "sealed" : "login") &&
+		   append_setting(sql, "pool_login", sealed ? what->pool_login : "") &&
+		   append_setting(sql, "owner", what->owner ? what->owner : "") &&
+		   append_setting(sql, "hardening",
+						  what->hardening == GUARD_STRICT ? "strict" : "standard");
+}
+
+/* Where tenants have logins of their own, there is no enter, no key and no pool's login. */
+static bool append_objects(struct buf *sql, enum guard_mode mode)
+{
+	const char *const sealed[] = {begin_sql,   roles_sql,       schema_sql,  keys_sql,
+								  enter_sql,   session_sql,     context_sql, warnings_sql,
+								  protect_sql, login_check_sql, check_sql};
+	const char *const login[] = {begin_sql,   roles_login_sql, schema_sql,  session_sql,
+								 context_sql, warnings_sql,    protect_sql, login_check_sql};
+
+	return mode == GUARD_SEALED ? append_parts(sql, sealed, sizeof sealed / sizeof *sealed)
+								: append_parts(sql, login, sizeof login / sizeof *login);
+}
+
 /* Everything but the secrets, up to where the signing key is registered. */
 static bool write_sql(struct buf *sql, const struct guard_install *what)
 {
-	bool strict = what->hardening == GUARD_STRICT;
-	const char *const before[] = {begin_sql,   roles_sql,   schema_sql,  keys_sql,
-								  enter_sql,   session_sql, context_sql, warnings_sql,
-								  protect_sql, check_sql};
 	const char *const after[] = {grants_sql, hardening_sql, "WITH", hardening_list_sql,
 								 hardening_apply_sql};
 
-	return append_setting(sql, "pool_login", what->pool_login) &&
-		   append_setting(sql, "owner", what->owner ? what->owner : "") &&
-		   append_setting(sql, "hardening", strict ? "strict" : "standard") &&
-		   append_parts(sql, before, sizeof before / sizeof *before) &&
+	return append_settings(sql, what) && append_objects(sql, what->mode) &&
 		   guard_findings_function(sql) &&
 		   append_parts(sql, after, sizeof after / sizeof *after);
 }
@@ -168,12 +189,20 @@ static bool set_password(PGconn *admin, const struct guard_install *what, FILE *
 	return done;
 }
 
+static bool run_all(PGconn *admin, const struct guard_install *what, FILE *err)
+{
+	if (what->mode == GUARD_LOGIN)
+		return run_parts(admin, what, err) && run(admin, verify_guard_sql, err) &&
+			   run(admin, verify_login_sql, err);
+	return run_parts(admin, what, err) && register_key(admin, what, err) &&
+		   (!what->pool_password || set_password(admin, what, err)) &&
+		   run(admin, verify_guard_sql, err) && run(admin, verify_sql, err);
+}
+
 bool guard_install(PGconn *admin, const struct guard_install *what, FILE *err)
 {
-	bool done = run(admin, "BEGIN", err) && run_parts(admin, what, err) &&
-				register_key(admin, what, err) &&
-				(!what->pool_password || set_password(admin, what, err)) &&
-				run(admin, verify_sql, err) && run(admin, "COMMIT", err);
+	bool done =
+		run(admin, "BEGIN", err) && run_all(admin, what, err) && run(admin, "COMMIT", err);
 
 	if (!done && PQtransactionStatus(admin) != PQTRANS_IDLE)
 		PQclear(PQexec(admin, "ROLLBACK"));
@@ -198,23 +227,40 @@ static const char print_head[] =
 	"\\o /dev/null\n"
 	"BEGIN;\n";
 
+static const char print_login_head[] = "-- The guard of Bulkhead by tenants' own logins. Run "
+									   "it as a role with CREATEROLE that owns "
+									   "the\n"
+									   "-- database:\n"
+									   "--\n"
+									   "--\tpsql -X -d DATABASE -f THIS_FILE\n"
+									   "\\set ON_ERROR_STOP on\n"
+									   "\\o /dev/null\n"
+									   "BEGIN;\n";
+
 static const char print_key[] = REGISTER_KEY "split_part(:'guard_key', ' ', 1), "
 											 "split_part(:'guard_key', ' ', 2));\n"
 											 "\\unset guard_key\n";
 
+/* The key, which psql has from the environment, and the pool's password, which it may have. */
+static bool append_print_secrets(struct buf *sql, const struct guard_install *what)
+{
+	bool fine = buf_appendf(sql, "%s\\if :{?pool_verifier}\nALTER ROLE \"", print_key);
+
+	for (const char *c = what->pool_login; fine && *c; c++)
+		fine = buf_appendf(sql, *c == '"' ? "\"%c" : "%c", *c);
+	return fine && buf_appendf(sql, "\" PASSWORD :'pool_verifier';\n\\endif\n");
+}
+
 void guard_print(const struct guard_install *what, FILE *out)
 {
+	bool sealed = what->mode == GUARD_SEALED;
 	struct buf sql;
 
 	buf_init(&sql);
-	bool fine = buf_appendf(&sql, "%s", print_head) && write_sql(&sql, what) &&
-				buf_appendf(&sql, "%s\\if :{?pool_verifier}\nALTER ROLE \"", print_key);
-	for (const char *c = what->pool_login; fine && *c; c++)
-		fine = buf_appendf(&sql, *c == '"' ? "\"%c" : "%c", *c);
-	fine =
-		fine && buf_appendf(&sql, "\" PASSWORD :'pool_verifier';\n\\endif\n%s\nCOMMIT;\n\\o\n",
-							verify_sql);
-	if (fine)
+	if (buf_appendf(&sql, "%s", sealed ? print_head : print_login_head) &&
+		write_sql(&sql, what) && (!sealed || append_print_secrets(&sql, what)) &&
+		buf_appendf(&sql, "%s\n%s\nCOMMIT;\n\\o\n", verify_guard_sql,
+					sealed ? verify_sql : verify_login_sql))
 		fwrite(buf_data(&sql), 1, buf_len(&sql), out);
 	buf_fini(&sql);
 }

@@ -29,17 +29,34 @@ BEGIN
 END
 $require_owner$;
 
--- With whose rights tenants' statements run: PUBLIC (0), bulkhead_app and its members, the pool's logins among
--- them, and every role that one of those is a member of.
+-- The memberships through which a role has another's rights, or may take them by SET ROLE. Since PostgreSQL 16 there are
+-- others: who makes a role may manage it, and no more.
+CREATE OR REPLACE FUNCTION bulkhead.memberships(OUT roleid oid, OUT member oid) RETURNS SETOF record
+	LANGUAGE sql STABLE
+	BEGIN ATOMIC
+		SELECT m.roleid, m.member FROM pg_auth_members AS m
+		 WHERE coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true)
+		    OR coalesce((to_jsonb(m) ->> 'set_option')::boolean, true);
+	END;
+
+-- With whose rights tenants' statements run: PUBLIC (0), bulkhead_app and its members, logins of pools and of tenants'
+-- own among them, and every role that one of those is a member of.
 CREATE OR REPLACE FUNCTION bulkhead.tenant_roles() RETURNS SETOF oid
 	LANGUAGE sql STABLE
 	BEGIN ATOMIC
-		SELECT 0::oid
-		UNION ALL
-		SELECT g.oid FROM pg_roles AS g
-		 WHERE EXISTS (SELECT FROM pg_roles AS r
-		                WHERE NOT r.rolsuper AND pg_has_role(r.oid, to_regrole('bulkhead_app')::oid, 'MEMBER')
-		                  AND pg_has_role(r.oid, g.oid, 'MEMBER'));
+		WITH RECURSIVE edge AS MATERIALIZED (SELECT * FROM bulkhead.memberships()),
+		speaker (oid) AS (
+			SELECT to_regrole('bulkhead_app')::oid
+			UNION
+			SELECT e.member FROM edge AS e JOIN speaker AS s ON e.roleid = s.oid JOIN pg_roles AS r ON r.oid = s.oid
+			 WHERE r.rolname !~ '^t_[0-9a-f]{32}$' -- who administers a tenant's login does not speak for it
+		),
+		tenant_role (oid) AS (
+			SELECT r.oid FROM speaker AS s JOIN pg_roles AS r ON r.oid = s.oid WHERE NOT r.rolsuper
+			UNION
+			SELECT e.roleid FROM edge AS e JOIN tenant_role AS t ON e.member = t.oid
+		)
+		SELECT 0::oid UNION ALL SELECT t.oid FROM tenant_role AS t;
 	END;
 
 -- Privileges that row security does not reach: TRUNCATE takes all rows, a trigger runs in others' statements, a

@@ -6,6 +6,8 @@ DO $roles$
 DECLARE
 	pool text := current_setting('bulkhead.pool_login');
 	owner text := current_setting('bulkhead.owner');
+	member name;
+	grantor name;
 	nothing CONSTANT text := 'NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION';
 BEGIN
 	IF to_regrole('bulkhead_guard') IS NULL THEN
@@ -33,6 +35,17 @@ BEGIN
 	-- its ALTER TABLE … ADD FOREIGN KEY would be marked valid without having seen all of them.
 	IF owner <> '' AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = owner) THEN
 		EXECUTE format('ALTER ROLE %I BYPASSRLS', owner);
+	END IF;
+
+	-- A guard that tenants' own logins did with was an administrator's, who may manage its role since PostgreSQL 16. The
+	-- seal is not his.
+	IF current_setting('bulkhead.found_guard', true) = 'login' THEN
+		FOR member, grantor IN SELECT pg_get_userbyid(m.member), pg_get_userbyid(m.grantor) FROM pg_auth_members AS m
+		                        WHERE m.roleid = to_regrole('bulkhead_guard') ORDER BY m.admin_option LOOP
+			EXECUTE format('REVOKE bulkhead_guard FROM %I', member)
+				|| CASE WHEN current_setting('server_version_num')::integer >= 160000
+				        THEN format(' GRANTED BY %I', grantor) ELSE '' END;
+		END LOOP;
 	END IF;
 END
 $roles$;

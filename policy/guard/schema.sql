@@ -57,6 +57,15 @@ CREATE TABLE IF NOT EXISTS bulkhead.revoked_tenant (
 	revoked_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 
+-- The application's names for tenants that have logins of their own; nobody else's session is told (context.sql). Two
+-- tenants of one key would have one another's rows.
+CREATE TABLE IF NOT EXISTS bulkhead.login_key (
+	tenant uuid PRIMARY KEY,
+	key    text NOT NULL UNIQUE CHECK (key <> '')
+);
+
+ALTER TABLE bulkhead.login_key ALTER COLUMN key SET STATISTICS 0;
+
 -- What protect() found before it changed a table, so that unprotect() can put it back.
 CREATE TABLE IF NOT EXISTS bulkhead.protection (
 	relation         regclass PRIMARY KEY,
@@ -70,10 +79,20 @@ CREATE TABLE IF NOT EXISTS bulkhead.protection (
 ALTER TABLE bulkhead.installation ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkhead.signing_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkhead.revoked_tenant ENABLE ROW LEVEL SECURITY;
+ALTER TABLE bulkhead.login_key ENABLE ROW LEVEL SECURITY;
 ALTER TABLE bulkhead.protection ENABLE ROW LEVEL SECURITY;
 
 INSERT INTO bulkhead.installation DEFAULT VALUES ON CONFLICT DO NOTHING;
 
 CREATE OR REPLACE FUNCTION bulkhead.guard_version() RETURNS integer
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
-	RETURN 2;
+	RETURN 3;
+
+-- How a session says for which tenant it speaks: 'sealed', by a seal that a proxy sets (enter.sql), or 'login', by its
+-- login alone. Tenants' own logins work under both.
+DO $mode$
+BEGIN
+	EXECUTE format('CREATE OR REPLACE FUNCTION bulkhead.guard_mode() RETURNS text '
+	               'LANGUAGE sql IMMUTABLE PARALLEL SAFE RETURN %L', current_setting('bulkhead.guard'));
+END
+$mode$;

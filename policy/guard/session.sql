@@ -1,7 +1,8 @@
 -- What a session holds beyond its transaction, asked by proxies that share its backend among clients.
 
 -- Settings by name and value in turn, byte by byte, for those that SET would write in another way (search_path). The
--- seal is put back last: no setting of the caller's can take its place. It has no search_path of its own, which would
+-- seal is put back last: no setting of the caller's can take its place. Where tenants have logins of their own there is
+-- none, and the guard may have no right to set one. It has no search_path of its own, which would
 -- come back when it returns, so every name is qualified.
 CREATE OR REPLACE PROCEDURE bulkhead.set_all(settings pg_catalog.text[])
 	LANGUAGE plpgsql SECURITY DEFINER
@@ -14,7 +15,9 @@ BEGIN
 		PERFORM pg_catalog.set_config(set_all.settings[place], set_all.settings[place OPERATOR(pg_catalog.+) 1], false);
 		place := place OPERATOR(pg_catalog.+) 2;
 	END LOOP;
-	PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
+	IF pg_catalog.current_setting('backtrace_functions') OPERATOR(pg_catalog.<>) seal THEN
+		PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
+	END IF;
 END
 $set_all$;
 
@@ -29,7 +32,9 @@ DECLARE
 	seal CONSTANT pg_catalog.text := pg_catalog.current_setting('backtrace_functions');
 BEGIN
 	RESET ALL;
-	PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
+	IF seal OPERATOR(pg_catalog.<>) '' THEN
+		PERFORM pg_catalog.set_config('backtrace_functions', seal, false);
+	END IF;
 	CALL bulkhead.set_all(reset_all.settings);
 END
 $reset_all$;

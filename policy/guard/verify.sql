@@ -3,41 +3,16 @@
 CREATE OR REPLACE FUNCTION pg_temp.installation_faults(pool name, owner name) RETURNS SETOF text
 	LANGUAGE sql STABLE
 	BEGIN ATOMIC
+		SELECT f.fault FROM pg_temp.guard_faults() AS f (fault)
+		UNION ALL
 		SELECT f.fault FROM bulkhead.login_faults(installation_faults.pool) AS f (fault)
 		UNION ALL
 		SELECT 'bulkhead_guard may not set backtrace_functions'
 		 WHERE NOT has_parameter_privilege('bulkhead_guard', 'backtrace_functions', 'SET')
 		UNION ALL
-		SELECT format('backtrace_functions is "%s" by default; it must be empty', s.reset_val)
-		  FROM pg_settings AS s WHERE s.name = 'backtrace_functions' AND s.reset_val <> ''
-		UNION ALL
-		SELECT format('%I has rights that it must not have', r.rolname) FROM pg_roles AS r
-		 WHERE r.rolname IN ('bulkhead_guard', 'bulkhead_app')
-		   AND (r.rolcanlogin OR r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication)
-		UNION ALL
 		SELECT format('%I is a member of bulkhead_guard; REVOKE bulkhead_guard FROM %I', m.rolname, m.rolname)
 		  FROM pg_auth_members AS g JOIN pg_roles AS m ON m.oid = g.member
 		 WHERE g.roleid = to_regrole('bulkhead_guard')
-		UNION ALL
-		SELECT format('bulkhead_guard is a member of %I; REVOKE %I FROM bulkhead_guard', r.rolname, r.rolname)
-		  FROM pg_auth_members AS g JOIN pg_roles AS r ON r.oid = g.roleid
-		 WHERE g.member = to_regrole('bulkhead_guard')
-		UNION ALL
-		SELECT format('table %s is open to others than the guard', c.oid::regclass) FROM pg_class AS c
-		 WHERE c.relnamespace = 'bulkhead'::regnamespace AND c.relkind = 'r'
-		   AND (NOT c.relrowsecurity OR EXISTS (SELECT FROM pg_policy AS y WHERE y.polrelid = c.oid)
-		        OR EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee <> c.relowner)
-		        OR EXISTS (SELECT FROM pg_attribute AS t WHERE t.attrelid = c.oid AND t.attacl IS NOT NULL))
-		UNION ALL
-		SELECT format('%I may create in schema bulkhead', r.rolname) FROM pg_roles AS r
-		 WHERE NOT r.rolsuper AND r.rolname <> 'bulkhead_guard'
-		   AND has_schema_privilege(r.oid, 'bulkhead', 'CREATE')
-		UNION ALL
-		SELECT format('%s may call %s', w.grantee, p.oid::regprocedure)
-		  FROM pg_proc AS p, LATERAL (VALUES ('public'), ('bulkhead_app')) AS w (grantee)
-		 WHERE p.pronamespace = 'bulkhead'::regnamespace
-		   AND p.proname IN ('enter', 'self_check', 'register_key', 'retire_key', 'revoke_tenant', 'readmit_tenant', 'login_faults')
-		   AND has_function_privilege(w.grantee, p.oid, 'EXECUTE')
 		UNION ALL
 		SELECT format('%I may not call bulkhead.self_check()', installation_faults.pool)
 		 WHERE NOT has_function_privilege(installation_faults.pool, 'bulkhead.self_check()', 'EXECUTE')
@@ -45,7 +20,7 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults(pool name, owner name) RE
 		SELECT format('%I may create in schema %I; REVOKE CREATE ON SCHEMA %I FROM PUBLIC, bulkhead_app, %I',
 		              installation_faults.pool, n.nspname, n.nspname, installation_faults.pool)
 		  FROM pg_namespace AS n
-		 WHERE n.nspname !~ '^pg_(toast_)?temp_'
+		 WHERE n.nspname !~ '^(pg_(toast_)?temp_|t_[0-9a-f]{32}$)'
 		   AND has_schema_privilege(installation_faults.pool, n.oid, 'CREATE')
 		UNION ALL
 		SELECT format('%I may create schemas; REVOKE CREATE ON DATABASE %I FROM PUBLIC, bulkhead_app, %I',
@@ -75,5 +50,6 @@ BEGIN
 END
 $verify$;
 
-DROP FUNCTION pg_temp.installation_faults(name, name), pg_temp.take_functions(text[], text[]),
-	pg_temp.take_relations(text[], text[]), pg_temp.take_extensions(text[], regrole), pg_temp.functions_like(text[]);
+DROP FUNCTION pg_temp.installation_faults(name, name), pg_temp.guard_faults(), pg_temp.take_functions(text[], text[]),
+	pg_temp.take_relations(text[], text[]), pg_temp.take_extensions(text[], text[]), pg_temp.functions_like(text[]),
+	pg_temp.take(text, text, text, text, text[]), pg_temp.left_open(text, text);

@@ -9,6 +9,7 @@ A file holds cases. A case begins with comments that say what it is, and goes on
 
 Fields: `case` (a name), `hope` (what the attacker hopes for), and where needed
     area      one of AREAS; without it, the area of the case before in the file
+    as        for own/*.sql alone: the kinds of tenants that make the attack, see own_arena.py
     under     standard or strict: the one hardening that the case is about; without it, both. With the gate alone
               every case is played.
     pool      backends in the pool, when more than one client is at work; without it, one
@@ -46,7 +47,7 @@ AREAS = ("context", "roles", "paths and schemas", "dynamic SQL", "functions", "v
          "files and large objects", "left-overs", "covert channels", "catalogue", "DDL", "databases and startup",
          "protocol", "encodings and lexer", "denial of service")
 RESIDUES = ("residue", "residue-unhardened", "residue-both")
-ONCE = ("case", "area", "hope", "under", "pool", "bound", *RESIDUES)
+ONCE = ("case", "area", "hope", "as", "under", "pool", "bound", *RESIDUES)
 OFTEN = ("before", "after")
 
 
@@ -79,6 +80,7 @@ class Case:
     bound: int = None
     before: list = field(default_factory=list)
     after: list = field(default_factory=list)
+    speakers: tuple = ()  # kinds of tenants with logins of their own (own_arena.py) that make the attack
     residues: dict = field(default_factory=dict)  # by the names of the fields
     steps: list = field(default_factory=list)
     run: object = None  # of a case in Python (wire_cases.py): a function of a scene, in the place of steps
@@ -90,23 +92,31 @@ class Case:
         return run.hardening in self.under
 
 
-def expectation(comment):
-    """The expectations by hardening, whether they hold in every run, and whether they depend on what was before."""
+def expectation(comment, keys=HARDENINGS):
+    """The expectations by hardening, whether they hold in every run, and whether they depend on what was before.
+
+    Those of tenants with logins of their own are by kinds: one for all, or one for each.
+    """
     text = comment or ""
     must, depends = text.endswith("!"), text.endswith("?")
-    parts = [part.strip() for part in text.rstrip("!?").split(" | ")]
+    parts = [part.strip() for part in text.rstrip("!?").split("|")]
     for part in parts:
         if part and not re.fullmatch(r"ok|[0-9A-Z]{5}|=( .*)?", part):
             raise ValueError(f"what is {part!r}?")
+    if keys != HARDENINGS:
+        assert len(parts) in (1, len(keys)), text
+        return dict(zip(keys, [part or None for part in parts * (len(keys) if len(parts) == 1 else 1)])), must, depends
     standard, strict, unhardened = (parts + parts[-1:] + parts[:1] if len(parts) == 1 else parts + parts[:1])[:3]
     return dict(zip(HARDENINGS, (standard or None, strict or None, unhardened or None))), must, depends
 
 
-def parse_case(source, start, fields, lines, area):
+def parse_case(source, start, fields, lines, area, keys):
     single = {"area": area, **{key: value for key, value in fields if key in ONCE}}
     several = {key: [value for name, value in fields if name == key] for key in OFTEN}
     case = Case(single["case"], single["hope"], source, single["area"],
                 residues={name: single[name] for name in RESIDUES if name in single}, **several)
+    if "as" in single:
+        case.speakers = tuple(single["as"].split())
     if "under" in single:
         assert single["under"] in HARDENED, single["under"]
         case.under = (single["under"], "unhardened")
@@ -122,19 +132,19 @@ def parse_case(source, start, fields, lines, area):
         end = re.fullmatch(r"(.*;)\s*(?:--\s*(.*?)\s*)?", line)
         text.append(end[1] if end else line)
         if end and "\n".join(text).count("$$") % 2 == 0:
-            case.steps.append(Step("\n".join(text), number, *expectation(end[2])))
+            case.steps.append(Step("\n".join(text), number, *expectation(end[2], keys)))
             text = []
     assert not text, f"{source}: {case.name} ends in the middle of a statement"
     return case
 
 
-def parse_file(path):
+def parse_file(path, keys=HARDENINGS):
     cases, fields, body, start = [], [], [], 0
 
     def finish():
         if fields:
             area = cases[-1].area if cases else None
-            cases.append(parse_case(path.name, start, fields, body, area))
+            cases.append(parse_case(path.name, start, fields, body, area, keys))
 
     for number, line in enumerate(path.read_text().splitlines(), 1):
         header = re.fullmatch(r"-- ([\w-]+): +(.*)", line)

@@ -4,6 +4,7 @@ from arena import require
 from cases import HARDENINGS, Case
 
 ATTACKS = []
+OWN_ATTACKS = []  # of tenants with logins of their own
 
 
 def attack(hope, pool=1, area="protocol", under=HARDENINGS, **residues):
@@ -13,6 +14,16 @@ def attack(hope, pool=1, area="protocol", under=HARDENINGS, **residues):
         reasons = {field.replace("_", "-"): reason for field, reason in residues.items()}
         ATTACKS.append(Case(name, hope, function.__module__, area, under=under, pool=pool, residues=reasons,
                             run=function))
+        return function
+    return add
+
+
+def own_attack(hope, speakers, area="protocol", under=HARDENINGS, **residues):
+    """One that each of these kinds of tenants makes: see own_arena.py."""
+    def add(function):
+        reasons = {field.replace("_", "-"): reason for field, reason in residues.items()}
+        OWN_ATTACKS.append(Case(function.__name__.replace("_", "-"), hope, function.__module__, area, under=under,
+                                speakers=tuple(speakers), residues=reasons, run=function))
         return function
     return add
 

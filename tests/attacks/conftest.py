@@ -1,5 +1,6 @@
 """One arena for each hardening, for the whole session, and the table of what was played."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -10,23 +11,36 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent), str(Path(__file__).
 import cases  # noqa: E402
 from arena import ALL_RUNS, Arena  # noqa: E402
 from harness.postgres import Template  # noqa: E402
+from own_arena import OwnArena  # noqa: E402
 
 
-@pytest.fixture(scope="session")
-def arenas():
-    """arenas(run) gives the arena of that run."""
+@contextlib.contextmanager
+def kept_arenas(kind):
+    """arenas(run) gives the arena of that run, of this class."""
     template = Template()
     started = {}
 
     def arena(run):
         if run.hardening not in started:
-            started[run.hardening] = Arena(template, run.hardening).start()
+            started[run.hardening] = kind(template, run.hardening).start()
         return started[run.hardening].as_in(run)
 
     yield arena
     for each in started.values():
         each.remove()
     template.remove()
+
+
+@pytest.fixture(scope="session")
+def arenas():
+    with kept_arenas(Arena) as arena:
+        yield arena
+
+
+@pytest.fixture(scope="session")
+def own_arenas():
+    with kept_arenas(OwnArena) as arena:
+        yield arena
 
 
 def pytest_addoption(parser):

@@ -53,8 +53,8 @@ class Outcome:
 
 
 class Scene:
-    def __init__(self, arena, case):
-        self.arena, self.case = arena, case
+    def __init__(self, arena, case, attacker=ATTACKER):
+        self.arena, self.case, self.attacker = arena, case, attacker
         self.sessions = {}
         self.gone = []  # (session, tenant) of those that have left
         self.refusals = 0  # statements that the gate refused
@@ -93,11 +93,16 @@ class Scene:
                 self.arena.check_heard(ear, tenant)
         self.arena.check(self.case.pool)
 
+    @property
+    def expects_as(self):
+        """Which of a step's expectations counts."""
+        return self.arena.run.hardening
+
     # ---- sessions ----
 
     @property
     def acme(self):
-        return self.session(ATTACKER)
+        return self.session(self.attacker)
 
     @property
     def globex(self):
@@ -110,13 +115,15 @@ class Scene:
 
     def login(self, name="another", **keys):
         """Another session of acme's, with keys of the startup packet; heard like the others."""
-        self.sessions[name] = self.arena.open(ATTACKER, self.case.pool, **keys)
+        self.sessions[name] = self.arena.open(self.attacker, self.case.pool, **keys)
         return self.sessions[name]
 
     def leave(self, name, politely=True):
-        session = self.sessions.pop(name)
+        session = self.sessions.pop(name, None)
+        if session is None:
+            return  # it was ended
         if isinstance(session, w.Wire):
-            self.gone.append((session, VICTIM if name == VICTIM else ATTACKER))
+            self.gone.append((session, name if name in self.arena.markers else self.attacker))
             try:
                 if politely:
                     session.send(w.terminate())
@@ -147,15 +154,15 @@ class Scene:
         require(took <= bound, f"globex waited {took:.0f} ms, not {bound}")
 
     def _play_steps(self):
-        speaker = ATTACKER
+        speaker = self.attacker
         for step in self.case.steps:
             if step.command == ["leave"]:
                 self.leave(speaker)
             elif step.command:
-                speaker = step.command[1]
+                speaker = self.arena.fill_in(step.command[1])
             else:
                 outcome = self._speak(speaker, self.arena.fill_in(step.text))
-                expected = self.arena.fill_in(step.expected[self.arena.run.hardening] or "") or None
+                expected = self.arena.fill_in(step.expected[self.expects_as] or "") or None
                 require(self._accepts(step, expected, outcome),
                         f"{self.case.source}:{step.line}: {step.text:.300}\n"
                         f"should be {expected}{'!' * step.must}, is {outcome}")
@@ -175,7 +182,7 @@ class Scene:
     def _speak(self, speaker, text):
         try:
             session = self.session(speaker)
-            if self.case.bound and speaker == ATTACKER:
+            if self.case.bound and speaker == self.attacker:
                 self.session(VICTIM)
         except w.WireError as error:
             return Outcome(error.sqlstate, told=str(error))
@@ -199,7 +206,7 @@ class Scene:
         answers = []
         try:
             session.send(*parts)
-            if self.case.bound and session is self.sessions.get(ATTACKER):
+            if self.case.bound and session is self.sessions.get(self.attacker):
                 self.probe(self.case.bound)
                 session.cancel()
             while not answers or answers[-1].type != "Z":

@@ -17,6 +17,8 @@ import startup_cases  # noqa: E402, F401
 import wire_cases  # noqa: E402, F401
 from arena import ALL_RUNS  # noqa: E402
 from collect import ATTACKS  # noqa: E402
+from own_arena import KINDS, OWN_RUNS  # noqa: E402
+from own_cases import ALL_OWN  # noqa: E402
 
 ALL = cases.load() + ATTACKS
 THREAT_MODEL = Path(__file__).resolve().parents[2] / "docs/threat-model.md"
@@ -52,10 +54,37 @@ def reasons(residue):
             *(f"| {case.name} | {case.hope} | {case.residues[residue]} |" for case in there)] if there else ["None."]
 
 
+def own_cell(cases_there):
+    """Of one kind of tenant: with both halves, and with the gate off."""
+    return " / ".join(cell(cases_there, [case for case in cases_there if residue in case.residues])
+                      for residue in ("residue-both", "residue")) if cases_there else ""
+
+
+def own_table():
+    assert {run.residue for run in OWN_RUNS} == {"residue", "residue-both"}
+    lines = ["| area | " + " | ".join(KINDS) + " |", "|---|" + "---|" * len(KINDS)]
+    for area in (*cases.AREAS, None):
+        of_area = [case for case in ALL_OWN if area in (case.area, None)]
+        if of_area:
+            cells = [own_cell([case for case in of_area if kind in case.speakers]) for kind in KINDS]
+            lines.append(f"| {area or 'all'} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def own_reasons():
+    return ["| case | who | what was hoped for | what PostgreSQL alone does not stop | with both |",
+            "|---|---|---|---|---|",
+            *(f"| {case.name} | {', '.join(case.speakers)} | {case.hope} | {case.residues['residue']} | "
+              f"{case.residues.get('residue-both', 'the gate refuses it')} |"
+              for case in ALL_OWN if "residue" in case.residues)]
+
+
 PARTS = {
     "cases that hold": table,
     "residues of both": lambda: reasons("residue-both"),
     "residues of the gate alone": lambda: reasons("residue-unhardened"),
+    "cases of tenants with logins of their own": own_table,
+    "residues of tenants with logins of their own": own_reasons,
 }
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from own_cases import ALL_OWN
 from summary import ALL, THREAT_MODEL, with_summary
 
 
@@ -20,5 +21,6 @@ def test_the_summary_is_as_the_cases_are():
 
 
 def test_there_are_enough_cases_and_each_has_one_name():
-    names = [case.name for case in ALL]
+    names = [case.name for case in ALL + ALL_OWN]
     assert len(names) == len(set(names)) >= 250
+    assert len(ALL_OWN) >= 80

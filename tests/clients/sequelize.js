@@ -87,6 +87,8 @@ step("batch/bulk-create", () => using(async (db) => {
 	same(await db.Note.destroy({ where: { run: RUN, body: "changed" } }), 301);
 	const [found, created] = await db.Note.findOrCreate({ where: value(500, "found") });
 	same([found.amount, created], [500, true]);
+	same((await db.Note.findCreateFind({ where: value(500, "found") }))[1], false);
+	same((await db.Note.findCreateFind({ where: value(501, "found") }))[1], true);
 }));
 
 step("cursor/pages", () => using(async (db) => {

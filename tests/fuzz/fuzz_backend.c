@@ -149,7 +149,8 @@ static void begin_scram(struct play *play)
 /* The row of a sound server, or one with a single value changed. */
 static void append_check_row(struct play *play, struct buf *out)
 {
-	const char *values[GUARD_CHECK_COLUMNS] = {"150000", "pool", "", "on", "2", HEX32, "1", ""};
+	const char *values[GUARD_CHECK_COLUMNS] = {"150000",      "pool", "",  "on",
+											   GUARD_VERSION, HEX32,  "1", ""};
 	static const char *const others[] = {"",  "140000", "off", "x", "999999999999999999999",
 										 NULL};
 	uint8_t byte = dice_byte(&play->stage->dice);

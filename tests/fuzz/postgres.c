@@ -89,8 +89,8 @@ static void append_own_row(struct postgres *postgres)
 static void append_check_row(struct postgres *postgres)
 {
 	char now[24];
-	const char *const values[GUARD_CHECK_COLUMNS] = {"150000", "pool",       "",  "on",
-													 "2",      INSTALLATION, now, ""};
+	const char *const values[GUARD_CHECK_COLUMNS] = {"150000",      "pool",       "",  "on",
+													 GUARD_VERSION, INSTALLATION, now, ""};
 
 	snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
 	append_row(postgres, values, GUARD_CHECK_COLUMNS);

@@ -172,8 +172,9 @@ static bool ends_transaction(const char *text)
 	return begins(text, "COMMIT") || begins(text, "ROLLBACK");
 }
 
-/* What Bulkhead sends in the place of what it refuses: as a text, or a portal's name. */
-static const char refused[] = "bulkhead: refused";
+/* What Bulkhead sends in the place of what it refuses, with a number behind: as a text, or a
+ * portal's name. */
+static const char refused[] = "bulkhead: refused ", refused_text[] = "\"bulkhead: refused ";
 
 static const char *prepare(struct postgres *postgres, const struct message *message, bool fails)
 {
@@ -187,7 +188,7 @@ static const char *prepare(struct postgres *postgres, const struct message *mess
 	copy_text(text, TEXT_MAX, message->body + at, message->len - at);
 	if (postgres->loop.status == 'E' && !ends_transaction(text))
 		return "25P02";
-	if (fails || strcmp(text, refused) == 0)
+	if (fails || begins(text, refused_text))
 		return "42601";
 	if (*name && find_text(postgres, name))
 		return "42P05";
@@ -626,7 +627,7 @@ static struct outcome statement_of(struct postgres *postgres, const char *marked
 		return command("SET", EFFECT_NONE);
 	if (begins(text, "BEGIN"))
 		return command("BEGIN", EFFECT_BEGIN);
-	if (strcmp(text, refused) == 0)
+	if (begins(text, refused_text))
 		return failing("42601");
 	if (strcmp(text, "ROLLBACK TO SAVEPOINT \"bulkhead: cancelled\"") == 0)
 		return failing("3B001");
@@ -664,7 +665,7 @@ struct outcome session_run(void *self, const struct message *message)
 	if (postgres->loop.status == 'E' && !ends_transaction(text))
 		return failing("25P02");
 	if (!is_query && message->len >= sizeof refused &&
-		memcmp(message->body, refused, sizeof refused) == 0)
+		memcmp(message->body, refused, sizeof refused - 1) == 0)
 		return failing("34000");
 	return statement_of(postgres, text);
 }

@@ -145,8 +145,11 @@ static void make_directory(struct stage *stage)
 /* A unix socket without a file, whose name the kernel chooses. */
 static void listen_somewhere(struct stage *stage)
 {
-	struct sockaddr_un *address = (struct sockaddr_un *)&stage->address.endpoints[0].address;
-	socklen_t *len = &stage->address.endpoints[0].len;
+	stage->address.hosts = hosts_create(stage->conf->clusters, &stage->hosts_age);
+	require(stage->address.hosts != NULL);
+	struct endpoint *endpoint = stage->address.hosts->endpoints->list;
+	struct sockaddr_un *address = (struct sockaddr_un *)&endpoint->address;
+	socklen_t *len = &endpoint->len;
 
 	stage->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	address->sun_family = AF_UNIX;
@@ -156,7 +159,6 @@ static void listen_somewhere(struct stage *stage)
 				0 &&
 			listen(stage->listener, STAGE_SERVERS) == 0 &&
 			getsockname(stage->listener, (struct sockaddr *)address, len) == 0);
-	stage->address.endpoint_count = 1;
 	stage->address.budget = &stage->budget;
 }
 
@@ -204,7 +206,7 @@ static void make(struct stage *stage)
 	setup.directory = stage->directory;
 	stage->live = live_create();
 	setup.live = stage->live;
-	setup.crew = crew_create(1, 1);
+	setup.crew = crew_create(1);
 	require(stage->live != NULL && setup.crew != NULL);
 	stage->worker = worker_create(&setup);
 	require(stage->worker != NULL);

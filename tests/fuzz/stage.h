@@ -49,6 +49,7 @@ struct stage {
 	const struct tenant *tenants[STAGE_TENANTS];
 	const struct principal *principal;
 	struct worker_address address;
+	atomic_uint hosts_age;
 	struct budget budget;
 	struct worker *worker;
 	int listener;

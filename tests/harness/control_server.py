@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 from harness.postgres import HOST, Postgres
 from harness.relay import Relay
-from harness.stand import PRINCIPAL, run
+from harness.stand import PRINCIPAL
 from harness.wire import WireError
 
 
@@ -14,7 +14,7 @@ class ControlServer:
     def __init__(self, stand, template, known=0):
         self.stand = stand
         self.postgres = Postgres(template).start()
-        run("init", "--dsn", stand.postgres.conninfo("shop"), "--control-dsn", self.postgres.conninfo(), "--keys", stand.keys)
+        stand.init("shop", "--control-dsn", self.postgres.conninfo())
         with stand.admin() as source, self.connect() as admin:
             admin.cursor().executemany(
                 "INSERT INTO bulkhead_control.tenant (id, slug, name) VALUES (%s, %s, 'x')",
@@ -25,6 +25,7 @@ class ControlServer:
                                             (PRINCIPAL,)).fetchone()
             admin.execute("INSERT INTO bulkhead_control.principal (name, verifier, home_id, reach) VALUES (%s, %s, %s, 'all')",
                           (PRINCIPAL, verifier, home))
+            stand.installation.adopt([id for id, in admin.execute("SELECT id FROM bulkhead_control.tenant")])
 
     def connect(self):
         return self.postgres.connect()

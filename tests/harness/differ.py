@@ -176,7 +176,7 @@ class Comparable:
 
     @staticmethod
     def text(text):
-        return re.sub(r"\b(direct_acme|bulkhead_pool)\b", "LOGIN", re.sub(r"\bpg_temp_\d+\b", "pg_temp_N", text))
+        return re.sub(r"\b(direct_acme|bulkhead_pool|t_[0-9a-f]{32})\b", "LOGIN", re.sub(r"\bpg_temp_\d+\b", "pg_temp_N", text))
 
     def columns(self, body):
         count, = struct.unpack_from("!H", body)

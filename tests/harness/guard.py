@@ -22,7 +22,7 @@ from harness.postgres import Database
 from harness.program import PROGRAM
 
 POOL = "bulkhead_pool"
-VERSION = 2  # of the guard, as this program brings it
+VERSION = 3  # of the guard, as this program brings it
 ACME = "11111111-1111-4111-8111-111111111111"
 GLOBEX = "22222222-2222-4222-9222-222222222222"
 

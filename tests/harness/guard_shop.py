@@ -39,8 +39,11 @@ class Shop:
         self.admin = guard.admin()
         self.notices = []  # of the admin's last statement, as (severity, text)
         self.admin.add_notice_handler(lambda said: self.notices.append((said.severity_nonlocalized, said.message_primary)))
-        self._tenants = {name: guard.connect() for name in IDS}
+        self._tenants = {name: self._connect(name) for name in IDS}
         self.schema = None
+
+    def _connect(self, name):
+        return self.guard.connect()
 
     def close(self):
         for connection in (self.admin, *self._tenants.values()):

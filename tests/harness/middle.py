@@ -37,7 +37,8 @@ FROM_SERVER, FROM_BULKHEAD = "<", ">"
 
 NAMES = [
     (re.compile(r"SET backtrace_functions = 'bulkhead_probe'"), PROBE),
-    (re.compile(r"SELECT .* FROM bulkhead\.self_check\(\)"), CHECK),
+    (re.compile(r"SELECT .* FROM bulkhead\.(self|login)_check\(\)"), CHECK),
+    (re.compile(r"(--[^\n]*\n)*WITH me AS \(.*", re.S), CHECK),
     (re.compile(r"DISCARD ALL|CLOSE ALL;.*;DISCARD SEQUENCES"), DISCARD),
     (re.compile(r"SELECT bulkhead\.enter\(\$1,\$2,\$3,\$4,\$5\)"), ENTER),
     (re.compile(r'((RE)?SET "|CALL bulkhead\.set_all\().*;', re.S), SETTINGS),

@@ -7,61 +7,36 @@
 Each has a table `orders` with rows that carry its name, like the tenants of the stand.
 """
 
-import base64
-import hashlib
-import hmac
-import secrets
-
 import psycopg
 from psycopg import sql
 
+from harness.cluster_secret import ClusterSecret, login_of
 from harness.stand import DATABASE, ROWS
-
-PURPOSE = b"bulkhead.own_login.1"
 
 
 class OwnLogins:
     def __init__(self, stand):
         self.stand = stand
-        self.keys = {}
-        self.file = stand.folder / "cluster.secret"
-        self.add_key("k1")
-        self.databases = []
-
-    def add_key(self, kid):
-        """A key that is the file's first from now on."""
-        self.keys = {kid: secrets.token_bytes(32), **self.keys}
-        self.write()
-
-    def drop_key(self, kid):
-        del self.keys[kid]
-        self.write()
-
-    def write(self):
-        self.file.touch(0o600)
-        self.file.write_text("".join(f"{kid} {base64.b64encode(key).decode()}\n" for kid, key in self.keys.items()))
+        self.secret = getattr(stand.installation, "secret", None) or ClusterSecret(stand.folder / "cluster.secret")
+        self.file = self.secret.file
+        self.add_key, self.drop_key = self.secret.add_key, self.secret.drop_key
 
     def derived(self, tenant):
         """The lines of a file for this tenant alone."""
-        return "".join(f"{kid} {base64.b64encode(self._derive(key, tenant)).decode()} {self.stand.ids[tenant]}\n"
-                       for kid, key in self.keys.items())
-
-    def _derive(self, key, tenant):
-        return hmac.digest(key, self.stand.ids[tenant].replace("-", "").encode(), hashlib.sha256)
+        return self.secret.derived(self.stand.ids[tenant])
 
     def password(self, tenant, kid=None):
-        key = self.keys[kid or next(iter(self.keys))]
-        return hmac.digest(self._derive(key, tenant), PURPOSE, hashlib.sha256).hex()
+        return self.secret.password(self.stand.ids[tenant], kid)
 
     def name(self, tenant):
-        return "t_" + self.stand.ids[tenant].replace("-", "")
+        return login_of(self.stand.ids[tenant])
 
     def sections(self, **more):
         return {"cluster__default": {"secret_file": self.file}, **more}
 
     def make(self, tenant, strategy, **columns):
         """The control schema's row, and the role; returns what the role is called."""
-        columns = {"slug": tenant, "name": tenant, "strategy": strategy, "login_kid": next(iter(self.keys)), **columns}
+        columns = {"slug": tenant, "name": tenant, "strategy": strategy, "login_kid": self.secret.first(), **columns}
         with self.stand.admin() as admin:
             names = sql.SQL(", ").join(map(sql.Identifier, columns))
             row = admin.execute(sql.SQL("INSERT INTO bulkhead_control.tenant (id, {}) VALUES (gen_random_uuid(), {}) "
@@ -93,7 +68,7 @@ class OwnLogins:
         name = self.make(tenant, "SCHEMA_PER_TENANT", **columns)
         with self.stand.admin() as admin:
             self.run(admin, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
-            self.run(admin, "GRANT USAGE ON SCHEMA public TO bulkhead_app")
+            self.run(admin, "GRANT USAGE ON SCHEMA public TO bulkhead_app, shop_owner")  # it checks foreign keys
             self.run(admin, "CREATE SCHEMA {} AUTHORIZATION {}", name, name)
         with self.connect(tenant, options=f"-c search_path={name}") as own:
             self.fill(own, tenant)

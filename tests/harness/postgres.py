@@ -119,17 +119,21 @@ class Postgres:
         """`settings` are postgresql.conf settings over SETTINGS. Without a template it runs its own initdb."""
         self._own_template = None if template else Template()
         template = template or self._own_template
-        self.bin_folder = template.bin_folder
-        self.password = template.password  # of the superuser `postgres`
-        self.settings = {**SETTINGS, **(settings or {})}
-        self.folder = private_folder("bulkhead-pg-")
+        self._place(template, {**SETTINGS, **(settings or {})}, "bulkhead-pg-")
+        subprocess.run(["cp", "-a", template.folder / "data", self.data], check=True)
+
+    def _place(self, like, settings, prefix):
+        """A folder of its own, for a server of the same PostgreSQL with the same superuser."""
+        self.bin_folder = like.bin_folder
+        self.password = like.password  # of the superuser `postgres`
+        self.settings = settings
+        self.folder = private_folder(prefix)
         self.data = self.folder / "data"
         self.log = self.folder / "log"
         self.socket_dir = str(self.folder)
         self.host = HOST
         self.port = None
         self.process = None
-        subprocess.run(["cp", "-a", template.folder / "data", self.data], check=True)
 
     def start(self):
         """Starts the server and waits until it answers; the port is kept over a restart."""
@@ -216,6 +220,23 @@ class Postgres:
     def database(self, name):
         """A database that is there."""
         return Database(self, name)
+
+
+class Standby(Postgres):
+    """A streaming standby of a server that runs, with a port of its own; `start` waits until it answers."""
+
+    def __init__(self, primary):
+        self._own_template = None
+        self._place(primary, dict(primary.settings), "bulkhead-standby-")
+        subprocess.run(
+            [self.bin_folder / "pg_basebackup", "-D", self.data, "-h", primary.socket_dir, "-p", str(primary.port),
+             "-U", "postgres", "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"],
+            check=True, capture_output=True, cwd="/", env=with_libraries(self.bin_folder), **server_user())
+
+    def promote(self):
+        """Makes it a primary; returns when it takes writes."""
+        with self.connect() as admin:
+            assert admin.execute("SELECT pg_promote()").fetchone() == (True,)
 
 
 class Database:

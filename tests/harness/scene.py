@@ -152,8 +152,8 @@ def wait_until(true, seconds=20):
 def wait_for_backend(stand, condition, *values):
     """Until there is a backend of the pool's of which the condition on pg_stat_activity is true."""
     with stand.admin() as admin:
-        wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bulkhead_pool' AND "
-                                         + condition, values).fetchone() != (0,))
+        wait_until(lambda: admin.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {stand.installation.backends} "
+                                         f"AND {condition}", values).fetchone() != (0,))
 
 
 def wait_for_lock(stand, pid):

@@ -8,6 +8,9 @@
 Tenants are `acme`, `acme-labs` below it, and `globex`. The principal `shop` reaches all of them. Table
 `orders` (uuid key, protected by id) holds rows of each tenant that carry its name in `item`; `tickets` is
 keyed by the tenants' bigint keys. The control schema and the data share one database.
+
+With BULKHEAD_TEST_GUARD=login it is built by a role that is no superuser, and each tenant has a login of its own
+(installation.py).
 """
 
 import json
@@ -22,6 +25,7 @@ from pathlib import Path
 
 import psycopg
 
+from harness.installation import installation_of
 from harness.postgres import HOST, PG_BIN, Postgres, free_port
 from harness.program import PROGRAM
 from harness.wait import wait_for
@@ -34,6 +38,8 @@ ROWS = 20  # orders of each tenant
 
 SHOP = """
 CREATE ROLE shop_owner NOLOGIN;
+GRANT CREATE ON SCHEMA public TO shop_owner;
+GRANT shop_owner TO CURRENT_USER;
 CREATE TABLE orders (
     tenant_id uuid NOT NULL, id bigint NOT NULL, item text NOT NULL, PRIMARY KEY (tenant_id, id));
 CREATE TABLE tickets (
@@ -55,7 +61,7 @@ def run(*arguments, **more):
 
 
 class Stand:
-    def __init__(self, template, hardening="standard", settings=None):
+    def __init__(self, template, hardening="standard", settings=None, guard=None):
         self.hardening = hardening
         self.postgres = Postgres(template, settings)
         self.folder = Path(tempfile.mkdtemp(prefix="bulkhead-stand-"))
@@ -64,13 +70,12 @@ class Stand:
         self.password_file = self.folder / "shop.password"
         self.ids = {}
         self.clusters = {"default": DATABASE}
+        self.installation = installation_of(self, guard)
 
     def start(self):
         self.postgres.start()
-        with self.admin("postgres") as admin:
-            admin.execute(f"CREATE DATABASE {DATABASE}")
-        run("init", "--dsn", self.postgres.conninfo(DATABASE), "--hardening", self.hardening, "--keys", self.keys)
-        with self.admin() as admin:
+        self.installation.database(DATABASE)
+        with self.admin(user=self.installation.administrator) as admin:
             admin.execute(SHOP)
         for slug, key in TENANTS.items():
             parent = ("--parent", "acme") if slug == "acme-labs" else ()
@@ -81,9 +86,16 @@ class Stand:
         self._fill()
         return self
 
+    def init(self, database, *arguments):
+        run("init", "--dsn", self.postgres.conninfo(database, self.installation.administrator),
+            "--hardening", self.hardening, "--keys", self.keys, *self.installation.init, *arguments)
+
     def command(self, *arguments):
         """A subcommand on the control schema."""
-        return run(*arguments, env={**os.environ, "CONTROL_DSN": self.postgres.conninfo(DATABASE)})
+        printed = run(*arguments, env={**os.environ, "CONTROL_DSN": self.postgres.conninfo(DATABASE)})
+        if arguments[0] == "tenant":
+            self.installation.follow()
+        return printed
 
     def principal(self, name):
         """A principal that reaches all tenants, with the stand's password."""
@@ -106,6 +118,7 @@ class Stand:
                                  "SELECT gen_random_uuid(), slug, slug FROM unnest(%s::text[]) slug "
                                  "RETURNING slug, id::text", (missing,)).fetchall()
         self.ids.update(made)
+        self.installation.follow()
         return slugs
 
     def cluster(self, name):
@@ -114,10 +127,8 @@ class Stand:
         Its tenants are made with tenant(..., cluster=name); stand.proxy gives each proxy a section for it.
         """
         if name not in self.clusters:
-            with self.admin("postgres") as admin:
-                admin.execute(f"CREATE DATABASE {name}")
-            run("init", "--dsn", self.postgres.conninfo(name), "--control-dsn", self.postgres.conninfo(DATABASE),
-                "--hardening", self.hardening, "--keys", self.keys)
+            self.installation.database(name, "--control-dsn",
+                                       self.postgres.conninfo(DATABASE, self.installation.administrator))
             with self.admin() as admin:
                 admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES (%s)", (name,))
             self.clusters[name] = name
@@ -132,6 +143,15 @@ class Stand:
                               (self.ids[slug], slug, ROWS))
                 admin.execute("INSERT INTO tickets SELECT %s, n, %s || ' ' || n FROM generate_series(1, %s) n",
                               (key, slug, ROWS))
+
+    @property
+    def rival(self):
+        """A tenant who waits while acme has all backends of its pool: where tenants share none, acme itself."""
+        return "globex" if self.installation.is_shared else "acme"
+
+    def login(self, tenant):
+        """What the tenant's backends log in as."""
+        return self.installation.login(tenant)
 
     def admin(self, dbname=DATABASE, **more):
         return self.postgres.connect(dbname, **more)
@@ -180,7 +200,7 @@ class Proxy:
             "listen:default": {"listen_addr": HOST, "listen_port": self.port,
                                "unix_socket_dir": self.socket_dir},
             **{f"cluster:{name}": {"host": HOST, "port": postgres.port, "database": database,
-                                   "login": "bulkhead_pool", "password_file": stand.keys / "pool.password"}
+                                   **stand.installation.section()}
                for name, database in stand.clusters.items()},
             "control": {"dsn": f"host={HOST} port={postgres.port} dbname={DATABASE} user=bulkhead_sidecar",
                         "password_file": stand.keys / "sidecar.password"},
@@ -215,9 +235,10 @@ class Proxy:
 
     def start(self):
         before = self.log_text().count('"serve.ready"')  # of a proxy that had this port, or of this one
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BULKHEAD_TEST_")}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([*self.wrapper, PROGRAM, "serve", "-c", self.config],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + 30
         while self.log_text().count('"serve.ready"') == before:
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -283,8 +304,8 @@ class Proxy:
                               input=stdin, text=True, capture_output=True, check=False, timeout=60)
 
     def backends(self):
-        """Process ids of the pool's backends."""
+        """Process ids of the pools' backends."""
         with self.stand.admin() as admin:
-            rows = admin.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'bulkhead_pool' "
+            rows = admin.execute(f"SELECT pid FROM pg_stat_activity WHERE {self.stand.installation.backends} "
                                  "AND backend_type = 'client backend' ORDER BY pid").fetchall()
         return [pid for (pid,) in rows]

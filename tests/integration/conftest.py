@@ -1,5 +1,6 @@
 """Fixtures of the integration tests: one PostgreSQL for the session, one database for each test."""
 
+import itertools
 import os
 import sys
 from contextlib import ExitStack
@@ -9,22 +10,26 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness.application import KINDS, Applications  # noqa: E402
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
+from harness.guard_login import managed_server  # noqa: E402
 from harness.guard_shop import Shop  # noqa: E402
+from harness.installation import GUARD  # noqa: E402
 from harness.policy import own_keys  # noqa: E402
 from harness.postgres import PG18_BIN, Postgres, Template  # noqa: E402
 from harness.stand import Stand  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
-    """Under `make test-workers`, what holds for one worker alone is left out, each with its reason."""
-    several = int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) > 1
-    for item in items:
-        marker = item.get_closest_marker("one_worker")
+    """Under `make test-workers`, what holds for one worker alone is left out, and under `make test-guard-login` what
+    holds for tenants under a seal: each with its reason."""
+    left_out = {"one_worker": int(os.environ.get("BULKHEAD_BULKHEAD_WORKERS", "1")) > 1, "sealed": GUARD == "login"}
+    for item, name in itertools.product(items, left_out):
+        marker = item.get_closest_marker(name)
         if marker and not marker.args:
-            raise pytest.UsageError(f"{item.nodeid} is marked one_worker and does not say why")
-        if marker and several:
+            raise pytest.UsageError(f"{item.nodeid} is marked {name} and does not say why")
+        if marker and left_out[name]:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))
 
 
@@ -44,13 +49,21 @@ def cluster(template):
 
 
 @pytest.fixture(scope="session")
-def stand_18():
-    """As `stand`, on PostgreSQL 18, where `make pg18` has brought it."""
+def template_18():
+    """The same of PostgreSQL 18, where `make pg18` has brought it."""
+    if not PG18_BIN.exists():
+        pytest.skip("no PostgreSQL 18: make pg18")
     template = Template(PG18_BIN)
-    stand = Stand(template).start()
+    yield template
+    template.remove()
+
+
+@pytest.fixture(scope="session")
+def stand_18(template_18):
+    """As `stand`, on PostgreSQL 18."""
+    stand = Stand(template_18).start()
     yield stand
     stand.remove()
-    template.remove()
 
 
 @pytest.fixture
@@ -70,6 +83,8 @@ def stand(template):
 
 @pytest.fixture(scope="session")
 def strict_stand(template):
+    if GUARD == "login":
+        pytest.skip("strict hardening takes a superuser")
     stand = Stand(template, hardening="strict").start()
     yield stand
     stand.remove()
@@ -87,6 +102,13 @@ def guard_cluster(template):
 def guard_keys(tmp_path_factory):
     """The folder of keys and passwords that all installations on guard_cluster share."""
     return tmp_path_factory.mktemp("guard") / "keys"
+
+
+@pytest.fixture(scope="module", params=[15, 18])
+def managed(request):
+    """A server without a superuser for those who use it, on each version; a module's own, since roles are a server's."""
+    with managed_server(request, request.param) as managed:
+        yield managed
 
 
 @pytest.fixture
@@ -195,3 +217,43 @@ def keys(control):
 def dsn(control):
     """The environment of somebody who manages tenants and is no superuser."""
     return {"CONTROL_DSN": control.database.conninfo(ADMIN)}
+
+
+@pytest.fixture(scope="session")
+def applications(template):
+    """The same application over each way of keeping tenants, by its name."""
+    applications = Applications(template)
+    try:
+        yield applications.start()
+    finally:
+        applications.remove()
+
+
+@pytest.fixture(scope="session")
+def aliens(applications):
+    """Whatever is done, the neighbours' rows stay as they are."""
+    before = {kind: applications[kind].aliens() for kind in KINDS}
+    yield before
+    assert {kind: applications[kind].aliens() for kind in KINDS} == before
+
+
+@pytest.fixture(params=KINDS)
+def app(request, applications, aliens):
+    """Each of them in turn, with the rows that every test begins with."""
+    app = applications[request.param]
+    app.begin()
+    return app
+
+
+@pytest.fixture
+def db(app):
+    """A client of its tenant."""
+    with app.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def other(app):
+    """Another client of the same tenant."""
+    with app.connect() as connection:
+        yield connection

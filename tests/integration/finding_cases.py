@@ -185,6 +185,16 @@ LOGINS = [
     Case("login-owns", "large object 4711 of bulkhead_pool", "SELECT lo_create(4711); ALTER LARGE OBJECT 4711 OWNER "
          "TO bulkhead_pool",
          "critical"),
+    *[Case("login-owns", f"table app.t of t_{T}", f"CREATE ROLE t_{T} LOGIN; CREATE SCHEMA t_{T} AUTHORIZATION t_{T}; "
+           f"CREATE TABLE t_{T}.t (); ALTER TABLE t_{T}.t OWNER TO t_{T}; CREATE TABLE app.t (); ALTER TABLE app.t "
+           f"OWNER TO "
+           f"t_{T}", "critical", undo=f"DROP OWNED BY t_{T}; DROP ROLE t_{T}")],
+    Case("login-membership", f"t_{T}", f"CREATE ROLE harmless; CREATE ROLE t_{T} LOGIN IN ROLE bulkhead_app, harmless",
+         "critical", undo=f"DROP ROLE t_{T}, harmless"),
+    *[Case("tenant-schema-open", f"t_{T}", f"CREATE ROLE t_{T} LOGIN; CREATE SCHEMA t_{T} AUTHORIZATION t_{T}; "
+           f"GRANT {right} ON SCHEMA t_{T} TO {whom}", "critical", undo=f"DROP OWNED BY t_{T}; DROP ROLE t_{T}")
+      for right, whom in (("USAGE", "bulkhead_app"), ("ALL", "PUBLIC"), ("CREATE", "bulkhead_pool"))],
+    Case("tenant-database-open", f"t_{T}", f"CREATE DATABASE t_{T}", "critical", undo=f"DROP DATABASE t_{T}"),
     Case("login-setting", "work_mem of bulkhead_pool", "ALTER ROLE bulkhead_pool SET work_mem = '1MB'", "warning"),
     Case("login-setting", "row_security of bulkhead_pool", "DO $$ BEGIN EXECUTE format('ALTER ROLE bulkhead_pool IN "
          "DATABASE %I "

@@ -10,8 +10,8 @@ from harness.program import DONE, FAILED, PROGRAM, ROOT, USAGE, bulkhead, write_
 
 PLANTED = "hunter2-never-to-be-seen"
 KEY = "k1 " + "QUFB" * 10 + "QUE="  # 32 bytes
-COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "principal", "permission", "setting",
-            "job", "key"]
+COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "cluster", "principal", "permission",
+            "setting", "job", "key", "migrate"]
 
 SOUND = """[cluster:default]
 database = app

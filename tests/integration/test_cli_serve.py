@@ -125,7 +125,6 @@ def test_a_socket_that_was_left_behind_is_replaced(stand, unstarted):
     ({"listen__default": {"listen_addr": "203.0.113.7"}}, "listen.failed", "Cannot assign requested address"),
     ({"listen__default": {"listen_addr": "no.such.host.invalid"}}, "listen.failed", ""),
     ({"listen__default": {"unix_socket_dir": "/nosuch"}}, "listen.failed", "No such file or directory"),
-    ({"cluster__default": {"host": "no.such.host.invalid"}}, "serve.resolve", ""),
     ({"guard": {"key_file": "/nosuch/guard.key"}}, "serve.keys", "No such file or directory"),
 ])
 def test_what_is_not_there(unstarted, sections, event, words):

@@ -290,7 +290,7 @@ def test_each_field_is_set_alone_and_all_at_once(tree):
     (row,) = rows("tenant", "set", "acme", "--slug", "acme-2", "--no-key", "--name", "x", "--weight", "1",
                   "--cluster", "default", **tree.dsn)
     assert row == {"slug": "acme-2", "id": str(ACME_ID), "key": None, "name": "x", "weight": 1, "cluster": "default",
-                   "version": 6}
+                   "region": None, "version": 6}
     assert tree.stays("set", "acme-2", "--no-key") == "acme-2 is so already\n"
 
 

@@ -7,8 +7,9 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["cluster", "departed", "job", "migration", "permission_frozen", "permission_grant", "permission_key",
-          "principal", "setting", "setting_key", "tenant", "tenant_token", "tree_lock"]
+TABLES = ["cluster", "departed", "job", "migration", "migration_file", "migration_target", "migration_turn",
+          "permission_frozen", "permission_grant", "permission_key", "principal", "setting", "setting_key", "tenant",
+          "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
@@ -49,8 +50,8 @@ def test_a_sidecar_calls_its_functions(control, sidecar):
         WHERE p.pronamespace = 'bulkhead_control'::regnamespace AND has_function_privilege(p.oid, 'EXECUTE')
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1""").fetchall()
     assert [name.removeprefix("bulkhead_control.") for name, in callable_] == [
-        "changed_principals(text[],bigint[])", "changed_tenants(uuid[],bigint[])", "lookup_principal(text)",
-        "lookup_tenant(text)"]
+        "changed_principals(text[],bigint[])", "changed_tenants(uuid[],bigint[])", "lookup_clusters()",
+        "lookup_principal(text)", "lookup_tenant(text)"]
     for function in ("resolve_permissions(NULL)", "resolve_settings(NULL)", "revoke_permission(NULL, 'sql.read')",
                      "set_permission(NULL, 'sql.read', 'true', NULL, NULL)", "unset_setting(NULL, 'app.x')",
                      "set_setting(NULL, 'app.x', '1', false)", "tenant_permissions('{}')", "default_permissions('{}')",
@@ -202,7 +203,7 @@ def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_tenant('labs')").fetchall() == [
         (labs, [acme, labs], "labs", None, "default", "SCHEMA_PER_TENANT", "archived", 1, 7, {
             "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None,
-            "relations": None, "functions": None, "relations_denied": [], "functions_denied": []})]
+            "relations": None, "functions": None, "relations_denied": [], "functions_denied": []}, None, False, None)]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
         (name, VERIFIER, acme, "subtree", False, 1893553445678, 1)]
 

@@ -212,12 +212,12 @@ def test_a_question_that_was_under_way_is_asked_again(stand):
 
 def test_what_the_control_database_refuses_is_logged_without_the_password(stand):
     secret = (stand.keys / "sidecar.password").read_text().strip()
-    with stand.proxy(control={"password_file": stand.keys / "pool.password"}) as proxy:
+    with stand.proxy(control={"password_file": stand.password_file}) as proxy:
         assert outcome(proxy, "acme") == "BH-ID-CONTROL-DOWN"
     lines = [json.loads(line) for line in proxy.log_text().splitlines()]
     (down,) = [line for line in lines if line["event"] == "control.down"]
     assert "password authentication failed" in down["msg"]
-    assert secret not in proxy.log_text() and (stand.keys / "pool.password").read_text().strip() not in proxy.log_text()
+    assert secret not in proxy.log_text() and stand.password not in proxy.log_text()
 
 
 def test_a_login_that_lost_its_privilege_is_told_apart_from_an_unknown_tenant(stand, tenant):

@@ -145,8 +145,8 @@ def test_a_client_dies(proxy, state, by_reset):
         die(reach(proxy, state), by_reset)
         assert sees_its_rows(brother, "acme") and sees_its_rows(bystander, "globex")
         with proxy.stand.admin() as admin:
-            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bulkhead_pool' "
-                                             "AND state <> 'idle'").fetchone() == (0,))
+            wait_until(lambda: admin.execute("SELECT count(*) FROM pg_stat_activity WHERE "
+                                             f"{proxy.stand.installation.backends} AND state <> 'idle'").fetchone() == (0,))
             assert admin.execute("SELECT count(*) FROM inbox").fetchone() == (0,)
         assert sees_its_rows(brother, "acme") and sees_its_rows(bystander, "globex")
 
@@ -385,7 +385,7 @@ TOLD = {None, "57P01", "57P02", "57P03", "08006", "08001"}
 def crash_by_a_backend(stand):
     """One backend dies of a signal: the postmaster ends all others and recovers."""
     with stand.admin() as admin:
-        pid, = admin.execute("SELECT pid FROM pg_stat_activity WHERE usename = 'bulkhead_pool' LIMIT 1").fetchone()
+        pid, = admin.execute(f"SELECT pid FROM pg_stat_activity WHERE {stand.installation.backends} LIMIT 1").fetchone()
     os.kill(pid, signal.SIGABRT)
 
 

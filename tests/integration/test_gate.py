@@ -8,8 +8,8 @@ import pytest
 from harness.probe import metrics, probed
 from harness.program import PROGRAM
 from harness.wait import wait_for
-from harness.wire import (WireError, bind, close, describe, errors, execute, flush, function_call, message, parse,
-                          query, rows, sync, types, why)
+from harness.wire import (WireError, bind, close, copy_data, describe, errors, execute, flush, function_call, message,
+                          parse, query, rows, sync, types, why)
 
 ENFORCE = {"gate": {"mode": "enforce"}}
 DDL = ("42501", "BH-STMT-DDL")
@@ -155,6 +155,24 @@ def test_a_function_call(wire):
     assert rows(wire.query("SELECT 1")) == [["1"]]
 
 
+@pytest.mark.parametrize("behind, wanted", [
+    (["SELECT pg_sleep(0)"], [SHARED]), (["LISTEN x", "SELECT 1", "SELECT setseed(0)"], [("0A000", "BH-STMT-LISTEN"), SHARED])])
+def test_behind_a_copy_that_failed(proxy, behind, wanted):
+    """Nobody knows then which answer is for what; refusals are told apart all the same, sent before that and after."""
+    with proxy.wire("acme") as wire:
+        wire.query("CREATE TEMP TABLE t (a int)")
+        wire.send(query("COPY t FROM STDIN") + copy_data("bad\n") + b"".join(map(query, behind)))
+        assert errors(wire.until_ready()) == ["22P02"]
+        found = [why(m.fields) for _ in behind for m in wire.until_ready() if m.type == "E"]
+        assert found == wanted
+        wire.send(b"".join(map(query, behind)))
+        found = [why(m.fields) for _ in behind for m in wire.until_ready() if m.type == "E"]
+        assert found == wanted
+        found = ask(wire, parse("SELECT pg_sleep(0)", "a"), bind(statement="a"), execute(), sync())
+        assert (types(found), reason(found)) == ("EZ", SHARED)
+        assert rows(wire.query("SELECT 'goes on'")) == [["goes on"]]
+
+
 # ---- texts that are too long, or too many at once ----
 
 MB = 1 << 20
@@ -205,6 +223,37 @@ def test_and_on_what_is_not(wire):
     wire.query("CREATE TEMP TABLE t (a int)")
     assert reason(wire.query("ALTER TABLE public.orders DISABLE ROW LEVEL SECURITY")) == DDL
     assert errors(wire.query("ALTER TABLE orders DISABLE ROW LEVEL SECURITY")) == ["42501"], "says the server"
+
+
+FUNCTION = ("CREATE OR REPLACE FUNCTION {}() RETURNS int LANGUAGE plpgsql AS $$ "
+            "BEGIN RETURN (SELECT count(*) FROM orders); END $$")
+DYNAMIC = ("42501", "BH-STMT-DYNAMIC")
+
+
+def test_temporary_functions_are_refused(wire):
+    found = error(wire.query(FUNCTION.format("pg_temp.f")))
+    assert (why(found), found["D"]) == (DYNAMIC, "reason=BH-STMT-DYNAMIC temporary-functions")
+    assert "ON CONFLICT" in found["H"]
+    wire.query("CREATE TEMP TABLE t (a int)")
+    assert reason(wire.query(FUNCTION.format('"pg_temp".f'))) == DYNAMIC, "something temporary makes no difference"
+
+
+def test_they_can_be_excepted_without_ddl(stand):
+    """What a body holds is then the database's to keep: rows, the seal, and that nothing is left for the next."""
+    with stand.proxy(gate={"mode": "enforce", "exceptions": "temporary-functions"}, pool={"default_pool_size": 1}) as proxy:
+        with proxy.wire("acme") as wire:
+            create, drop = FUNCTION.format("pg_temp.f"), "DROP FUNCTION IF EXISTS pg_temp.f()"
+            assert rows(wire.query(f"{create}; SELECT pg_temp.f(); {drop}")) == [["20"]], "as Sequelize has it"
+            assert not errors(wire.query(create))
+            assert rows(wire.query("SELECT pg_temp.f()")) == [["20"]], "the session keeps its backend"
+            for text in (FUNCTION.format("f"), "CREATE TABLE mine (a int)", "DROP FUNCTION f()", "ALTER TABLE orders ADD a int",
+                         "CREATE TYPE pg_temp.t AS ENUM ('a')"):
+                assert reason(wire.query(text))[0] == "42501", text
+            wire.query("CREATE FUNCTION pg_temp.seal() RETURNS text LANGUAGE plpgsql AS $$ BEGIN "
+                       "RETURN set_config('backtrace_functions', repeat('0', 32), false); END $$")
+            assert errors(wire.query("SELECT pg_temp.seal()")) == ["42501"], "says the server"
+        with proxy.wire("globex") as wire:
+            assert errors(wire.query("SELECT pg_temp.f()"))[0] in ("42883", "3F000"), "it is gone"
 
 
 # ---- modes ----

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from harness.wait import wait_for
-from harness.wire import bind, errors, execute, parse, rows, sync, types, why
+from harness.wire import WireError, bind, errors, execute, parse, rows, sync, types, why
 
 ENFORCE = {"gate": {"mode": "enforce"}}
 
@@ -172,3 +172,28 @@ def test_types(proxy, tenant):
     with proxy.wire(tenant) as wire:
         assert types(wire.query("COPY orders TO STDOUT")).startswith("H")
         assert reason(wire.query("VACUUM")) == SQL
+
+
+def test_a_schema_that_is_denied_is_in_no_search_path(stand, proxy, tenant):
+    """What is named without it is not known to be of it."""
+    denied = ("42501", "BH-PERM-RELATION")
+    with stand.admin() as admin:
+        admin.execute("CREATE SCHEMA IF NOT EXISTS payroll; CREATE TABLE IF NOT EXISTS payroll.wages (a int);"
+                      "GRANT USAGE ON SCHEMA payroll TO bulkhead_app; GRANT SELECT ON payroll.wages TO bulkhead_app")
+    try:
+        with proxy.wire(tenant) as wire:
+            assert reason(wire.query("SET search_path = public, payroll")) is None
+            assert reason(wire.query("SELECT * FROM wages")) is None
+            wire.query("RESET search_path")
+            stand.command("permission", "set", tenant, "sql.relations_denied", "payroll.*")
+            until(wire, "SELECT * FROM payroll.wages", denied)
+            for text in ("SET search_path = public, payroll", "SELECT set_config('search_path', 'pay' || 'roll', false)"):
+                assert reason(wire.query(text)) == denied
+            assert errors(wire.query("SELECT * FROM wages")) == ["42P01"]
+            assert reason(wire.query("SET search_path = public")) is None
+        with pytest.raises(WireError) as refused:
+            proxy.wire(tenant, search_path="payroll")
+        assert refused.value.why == denied
+    finally:
+        with stand.admin() as admin:
+            admin.execute("DROP SCHEMA payroll CASCADE")

@@ -19,18 +19,23 @@ TABLES = {
 KEYS = {ACME: "42", GLOBEX: "43"}
 
 
+def make_tables(admin):
+    for table, (column, by, *values) in TABLES.items():
+        name, kind = column.split()
+        admin.execute(f"CREATE TABLE {table} ({column}, id bigint, item text, PRIMARY KEY ({name}, id))")
+        for tenant, value in zip(("acme", "globex"), values):
+            admin.execute(f"INSERT INTO {table} SELECT %s::{kind}, n, %s FROM generate_series(1, {ROWS}) AS n",
+                          (value, tenant))
+        admin.execute(f"ANALYZE {table}")
+        admin.execute("SELECT bulkhead.protect(%s, %s, %s)", (table, name, by))
+        admin.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO bulkhead_app")
+
+
 @pytest.fixture(scope="module")
 def shop(guard_original):
     guard = guard_original.clone()
     with guard.admin() as admin:
-        for table, (column, by, *values) in TABLES.items():
-            name, kind = column.split()
-            admin.execute(f"CREATE TABLE {table} ({column}, id bigint, item text, PRIMARY KEY ({name}, id))")
-            for tenant, value in zip(("acme", "globex"), values):
-                admin.execute(f"INSERT INTO {table} SELECT %s::{kind}, n, %s FROM generate_series(1, {ROWS}) AS n",
-                              (value, tenant))
-            admin.execute("SELECT bulkhead.protect(%s, %s, %s)", (table, name, by))
-            admin.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO bulkhead_app; ANALYZE {table}")
+        make_tables(admin)
     yield guard
     guard.drop()
 

@@ -20,6 +20,8 @@ from harness.stand import TENANTS
 from harness.unseen import unseen
 from harness.wire import bind, cstr, data_row, describe, errors, execute, message, parse, query, rows, sync, types
 
+pytestmark = pytest.mark.sealed("these hand-overs are of backends that tenants share")
+
 # What PostgreSQL answers to DISCARD ALL, enter, the client's settings and the BEGIN that was held for it.
 ANSWERS = [(DISCARD, "C"), (DISCARD, "Z"),
            (ENTER, "1"), (ENTER, "2"), (ENTER, "D"), (ENTER, "C"), (ENTER, "Z"),

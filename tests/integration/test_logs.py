@@ -131,9 +131,7 @@ def provoke_logins(proxy):
 
 def secrets_of(stand):
     """Passwords and keys that this Bulkhead has."""
-    found = [stand.password]
-    for name in ("pool.password", "sidecar.password"):
-        found.append((stand.keys / name).read_text().strip())
+    found = [stand.password, *stand.installation.secrets(), (stand.keys / "sidecar.password").read_text().strip()]
     for line in (stand.keys / "guard.key").read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             found.append(line.split()[1])

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from harness.control_server import ControlServer, learn, login
 from harness.program import INSTRUMENTED, ROOT
-from harness.stand import run
 from harness.wait import wait_for
 
 SECOND = 5.0 if INSTRUMENTED else 1.0
@@ -200,6 +199,5 @@ def test_what_a_sidecar_of_before_permissions_asks_is_answered(server):
 def test_init_tells_sidecars_to_ask_for_all(server, stand):
     with server.postgres.connect(user="bulkhead_sidecar") as sidecar:
         sidecar.execute("LISTEN bulkhead_directory")
-        run("init", "--dsn", stand.postgres.conninfo("shop"), "--control-dsn", server.postgres.conninfo(),
-            "--keys", stand.keys)
+        stand.init("shop", "--control-dsn", server.postgres.conninfo())
         assert next(sidecar.notifies()).payload == "schema"

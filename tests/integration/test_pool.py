@@ -48,9 +48,9 @@ class Sampler:
         return max(self.answers)
 
 
-def counted(admin, condition):
+def counted(stand, admin, condition):
     """A question for a Sampler: how many of the pool's backends at the server are so."""
-    sql = f"SELECT count(*) FROM pg_stat_activity WHERE usename = 'bulkhead_pool' AND {condition}"
+    sql = f"SELECT count(*) FROM pg_stat_activity WHERE {stand.installation.backends} AND {condition}"
     return lambda: admin.execute(sql).fetchone()[0]
 
 
@@ -80,16 +80,18 @@ def assert_all_served(members):
 
 # ---- size and age ----
 
+@pytest.mark.sealed("the pool is of three tenants")
 def test_a_pool_does_not_outgrow_its_size(stand):
     with stand.proxy(pool={"default_pool_size": 3}) as proxy, stand.admin() as admin, Swarm() as swarm:
         members = [swarm.add(proxy.wire(tenant), query("SELECT pg_sleep(0.005)"))
                    for tenant in ("acme", "globex", "acme-labs") * 4]
-        with Sampler(counted(admin, "true")) as backends:
+        with Sampler(counted(stand, admin, "true")) as backends:
             swarm.run(1)
         assert_all_served(members)
         assert backends.highest == len(proxy.backends()) == 3
 
 
+@pytest.mark.sealed("min_pool_size is for backends that tenants share")
 def test_min_pool_size_is_kept_for_clients_only(stand):
     with stand.proxy(pool={"min_pool_size": 3, "server_idle_timeout": 0.3}) as proxy:
         with proxy.wire("acme"):
@@ -100,6 +102,7 @@ def test_min_pool_size_is_kept_for_clients_only(stand):
         wait_for(lambda: not proxy.backends(), "the backends' end")
 
 
+@pytest.mark.sealed("min_pool_size is for backends that tenants share")
 def test_min_pool_size_is_restored(stand):
     with stand.proxy(pool={"min_pool_size": 2}) as proxy, proxy.wire("acme") as wire, stand.admin() as admin:
         wait_for(lambda: len(proxy.backends()) == 2, "two backends")
@@ -142,10 +145,11 @@ def test_an_old_backend_is_closed_when_it_is_free(stand):
 # ---- tenants' shares ----
 
 @pytest.mark.one_worker("clients of one worker are served in their order, not those of all")
+@pytest.mark.sealed("two tenants share a pool")
 def test_a_tenant_holds_no_more_than_its_share(stand):
     """Thirty clients of one tenant want a transaction each; three have one, and another tenant does not wait."""
     with stand.proxy(pool={"default_pool_size": 6, "max_tenant_connections": 3}) as proxy, stand.admin() as admin:
-        held = counted(admin, "state LIKE 'idle in%' AND query LIKE '%acme%'")
+        held = counted(stand, admin, "state LIKE 'idle in%' AND query LIKE '%acme%'")
         crowd = [proxy.wire("acme") for _ in range(30)]
         try:
             with proxy.wire("globex") as other, Sampler(held) as sampled:
@@ -168,7 +172,7 @@ def test_a_tenant_at_its_share_is_served_in_turn(stand):
         with stand.admin() as admin, Swarm() as swarm:
             crowd = [swarm.add(proxy.wire("acme"), query("SELECT pg_sleep(0.02) /* acme */")) for _ in range(30)]
             others = [swarm.add(proxy.wire("globex"), query("SELECT pg_sleep(0.02)"))]
-            with Sampler(counted(admin, "state = 'active' AND query LIKE '%acme%'")) as busy:
+            with Sampler(counted(stand, admin, "state = 'active' AND query LIKE '%acme%'")) as busy:
                 swarm.run(1.5)
             assert_all_served(crowd + others)
             assert busy.highest <= 2
@@ -176,6 +180,7 @@ def test_a_tenant_at_its_share_is_served_in_turn(stand):
 
 
 @pytest.mark.one_worker("weights count within a worker")
+@pytest.mark.sealed("weights are for a pool that tenants share")
 def test_weights_are_shares_under_contention(stand):
     tenants = stand.tenant("heavy", weight=3), stand.tenant("light", weight=1)
     with stand.proxy(pool={"default_pool_size": 1}) as proxy, Swarm() as swarm:
@@ -248,7 +253,7 @@ def server_processes(stand):
 
     def is_pools(pid):
         try:
-            return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"postgres: bulkhead_pool ")
+            return Path(f"/proc/{pid}/cmdline").read_bytes().startswith((b"postgres: bulkhead_pool ", b"postgres: t_"))
         except OSError:
             return False
     return lambda: sum(map(is_pools, children.read_text().split()))
@@ -280,13 +285,13 @@ def test_a_budget_is_never_exceeded(routes):
         threads = [threading.Thread(target=churn, args=(proxy, route, number, stop, served))
                    for number in range(4) for route in ("default", "annex")]
         with routes.admin() as admin, routes.admin() as killer:
-            with Sampler(counted(admin, "true")) as sessions, Sampler(server_processes(routes)) as processes:
+            with Sampler(counted(routes, admin, "true")) as sessions, Sampler(server_processes(routes)) as processes:
                 for thread in threads:
                     thread.start()
                 end = time.monotonic() + 3
                 while time.monotonic() < end:
                     killer.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                                   "WHERE usename = 'bulkhead_pool' ORDER BY random() LIMIT 1")
+                                   f"WHERE {routes.installation.backends} ORDER BY random() LIMIT 1")
                     time.sleep(0.05)
                 stop.set()
                 for thread in threads:
@@ -445,10 +450,11 @@ def test_pauses_outlive_the_clients(stand):
 def test_a_password_that_is_wrong_all_at_once(stand):
     """The backends that are there go on; when they are gone the clients are told; the right one heals it."""
     with stand.proxy(pool={"server_login_retry": 0.1}) as proxy, stand.admin() as admin:
-        (verifier,), = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'bulkhead_pool'").fetchall()
-        with proxy.wire("acme") as wire, proxy.wire("globex") as waiting:
+        login = stand.login("acme")
+        (verifier,), = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (login,)).fetchall()
+        with proxy.wire("acme") as wire, proxy.wire("acme") as waiting:
             pid = begin(wire)
-            admin.execute("ALTER ROLE bulkhead_pool PASSWORD 'another'")
+            admin.execute(f"ALTER ROLE {login} PASSWORD 'another'")
             try:
                 waiting.send(query("SELECT 'waited'"))
                 wait_for(lambda: proxy.events("backend.refused"), "a refusal")
@@ -460,7 +466,7 @@ def test_a_password_that_is_wrong_all_at_once(stand):
                 wait_for(lambda: ask(proxy) == BACKEND_DOWN, "the truth")
                 assert "password authentication failed" in proxy.events("backend.refused")[-1]["why"]
             finally:
-                admin.execute(f"ALTER ROLE bulkhead_pool PASSWORD '{verifier}'")
+                admin.execute(f"ALTER ROLE {login} PASSWORD '{verifier}'")
             wait_for(lambda: ask(proxy) is None, "service")
 
 

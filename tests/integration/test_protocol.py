@@ -135,7 +135,7 @@ def test_cancel_hits_nothing_that_rests(proxy, what):
     ids=["simple", "extended", "a batch"])
 def test_cancel_while_waiting_for_a_backend(stand, data):
     """The statement fails, and the session goes on."""
-    with stand.proxy(pool={"default_pool_size": 1}) as proxy, login(proxy) as holder, login(proxy, "globex") as waiting:
+    with stand.proxy(pool={"default_pool_size": 1}) as proxy, login(proxy) as holder, login(proxy, stand.rival) as waiting:
         holder.query("BEGIN")
         holder.query("SELECT 1")
         waiting.send(data)
@@ -152,7 +152,7 @@ def test_cancel_while_waiting_for_a_backend(stand, data):
 @pytest.mark.parametrize("data", [query("SELECT 2"), run("SELECT 2") + sync()], ids=["simple", "extended"])
 def test_cancel_while_waiting_in_a_transaction(stand, data, end):
     """The statement fails, and with it the transaction that no backend has begun yet."""
-    with stand.proxy(pool={"default_pool_size": 1}) as proxy, login(proxy) as holder, login(proxy, "globex") as waiting:
+    with stand.proxy(pool={"default_pool_size": 1}) as proxy, login(proxy) as holder, login(proxy, stand.rival) as waiting:
         holder.query("BEGIN")
         holder.query("SELECT 1")
         assert types(waiting.query("BEGIN")) == "CZ"

@@ -103,8 +103,9 @@ def test_a_file_that_is_gone(stand):
     ({"cluster__reloaded": {"database": "other"}}, "cluster:reloaded"),  # no cluster that other files make
     ({"listen__second": {"listen_port": 1}}, "listen:second"),
     # A section is taken as a whole or not at all: the new password would not fit the old login.
-    ({"cluster__default": {"login": "other", "password_file": ""}},
-     "cluster:default.login, cluster:default.password_file, cluster:default.password"),
+    pytest.param({"cluster__default": {"login": "other", "password_file": ""}},
+                 "cluster:default.login, cluster:default.password_file, cluster:default.password",
+                 marks=pytest.mark.sealed("it is the pool login's")),
 ])
 def test_what_needs_a_restart(stand, sections, waiting):
     with stand.proxy() as proxy:
@@ -225,6 +226,7 @@ def test_a_larger_pool_serves_those_who_wait(stand):
         waiter.close()
 
 
+@pytest.mark.sealed("min_pool_size is for backends that tenants share")
 def test_a_minimum_is_filled_up(stand):
     with stand.proxy() as proxy:
         wire = proxy.wire("acme")
@@ -365,6 +367,7 @@ def test_idle_backends(stand):
         wire.close()
 
 
+@pytest.mark.sealed("the password is the pool login's")
 def test_a_pause_after_a_failure_ends_with_a_reload(stand, tmp_path):
     wrong = tmp_path / "wrong"
     wrong.touch(0o600)

@@ -89,6 +89,7 @@ def test_a_bad_file_is_named_once_and_mended(stand):
         assert reloaded(proxy)["changed"] == "pool.pool_mode"
 
 
+@pytest.mark.sealed("the password is the pool login's")
 def test_a_file_that_is_named_before_it_is_there(stand, tmp_path):
     """Settings and secrets come by different mounts, in any order."""
     secret = tmp_path / "late.password"
@@ -100,6 +101,7 @@ def test_a_file_that_is_named_before_it_is_there(stand, tmp_path):
         assert reloaded(proxy)["changed"] == "cluster:default.password_file"
 
 
+@pytest.mark.sealed("the password is the pool login's")
 def test_a_mode_that_is_put_right(stand, tmp_path):
     secret = tmp_path / "open.password"
     secret.write_text((stand.keys / "pool.password").read_text())
@@ -160,6 +162,7 @@ def kick(stand):
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bulkhead_pool'")
 
 
+@pytest.mark.sealed("the password is the pool login's")
 def test_a_password_is_rotated_without_a_restart(stand, mount, old_password):
     new_password = secrets.token_hex(12)
     mount.write(password=old_password + "\n")
@@ -180,6 +183,7 @@ def test_a_password_is_rotated_without_a_restart(stand, mount, old_password):
         other.close()
 
 
+@pytest.mark.sealed("the password is the pool login's")
 def test_a_wrong_password_is_put_right(stand, mount, old_password):
     """Keys derived from the wrong one are not remembered."""
     mount.write(password="wrong\n")

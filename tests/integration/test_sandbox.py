@@ -136,9 +136,12 @@ def env(running):
 def test_each_tenant_sees_its_own_rows(env):
     with psycopg.connect(env["PG_SUPERUSER_DSN"]) as superuser:
         rows = tenant_rows(superuser)
-    assert [row[0] for row in rows] == ["acme", "acme-labs", "globex"]
+    assert [row[0] for row in rows] == ["acme", "acme-labs", "globex", "initech", "umbrella"]
     domains = {"acme": "@acme.example", "acme-labs": "@labs.acme.example", "globex": "@globex.example"}
     for slug, customers, orders, items in rows:
+        if slug not in domains:
+            assert (customers, orders, items) == (0, 0, 0), "shares no table"
+            continue
         assert min(customers, orders, items) >= 12
         with as_tenant(env, slug) as client:
             emails = [row[0] for row in client.execute("SELECT email FROM customers")]
@@ -146,6 +149,33 @@ def test_each_tenant_sees_its_own_rows(env):
             assert all(email.endswith(domains[slug]) for email in emails)
             assert client.execute("SELECT count(*) FROM orders").fetchone() == (orders,)
             assert client.execute("SELECT count(*) FROM order_items").fetchone() == (items,)
+
+
+@pytest.mark.parametrize(("slug", "has_database"), (("initech", False), ("umbrella", True)))
+def test_tenants_with_a_schema_and_a_database_cannot_be_told_apart(env, slug, has_database):
+    with as_tenant(env, slug) as client:
+        emails = [row[0] for row in client.execute("SELECT email FROM customers")]
+        assert len(emails) >= 12 and all(email.endswith(f"@{slug}.example") for email in emails)
+        customer = client.execute("INSERT INTO customers (name, email, city) VALUES ('Test', 'test@x.example', 'Yuma') "
+                                  "RETURNING id").fetchone()[0]
+        assert customer > len(emails)
+        client.rollback()
+        login, database = client.execute("SELECT session_user, current_database()").fetchone()
+        assert re.fullmatch("t_[0-9a-f]{32}", login) and database == (login if has_database else "shop")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            client.execute("SELECT * FROM public.customers" if not has_database else "ALTER ROLE CURRENT_USER CREATEDB")
+
+
+def test_a_migration_reaches_all_of_them(running, env):
+    file = running.folder.parent / "1_notes.sql"
+    file.write_text("CREATE TABLE notes (id bigint PRIMARY KEY, body text)")
+    done = subprocess.run([PROGRAM, "migrate", "-c", running.folder / "bulkhead.ini", "--file", file], text=True,
+                          capture_output=True, check=False, env={**os.environ, "CONTROL_DSN": env["CONTROL_DSN"]})
+    assert done.returncode == 0, done.stdout + done.stderr
+    for slug in ("initech", "umbrella"):
+        with as_tenant(env, slug) as client:
+            client.execute("INSERT INTO notes VALUES (1, 'seen')")
+            client.rollback()
 
 
 def test_the_tenant_may_be_chosen_by_an_option(env):
@@ -177,8 +207,9 @@ def printed_commands(output):
 
 
 def test_what_is_printed_can_be_typed(running):
-    acme, globex, attack = printed_commands(running.output)
-    for line, domain in (acme, "@acme.example"), (globex, "@globex.example"):
+    *lines, attack = printed_commands(running.output)
+    domains = ("@acme.example", "@globex.example", "@initech.example", "@umbrella.example")
+    for line, domain in zip(lines, domains, strict=True):
         done = subprocess.run(["sh", "-c", line], text=True, capture_output=True, check=True)
         assert done.stdout.count(domain) == 3
         assert done.stdout.count("@") == 3

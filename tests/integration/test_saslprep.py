@@ -77,6 +77,7 @@ def test_a_principals_password(stand, proxy, tmp_path, case):
     assert lets_in(password, port=proxy.port, user="speller.acme", dbname=DATABASE)
 
 
+@pytest.mark.sealed("it is the pool login's")
 @pytest.mark.parametrize("case", [case for case in SPELLINGS if case != "not UTF-8"])
 def test_the_pools_own_password(stand, tmp_path, case):
     """Bulkhead as the client: with each spelling of its password (which must be UTF-8) it gets in where libpq does."""

@@ -51,7 +51,7 @@ def test_two_tenants_on_one_backend(stand, mode):
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(proxy.backends()) == 1
+        assert len(proxy.backends()) == (1 if stand.installation.is_shared else 2)
     assert not wrong
     assert len(done) == 4 * 834
 
@@ -188,7 +188,7 @@ def test_nothing_unseen_is_left_for_the_next_tenant(stand, discard_plans):
                 assert errors(wire.query(look["number"])) == ["55000"]
                 shown[tenant] = rows(wire.query("SELECT nextval('counted'), bulkhead.tenant_id(), who()"))[0]
                 assert rows(wire.query("SELECT current_user, current_setting('search_path'), "
-                                       "current_setting('enable_seqscan')")) == [["bulkhead_pool", '"$user", public', "on"]]
+                                       "current_setting('enable_seqscan')")) == [[stand.login(tenant), '"$user", public', "on"]]
                 for name in ("path", "role", "planner"):
                     assert not errors(wire.query(look[name]))
             assert shown["acme"][1] == shown["acme"][2] != shown["globex"][1]
@@ -239,7 +239,7 @@ def test_settled_clients_cost_no_statement(template):
                     for connection in (first, second):
                         connection.execute(f"SELECT {n} FROM orders LIMIT 1")
                 log = stand.postgres.log_text()[before:]
-        statements = [line for line in log.splitlines() if "bulkhead_pool@" in line and
+        statements = [line for line in log.splitlines() if f"{stand.login('acme')}@" in line and
                       ("statement: " in line or "execute " in line)]
         assert len(statements) == 100, statements[:10]
         assert all("FROM orders LIMIT 1" in line for line in statements)
@@ -304,7 +304,7 @@ def test_late_cancels_never_move_a_statement(stand):
     def rain(proxy):
         with stand.admin() as admin:
             while not stop.is_set():
-                admin.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'bulkhead_pool'")
+                admin.execute(f"SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE {stand.installation.backends}")
 
     def work(proxy, tenant):
         deadline = time.monotonic() + 4

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 from harness.unseen import unseen
 from harness.wait import wait_for
-from harness.wire import bind, errors, execute, parse, query, rows, sync, types
+from harness.wire import bind, close, errors, execute, flush, parse, query, rows, sync, types
 
 ONE, TWO = {"pool": {"default_pool_size": 1}}, {"pool": {"default_pool_size": 2}}
 ODD = ["it's", "back\\slash", '"quoted"', "äöü€ 漢字 🐘", "  blanks  ", "a\nb\tc", "$1 $$ $x$", "''", "\\'; RESET ALL; --", "E'x'"]
@@ -339,8 +339,35 @@ def test_reset_all_keeps_the_seal(proxy):
     with three(proxy) as (one, other, foreign):
         for wire, tenant in ((one, "acme"), (foreign, "globex"), (other, "acme")):
             for statement in ("RESET ALL; SELECT min(split_part(item, ' ', 1)) FROM orders",
-                              "BEGIN; RESET ALL; SELECT min(split_part(item, ' ', 1)) FROM orders; COMMIT"):
-                assert rows(tell(wire, statement)) == [[tenant]]
+                              "BEGIN; RESET ALL; SELECT min(split_part(item, ' ', 1)) FROM orders; COMMIT",
+                              "SELECT 1;" * 70 + "RESET ALL; SELECT min(split_part(item, ' ', 1)) FROM orders"):
+                assert rows(tell(wire, statement))[-1] == [tenant]
+
+
+WHOSE = "SELECT min(split_part(item, ' ', 1)) FROM orders"
+
+
+@pytest.mark.parametrize("behind", [
+    [query(WHOSE)], [parse(WHOSE), bind(), execute(), sync()], [sync(), query(WHOSE)],
+    [query("BEGIN"), query(WHOSE), query("COMMIT")]], ids=["query", "batch", "sync", "transaction"])
+@pytest.mark.parametrize("tail", [[sync()], [close("none"), flush(), sync()]], ids=["sync", "close"])
+def test_what_is_sent_right_behind_a_discard_all_has_its_context(proxy, behind, tail):
+    discard = [parse("DISCARD ALL"), bind(), execute(), *tail]
+    with three(proxy, **STARTUP) as (one, *_):
+        tell(one, *CHANGES)
+        one.send(*discard, *behind, query("SELECT current_setting('app.x')"))
+        count = sum(part[:1] in (b"S", b"Q") for part in behind)
+        found = [one.until_ready() for _ in range(count + 2)]
+        assert not any(map(errors, found))
+        assert ["acme"] in sum(map(rows, found), []) and rows(found[-1]) == [["came with"]]
+
+
+def test_a_discard_all_in_one_batch_with_what_needs_a_context(proxy):
+    """There is no place to restore it: it fails, shows nothing, and the next one has it."""
+    with three(proxy) as (one, *_):
+        one.send(parse("DISCARD ALL"), bind(), execute(), parse(WHOSE), bind(), execute(), sync())
+        assert errors(one.until_ready()) == ["25000"]
+        assert rows(one.query(WHOSE)) == [["acme"]]
 
 
 def test_names_that_are_reported(stand):
@@ -397,16 +424,16 @@ def test_a_backend_is_kept_while_it_is_needed(proxy, kind):
 
 
 @pytest.mark.parametrize("kind", COME_AND_GO)
-def test_a_backend_of_a_client_that_leaves(proxy, kind):
+def test_a_backend_of_a_client_that_leaves(stand, proxy, kind):
     """Nothing is left for the next one, of its tenant or of another."""
     with three(proxy) as (one, other, foreign):
         tell(one, COME_AND_GO[kind][0])
         one.close()
-        for wire in (other, foreign):
+        for wire, tenant in ((other, "acme"), (foreign, "globex")):
             assert rows(tell(wire, "SELECT (SELECT count(*) FROM pg_listening_channels()), (SELECT count(*) FROM pg_cursors "
                                    "WHERE name <> ''), (SELECT count(*) FROM pg_class WHERE relnamespace = "
                                    "pg_my_temp_schema()), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'), "
-                                   "current_user")) == [["0", "0", "0", "0", "bulkhead_pool"]]
+                                   "current_user")) == [["0", "0", "0", "0", stand.login(tenant)]]
             assert errors(wire.query("EXECUTE p")) == ["26000"]
             tell(wire, "DISCARD ALL")
 

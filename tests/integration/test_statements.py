@@ -415,10 +415,10 @@ def test_a_backend_that_is_lost(stand, proxy, pair):
     one, other = pair
     for wire, word in zip(pair, ("one", "other")):
         batch(wire, parse(f"SELECT '{word}'", "s"))
-    before, = proxy.backends()
+    before = set(proxy.backends())
     with stand.admin() as admin:
-        admin.execute("SELECT pg_terminate_backend(%s)", (before,))
-    wait_for(lambda: before not in proxy.backends(), 10)
+        admin.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) pid", (list(before),))
+    wait_for(lambda: not before & set(proxy.backends()), "their end")
     assert value(run(one, "s")) == "one" and value(run(other, "s")) == "other"
 
 

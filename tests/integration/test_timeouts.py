@@ -444,7 +444,7 @@ def test_waiting_for_a_backend_ends(stand):
     with stand.proxy(pool={"default_pool_size": 1, "query_wait_timeout": limit}) as proxy:
         holder, waiting, begun, new, lucky = (Wire.connect(HOST, proxy.port) for _ in range(5))
         with holder, waiting, begun, new, lucky:
-            for wire, tenant in ((holder, "acme"), (waiting, "globex"), (begun, "globex"), (lucky, "globex")):
+            for wire, tenant in ((holder, "acme"), (waiting, stand.rival), (begun, stand.rival), (lucky, stand.rival)):
                 wire.login(login_of(tenant), stand.password)
             holder.query("BEGIN")
             holder.query("SELECT 1")

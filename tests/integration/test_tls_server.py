@@ -48,13 +48,13 @@ class Server:
             os.chown(target, account["user"], account["group"])
 
     def become(self, certificate=None, kind="host", method="scram-sha-256"):
-        """`kind` and `method` are those of the pool login's line in pg_hba.conf."""
+        """`kind` and `method` are those of the backends' line in pg_hba.conf."""
         if certificate:
             self.give(certificate.cert, "server.crt")
             self.give(certificate.key, "server.key")
         (self.data / "pg_hba.conf").write_text(
             f"local all all trust\nhost all postgres,bulkhead_sidecar all scram-sha-256\n"
-            f"{kind} all bulkhead_pool all {method}\n")
+            f"{kind} all +bulkhead_app all {method}\n")
         with self.stand.admin() as admin:
             admin.execute("ALTER SYSTEM SET ssl_ca_file = 'ca.crt'")
             admin.execute(f"ALTER SYSTEM SET ssl = {'on' if certificate else 'off'}")
@@ -88,7 +88,7 @@ class Server:
     def encrypted_backends(self):
         with self.stand.admin() as admin:
             return {found for found, in admin.execute(
-                "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'bulkhead_pool'")}
+                f"SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE {self.stand.installation.backends}")}
 
 
 # ---- modes ----
@@ -134,6 +134,15 @@ def test_the_name_is_the_configured_one(server, pki):
     assert server.session("verify-full", host=HOST, ca_file=pki.ca.cert) is None
 
 
+def test_the_name_is_that_of_the_host_of_several_that_is_connected_to(server, pki):
+    server.become(pki.ca.issue("of-a-list", names=["DNS:localhost"]))
+    with server.proxy("verify-full", host=f"{HOST}, localhost", ca_file=pki.ca.cert) as proxy:
+        with proxy.wire("acme") as wire:
+            assert rows(wire.query(COUNT)) == [[str(ROWS)]]
+        # It is the same server: nothing but the name that it was called by kept it from serving.
+        assert [(line["host"], "certificate" in line["what"]) for line in proxy.events("host.down")] == [(HOST, True)]
+
+
 def test_the_log_says_why(server, pki):
     server.become(pki.own_server)
     with server.proxy("verify-full", ca_file=pki.ca.cert) as proxy:
@@ -159,7 +168,7 @@ def test_the_server_asks_for_a_certificate(server, pki):
 
 def test_the_certificate_is_the_login(server, pki):
     server.become(pki.server, "hostssl", "cert")
-    pool = pki.ca.issue("bulkhead_pool")
+    pool = pki.ca.issue(server.stand.login("acme"))
     assert server.session("require", cert_file=pool.cert, key_file=pool.key) is True
     assert server.session("require", cert_file=pki.shop.cert, key_file=pki.shop.key) is None
 
@@ -332,7 +341,7 @@ def test_the_end_is_said(server, pki):
         with proxy.wire("acme") as wire:
             wire.query(COUNT)
             with server.stand.admin() as admin:
-                admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'bulkhead_pool'")
+                admin.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {server.stand.installation.backends}")
             wait_for(lambda: proxy.backends() == [], "the backend is gone")
             wait_for(lambda: proxy.events("backend.closed")[-1]["why"] != "its client left in the middle of a "
                      "transaction", "Bulkhead knows it")

@@ -122,13 +122,13 @@ def sessions(proxy):
 
 
 @contextlib.contextmanager
-def sampled(admin, condition):
+def sampled(stand, admin, condition):
     """The greatest number of the pool's backends that are so, in `most`."""
     most, stop = [0], threading.Event()
 
     def run():
         while not stop.is_set():
-            (now,) = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = 'bulkhead_pool' "
+            (now,) = admin.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {stand.installation.backends} "
                                    f"AND {condition}").fetchone()
             most[0] = max(most[0], now)
 
@@ -171,7 +171,7 @@ BOUNDS = {
 def test_bounds_of_backends_are_exact(stand, bound):
     """The server never sees more, it sees as many as are allowed, and everybody is served."""
     sections, condition = BOUNDS[bound]
-    with stand.proxy(**four(**sections)) as proxy, stand.admin() as admin, sampled(admin, condition) as most:
+    with stand.proxy(**four(**sections)) as proxy, stand.admin() as admin, sampled(stand, admin, condition) as most:
         # What is held is seen of all at one moment; the states of backends are not.
         answers = busy_clients(proxy, ["acme"], 16, 3, "SELECT pg_advisory_xact_lock_shared(7), pg_sleep(0.01)")
         assert most[0] == 3
@@ -236,7 +236,7 @@ def test_a_place_at_the_server_goes_to_another_workers_route(stand):
     stand.tenant("annex", cluster="annex")
     places = {"max_server_connections": 1}
     with stand.proxy(**four(cluster__default=places, cluster__annex=places)) as proxy, stand.admin() as admin:
-        with sampled(admin, "true") as most, contextlib.ExitStack() as stack:
+        with sampled(stand, admin, "true") as most, contextlib.ExitStack() as stack:
             wires = [stack.enter_context(proxy.wire("acme") if number % 2 else proxy.wire("annex", dbname="annex"))
                      for number in range(2 * WORKERS)]
             for wire in wires:
@@ -270,13 +270,14 @@ def test_a_refused_login_is_no_loss_while_another_worker_has_a_backend(stand):
         with one_on_each(proxy) as wires, stand.admin() as admin:
             assert is_served(wires[0])
             wait_for(lambda: len(proxy.backends()) == 1, "one backend")
-            (verifier,), = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'bulkhead_pool'").fetchall()
-            admin.execute("ALTER ROLE bulkhead_pool PASSWORD 'another'")
+            login = stand.login("acme")
+            (verifier,), = admin.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (login,)).fetchall()
+            admin.execute(f"ALTER ROLE {login} PASSWORD 'another'")
             try:
                 for wire in wires:
                     assert is_served(wire)
             finally:
-                admin.execute(f"ALTER ROLE bulkhead_pool PASSWORD '{verifier}'")
+                admin.execute(f"ALTER ROLE {login} PASSWORD '{verifier}'")
 
 
 # ---- cancel ----

@@ -221,6 +221,18 @@ Test(conf_errors, what_does_not_fit_together)
 		 "/a23456789/a23456789/a23456789/a23456789/a23456789/a23456789/a23456789/a23456789"
 		 "/a23456789/93\n",
 		 "b.ini:9: host: is longer than 92 bytes, too long for a unix socket"},
+		{"[cluster:b]\ndatabase = b\nhost = one, , two\n",
+		 "b.ini:9: host: a host between the commas is missing"},
+		{"[cluster:b]\ndatabase = b\nhost = one, one\n",
+		 "b.ini:9: host: names a host and port twice"},
+		{"[cluster:b]\ndatabase = b\nhost = one, two\nport = 1, 2, 3\n",
+		 "b.ini:10: port: must be one port for all hosts, or one for each"},
+		{"[cluster:b]\ndatabase = b\nport = 70000\n",
+		 "b.ini:9: port: must be 1 .. 65535, or a list of these between commas"},
+		{"[cluster:b]\ndatabase = b\ntarget_session_attrs = writable\n",
+		 "b.ini:9: target_session_attrs: \"writable\" is not one of any, read-write, "
+		 "read-only, "
+		 "primary, standby, prefer-standby"},
 	};
 
 	EXPECT_EACH(cases);

@@ -86,7 +86,7 @@ Test(conf_load, defaults_of_listener_and_cluster)
 	cr_assert_eq(conf->cluster_count, 1);
 	cr_assert_not_null(cluster);
 	cr_expect_str_eq(cluster->host, "127.0.0.1");
-	cr_expect_eq(cluster->port, 5432);
+	cr_expect_str_eq(cluster->port, "5432");
 	cr_expect_str_eq(cluster->database, "app");
 	cr_expect_str_eq(cluster->login, "bulkhead_pool");
 	cr_expect_null(cluster->password);
@@ -167,7 +167,7 @@ Test(conf_load, flags_over_environment_over_file)
 	cr_expect_eq(conf->listens[0].listen_port, 7000);
 	cr_expect_str_eq(conf->listens[0].tenant, "acme");
 	cr_expect_str_eq(conf->clusters[0].host, "${not expanded}");
-	cr_expect_eq(conf->clusters[0].port, 9);
+	cr_expect_str_eq(conf->clusters[0].port, "9");
 	cr_expect_eq(conf->log_level, LOG_INFO, "variables are written in capitals");
 	conf_destroy(conf);
 }

@@ -10,6 +10,7 @@ struct stage {
 	struct permissions permissions;
 	enum rule_place place;
 	bool has_temporary;
+	struct uuid tenant;
 };
 
 static struct stage stage_of(enum rule_place place)
@@ -26,7 +27,7 @@ static const char *judge(const struct stage *stage, const char *text)
 	bool is_refused;
 
 	cr_assert(verdict != NULL);
-	gate_init(&gate, stage->place, &stage->settings, &stage->permissions);
+	gate_init(&gate, stage->place, &stage->tenant, &stage->settings, &stage->permissions);
 	is_refused = gate_judge(&gate, verdict, stage->has_temporary, &refusal);
 	if (gate_passes(&gate, verdict->needs, verdict->rules))
 		cr_expect_not(is_refused, "%s: passes at a glance, and is refused", text);
@@ -158,6 +159,43 @@ Test(gate, modes_and_exceptions)
 	free(unknown);
 }
 
+#define TEMPORARY_FUNCTION "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS ''"
+
+Test(gate, temporary_functions)
+{
+	struct stage stage = stage_of(ON_SHARED);
+	char *unknown;
+
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "temporary-functions");
+	stage.has_temporary = true;
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "temporary-functions");
+	stage.has_temporary = false;
+
+	cr_assert(gate_settings_init(&stage.settings, GATE_ENFORCE, "temporary-functions", "", "",
+								 &unknown));
+	EXPECT_PASS(&stage, TEMPORARY_FUNCTION);
+	EXPECT_PASS(&stage, "DROP FUNCTION pg_temp.f()");
+	EXPECT_REFUSED(&stage, "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''", "ddl");
+	EXPECT_REFUSED(&stage, "CREATE TYPE pg_temp.t AS ENUM ('a')", "ddl");
+	EXPECT_REFUSED(&stage, "CREATE TABLE t (a int)", "ddl");
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION "; DROP FUNCTION f()", "ddl");
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION "; ALTER TABLE t ADD a int", "ddl-or-temporary");
+	stage.permissions.is_read_only = true;
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "read_only");
+	stage.permissions.is_read_only = false;
+	stage.permissions.held &= ~PERMISSION_BIT(PERMISSION_WRITE);
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "sql.write");
+
+	/* Where DDL is permitted it is one kind of that; an exception for shared tables is none. */
+	stage.place = ON_SCHEMA;
+	stage.permissions = *permissions_of_place(ON_SCHEMA);
+	EXPECT_PASS(&stage, TEMPORARY_FUNCTION);
+	stage.permissions.held &= ~PERMISSION_BIT(PERMISSION_DDL);
+	EXPECT_REFUSED(&stage, TEMPORARY_FUNCTION, "sql.ddl");
+	EXPECT_PASS(&stage, "DROP FUNCTION pg_temp.f()");
+	gate_settings_fini(&stage.settings);
+}
+
 Test(gate, settings_that_are_protected)
 {
 	struct stage stage = stage_of(ON_SHARED);
@@ -195,6 +233,38 @@ static void add(struct permission_names *names, const char *name)
 	cr_assert(permission_names_add(names, name, strlen(name)));
 }
 
+/* The names of schemas, of this tenant and of others. */
+#define OWN   "t_0102030405060708090a0b0c0d0e0f10"
+#define OTHER "t_0102030405060708090a0b0c0d0e0f11"
+
+Test(gate, ones_own_schema)
+{
+	struct stage schema = stage_of(ON_SCHEMA), shared = stage_of(ON_SHARED);
+
+	for (int i = 0; i < 16; i++)
+		schema.tenant.b[i] = shared.tenant.b[i] = (uint8_t)(i + 1);
+	EXPECT_PASS(&schema, "SELECT " OWN ".f(a) FROM " OWN ".t JOIN " OWN ".u USING (a)");
+	EXPECT_PASS(&schema, "LOCK TABLE " OWN ".t IN ACCESS SHARE MODE");
+	EXPECT_PASS(&schema, "CREATE TABLE " OWN ".t (a " OWN ".mood)");
+	EXPECT_PASS(&schema, "SELECT '" OWN ".t'::regclass");
+	EXPECT_PASS(&schema, "SET search_path = " OWN ", public");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OWN ".t, " OTHER ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t, " OWN ".t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OWN ".t, bulkhead_control.tenant", "schema");
+	EXPECT_REFUSED(&schema, "SET search_path = " OWN ", " OTHER, "schema");
+	EXPECT_REFUSED(&schema, "SELECT bulkhead.tenant_id(), " OWN ".enter(), bulkhead.enter()",
+				   "guard");
+	EXPECT_REFUSED(&shared, "SELECT FROM " OWN ".t", "schema"); /* it has none */
+
+	char *unknown;
+	cr_assert(gate_settings_init(&schema.settings, GATE_ENFORCE, "", "common", "", &unknown));
+	EXPECT_PASS(&schema, "SELECT FROM " OWN ".t, common.t");
+	EXPECT_REFUSED(&schema, "SELECT FROM public.t", "schema");
+	EXPECT_REFUSED(&schema, "SELECT FROM " OTHER ".t", "schema");
+	gate_settings_fini(&schema.settings);
+}
+
 Test(gate, lists_of_names)
 {
 	struct stage stage = stage_of(ON_SHARED);
@@ -222,6 +292,36 @@ Test(gate, lists_of_names)
 	EXPECT_REFUSED(&stage, "INSERT INTO customers VALUES (1)", "sql.relations");
 	EXPECT_REFUSED(&stage, "SELECT mine()", "sql.functions");
 	EXPECT_REFUSED(&stage, "SELECT lower('x')", "sql.functions");
+	permissions_fini(&stage.permissions);
+}
+
+/* A name without a schema is not known to be of one: so search_path may not lead there. */
+Test(gate, schemas_that_are_denied)
+{
+	struct stage stage = stage_of(ON_SHARED);
+	struct gate_refusal refusal;
+	struct gate gate;
+
+	EXPECT_PASS(&stage, "SET search_path = payroll");
+	add(&stage.permissions.denied_relations, "payroll.*");
+	add(&stage.permissions.denied_functions, "Sums.*");
+	EXPECT_PASS(&stage, "SELECT * FROM wages");
+	EXPECT_PASS(&stage, "SET search_path = public, payroll_old, \"not_payroll\"");
+	EXPECT_PASS(&stage, "SET work_mem = '1MB'; RESET search_path");
+	EXPECT_PASS(&stage, "SET LOCAL search_path TO DEFAULT");
+	EXPECT_PASS(&stage, "SELECT set_config('work_mem', $1, false)");
+	EXPECT_REFUSED(&stage, "SET search_path = public, payroll", "sql.relations");
+	EXPECT_REFUSED(&stage, "SET LOCAL search_path = \"PayRoll\"", "sql.relations");
+	EXPECT_REFUSED(&stage, "SET search_path TO 'public, payroll'", "sql.relations");
+	EXPECT_REFUSED(&stage, "SELECT set_config('search_path', 'a,payroll', true)",
+				   "sql.relations");
+	EXPECT_REFUSED(&stage, "SELECT set_config('search_path', $1, true)", "sql.relations");
+	EXPECT_REFUSED(&stage,
+				   "CREATE TEMP VIEW v AS SELECT set_config('search_path', 'sums', true)",
+				   "sql.functions");
+	gate_init(&gate, ON_SHARED, NULL, &stage.settings, &stage.permissions);
+	cr_expect(gate_judge_setting(&gate, "search_path", "payroll", &refusal));
+	cr_expect_not(gate_judge_setting(&gate, "search_path", "public", &refusal));
 	permissions_fini(&stage.permissions);
 }
 

@@ -1,79 +1,96 @@
-/* Tests of policy/guard/own_login: names and passwords of tenants' own logins. */
-#include <criterion/criterion.h>
+/* The judges of the self-checks of tenants' own logins. */
 #include <string.h>
 
-#include "policy/guard/own_login.h"
+#include <criterion/criterion.h>
 
-#define ONE "one AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=\n"
-#define TWO "two AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=\n"
+#include "base/buf.h"
+#include "base/uuid.h"
+#include "policy/guard/guard.h"
 
-static const struct uuid acme = {{0x01, 0x8f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}};
-static const struct uuid globex = {{0x01, 0x8f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15}};
+#define HEX "11111111222243338444555555555555"
 
-static struct guard_keyring *ring(const char *text)
+static const char login[] = "t_" HEX;
+
+static struct uuid tenant(void)
 {
-	const char *why = NULL;
-	struct guard_keyring *keyring = guard_keyring_parse(text, &why);
+	struct uuid id;
 
-	cr_assert(keyring, "%s", why);
-	return keyring;
+	cr_assert(uuid_parse(HEX, strlen(HEX), &id));
+	return id;
 }
 
-Test(own_login, is_called_after_the_id)
-{
-	char name[OWN_NAME_SIZE];
+typedef bool judge_fn(const char *const fields[], size_t count, const struct uuid *tenant,
+					  struct buf *why);
 
-	own_name(&acme, name);
-	cr_assert_str_eq(name, "t_018f0102030405060708090a0b0c0d0e");
+/* What the judge says against these fields; "" when nothing. */
+static const char *said(judge_fn *judge, const char *const fields[], size_t count)
+{
+	static char text[2048];
+	struct uuid id = tenant();
+	struct buf why;
+
+	buf_init(&why);
+	bool fit = judge(fields, count, &id, &why);
+	cr_assert_eq(fit, buf_len(&why) == 0);
+	cr_assert_lt(buf_len(&why), sizeof text);
+	if (!fit)
+		memcpy(text, buf_data(&why), buf_len(&why));
+	text[buf_len(&why)] = '\0';
+	buf_fini(&why);
+	return text;
 }
 
-/* Worked out apart: HMAC-SHA256(HMAC-SHA256(key, the id's digits), "bulkhead.own_login.1"). */
-Test(own_login, password_is_the_one_that_others_compute)
-{
-	struct guard_keyring *keyring = ring(ONE);
-	char password[OWN_PASSWORD_SIZE];
+#define SAYS(words, judge, ...)                                                                \
+	do {                                                                                       \
+		const char *const fields[] = {__VA_ARGS__};                                            \
+		const char *found = said(judge, fields, sizeof fields / sizeof *fields);               \
+		cr_assert(*(words) ? strstr(found, words) != NULL : *found == '\0', "%s", found);      \
+	} while (0)
 
-	cr_assert(own_password(keyring, 0, &acme, password));
-	cr_assert_str_eq(password,
-					 "20f5c9f6b042389f4020d2b1fd39119942a05f7df2099749db05e35d16477ae8");
-	guard_keyring_destroy(keyring);
+Test(own_login, a_sound_answer_is_fit)
+{
+	SAYS("", guard_login_check_judge, "150020", login, "", "on", "3", "");
+	SAYS("", guard_tenant_check_judge, "180004", login, "");
 }
 
-Test(own_login, differs_by_tenant_and_key)
+Test(own_login, each_fault_is_said)
 {
-	struct guard_keyring *keyring = ring(ONE TWO);
-	char first[OWN_PASSWORD_SIZE], second[OWN_PASSWORD_SIZE], other[OWN_PASSWORD_SIZE];
-
-	cr_assert(own_password(keyring, 0, &acme, first));
-	cr_assert(own_password(keyring, 1, &acme, second));
-	cr_assert(own_password(keyring, 0, &globex, other));
-	cr_assert(strcmp(first, second) != 0 && strcmp(first, other) != 0);
-	cr_assert(!own_password(keyring, 2, &acme, first));
-	guard_keyring_destroy(keyring);
+	SAYS("login t_" HEX ": it owns x", guard_tenant_check_judge, "150020", login, "it owns x");
+	SAYS("a fault", guard_login_check_judge, "150020", login, "", "on", "3", "a fault");
+	SAYS("backtrace_functions is not empty", guard_login_check_judge, "150020", login, "x",
+		 "on", "3", "");
+	SAYS("row_security is off", guard_login_check_judge, "150020", login, "", "off", "3", "");
+	SAYS("has version 2 of the guard", guard_login_check_judge, "150020", login, "", "on", "2",
+		 "");
+	SAYS("PostgreSQL 15 is the oldest", guard_login_check_judge, "140009", login, "", "on", "3",
+		 "");
+	SAYS("PostgreSQL 15 is the oldest", guard_tenant_check_judge, "140009", login, "");
 }
 
-Test(own_login, derived_key_gives_its_tenant_s_password_alone)
+Test(own_login, another_login_is_never_the_tenants)
 {
-	struct guard_keyring *whole = ring(ONE TWO), *derived = guard_keyring_derive(whole, &acme);
-	char from_whole[OWN_PASSWORD_SIZE], from_derived[OWN_PASSWORD_SIZE];
+	static const char *const others[] = {"t_11111111222243338444555555555556",
+										 "t_",
+										 "",
+										 "bulkhead_pool",
+										 HEX,
+										 "t_" HEX "0",
+										 "T_11111111222243338444555555555555",
+										 "t_1111111122224333844455555555555"};
 
-	for (size_t i = 0; i < 2; i++) {
-		cr_assert(own_password(whole, i, &acme, from_whole));
-		cr_assert(own_password(derived, i, &acme, from_derived));
-		cr_assert_str_eq(from_whole, from_derived);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		SAYS("and not t_" HEX, guard_tenant_check_judge, "150020", others[i], "");
+		SAYS("and not t_" HEX, guard_login_check_judge, "150020", others[i], "", "on", "3", "");
 	}
-	cr_assert(!own_password(derived, 0, &globex, from_derived));
-	guard_keyring_destroy(derived);
-	guard_keyring_destroy(whole);
 }
 
-Test(own_login, place_of_a_key_is_found_by_name)
+Test(own_login, an_answer_in_another_form_is_unfit)
 {
-	struct guard_keyring *keyring = ring(ONE TWO);
-
-	cr_assert_eq(own_password_place(keyring, "two"), 1);
-	cr_assert_eq(own_password_place(keyring, "one"), 0);
-	cr_assert_eq(own_password_place(keyring, "gone"), 0);
-	cr_assert_eq(own_password_place(keyring, NULL), 0);
-	guard_keyring_destroy(keyring);
+	SAYS("cannot be read", guard_tenant_check_judge, "150020", login);
+	SAYS("cannot be read", guard_tenant_check_judge, "150020", login, "", "");
+	SAYS("cannot be read", guard_tenant_check_judge, "150020", login, NULL);
+	SAYS("cannot be read", guard_tenant_check_judge, NULL, login, "");
+	SAYS("cannot be read", guard_tenant_check_judge, "15.2", login, "");
+	SAYS("cannot be read", guard_login_check_judge, "150020", login, "", "on", "3");
+	SAYS("cannot be read", guard_login_check_judge, "150020", login, "", NULL, "3", "");
 }

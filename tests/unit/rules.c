@@ -189,6 +189,36 @@ Test(rules, roles_and_server)
 	EXPECT(rows);
 }
 
+Test(rules, functions_that_are_temporary)
+{
+	static const struct row rows[] = {
+		{"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+		 R(TEMPORARY_FUNCTIONS)},
+		{"CREATE OR REPLACE FUNCTION \"pg_temp\".f() RETURNS record LANGUAGE plpgsql AS ''",
+		 R(TEMPORARY_FUNCTIONS)},
+		{"CREATE PROCEDURE u&\"pg\\005ftemp\".p() LANGUAGE sql AS ''", R(TEMPORARY_FUNCTIONS)},
+		{"CREATE FUNCTION shop.pg_temp.f() RETURNS int LANGUAGE sql AS ''",
+		 R(TEMPORARY_FUNCTIONS)},
+		{"CREATE FUNCTION PG_TEMP.f() RETURNS int LANGUAGE sql AS ''; SELECT pg_temp.f(); "
+		 "DROP FUNCTION pg_temp.f()",
+		 R(TEMPORARY_FUNCTIONS)},
+		{"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS ''; DROP FUNCTION f()",
+		 R(TEMPORARY_FUNCTIONS) | R(DDL)},
+		{"CREATE FUNCTION pg_temp_3.f() RETURNS int LANGUAGE sql AS ''", R(DDL) | R(SCHEMA)},
+		{"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS ''", R(DDL)},
+		{"CREATE TYPE pg_temp.t AS ENUM ('a')", R(DDL)},
+		{"ALTER FUNCTION pg_temp.f() STABLE", R(DDL)},
+		{"DROP FUNCTION IF EXISTS pg_temp.f()", 0},
+		/* What does show counts, also where it is only stored. */
+		{"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql SET role = x AS ''",
+		 R(TEMPORARY_FUNCTIONS) | R(ROLE)},
+		{"CREATE FUNCTION pg_temp.f() RETURNS void RETURN pg_sleep(1)",
+		 R(TEMPORARY_FUNCTIONS) | R(SLEEP)},
+	};
+
+	EXPECT(rows);
+}
+
 Test(rules, what_is_shared)
 {
 	static const struct row rows[] = {
@@ -197,7 +227,6 @@ Test(rules, what_is_shared)
 		{"SELECT 1 INTO t", R(DDL)},
 		{"PREPARE p AS SELECT 1 INTO t", R(DDL)},
 		{"CREATE SCHEMA s CREATE TEMP TABLE t (a int)", R(DDL)},
-		{"CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", R(DDL)},
 		{"CREATE TRIGGER t BEFORE INSERT ON orders EXECUTE FUNCTION f()", R(DDL)},
 		{"CREATE RULE r AS ON SELECT TO orders DO INSTEAD SELECT 1", R(DDL)},
 		{"CREATE POLICY p ON orders", R(DDL)},
@@ -234,6 +263,10 @@ Test(rules, what_is_shared)
 		{"LISTEN x", R(LISTEN)},
 		{"NOTIFY x, 'y'", R(LISTEN)},
 		{"SELECT pg_notify('x', 'y')", R(LISTEN)},
+		{"SELECT pg_current_wal_insert_lsn(), pg_walfile_name('0/0')", R(WAL_POSITION)},
+		{"SELECT * FROM pg_last_committed_xact()", R(WAL_POSITION)},
+		{"SELECT pg_wal_lsn_diff('0/1', '0/0'), pg_is_in_recovery()", 0},
+		{"SELECT pg_export_snapshot(), pg_total_relation_size('orders')", 0},
 		{"SELECT * FROM pg_stat_activity", R(ACTIVITY)},
 		{"SELECT * FROM pg_locks", R(ACTIVITY)},
 		{"SELECT * FROM pg_stat_user_tables", R(CATALOG)},

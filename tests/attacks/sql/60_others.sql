@@ -103,6 +103,19 @@ SELECT pg_table_size('orders');                                                 
 SELECT pg_database_size(current_database());                                                -- 42501
 SELECT heap_blks_hit FROM pg_statio_user_tables;                                            -- 42501
 
+-- case: the-wal-position
+-- area: covert channels
+-- hope: how many bytes others write, one write after the other
+-- under: strict
+SELECT pg_current_wal_lsn();                                                                -- 42501
+SELECT pg_current_wal_insert_lsn();                                                         -- 42501
+SELECT pg_current_wal_flush_lsn();                                                          -- 42501
+SELECT pg_walfile_name('0/1000000');                                                        -- 42501
+SELECT pg_last_wal_replay_lsn();                                                            -- 42501
+SELECT (pg_control_checkpoint()).redo_lsn;                                                  -- 42501
+SELECT xid FROM pg_last_committed_xact();                                                   -- 42501
+SELECT orders.pg_current_wal_lsn FROM orders;                                               -- 42501 | 42703
+
 -- case: a-row-by-its-address
 -- area: functions
 -- hope: currtid2 follows a row's versions without row security, and tells when globex changes a row

@@ -162,6 +162,13 @@ SELECT nextval('tally') > 0;                                                    
 SELECT pg_stat_get_live_tuples('orders'::regclass) >= 0;                                    -- ok
 SELECT pg_relation_size('orders') > 0;                                                      -- = t
 
+-- case: wal-position-for-all
+-- area: covert channels
+-- hope: how many bytes others write, one write after the other
+-- residue: the position is the server's; strict takes the functions away
+-- under: standard
+SELECT pg_current_wal_insert_lsn() > '0/0';                                                 -- = t
+
 -- case: pages-and-rows-in-the-catalogue
 -- hope: how many rows all tenants have together
 -- residue: pg_class is readable by everyone, as every tool expects
