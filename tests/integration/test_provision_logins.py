@@ -206,8 +206,8 @@ def test_where_tenants_are_known_by_their_logins_the_tenant_s_own_deletes_its_ro
     postgres = Postgres(template).start()
     try:
         with postgres.connect() as admin:
-            admin.execute("CREATE ROLE plain LOGIN CREATEROLE CREATEDB PASSWORD 'plain'; CREATE ROLE rows_owner NOLOGIN")
-            admin.execute("GRANT rows_owner TO plain")
+            admin.execute("CREATE ROLE plain LOGIN CREATEROLE CREATEDB PASSWORD 'plain'")
+            admin.execute("CREATE ROLE rows_owner NOLOGIN; GRANT rows_owner TO plain")
             admin.execute("CREATE DATABASE app OWNER plain")
         with postgres.connect("app") as admin:
             admin.execute("ALTER SCHEMA public OWNER TO plain; GRANT CREATE, USAGE ON SCHEMA public TO rows_owner")
@@ -217,7 +217,8 @@ def test_where_tenants_are_known_by_their_logins_the_tenant_s_own_deletes_its_ro
             plain.execute("SET ROLE rows_owner")
             plain.execute("CREATE TABLE by_id (tenant_id uuid NOT NULL, n integer, PRIMARY KEY (tenant_id, n)); "
                           "CREATE TABLE by_key (account bigint NOT NULL, n integer, PRIMARY KEY (account, n)); "
-                          "SELECT bulkhead.protect('by_id', 'tenant_id'); SELECT bulkhead.protect('by_key', 'account', 'key'); "
+                          "SELECT bulkhead.protect('by_id', 'tenant_id'); "
+                          "SELECT bulkhead.protect('by_key', 'account', 'key'); "
                           "GRANT SELECT, INSERT, UPDATE, DELETE ON by_id, by_key TO bulkhead_app")
         password = write_secret(tmp_path / "plain.password", "plain")
         where = f"host=127.0.0.1 port={postgres.port} dbname=app user=bulkhead_sidecar"
@@ -231,7 +232,8 @@ def test_where_tenants_are_known_by_their_logins_the_tenant_s_own_deletes_its_ro
             succeed("tenant", "create", slug, "--key", str(key), "-c", config, CONTROL_DSN=dsn)
         with postgres.connect("app") as admin:
             admin.execute("INSERT INTO by_id SELECT id, n FROM bulkhead_control.tenant, generate_series(1, 6000) AS n")
-            admin.execute("INSERT INTO by_key SELECT k, n FROM generate_series(1, 2) AS k, generate_series(1, 100) AS n")
+            admin.execute("INSERT INTO by_key SELECT k, n "
+                          "FROM generate_series(1, 2) AS k, generate_series(1, 100) AS n")
         succeed("tenant", "purge", "gone", "--confirm", "gone", "-c", config, CONTROL_DSN=dsn)
         with postgres.connect("app") as admin:
             assert admin.execute("SELECT count(*), count(DISTINCT tenant_id) FROM by_id").fetchone() == (6000, 1)
