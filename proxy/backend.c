@@ -483,9 +483,8 @@ static void check_done(struct server *server)
 	}
 	if (!encoding_is_read_alike(server)) {
 		fail(server, REASON_BACKEND_UNSAFE,
-			 "sessions begin with a client_encoding that is not safe byte by byte; take it out "
-			 "of "
-			 "ALTER ROLE, ALTER DATABASE and postgresql.conf");
+			 "sessions begin with a client_encoding that is not safe byte by byte; "
+			 "take it out of ALTER ROLE, ALTER DATABASE and postgresql.conf");
 		return;
 	}
 	backend_login_free(server);
