@@ -37,6 +37,7 @@
 struct client;
 struct crew_route;
 struct params;
+struct password_try;
 struct server;
 struct settings;
 struct upstream;
@@ -132,17 +133,17 @@ struct pool *pool_hold(struct worker *worker, const struct route_key *key);
 void pool_note_kid(struct pool *pool, const char *kid);
 
 /*
- * The password for a new connection, `attempt` counting from 0: with a login of the tenant's
- * own each key of the cluster's secret is tried, the likeliest first. A copy, for secret_free;
- * NULL where none is configured, or that was the last, or memory is out.
+ * The password for a new connection: with a login of the tenant's own each key of the cluster's
+ * secret is tried, the likeliest first. A copy, for secret_free; NULL where none is configured,
+ * or that was the last, or memory is out.
  */
-char *pool_password(const struct pool *pool, size_t attempt);
+char *pool_password(const struct pool *pool, struct password_try *attempt);
 
 /* That attempt's password was the right one. */
-void pool_note_password(struct pool *pool, size_t attempt);
+void pool_note_password(struct pool *pool, const struct password_try *attempt);
 
 /* May the keys that SCRAM derives of that attempt's password be kept? */
-bool pool_keeps_keys(const struct pool *pool, size_t attempt);
+bool pool_keeps_keys(const struct pool *pool, const struct password_try *attempt);
 
 /* No backend of the tenant's own routes is kept any more: those that are free are closed now.
  */

@@ -23,6 +23,7 @@ void pool_note_kid(struct pool *pool, const char *kid)
 		return;
 	strcpy(pool->keys.kid, kid);
 	pool->keys.last = 0;
+	pool_forget_keys(pool); /* they may be of a password that was not the right one */
 }
 
 /* Where the search begins. */
@@ -39,13 +40,15 @@ static size_t place_of(size_t first, size_t attempt)
 	return attempt <= first ? attempt - 1 : attempt;
 }
 
-static char *derive(const struct pool *pool, size_t attempt)
+static char *derive(const struct pool *pool, struct password_try *attempt)
 {
 	const char *why;
 	char password[OWN_PASSWORD_SIZE], *copy = NULL;
 	struct guard_keyring *secret = guard_keyring_parse(pool->cluster->secret, &why);
 
-	if (secret && own_password(secret, place_of(first_place(pool, secret), attempt),
+	if (secret && !attempt->first)
+		attempt->first = first_place(pool, secret) + 1;
+	if (secret && own_password(secret, place_of(attempt->first - 1, attempt->attempt),
 							   &pool->key.tenant, password))
 		copy = strdup(password);
 	secret_wipe(password, sizeof password);
@@ -53,28 +56,23 @@ static char *derive(const struct pool *pool, size_t attempt)
 	return copy;
 }
 
-char *pool_password(const struct pool *pool, size_t attempt)
+char *pool_password(const struct pool *pool, struct password_try *attempt)
 {
-	if (!route_has_own_login(&pool->key))
-		return attempt == 0 && pool->cluster->password ? strdup(pool->cluster->password) : NULL;
-	return pool->cluster->secret ? derive(pool, attempt) : NULL;
+	if (route_has_own_login(&pool->key))
+		return pool->cluster->secret ? derive(pool, attempt) : NULL;
+	return attempt->attempt == 0 && pool->cluster->password ? strdup(pool->cluster->password)
+															: NULL;
 }
 
-bool pool_keeps_keys(const struct pool *pool, size_t attempt)
+bool pool_keeps_keys(const struct pool *pool, const struct password_try *attempt)
 {
-	return attempt == 0 || !route_has_own_login(&pool->key);
+	return attempt->attempt == 0 || !route_has_own_login(&pool->key);
 }
 
-void pool_note_password(struct pool *pool, size_t attempt)
+void pool_note_password(struct pool *pool, const struct password_try *attempt)
 {
-	const char *why;
-	struct guard_keyring *secret;
-
 	if (pool_keeps_keys(pool, attempt))
 		return;
-	secret = guard_keyring_parse(pool->cluster->secret, &why);
-	if (secret)
-		pool->keys.last = place_of(first_place(pool, secret), attempt) + 1;
-	guard_keyring_destroy(secret);
+	pool->keys.last = place_of(attempt->first - 1, attempt->attempt) + 1;
 	pool_forget_keys(pool);
 }
