@@ -27,6 +27,8 @@
  */
 #define STAY_US 2000
 
+static const char retired[] = "its tenant is not served there any more";
+
 /* Bytes of the reason why no host serves. */
 #define WHY_MAX 1024
 
@@ -423,7 +425,7 @@ static const char *why_not_kept(const struct server *server)
 	if (server->pool->worker->stopping)
 		return "Bulkhead is shutting down";
 	if (server->pool->retired)
-		return "its tenant is not served any more";
+		return retired;
 	if (server->too_old)
 		return server->why_old ? server->why_old : "it is older than server_lifetime";
 	if (is_too_large(server->pool))
@@ -590,10 +592,20 @@ static void retire(struct pool *pool)
 
 	pool->retired = true;
 	while ((server = list_first(&pool->idle, struct server, idle_node)) != NULL)
-		server_close(server, "its tenant is not served any more");
+		server_close(server, retired);
 }
 
-void pool_retire_tenant(struct worker *worker, const struct uuid *tenant)
+static bool leads_to(const struct pool *pool, const struct tenant *now)
+{
+	struct route_key route;
+	enum reason why;
+
+	return now && route_find(pool->worker->conf, now, &route, &why) &&
+		   route_equal(&route, &pool->key);
+}
+
+void pool_retire_tenant(struct worker *worker, const struct uuid *tenant,
+						const struct tenant *now)
 {
 	static const enum route_kind kinds[] = {ROUTE_LOGIN, ROUTE_SCHEMA, ROUTE_DATABASE};
 	struct pool *pool;
@@ -603,7 +615,7 @@ void pool_retire_tenant(struct worker *worker, const struct uuid *tenant)
 			const struct route_key key = {i, kinds[j], *tenant};
 
 			HASH_FIND(hh, worker->pools, &key, sizeof key, pool);
-			if (pool && !pool->client_count)
+			if (pool && !pool->client_count && !leads_to(pool, now))
 				retire(pool);
 		}
 	}

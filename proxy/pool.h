@@ -40,6 +40,7 @@ struct params;
 struct password_try;
 struct server;
 struct settings;
+struct tenant;
 struct upstream;
 struct worker;
 struct worker_address;
@@ -89,7 +90,7 @@ struct pool {
 	struct scram_keys scram;
 	size_t client_count, server_count, opening, waiting;
 	bool balancing;
-	bool retired; /* its tenant may not be served any more */
+	bool retired; /* its tenant may not be served there any more */
 	struct pool_stats stats;
 	uint64_t reported;             /* stats.requests at the last line in the log */
 	struct live_work last, before; /* when the last two periods ended; see operate.c */
@@ -145,9 +146,10 @@ void pool_note_password(struct pool *pool, const struct password_try *attempt);
 /* May the keys that SCRAM derives of that attempt's password be kept? */
 bool pool_keeps_keys(const struct pool *pool, const struct password_try *attempt);
 
-/* No backend of the tenant's own routes is kept any more: those that are free are closed now.
- */
-void pool_retire_tenant(struct worker *worker, const struct uuid *tenant);
+/* No backend of the tenant's own routes is kept any more, but of the one that it has `now`
+ * (NULL: it is not served): those that are free are closed at once. */
+void pool_retire_tenant(struct worker *worker, const struct uuid *tenant,
+						const struct tenant *now);
 
 /*
  * What a login is told (welcome.h): the pool's own, or copied from what another worker has

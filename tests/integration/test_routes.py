@@ -290,6 +290,34 @@ def test_a_tenant_that_gets_a_login_of_its_own_connects_again(stand, own):
             assert items(again) == expected("soylent")
 
 
+def test_a_tenant_that_loses_its_login_leaves_no_backend_behind(stand, own):
+    """What is kept of a role that is dropped would be taken up again when another of that name is made."""
+    own.login("vandelay")
+
+    def backends():
+        with stand.admin() as admin:
+            return admin.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s",
+                                 (own.name("vandelay"),)).fetchone()[0]
+
+    def say(text):
+        with stand.admin() as admin:
+            admin.execute(text)
+
+    with stand.proxy(**own.sections()) as proxy:
+        with proxy.connect("vandelay") as connection:
+            assert items(connection) == expected("vandelay")
+        assert backends()
+        say("UPDATE bulkhead_control.tenant SET name = 'Vandelay' WHERE slug = 'vandelay'")
+        with proxy.connect("vandelay") as connection:
+            assert items(connection) == expected("vandelay")
+        assert not proxy.events("backend.closed") and backends()  # who stays where it is keeps them
+        say("UPDATE bulkhead_control.tenant SET dedicated_login = false WHERE slug = 'vandelay'")
+        wait_for(lambda: not backends(), "the backend is gone")
+        with proxy.connect("vandelay") as connection:
+            assert connection.execute("SELECT session_user").fetchone()[0] == "bulkhead_pool"
+            assert items(connection) == expected("vandelay")
+
+
 @pytest.mark.parametrize("named", ("eu", "us, eu"))
 def test_regions_that_are_served(stand, own, named):
     with stand.admin() as admin:
