@@ -529,6 +529,24 @@ static bool is_away(const char *code)
 					strcmp(code, "57P03") == 0);
 }
 
+/* A role may end its own sessions, so this says nothing of the host: a tenant could send all
+ * others to another one. */
+static bool is_own_doing(const struct server *server, const char *code)
+{
+	return server->login->authenticated && route_has_own_login(&server->pool->key) && code &&
+		   strcmp(code, "57P01") == 0;
+}
+
+/* If the server is shutting down after all, it says so where the session begins. */
+static bool try_same_host(struct server *server)
+{
+	if (server->tried_again)
+		return false;
+	server->tried_again = true;
+	server_connect_again(server);
+	return true;
+}
+
 static void on_error(struct server *server, const struct server_message *message)
 {
 	const char *code = wire_error_field(message->body, message->len, 'C');
@@ -545,7 +563,10 @@ static void on_error(struct server *server, const struct server_message *message
 	if (server->state == SERVER_LOGIN && server->login->messages == 1 &&
 		server_try_other(server))
 		return;
-	if (is_away(code) && server_try_next_host(server, text ? text : "it is shutting down"))
+	if (is_own_doing(server, code)
+			? try_same_host(server)
+			: is_away(code) &&
+				  server_try_next_host(server, text ? text : "it is shutting down"))
 		return;
 	if (try_other_password(server, code))
 		return;

@@ -215,7 +215,7 @@ static bool connect_somewhere(struct server *server)
 	while ((endpoint = host_walk_at(server->walk)) != NULL) {
 		server->endpoint = *endpoint;
 		server->wants_tls = server_wants_tls(server);
-		server->tried_other = false;
+		server->tried_other = server->tried_again = false;
 		if (connect_there(server))
 			return true;
 		host_walk_failed(server->walk, strerror(errno));

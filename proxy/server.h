@@ -99,6 +99,7 @@ struct server {
 	bool wants_tls;               /* this attempt asks for TLS */
 	struct password_try password; /* this attempt's: pool_password */
 	bool tried_other;             /* the one before it was refused with, or without, TLS */
+	bool tried_again;             /* one at this host was ended once its login had succeeded */
 	struct list node;             /* pool->servers */
 	struct list idle_node;        /* pool->idle, least recently used first */
 	struct list tenant_node;      /* its tenant's idle list, or pool->unsealed */

@@ -9,6 +9,7 @@ from harness import middle as mid
 from harness.cluster_secret import login_of
 from harness.middle import BEGIN, CHECK, DISCARD, LOGIN, Middle, PROBE, SETTINGS
 from harness.own_login import OwnLogins
+from harness.postgres import HOST
 from harness.scene import collect, served, told
 from harness.stand import Stand
 from harness.wait import wait_for
@@ -138,3 +139,19 @@ def serves_again(proxy, tenant):
             return is_served(wire, tenant)
     except WireError:  # the server cannot be reached
         return False
+
+
+@pytest.mark.parametrize("exchange, kind", [(LOGIN, "K"), (CHECK, "D")])
+def test_who_ends_its_own_sessions_sends_nobody_to_another_host(stand, tenant, exchange, kind):
+    """A tenant may do that, also while they begin; nothing of it is held against the host that all others use."""
+    ended = mid.replace(message("E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"))
+    with Middle(stand.postgres.port) as first, Middle(stand.postgres.port) as second, stand.proxy(cluster__default={
+            **first.cluster, "host": f"{HOST}, {HOST}", "port": f"{first.port}, {second.port}",
+            "secret_file": stand.own.file}) as proxy:
+        rule = first.rule(exchange, kind, ended)
+        with proxy.wire(tenant) as wire, proxy.wire("acme") as other:
+            assert is_served(wire, tenant)
+            assert served(other.query("SELECT item FROM orders"), "acme")
+        assert rule.fired.is_set()
+        assert not second.links
+        assert not proxy.events("host.down")
