@@ -305,6 +305,14 @@ static void step_scram(struct server *server, const uint8_t *data, size_t len, b
 	buf_wipe(&answer);
 }
 
+static const char *why_no_password(const struct pool *pool)
+{
+	if (route_has_own_login(&pool->key) && pool->cluster->secret)
+		return "the server asks for a password and the cluster's secret has no key for this "
+			   "login";
+	return "the server asks for a password and none is configured";
+}
+
 static void on_authentication(struct server *server, const struct server_message *message)
 {
 	struct backend_login *login = server->login;
@@ -320,8 +328,7 @@ static void on_authentication(struct server *server, const struct server_message
 	if (request != AUTH_OK && !login->password)
 		login->password = pool_password(server->pool, &server->password);
 	if (request != AUTH_OK && !login->password) {
-		fail(server, REASON_BACKEND_DOWN,
-			 "the server asks for a password and none is configured");
+		fail(server, REASON_BACKEND_DOWN, why_no_password(server->pool));
 		return;
 	}
 	switch (request) {

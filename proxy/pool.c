@@ -320,8 +320,8 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 	atomic_store(&pool->route->failure, (int)reason);
 	pool_back_off(pool);
 	pool->worker->counters.backends_refused++;
-	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
-			  reason_code(reason), "why", why, NULL);
+	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "login",
+			  pool_login(pool), "reason", reason_code(reason), "why", why, NULL);
 	if (count_all(pool) == 0 && !failover_is_under_way(pool))
 		refuse_waiting(pool);
 	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to

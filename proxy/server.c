@@ -476,7 +476,7 @@ void server_close(struct server *server, const char *why)
 	server->state = SERVER_CLOSED;
 	server_unlink(server);
 	log_event(was == SERVER_IDLE ? LOG_DEBUG : LOG_INFO, "backend.closed", "cluster",
-			  server->pool->cluster->name, "why", why, NULL);
+			  server->pool->cluster->name, "login", pool_login(server->pool), "why", why, NULL);
 	list_remove(&server->deadline_node);
 	if (server->cancels)
 		cancel_forget(server);

@@ -229,7 +229,7 @@ def test_no_key_that_fits_is_told_the_log_and_not_the_client(stand, own):
         text = refused(proxy, "umbrella")
         own.set_password("umbrella", "k1")
         assert "BH-NET-BACKEND-DOWN" in text and "password" not in text
-        assert proxy.events("backend.refused")
+        assert {event["login"] for event in proxy.events("backend.refused")} == {own.name("umbrella")}
         with proxy.connect("acme") as connection:  # nobody else is concerned
             assert items(connection) == expected("acme")
 
@@ -248,6 +248,7 @@ def test_a_file_of_one_tenant_serves_no_other(stand, own):
         with proxy.connect("initech") as connection:
             assert items(connection) == expected("initech")
         assert "BH-NET-BACKEND-DOWN" in refused(proxy, "umbrella")
+        assert "has no key for this login" in proxy.events("backend.refused")[0]["why"]
 
 
 def test_a_secret_that_cannot_be_read_stops_the_start(stand, own):
