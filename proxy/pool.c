@@ -55,6 +55,8 @@ static struct pool *create(struct worker *worker, const struct route_key *key)
 	own_name(&key->tenant, pool->own);
 	list_init(&pool->restless);
 	list_init(&pool->hungry);
+	list_init(&pool->lined);
+	list_init(&pool->asked);
 	list_init(&pool->servers);
 	list_init(&pool->idle);
 	list_init(&pool->unsealed);
@@ -121,6 +123,8 @@ void pool_destroy(struct pool *pool)
 	line_leave(&pool->route->line, pool->worker->number);
 	crew_drop_route(pool->worker->crew, pool->route);
 	list_remove(&pool->restless);
+	list_remove(&pool->lined);
+	list_remove(&pool->asked);
 	HASH_DEL(pool->worker->pools, pool);
 	measure_pool_gone(pool);
 	free(pool);
@@ -141,8 +145,10 @@ static void put_on_idle(struct server *server)
 
 	server->state = SERVER_IDLE;
 	server->idle_since_us = clock_monotonic_us();
-	if (!server->usable_us)
+	if (!server->usable_us) {
 		server->usable_us = server->idle_since_us;
+		pool->worker->is_asked = true; /* for it, perhaps: upstreams_tick */
+	}
 	list_append(&pool->idle, &server->idle_node);
 	list_prepend(server->pool_tenant ? &server->pool_tenant->idle : &pool->unsealed,
 				 &server->tenant_node);
@@ -272,9 +278,9 @@ static bool wants_more(const struct pool *pool)
 
 void pool_leave_line(struct pool *pool)
 {
-	if (!pool->in_route_line || wants_more(pool))
+	if (list_empty(&pool->lined) || wants_more(pool))
 		return;
-	pool->in_route_line = false;
+	list_remove(&pool->lined);
 	line_leave(&pool->route->line, pool->worker->number);
 }
 
@@ -288,7 +294,8 @@ static void ask_others(struct pool *pool)
 		count_all(pool) <= (int)pool->server_count)
 		return;
 	bool had_place = has_place(pool);
-	pool->in_route_line = true;
+	if (list_empty(&pool->lined))
+		list_append(&worker->lined, &pool->lined);
 	line_ask(worker->crew, &pool->route->line, worker->number, pool->server_count);
 	if (!had_place && has_place(pool))
 		crew_wake(worker->crew, crew_bit(worker->number)); /* it came before they knew */
@@ -442,8 +449,9 @@ static const char *why_not_kept(const struct server *server)
 /* By another worker, while its own pool's clients can do without it, or have had their turn. */
 static bool is_asked_for(const struct server *server)
 {
-	return server->pool->is_asked && (list_empty(&server->pool->turns) ||
-									  server->idle_since_us - server->turn_began_us >= STAY_US);
+	return !list_empty(&server->pool->asked) &&
+		   (list_empty(&server->pool->turns) ||
+			server->idle_since_us - server->turn_began_us >= STAY_US);
 }
 
 void pool_server_ready(struct server *server)
@@ -510,7 +518,7 @@ static bool is_settled(const struct pool *pool)
 
 	/* What other workers' pools lose is not told to this one. */
 	bool is_alone = crew_is_one(pool->worker->crew);
-	return !pool->waiting && !pool->in_route_line &&
+	return !pool->waiting && list_empty(&pool->lined) &&
 		   (!pool->client_count || !minimum || (is_alone && count_all(pool) >= minimum));
 }
 

@@ -78,12 +78,12 @@ struct pool {
 	struct list restless;     /* worker->restless */
 	struct list hungry;       /* upstream->hungry */
 	struct crew_route *route; /* what the pools of all workers count together */
-	bool in_route_line;       /* asks other workers for one of the route's backends */
-	bool is_asked;            /* another worker asks for one, or for its place */
-	struct list servers;      /* all */
-	struct list idle;         /* least recently used first */
-	struct list unsealed;     /* idle and in nobody's context */
-	struct list turns;        /* tenants with clients that may be served */
+	struct list lined;   /* worker->lined: asks other workers for one of the route's backends */
+	struct list asked;   /* worker->asked: another worker asks for one, or for its place */
+	struct list servers; /* all */
+	struct list idle;    /* least recently used first */
+	struct list unsealed; /* idle and in nobody's context */
+	struct list turns;    /* tenants with clients that may be served */
 	struct pool_tenant *tenants;
 	struct welcomes welcomes;
 	unsigned welcomes_age; /* of the route's that they were copied from */
