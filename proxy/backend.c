@@ -536,22 +536,32 @@ static bool is_away(const char *code)
 					strcmp(code, "57P03") == 0);
 }
 
-/* A role may end its own sessions, so this says nothing of the host: a tenant could send all
- * others to another one. */
-static bool is_own_doing(const struct server *server, const char *code)
+/*
+ * A role may end its own sessions, and own so much that the self-check takes long: once its
+ * login has succeeded, neither says anything of the host, or a tenant could send all others to
+ * another one.
+ */
+static bool may_be_its_own_doing(const struct server *server)
 {
-	return server->login->authenticated && route_has_own_login(&server->pool->key) && code &&
-		   strcmp(code, "57P01") == 0;
+	return server->login && server->login->authenticated &&
+		   route_has_own_login(&server->pool->key);
 }
 
-/* If the server is shutting down after all, it says so where the session begins. */
+/* If it is the host after all, the next attempt there shows it where the session begins. */
 static bool try_same_host(struct server *server)
 {
-	if (server->tried_again)
+	if (server->tried_again || server->worker->stopping)
 		return false;
 	server->tried_again = true;
+	server_hurry(server);
 	server_connect_again(server);
 	return true;
+}
+
+bool backend_try_on(struct server *server, const char *why)
+{
+	return may_be_its_own_doing(server) ? try_same_host(server)
+										: server_try_next_host(server, why);
 }
 
 static void on_error(struct server *server, const struct server_message *message)
@@ -570,10 +580,7 @@ static void on_error(struct server *server, const struct server_message *message
 	if (server->state == SERVER_LOGIN && server->login->messages == 1 &&
 		server_try_other(server))
 		return;
-	if (is_own_doing(server, code)
-			? try_same_host(server)
-			: is_away(code) &&
-				  server_try_next_host(server, text ? text : "it is shutting down"))
+	if (is_away(code) && backend_try_on(server, text ? text : "it is shutting down"))
 		return;
 	if (try_other_password(server, code))
 		return;

@@ -99,7 +99,7 @@ struct server {
 	bool wants_tls;               /* this attempt asks for TLS */
 	struct password_try password; /* this attempt's: pool_password */
 	bool tried_other;             /* the one before it was refused with, or without, TLS */
-	bool tried_again;             /* one at this host was ended once its login had succeeded */
+	bool tried_again;             /* this is the second at this host: backend_try_on */
 	struct list node;             /* pool->servers */
 	struct list idle_node;        /* pool->idle, least recently used first */
 	struct list tenant_node;      /* its tenant's idle list, or pool->unsealed */
@@ -237,6 +237,12 @@ void backend_connected(struct server *server);
 
 /* The connection has ended in SERVER_LOGIN. True when another attempt takes its place. */
 bool backend_lost(struct server *server, const char *why);
+
+/*
+ * The server is going away, or is too slow: another attempt at the next host; or at the same,
+ * once, where the tenant whose own login it is may be the reason. False when there is none.
+ */
+bool backend_try_on(struct server *server, const char *why);
 void backend_login_free(struct server *server);
 const char *backend_failure(const struct server *server);
 
