@@ -7,6 +7,7 @@
 #   make test-clients  what drivers and ORMs see, and docs/clients.md; over TLS, and docs/tls.md
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
+#   make soak-crowd  a thousand tenants with schemas and a hundred with databases, through 60 backends
 #   make soak-sqlsmith   an hour of random statements as one tenant, while others' words must not be seen
 #   make test-workers   the integration tests with four workers
 #   make test-differential   the same bytes to PostgreSQL 15 and 18 and through Bulkhead, all of them

@@ -241,7 +241,7 @@ static const char begin_sql[] =
 	"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"
 	" SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL client_min_messages = 'error';"
 	" SET LOCAL row_security = on; SET LOCAL lock_timeout = '20s';"
-	" SET LOCAL check_function_bodies = off";
+	" SET LOCAL check_function_bodies = off; SET LOCAL jit = off";
 
 static bool set(struct job_run *run, PGconn *connection, const struct job_setting *setting)
 {

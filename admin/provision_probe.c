@@ -53,6 +53,33 @@ static PGconn *enter(struct job_run *run, const char *database, const char *opti
 	return NULL;
 }
 
+/* What every sidecar asks before it uses a connection of this login. */
+static bool pass_self_check(struct job_run *run, PGconn *tenant)
+{
+	bool is_shared = run->strategy == JOB_SHARED;
+	const char *fields[GUARD_CHECK_COLUMNS];
+	PGresult *row = job_ask(
+		run, tenant, is_shared ? guard_login_check_sql : guard_tenant_check_sql(), 0, NULL);
+	size_t count = row && PQntuples(row) == 1 ? (size_t)PQnfields(row) : 0;
+	struct buf why;
+	bool sound;
+
+	if (!row)
+		return false;
+	buf_init(&why);
+	for (size_t i = 0; i < count && i < GUARD_CHECK_COLUMNS; i++)
+		fields[i] = PQgetisnull(row, 0, (int)i) ? NULL : PQgetvalue(row, 0, (int)i);
+	sound = count <= GUARD_CHECK_COLUMNS &&
+			(is_shared ? guard_login_check_judge(fields, count, &run->tenant, &why)
+					   : guard_tenant_check_judge(fields, count, &run->tenant, &why));
+	if (!sound)
+		job_fail(run, false, "the probe failed: %.*s", (int)buf_len(&why),
+				 (const char *)buf_data(&why));
+	buf_fini(&why);
+	PQclear(row);
+	return sound;
+}
+
 /* Schemas as an array of PostgreSQL's, from words between commas. */
 static char *array_of(const char *words)
 {
@@ -115,8 +142,8 @@ static bool probe_schema(struct job_run *run)
 
 	snprintf(options, sizeof options, "-c search_path=%s", run->own);
 	PGconn *tenant = enter(run, run->cluster->database, options);
-	bool sound = tenant && ask_inside(run, tenant, run->own) && try_inside(run, tenant) &&
-				 is_complete(run, tenant);
+	bool sound = tenant && pass_self_check(run, tenant) && ask_inside(run, tenant, run->own) &&
+				 try_inside(run, tenant) && is_complete(run, tenant);
 	PQfinish(tenant);
 	return sound;
 }
@@ -145,24 +172,18 @@ static bool probe_database(struct job_run *run)
 	return sound;
 }
 
-/* The context is the login, where the guard of the database knows that. */
+/* The context is the login. */
 static bool probe_login(struct job_run *run)
 {
 	PGconn *tenant = enter(run, run->cluster->database, NULL);
 	const char *const values[] = {run->tenant_text};
-	bool knows = false;
-	bool sound = tenant &&
-				 job_ask_bool(run, tenant,
-							  "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc p"
-							  " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-							  " WHERE n.nspname = 'bulkhead' AND p.proname = 'set_login_key')",
-							  0, NULL, &knows) &&
-				 (!knows || judge(run,
-								  job_ask(run, tenant,
-										  "SELECT 'its context is another tenant''s'"
-										  " WHERE bulkhead.tenant_id() <> $1::uuid",
-										  1, values),
-								  run->own));
+	bool sound = tenant && pass_self_check(run, tenant) &&
+				 judge(run,
+					   job_ask(run, tenant,
+							   "SELECT 'its context is another tenant''s'"
+							   " WHERE bulkhead.tenant_id() <> $1::uuid",
+							   1, values),
+					   run->own);
 
 	PQfinish(tenant);
 	return sound;

@@ -194,14 +194,41 @@ static bool drop_database(struct job_run *run)
 						NULL);
 }
 
+/* What other tenants have given to the login in databases of their own would keep it from being
+ * dropped. It owns nothing there. */
+static bool leave_other_databases(struct job_run *run)
+{
+	static const char sql[] = "SELECT DISTINCT d.datname FROM pg_catalog.pg_shdepend AS s"
+							  " JOIN pg_catalog.pg_roles AS r ON r.oid = s.refobjid"
+							  " JOIN pg_catalog.pg_database AS d ON d.oid = s.dbid"
+							  " WHERE s.refclassid = 'pg_authid'::regclass AND r.rolname = $1"
+							  " AND d.datname <> current_database()"
+							  " AND d.datname ~ '^t_[0-9a-f]{32}$'";
+	const char *const values[] = {run->own};
+	PGresult *databases = job_ask(run, run->admin, sql, 1, values);
+	bool done = databases != NULL;
+
+	for (int row = 0; done && row < PQntuples(databases); row++) {
+		PGconn *inside = job_connect(run, PQgetvalue(databases, row, 0));
+
+		/* Whoever gave it may hold it in a transaction that stays open. */
+		done = inside && job_do(run, inside, "SET lock_timeout = '20s'") &&
+			   job_do_named(run, inside, "DROP OWNED BY %s", run->own, NULL);
+		PQfinish(inside);
+	}
+	PQclear(databases);
+	return done;
+}
+
 static bool drop_role(struct job_run *run)
 {
-	bool is_shared = run->strategy == JOB_SHARED && run->is_own;
+	bool is_shared = run->strategy == JOB_SHARED && run->is_own && run->key;
 	const struct job_setting settings[] = {{"own", run->own},
 										   {"tenant", run->tenant_text},
 										   {"shared", is_shared ? "true" : "false"}};
 
-	return job_run_scripts(run, run->admin, settings, 3, &purge_role_sql, 1);
+	return leave_other_databases(run) &&
+		   job_run_scripts(run, run->admin, settings, 3, &purge_role_sql, 1);
 }
 
 static const struct job_step steps[] = {{"close", close_doors},

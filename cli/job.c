@@ -42,21 +42,82 @@ static enum cli_exit list(PGconn *control, const struct arguments *arguments)
 
 static enum cli_exit show(PGconn *control, const struct arguments *arguments)
 {
-	static const char
-		sql[] =
-			"SELECT id, kind, slug AS tenant, tenant_id, cluster, state, step, attempts, "
-			"failures,"
-			" error, runner, " CONTROL_DB_TIME(
-				"lease_until") " AS lease_until,"
-							   " " CONTROL_DB_TIME("CASE WHEN state = 'queued' THEN next_at "
-												   "END") " AS next_at,"
-														  " " CONTROL_DB_TIME(
-															  "created_at") " AS created_at,"
-																			" " CONTROL_DB_TIME(
-																				"started_at") " AS started_at,"
-																							  " " CONTROL_DB_TIME(
-																								  "finished_at") " AS finished_at"
-																												 " FROM bulkhead_control.job WHERE id = $1::bigint";
+	static const char sql[] =
+		"SELECT id, kind, slug AS tenant, tenant_id, cluster, state, step, attempts, "
+		"failures,"
+		" error, runner, " CONTROL_DB_TIME(
+			"lease_until") " AS lease_until,"
+						   " " CONTROL_DB_TIME(
+							   "CASE WHEN state = 'queued' THEN next_at "
+							   "END") " AS next_at,"
+									  " " CONTROL_DB_TIME(
+										  "created_at") " AS created_at,"
+														" " CONTROL_DB_TIME(
+															"started_at") " AS started_at,"
+																		  " " CONTROL_DB_TIME(
+																			  "finished_at") " "
+																							 "A"
+																							 "S"
+																							 " "
+																							 "f"
+																							 "i"
+																							 "n"
+																							 "i"
+																							 "s"
+																							 "h"
+																							 "e"
+																							 "d"
+																							 "_"
+																							 "a"
+																							 "t"
+																							 " "
+																							 "F"
+																							 "R"
+																							 "O"
+																							 "M"
+																							 " "
+																							 "b"
+																							 "u"
+																							 "l"
+																							 "k"
+																							 "h"
+																							 "e"
+																							 "a"
+																							 "d"
+																							 "_"
+																							 "c"
+																							 "o"
+																							 "n"
+																							 "t"
+																							 "r"
+																							 "o"
+																							 "l"
+																							 "."
+																							 "j"
+																							 "o"
+																							 "b"
+																							 " "
+																							 "W"
+																							 "H"
+																							 "E"
+																							 "R"
+																							 "E"
+																							 " "
+																							 "i"
+																							 "d"
+																							 " "
+																							 "="
+																							 " "
+																							 "$"
+																							 "1"
+																							 ":"
+																							 ":"
+																							 "b"
+																							 "i"
+																							 "g"
+																							 "i"
+																							 "n"
+																							 "t";
 	const char *const values[] = {arguments->word};
 
 	return verbs_end_show(control_db_query(control, sql, 1, values), arguments,

@@ -41,7 +41,11 @@ static const char *strategy_of(const char *word)
 struct creation {
 	const struct arguments *arguments;
 	struct conf *conf; /* NULL: no settings were named */
-	const char *strategy, *parent, *cluster, *id;
+	const char *strategy, *cluster;
+	const char *id,
+		*parent; /* of the command line, or in what is behind; parent NULL: a root */
+	char drawn[UUID_TEXT_SIZE];
+	struct named_tenant above;
 	bool provisions;
 };
 
@@ -96,20 +100,19 @@ static enum cli_exit provision(PGconn *control, const struct creation *creation,
 static enum cli_exit create(PGconn *control, struct creation *creation)
 {
 	const char *const *value = creation->arguments->value;
-	char drawn[UUID_TEXT_SIZE];
-	struct named_tenant parent;
 
-	if (value[ARG_PARENT] && !control_db_find_tenant(control, value[ARG_PARENT], &parent))
+	if (value[ARG_PARENT] &&
+		!control_db_find_tenant(control, value[ARG_PARENT], &creation->above))
 		return CLI_FAILED;
-	creation->parent = value[ARG_PARENT] ? parent.id : NULL;
+	creation->parent = value[ARG_PARENT] ? creation->above.id : NULL;
 	creation->cluster = value[ARG_CLUSTER] ? value[ARG_CLUSTER] : "default";
 	creation->provisions =
 		!value[ARG_NO_PROVISION] &&
 		job_is_needed(creation->conf ? conf_find_cluster(creation->conf, creation->cluster)
 									 : NULL,
 					  creation->strategy, value[ARG_DEDICATED_LOGIN]);
-	draw_id(drawn);
-	creation->id = value[ARG_ID] ? value[ARG_ID] : drawn;
+	draw_id(creation->drawn);
+	creation->id = value[ARG_ID] ? value[ARG_ID] : creation->drawn;
 
 	PGresult *made = insert(control, creation);
 	if (!made)

@@ -291,7 +291,8 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "Server connections per cluster, database and login."},
 	{.section = "pool", .key = "min_pool_size", .type = TYPE_INT, IN_CONF(min_pool_size),
 	 .min = 0, .max = 10000, .preset = "0", .reloadable = true,
-	 .doc = "Server connections that are kept open while there are clients for them."},
+	 .doc = "Server connections that are kept open while there are clients for them, where tenants share "
+		"them."},
 	{.section = "pool", .key = "max_tenant_connections", .type = TYPE_INT, IN_CONF(max_tenant_connections),
 	 .min = 0, .max = 10000, .preset = "0", .reloadable = true,
 	 .doc = "Server connections that one tenant's clients may hold at one time; 0 for no limit."},

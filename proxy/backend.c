@@ -255,7 +255,7 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 		return;
 	}
 	scram_client_init(&login->scram, login->password,
-					  pool_keeps_keys(server->pool, &server->password) ? &server->pool->scram
+					  pool_keeps_keys(server->pool, server->passwords) ? &server->pool->scram
 																	   : NULL);
 	login->scram_begun = true;
 	if (binding.len || (server->stream.ssl && !offered))
@@ -326,7 +326,8 @@ static void on_authentication(struct server *server, const struct server_message
 	size_t len = message->len - 4;
 
 	if (request != AUTH_OK && !login->password)
-		login->password = pool_password(server->pool, &server->password);
+		login->password =
+			pool_password(server->pool, server->passwords, &server->password_first);
 	if (request != AUTH_OK && !login->password) {
 		fail(server, REASON_BACKEND_DOWN, why_no_password(server->pool));
 		return;
@@ -489,14 +490,13 @@ static void check_done(struct server *server)
 	}
 	if (!encoding_is_read_alike(server)) {
 		fail(server, REASON_BACKEND_UNSAFE,
-			 "sessions begin with a client_encoding that is not safe byte by byte; take it out "
-			 "of "
-			 "ALTER ROLE, ALTER DATABASE and postgresql.conf");
+			 "sessions begin with a client_encoding that is not safe byte by byte; "
+			 "take it out of ALTER ROLE, ALTER DATABASE and postgresql.conf");
 		return;
 	}
 	backend_login_free(server);
 	failover_found(server);
-	pool_note_password(server->pool, &server->password);
+	pool_note_password(server->pool, server->passwords, server->password_first);
 	server_on_time(server);
 	server->worker->counters.backends_opened++;
 	pool_note_base(server->pool, &server->params);
@@ -513,11 +513,11 @@ static bool try_other_password(struct server *server, const char *code)
 	if (server->state != SERVER_LOGIN || !code || strcmp(code, "28P01") != 0 ||
 		!server->login->password || !route_has_own_login(&server->pool->key))
 		return false;
-	server->password.attempt++;
-	next = pool_password(server->pool, &server->password);
+	next = pool_password(server->pool, server->passwords + 1, &server->password_first);
 	if (!next)
 		return false;
 	secret_free(next);
+	server->passwords++;
 	server_connect_again(server);
 	return true;
 }

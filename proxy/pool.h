@@ -37,7 +37,6 @@
 struct client;
 struct crew_route;
 struct params;
-struct password_try;
 struct server;
 struct settings;
 struct tenant;
@@ -134,17 +133,18 @@ struct pool *pool_hold(struct worker *worker, const struct route_key *key);
 void pool_note_kid(struct pool *pool, const char *kid);
 
 /*
- * The password for a new connection: with a login of the tenant's own each key of the cluster's
- * secret is tried, the likeliest first. A copy, for secret_free; NULL where none is configured,
- * or that was the last, or memory is out.
+ * The password for a new connection, `attempt` counting from 0: with a login of the tenant's
+ * own each key of the cluster's secret is tried, the likeliest first. Where that stands is told
+ * in *first at attempt 0, and taken from there at the others. A copy, for secret_free; NULL
+ * where none is configured, or that was the last, or memory is out.
  */
-char *pool_password(const struct pool *pool, struct password_try *attempt);
+char *pool_password(const struct pool *pool, size_t attempt, size_t *first);
 
 /* That attempt's password was the right one. */
-void pool_note_password(struct pool *pool, const struct password_try *attempt);
+void pool_note_password(struct pool *pool, size_t attempt, size_t first);
 
 /* May the keys that SCRAM derives of that attempt's password be kept? */
-bool pool_keeps_keys(const struct pool *pool, const struct password_try *attempt);
+bool pool_keeps_keys(const struct pool *pool, size_t attempt);
 
 /* No backend of the tenant's own routes is kept any more, but of the one that it has `now`
  * (NULL: it is not served): those that are free are closed at once. */

@@ -40,39 +40,39 @@ static size_t place_of(size_t first, size_t attempt)
 	return attempt <= first ? attempt - 1 : attempt;
 }
 
-static char *derive(const struct pool *pool, struct password_try *attempt)
+static char *derive(const struct pool *pool, size_t attempt, size_t *first)
 {
 	const char *why;
 	char password[OWN_PASSWORD_SIZE], *copy = NULL;
 	struct guard_keyring *secret = guard_keyring_parse(pool->cluster->secret, &why);
 
-	if (secret && !attempt->first)
-		attempt->first = first_place(pool, secret) + 1;
-	if (secret && own_password(secret, place_of(attempt->first - 1, attempt->attempt),
-							   &pool->key.tenant, password))
+	/* All attempts of one connection count from the same place, whatever the pool learns
+	 * meanwhile. */
+	if (secret && attempt == 0)
+		*first = first_place(pool, secret);
+	if (secret && own_password(secret, place_of(*first, attempt), &pool->key.tenant, password))
 		copy = strdup(password);
 	secret_wipe(password, sizeof password);
 	guard_keyring_destroy(secret);
 	return copy;
 }
 
-char *pool_password(const struct pool *pool, struct password_try *attempt)
+char *pool_password(const struct pool *pool, size_t attempt, size_t *first)
 {
-	if (route_has_own_login(&pool->key))
-		return pool->cluster->secret ? derive(pool, attempt) : NULL;
-	return attempt->attempt == 0 && pool->cluster->password ? strdup(pool->cluster->password)
-															: NULL;
+	if (!route_has_own_login(&pool->key))
+		return attempt == 0 && pool->cluster->password ? strdup(pool->cluster->password) : NULL;
+	return pool->cluster->secret ? derive(pool, attempt, first) : NULL;
 }
 
-bool pool_keeps_keys(const struct pool *pool, const struct password_try *attempt)
+bool pool_keeps_keys(const struct pool *pool, size_t attempt)
 {
-	return attempt->attempt == 0 || !route_has_own_login(&pool->key);
+	return attempt == 0 || !route_has_own_login(&pool->key);
 }
 
-void pool_note_password(struct pool *pool, const struct password_try *attempt)
+void pool_note_password(struct pool *pool, size_t attempt, size_t first)
 {
 	if (pool_keeps_keys(pool, attempt))
 		return;
-	pool->keys.last = place_of(attempt->first - 1, attempt->attempt) + 1;
+	pool->keys.last = place_of(first, attempt) + 1;
 	pool_forget_keys(pool);
 }

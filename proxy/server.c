@@ -271,7 +271,7 @@ static bool go_on(struct server *server)
 	if (!host_walk_at(server->walk))
 		return false;
 	forget_connection(server);
-	server->password = (struct password_try){0};
+	server->passwords = 0;
 	server_hurry(server);
 	return connect_somewhere(server);
 }

@@ -56,13 +56,6 @@ enum server_state {
 	SERVER_CLOSED,
 };
 
-/* One login's search among the passwords that it may have; zeroed before it begins. Where it
- * began stays as it is while other logins find out which key is the right one. */
-struct password_try {
-	size_t attempt; /* from 0 */
-	size_t first;   /* the key's place, from 1, that attempt 0 took; 0: none yet, or no key */
-};
-
 /* Exchanges that put a backend into a client's context, in this order. */
 enum handover_step {
 	STEP_DISCARD,
@@ -94,15 +87,16 @@ struct server {
 	struct worker *worker;
 	struct stream stream;
 	enum server_state state;
-	struct endpoint endpoint;     /* where it is connected, or tries to */
-	struct host_walk *walk;       /* while CONNECTING, LOGIN, CHECK: the others */
-	bool wants_tls;               /* this attempt asks for TLS */
-	struct password_try password; /* this attempt's: pool_password */
-	bool tried_other;             /* the one before it was refused with, or without, TLS */
-	bool tried_again;             /* this is the second at this host: backend_try_on */
-	struct list node;             /* pool->servers */
-	struct list idle_node;        /* pool->idle, least recently used first */
-	struct list tenant_node;      /* its tenant's idle list, or pool->unsealed */
+	struct endpoint endpoint; /* where it is connected, or tries to */
+	struct host_walk *walk;   /* while CONNECTING, LOGIN, CHECK: the others */
+	bool wants_tls;           /* this attempt asks for TLS */
+	size_t passwords;         /* that were tried before this attempt's: pool_password */
+	size_t password_first;    /* where they begin */
+	bool tried_other;         /* the one before it was refused with, or without, TLS */
+	bool tried_again;         /* this is the second at this host: backend_try_on */
+	struct list node;         /* pool->servers */
+	struct list idle_node;    /* pool->idle, least recently used first */
+	struct list tenant_node;  /* its tenant's idle list, or pool->unsealed */
 	struct list deadline_node;
 	struct list age_node;    /* worker->idle, while idle */
 	struct list opened_node; /* worker->opened, until it is too old */

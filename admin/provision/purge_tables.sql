@@ -8,6 +8,8 @@ WITH RECURSIVE protected AS MATERIALIZED (
 	  FROM pg_policy AS p
 	  -- Those that hold rows themselves; a partition has the policy as well.
 	  JOIN pg_class AS c ON c.oid = p.polrelid AND c.relkind = 'r'
+	  -- A tenant's own table with a policy of that name is no shared one, and what lies on it would run as an administrator.
+	  JOIN pg_roles AS o ON o.oid = c.relowner AND o.rolname !~ '^t_[0-9a-f]{32}$'
 	 CROSS JOIN LATERAL (SELECT min(d.refobjsubid) FROM pg_depend AS d
 	                      WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
 	                        AND d.refclassid = 'pg_class'::regclass AND d.refobjid = p.polrelid

@@ -22,8 +22,6 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults(pool name, owner name) RE
 		  FROM pg_namespace AS n
 		 WHERE n.nspname !~ '^(pg_(toast_)?temp_|t_[0-9a-f]{32}$)'
 		   AND has_schema_privilege(installation_faults.pool, n.oid, 'CREATE')
-		   -- A tenant may open its own schema, which nobody else looks into; that must not keep the guard from being installed.
-		   AND NOT (n.nspname ~ '^t_[0-9a-f]{32}$' AND n.nspowner IS NOT DISTINCT FROM to_regrole(n.nspname))
 		UNION ALL
 		SELECT format('%I may create schemas; REVOKE CREATE ON DATABASE %I FROM PUBLIC, bulkhead_app, %I',
 		              installation_faults.pool, current_database(), installation_faults.pool)

@@ -23,24 +23,30 @@ STARTUPS = [
     ("own-user-of-a-database-tenant", "the same, a tenant with a database", {"user": "{app}.wonka"}, "28000"),
     ("own-user-of-a-shared-tenant", "the same, a tenant on shared tables", {"user": "{app}.globex"}, "28000"),
     ("own-user-of-another-tenants-id", "the same, by its number", {"user": "{app}.{schema_id}"}, "28000"),
-    ("own-user-of-another-tenants-role", "the same, as its login is called", {"user": "{app}.{schema}"}, ("28000", "3D000")),
+    ("own-user-of-another-tenants-role", "the same, as its login is called",
+     {"user": "{app}.{schema}"}, ("28000", "3D000")),
     ("own-database-of-another", "the route is chosen by the database's name", {"database": "{database}"}, "3D000"),
     ("own-database-of-ones-own", "the same, its own", {"database": "{me}"}, "3D000"),
     ("own-database-of-administrators", "the same, the server's", {"database": "postgres"}, "3D000"),
     ("own-database-template", "the same, which new databases are made from", {"database": "template1"}, "3D000"),
-    ("own-startup-path", "startup options lead into another schema", {"options": "-c search_path={schema},public"}, None),
+    ("own-startup-path", "startup options lead into another schema",
+     {"options": "-c search_path={schema},public"}, None),
     ("own-startup-path-as-a-key", "the same, as a key", {"search_path": "{schema}"}, None),
     ("own-startup-path-escaped", "the same, with a backslash", {"options": "-c search_path={schema},\\ public"}, None),
     ("own-startup-path-twice", "the first is taken away, the last is taken",
      {"options": "-c search_path=pg_catalog -c search_path={schema}"}, None),
     ("own-startup-role", "startup options choose a role", {"options": "-c role={schema}"}, "42501"),
     ("own-startup-role-as-a-key", "the same, as a key", {"role": "{login}"}, "42501"),
-    ("own-startup-session-authorization", "the same for the login itself", {"session_authorization": "{schema}"}, "42501"),
+    ("own-startup-session-authorization", "the same for the login itself",
+     {"session_authorization": "{schema}"}, "42501"),
     ("own-startup-tenant", "the option chooses the route", {"options": "-c bulkhead.tenant=tyrell"}, "42501"),
-    ("own-startup-seal", "a seal beside a login of one's own", {"options": "-c backtrace_functions={sealed_hex},"}, "42501"),
+    ("own-startup-seal", "a seal beside a login of one's own",
+     {"options": "-c backtrace_functions={sealed_hex},"}, "42501"),
     ("own-startup-replication", "a walsender of a login of one's own", {"replication": "database"}, "0A000"),
-    ("own-startup-preload", "a library at the start", {"options": "-c session_preload_libraries=auto_explain"}, "42501"),
-    ("own-startup-replica", "triggers and foreign keys are off", {"options": "-c session_replication_role=replica"}, "42501"),
+    ("own-startup-preload", "a library at the start",
+     {"options": "-c session_preload_libraries=auto_explain"}, "42501"),
+    ("own-startup-replica", "triggers and foreign keys are off",
+     {"options": "-c session_replication_role=replica"}, "42501"),
     ("own-startup-row-security", "row security is off", {"options": "-c row_security=off"}, None),
     ("own-startup-encoding", "an encoding in which bytes are read in two ways", {"client_encoding": "SJIS"}, "0A000"),
 ]
@@ -76,13 +82,14 @@ OWN_ATTACKS.extend(startup_case(*row) for row in STARTUPS)
 def own_function_calls(scene):
     session = scene.session(scene.attacker)
     place = VICTIMS["schema"]
-    theirs = scene.ask_admin("SELECT p.oid::bigint FROM pg_proc AS p WHERE p.proname = 'all_items' AND p.pronamespace = "
-                             "(SELECT oid FROM pg_namespace WHERE nspname = %s)", scene.arena.role(place))
+    theirs = scene.ask_admin("SELECT p.oid::bigint FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace "
+                             "WHERE p.proname = 'all_items' AND n.nspname = %s", scene.arena.role(place))
     refusals = ("42501", "0A000", "42883")
     session.send(w.function_call(theirs, []))
     found = w.errors(session.until_ready())
     require(found and found[0] in refusals, "a function of another's was called:", found)
-    for function, values in (("bulkhead.enter(text,text,text,text,text)", ["default", "", "", "1800000000000", "0" * 64]),
+    enter = ["default", "", "", "1800000000000", "0" * 64]
+    for function, values in (("bulkhead.enter(text,text,text,text,text)", enter),
                              ("bulkhead.set_login_key(uuid,text)", [scene.arena.words["my_id"], "103"]),
                              ("pg_catalog.lo_import(text)", ["/etc/passwd"])):
         number = scene.ask_admin("SELECT %s::regprocedure::oid::bigint", function)
@@ -94,8 +101,8 @@ def own_function_calls(scene):
 @own_attack("messages behind the end of a session run in the next tenant's", OWN)
 def own_statements_behind_an_end(scene):
     session = scene.session(scene.attacker)
-    session.send(w.query("BEGIN"), w.query("ROLLBACK"), w.query("DISCARD ALL"), w.query("SELECT item FROM orders"), w.terminate(),
-                 w.query("SELECT item FROM orders"), w.query("DROP TABLE orders"))
+    session.send(w.query("BEGIN"), w.query("ROLLBACK"), w.query("DISCARD ALL"), w.query("SELECT item FROM orders"),
+                 w.terminate(), w.query("SELECT item FROM orders"), w.query("DROP TABLE orders"))
     scene.leave(scene.attacker, politely=False)
     for slug in VICTIMS.values():
         require(w.rows(scene.session(slug).query("SELECT count(*) FROM orders")) == [["20"]], slug, "is not served")
@@ -117,7 +124,8 @@ def own_cancels(scene):
 @own_attack("names of statements and portals are the backend's, and the next client's", OWN, area="left-overs")
 def own_statement_names(scene):
     session = scene.session(scene.attacker)
-    session.send(w.parse("SELECT item FROM orders", "s1"), w.bind(statement="s1", portal="p"), w.execute("p", 1), w.sync())
+    session.send(w.parse("SELECT item FROM orders", "s1"), w.bind(statement="s1", portal="p"), w.execute("p", 1),
+                 w.sync())
     session.until_ready()
     for slug in VICTIMS.values():
         other = scene.session(slug)
@@ -161,10 +169,12 @@ def own_plants_before_an_upgrade(scene):
             f"GRANT ALL ON SCHEMA {home} TO PUBLIC", "GRANT ALL ON orders TO PUBLIC, bulkhead_app, bulkhead_guard",
             "CREATE FUNCTION enter(text, text, text, text, text) RETURNS text LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE cardinality_violation; END $$",
-            "CREATE FUNCTION format(text, name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE cardinality_violation; END $$",
+            "CREATE FUNCTION format(text, name) RETURNS text LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE cardinality_violation; END $$",
             "CREATE TABLE protection (relation regclass)", "CREATE TABLE pg_proc (oid oid)",
             "ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO bulkhead_app",
-            "CREATE TABLE shared (tenant_id uuid, item text)", f"SELECT bulkhead.protect('{home}.shared', 'tenant_id')"):
+            "CREATE TABLE shared (tenant_id uuid, item text)",
+            f"SELECT bulkhead.protect('{home}.shared', 'tenant_id')"):
         found = w.errors(session.query(statement))
         require(not found or (scene.gated and found == ["42501"]), statement, "gives", found)
     stand = scene.arena.stand
@@ -194,7 +204,8 @@ def own_login_around_bulkhead(scene):
             require(is_theirs, database, error)
 
 
-@own_attack("what resets the session out of sight takes along what keeps the tenant where it is", OWN, area="left-overs")
+@own_attack("what resets the session out of sight takes along what keeps the tenant where it is", OWN,
+            area="left-overs")
 def own_resets_out_of_sight(scene):
     session = scene.session(scene.attacker)
     home = scene.arena.words["home"]

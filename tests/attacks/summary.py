@@ -72,7 +72,8 @@ def own_table():
 
 
 def own_reasons():
-    return ["| case | who | what was hoped for | what PostgreSQL alone does not stop | with both |", "|---|---|---|---|---|",
+    return ["| case | who | what was hoped for | what PostgreSQL alone does not stop | with both |",
+            "|---|---|---|---|---|",
             *(f"| {case.name} | {', '.join(case.speakers)} | {case.hope} | {case.residues['residue']} | "
               f"{case.residues.get('residue-both', 'the gate refuses it')} |"
               for case in ALL_OWN if "residue" in case.residues)]

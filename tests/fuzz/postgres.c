@@ -269,7 +269,8 @@ static void log_in(struct postgres *postgres, const uint8_t *packet, size_t len)
 	}
 	require(wire_u32(packet + 4) == WIRE_VERSION_3_0);
 	require(wire_authentication(out, AUTH_OK, "", 0));
-	require(wire_parameter_status(out, "server_version", "15.0") &&
+	require(wire_parameter_status(out, "client_encoding", "UTF8") &&
+			wire_parameter_status(out, "server_version", "15.0") &&
 			wire_parameter_status(out, "application_name", SETTINGS_MARKER));
 	require(wire_begin(out, 'K', &mark) && buf_append_u32(out, postgres->pid) &&
 			buf_append_u32(out, CANCEL_KEY) && wire_end(out, mark));

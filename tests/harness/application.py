@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from harness.cluster_secret import login_of
-from harness.own_login import OwnLogins
+from harness.provision import Provision
 from harness.stand import Proxy, Stand
 
 KINDS = ("sealed", "dedicated", "login", "schema", "database")
@@ -120,14 +120,15 @@ class Applications:
 
     def start(self):
         sealed, login = (Stand(self.template, guard=guard) for guard in ("sealed", "login"))
-        own = self._server(sealed)
+        self._server(sealed)
         self._server(login)
+        place = Provision(sealed)
+        secrets = {sealed: {"cluster__default": {"secret_file": place.secret}}, login: {}}
         proxies = {stand: self._stack.enter_context(stand.proxy(
-            **own.sections(gate={"mode": "enforce"}, pool={"default_pool_size": 3}) if stand is sealed
-            else {"gate": {"mode": "enforce"}, "pool": {"default_pool_size": 3}})) for stand in (sealed, login)}
+            gate={"mode": "enforce"}, pool={"default_pool_size": 3}, **secrets[stand])) for stand in (sealed, login)}
         for kind in KINDS:
             stand = login if kind == "login" else sealed
-            names = [self._tenant(stand, own, kind, name) for name in ("own", "next", "spare")]
+            names = [self._tenant(stand, place, kind, name) for name in ("own", "next", "spare")]
             self._all[kind] = Application(kind, *names, proxies[stand])
             self._prepare(self._all[kind])
         return self
@@ -137,18 +138,15 @@ class Applications:
         stand.start()
         with stand.admin(user=stand.installation.administrator) as admin:
             admin.execute("SET ROLE shop_owner; " + tables(shared=True) + "RESET ROLE; " + PROTECT)
-        return OwnLogins(stand)
 
     @staticmethod
-    def _tenant(stand, own, kind, name):
+    def _tenant(stand, place, kind, name):
         slug = f"{kind}-{name}"
         match kind:
             case "dedicated":
-                own.login(slug)
-            case "schema":
-                own.schema(slug)
-            case "database":
-                own.database(slug)
+                stand.ids[slug] = str(place.create(slug, "--dedicated-login", strategy="shared"))
+            case "schema" | "database":
+                stand.ids[slug] = str(place.create(slug, strategy=kind))
             case _:
                 stand.tenant(slug)
         return slug
@@ -157,8 +155,6 @@ class Applications:
     def _prepare(app):
         for tenant, rows in ((app.tenant, ROWS), (app.neighbour, ALIEN), (app.spare, None)):
             with app.connect(tenant) as connection:
-                if not app.is_shared:
-                    connection.execute("DROP TABLE orders")
                 if not app.is_shared and rows:
                     connection.execute(tables(shared=False))
                 if rows:

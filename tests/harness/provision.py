@@ -84,7 +84,8 @@ class Provision:
         return json.loads(done.stdout)
 
     def create(self, slug, *arguments, strategy="schema", **environment):
-        (row,) = self.must("tenant", "create", slug, "--strategy", strategy, "-c", self.config, *arguments, **environment)
+        (row,) = self.must("tenant", "create", slug, "--strategy", strategy, "-c", self.config, *arguments,
+                           **environment)
         self.ids[slug] = uuid.UUID(row["id"])
         assert row["status"] == "active", row
         return self.ids[slug]

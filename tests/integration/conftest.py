@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness.application import KINDS, Applications  # noqa: E402
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
 from harness.guard_login import managed_server  # noqa: E402
@@ -50,6 +51,8 @@ def cluster(template):
 @pytest.fixture(scope="session")
 def template_18():
     """The same of PostgreSQL 18, where `make pg18` has brought it."""
+    if not PG18_BIN.exists():
+        pytest.skip("no PostgreSQL 18: make pg18")
     template = Template(PG18_BIN)
     yield template
     template.remove()
@@ -214,3 +217,43 @@ def keys(control):
 def dsn(control):
     """The environment of somebody who manages tenants and is no superuser."""
     return {"CONTROL_DSN": control.database.conninfo(ADMIN)}
+
+
+@pytest.fixture(scope="session")
+def applications(template):
+    """The same application over each way of keeping tenants, by its name."""
+    applications = Applications(template)
+    try:
+        yield applications.start()
+    finally:
+        applications.remove()
+
+
+@pytest.fixture(scope="session")
+def aliens(applications):
+    """Whatever is done, the neighbours' rows stay as they are."""
+    before = {kind: applications[kind].aliens() for kind in KINDS}
+    yield before
+    assert {kind: applications[kind].aliens() for kind in KINDS} == before
+
+
+@pytest.fixture(params=KINDS)
+def app(request, applications, aliens):
+    """Each of them in turn, with the rows that every test begins with."""
+    app = applications[request.param]
+    app.begin()
+    return app
+
+
+@pytest.fixture
+def db(app):
+    """A client of its tenant."""
+    with app.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def other(app):
+    """Another client of the same tenant."""
+    with app.connect() as connection:
+        yield connection

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from harness.cluster_secret import login_of
 from harness.own_login import OwnLogins
-from harness.postgres import PG18_BIN, Template, server_user
+from harness.postgres import server_user
 from harness.stand import ROWS, Stand
 from harness.tls import make_pki
 
@@ -23,16 +23,11 @@ def pki(tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=[15, 18])
-def server(request, template, pki):
+def server(request, pki):
     """Since 16, pg_ident.conf takes patterns of roles; before, a line for each."""
-    if request.param == 18 and not PG18_BIN.exists():
-        pytest.skip("no PostgreSQL 18: make pg18")
-    newer = Template(PG18_BIN) if request.param == 18 else None
-    stand = Stand(newer or template, guard="sealed").start()
-    yield Server(stand, pki, has_patterns=newer is not None)
+    stand = Stand(request.getfixturevalue("template_18" if request.param == 18 else "template"), guard="sealed").start()
+    yield Server(stand, pki, has_patterns=request.param == 18)
     stand.remove()
-    if newer:
-        newer.remove()
 
 
 class Server:

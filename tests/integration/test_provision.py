@@ -199,14 +199,14 @@ def test_copy_works_and_has_the_rows_that_all_begin_with(templates, template_of_
 
 
 UNFIT = {
-    "aggregate": ("CREATE AGGREGATE bad.total (integer) (sfunc = int4pl, stype = integer)", "aggregates are not copied"),
+    "aggregate": ("CREATE AGGREGATE bad.total (integer) (sfunc = int4pl, stype = integer)", "aggregates are not"),
     "operator": ("CREATE OPERATOR bad.=== (leftarg = integer, rightarg = integer, function = int4eq)", "operators"),
     "range": ("CREATE TYPE bad.floats AS RANGE (subtype = float8)", "range and base types"),
     "extension": ("CREATE EXTENSION citext SCHEMA bad", "an extension is there once in a database"),
     "defaults": ("ALTER DEFAULT PRIVILEGES IN SCHEMA bad GRANT SELECT ON TABLES TO bulkhead_app", "default privileges"),
     "text": ("CREATE FUNCTION bad.f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM bad.t'",
              'names its schema in its text; leave "bad." out'),
-    "elsewhere": ("CREATE TABLE bad.u (x integer REFERENCES public.parts)", "of a schema that shared_schemas does not name"),
+    "elsewhere": ("CREATE TABLE bad.u (x integer REFERENCES public.parts)", "that shared_schemas does not name"),
     "shadow": ("CREATE TABLE bad.pg_class (a integer); CREATE VIEW bad.v AS SELECT * FROM bad.pg_class",
                "still depends on template"),
 }
@@ -341,7 +341,8 @@ def test_tenant_below_one_that_is_not_active_stays_inactive(place, slug):
 def test_copy_waits_for_a_migration_of_the_template(templates, slug):
     """Half of one is never copied: neither its table without its mark, nor the mark without the table."""
     with templates.stand.admin() as admin:
-        admin.execute("CREATE SCHEMA mould; CREATE TABLE mould.bulkhead_migration (version bigint); CREATE TABLE mould.a (n int)")
+        admin.execute("CREATE SCHEMA mould; CREATE TABLE mould.bulkhead_migration (version bigint); "
+                      "CREATE TABLE mould.a (n int)")
     templates.set(template_schema="mould")
     try:
         with templates.stand.admin(autocommit=False) as migration:
@@ -394,7 +395,8 @@ def test_tenant_that_is_not_ready_is_not_let_in(place, slug):
 
 # ---- disturbed
 
-@pytest.mark.parametrize("strategy, step", [(s, step + more) for s, steps in STEPS.items() for step in steps for more in ("", "+")])
+@pytest.mark.parametrize("strategy, step", [
+    (s, step + more) for s, steps in STEPS.items() for step in steps for more in ("", "+")])
 def test_runner_killed_at_any_step_is_followed_by_another(place, slug, strategy, step):
     done = place.run("tenant", "create", slug, "--strategy", strategy, *STRATEGIES[strategy], "-c", place.config,
                      JOB_TEST_KILL=step)
@@ -407,7 +409,8 @@ def test_runner_killed_at_any_step_is_followed_by_another(place, slug, strategy,
             use(connection)
 
 
-@pytest.mark.parametrize("strategy, step", [(s, step + more) for s in STRATEGIES for step in PURGE_STEPS for more in ("", "+")])
+@pytest.mark.parametrize("strategy, step", [
+    (s, step + more) for s in STRATEGIES for step in PURGE_STEPS for more in ("", "+")])
 def test_purge_killed_at_any_step_is_finished_by_another(place, slug, strategy, step):
     place.create(slug, *STRATEGIES[strategy], strategy=strategy)
     done = place.run("tenant", "purge", slug, "--confirm", slug, "-c", place.config, JOB_TEST_KILL=step)
@@ -474,8 +477,8 @@ def test_purge_while_it_is_being_made(place, slug):
 def test_serve_carries_out_jobs(place, slug):
     dsn = f"host=127.0.0.1 port={place.stand.postgres.port} dbname={DATABASE} user=postgres"
     cluster = {"secret_file": place.secret, "admin_login": "postgres", "admin_password_file": place.admin_password}
-    with place.stand.proxy(cluster__default=cluster, control={"admin_dsn": dsn, "admin_password_file": place.admin_password}
-                           ) as proxy:
+    control = {"admin_dsn": dsn, "admin_password_file": place.admin_password}
+    with place.stand.proxy(cluster__default=cluster, control=control) as proxy:
         place.must("tenant", "create", slug, "--strategy", "schema")
         wait_for(lambda: place.status(slug) == "active", "serve's thread")
         with let_in(proxy, slug) as connection:

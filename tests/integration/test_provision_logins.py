@@ -1,4 +1,4 @@
-"""Passwords of tenants' own logins: where they come from, and how they are rotated; and administrators that are no superusers."""
+"""Passwords of tenants' own logins and their rotation; and administrators that are no superusers."""
 
 import base64
 import secrets
@@ -9,8 +9,8 @@ import uuid
 import psycopg
 import pytest
 
-from harness.postgres import PG18_BIN, Template
-from harness.program import refusal, succeed
+from harness.postgres import PG18_BIN, Postgres, Template
+from harness.program import refusal, succeed, write_secret
 from harness.provision import Provision
 from harness.stand import DATABASE, Stand
 from harness.wait import wait_for
@@ -41,7 +41,8 @@ def create_all(place, slugs):
 
 
 def kids(place, slugs):
-    return {place.value("SELECT login_kid FROM bulkhead_control.tenant WHERE slug = %s", slug) for slug in slugs.values()}
+    return {place.value("SELECT login_kid FROM bulkhead_control.tenant WHERE slug = %s", slug)
+            for slug in slugs.values()}
 
 
 # ---- where they come from
@@ -107,7 +108,8 @@ def test_key_that_logins_need_is_not_retired(place, slugs):
     place.write_secret(("old-" + uuid.uuid4().hex[:6], secrets.token_bytes(32)))
     (old,) = read_keys(place)
     place.create(slugs["schema"])
-    assert "new passwords are of this key" in refusal("key", "retire", "logins", old, "--file", place.secret, "--dsn", dsn)
+    assert "new passwords are of this key" in refusal(
+        "key", "retire", "logins", old, "--file", place.secret, "--dsn", dsn)
     succeed("key", "rotate", "logins", "--file", place.secret, "--kid", "new")
     assert "the passwords of 1 logins are of this key" in refusal(
         "key", "retire", "logins", old, "--file", place.secret, "--dsn", dsn)
@@ -118,9 +120,7 @@ def test_key_that_logins_need_is_not_retired(place, slugs):
 
 
 def test_no_login_of_a_running_sidecar_fails_meanwhile(place, slugs):
-    del slugs["shared"]
-    place.create(slugs["schema"])
-    place.create(slugs["database"], strategy="database")
+    create_all(place, slugs)
     over, seen, failed = threading.Event(), [], []
 
     def hop(proxy, slug):
@@ -199,3 +199,46 @@ def test_an_administrator_that_is_no_superuser_makes_and_purges_them_all(plain):
         plain.purge(slug)
         assert plain.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", own) == 0
         assert plain.value("SELECT count(*) FROM pg_database WHERE datname = %s", own) == 0
+
+
+def test_where_tenants_are_known_by_their_logins_the_tenant_s_own_deletes_its_rows(template, tmp_path):
+    """guard = login, without a superuser: the administrator sees no tenant's rows, and purges them all the same."""
+    postgres = Postgres(template).start()
+    try:
+        with postgres.connect() as admin:
+            admin.execute("CREATE ROLE plain LOGIN CREATEROLE CREATEDB PASSWORD 'plain'")
+            admin.execute("CREATE ROLE rows_owner NOLOGIN; GRANT rows_owner TO plain")
+            admin.execute("CREATE DATABASE app OWNER plain")
+        with postgres.connect("app") as admin:
+            admin.execute("ALTER SCHEMA public OWNER TO plain; GRANT CREATE, USAGE ON SCHEMA public TO rows_owner")
+        dsn = postgres.conninfo("app", "plain", password="plain", tcp=True)
+        succeed("init", "--guard", "login", "--dsn", dsn, "--owner", "rows_owner", "--keys", tmp_path / "keys")
+        with psycopg.connect(dsn, autocommit=True) as plain:
+            plain.execute("SET ROLE rows_owner")
+            plain.execute("CREATE TABLE by_id (tenant_id uuid NOT NULL, n integer, PRIMARY KEY (tenant_id, n)); "
+                          "CREATE TABLE by_key (account bigint NOT NULL, n integer, PRIMARY KEY (account, n)); "
+                          "SELECT bulkhead.protect('by_id', 'tenant_id'); "
+                          "SELECT bulkhead.protect('by_key', 'account', 'key'); "
+                          "GRANT SELECT, INSERT, UPDATE, DELETE ON by_id, by_key TO bulkhead_app")
+        password = write_secret(tmp_path / "plain.password", "plain")
+        where = f"host=127.0.0.1 port={postgres.port} dbname=app user=bulkhead_sidecar"
+        config = tmp_path / "bulkhead.ini"
+        config.write_text(
+            f"[cluster:default]\nhost = 127.0.0.1\nport = {postgres.port}\ndatabase = app\nguard = login\n"
+            f"secret_file = {tmp_path}/keys/cluster.secret\nadmin_login = plain\nadmin_password_file = {password}\n"
+            f"[guard]\nkey_file = {tmp_path}/keys/guard.key\n"
+            f"[control]\ndsn = {where}\npassword_file = {tmp_path}/keys/sidecar.password\n")
+        for slug, key in (("gone", 1), ("stays", 2)):
+            succeed("tenant", "create", slug, "--key", str(key), "-c", config, CONTROL_DSN=dsn)
+        with postgres.connect("app") as admin:
+            admin.execute("INSERT INTO by_id SELECT id, n FROM bulkhead_control.tenant, generate_series(1, 6000) AS n")
+            admin.execute("INSERT INTO by_key SELECT k, n "
+                          "FROM generate_series(1, 2) AS k, generate_series(1, 100) AS n")
+        succeed("tenant", "purge", "gone", "--confirm", "gone", "-c", config, CONTROL_DSN=dsn)
+        with postgres.connect("app") as admin:
+            assert admin.execute("SELECT count(*), count(DISTINCT tenant_id) FROM by_id").fetchone() == (6000, 1)
+            assert admin.execute("SELECT count(*), min(account) FROM by_key").fetchone() == (100, 2)
+            assert admin.execute("SELECT count(*) FROM pg_roles WHERE rolname ~ '^t_'").fetchone() == (1,)
+            assert admin.execute("SELECT count(*) FROM bulkhead.login_key").fetchone() == (1,)
+    finally:
+        postgres.remove()

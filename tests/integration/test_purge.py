@@ -74,7 +74,7 @@ def everything(place):
     """All that the catalogues say, and each row of each table: but for jobs, the counters and versions of the gone."""
     with place.stand.admin() as admin:
         lines = catalog_of(admin)
-        lines.update(f"database {name} {acl}" for name, acl in admin.execute("SELECT datname, datacl::text FROM pg_database"))
+        lines.update(f"database {row}" for row in admin.execute("SELECT datname, datacl::text FROM pg_database"))
         lines.update(f"dependency {row}" for row in admin.execute(
             "SELECT dbid, classid, refobjid::regrole::text, deptype, count(*) FROM pg_shdepend "
             "WHERE refclassid = 'pg_authid'::regclass GROUP BY 1, 2, 3, 4"))
@@ -84,7 +84,7 @@ def everything(place):
             "WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema)'").fetchall()
         for (table,) in tables:
             if table not in ("bulkhead_control.job", "bulkhead_control.departed"):
-                (rows,) = admin.execute(f"SELECT count(*), sum(hashtextextended(t::text, 0)) FROM {table} AS t").fetchall()
+                (rows,) = admin.execute(f"SELECT count(*), sum(hashtext(t::text)) FROM {table} AS t").fetchall()
                 lines.add(f"rows {table} {rows}")
     return lines
 
@@ -108,7 +108,8 @@ def test_nothing_stays_behind(place, strategy, arguments):
             if strategy == "database":
                 connection.execute("SELECT lo_create(0)")
             connection.execute("BEGIN; INSERT INTO mine DEFAULT VALUES; PREPARE TRANSACTION 'it''s mine'")
-            connection.execute(f"GRANT USAGE ON SCHEMA {'public' if strategy == 'database' else place.own('gone')} TO PUBLIC")
+            schema = "public" if strategy == "database" else place.own("gone")
+            connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO PUBLIC")
     assert difference(before, everything(place)) != []
     (ended,) = place.purge("gone")
     assert ended["state"] == "done"
@@ -122,8 +123,8 @@ def test_others_keep_their_rows(place):
     fill(place, other, "123")
     def rows():
         with place.stand.admin() as admin:
-            return [admin.execute(f"SELECT count(*), sum(hashtext(t::text)) FROM {table} AS t WHERE {column}::text = %s",
-                                  (value,)).fetchone()
+            return [admin.execute(f"SELECT count(*), sum(hashtext(t::text)) FROM {table} AS t "
+                                  f"WHERE {column}::text = %s", (value,)).fetchone()
                     for table, column, value in [(name, "tenant_id", str(other)) for name in BY_ID] +
                     [("by_text", "account", "123"), ("by_short", "account", "123")]]
 
@@ -196,7 +197,8 @@ def test_what_somebody_else_made_of_it_is_in_the_way_and_named(place):
 
 def test_an_administrator_whom_policies_bind_does_not_think_that_there_are_no_rows(place):
     with place.stand.admin() as admin:
-        admin.execute("CREATE ROLE weak LOGIN CREATEROLE CREATEDB PASSWORD 'weak'; GRANT SELECT, DELETE ON orders TO weak")
+        admin.execute("CREATE ROLE weak LOGIN CREATEROLE CREATEDB PASSWORD 'weak'")
+        admin.execute("GRANT SELECT, DELETE ON orders TO weak")
     tenant = place.create("gone", strategy="shared")
     fill(place, tenant, "none")
     weak = place.folder / "weak.password"

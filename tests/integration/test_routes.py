@@ -196,6 +196,15 @@ def test_idle_pools_are_freed(stand, own):
 
 # ---- passwords ----
 
+def outcome(proxy, tenant):
+    """Why it is not let in, or None."""
+    try:
+        proxy.connect(tenant).close()
+    except psycopg.OperationalError as error:
+        return str(error)
+    return None
+
+
 def refused(proxy, tenant):
     with pytest.raises(psycopg.OperationalError) as failed:
         proxy.connect(tenant)
@@ -276,6 +285,7 @@ def test_backends_of_a_suspended_tenant_go_at_once(stand, own):
             wait_for(lambda: not backends(), "the backend is gone")
         finally:
             stand.command("tenant", "resume", "umbrella")
+        wait_for(lambda: outcome(proxy, "umbrella") is None, "it is let in again")
         with proxy.connect("umbrella") as again:
             assert items(again) == expected("umbrella")
 

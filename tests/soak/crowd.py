@@ -18,13 +18,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from harness.own_login import OwnLogins  # noqa: E402
 from harness.postgres import Template  # noqa: E402
-from harness.stand import PRINCIPAL, Stand  # noqa: E402
+from harness.provision import Provision  # noqa: E402
+from harness.stand import ROWS, Stand  # noqa: E402
 from harness.wire import rows  # noqa: E402
 
 SETTINGS = {"max_connections": "200", "max_locks_per_transaction": "256", "shared_buffers": "128MB"}
-LEAVING = 3  # backends that the server still counts while their connections are closed
+TEMPLATE = "crowd_template"
+TABLES = "CREATE TABLE orders (id bigint PRIMARY KEY, item text NOT NULL)"
 
 
 class Crowd:
@@ -33,7 +34,7 @@ class Crowd:
         self.random = random.Random(options.seed)
         self.template = Template()
         self.stand = Stand(self.template, settings=SETTINGS).start()
-        self.own = OwnLogins(self.stand)
+        self.place = Provision(self.stand, template_schema=TEMPLATE, template_database=TEMPLATE)
         self.tenants = []
         self.faults, self.waits = [], []
         self.most, self.over = 0, threading.Event()
@@ -45,15 +46,41 @@ class Crowd:
     # ---- tenants ----
 
     def furnish(self):
+        with self.stand.admin() as admin:
+            admin.execute(f"CREATE SCHEMA {TEMPLATE}")
+            admin.execute(f"SET search_path = {TEMPLATE}")
+            admin.execute(TABLES)
+            admin.execute(f"CREATE DATABASE {TEMPLATE}")
+        with self.stand.admin(TEMPLATE) as admin:
+            admin.execute(TABLES)
+        self.create("s", self.options.schemas, "SCHEMA_PER_TENANT")
+        self.create("d", self.options.databases, "DATABASE_PER_TENANT")
+        with self.stand.admin() as admin:
+            self.names = dict(admin.execute("SELECT slug, 't_' || replace(id::text, '-', '') FROM bulkhead_control.tenant"))
+            for tenant in (tenant for tenant in self.tenants if tenant[0] == "s"):
+                self.fill(admin, tenant, self.names[tenant])
+        for tenant in (tenant for tenant in self.tenants if tenant[0] == "d"):
+            with self.stand.admin(self.names[tenant]) as admin:
+                self.fill(admin, tenant, "public")
+
+    def create(self, letter, count, strategy):
+        """Queued all at once, and carried out by one runner."""
+        slugs = [f"{letter}{number}" for number in range(count)]
+        with self.stand.admin() as admin:
+            admin.execute("INSERT INTO bulkhead_control.tenant (id, slug, name, strategy, status) "
+                          "SELECT gen_random_uuid(), s, s, %s, 'provisioning' FROM unnest(%s::text[]) s", (strategy, slugs))
         began = time.monotonic()
-        for number in range(self.options.schemas):
-            self.tenants.append(self.own.schema(f"s{number}"))
-        schemas = time.monotonic()
-        for number in range(self.options.databases):
-            self.tenants.append(self.own.database(f"d{number}"))
-        databases = time.monotonic()
-        print(f"{self.options.schemas} schemas in {schemas - began:.1f} s, "
-              f"{self.options.databases} databases in {databases - schemas:.1f} s", flush=True)
+        with self.place.start("job", "run", "-c", self.place.config) as runner:
+            _, errors = runner.communicate()
+        if runner.returncode != 0:
+            raise RuntimeError(errors)
+        seconds = time.monotonic() - began
+        print(f"{count} tenants, {strategy}: {seconds:.1f} s, {seconds / max(count, 1) * 1000:.0f} ms each", flush=True)
+        self.tenants += slugs
+
+    @staticmethod
+    def fill(admin, tenant, schema):
+        admin.execute(f"INSERT INTO {schema}.orders SELECT n, %s || ' ' || n FROM generate_series(1, %s) n", (tenant, ROWS))
 
     # ---- clients ----
 
@@ -116,8 +143,8 @@ class Crowd:
                 time.sleep(0.02)
 
     def run(self):
-        sections = self.own.sections(
-            cluster__default={"secret_file": self.own.file, "max_server_connections": self.options.budget},
+        sections = dict(
+            cluster__default={"secret_file": self.place.secret, "max_server_connections": self.options.budget},
             pool={"default_pool_size": 4, "query_wait_timeout": 60, "server_idle_timeout": 5},
             bulkhead={"workers": self.options.workers, "max_client_conn": 5000},
             probes={"listen_addr": "", "metrics": "no"}, log={"level": "info"}, listen__trusted={})

@@ -8,6 +8,9 @@
 # make soak-sqlsmith: SQLsmith's random statements as one tenant for an hour (SMITH_SECONDS=3600), beside another one
 # whose words must not be seen; SMITH_SEED=…, HARDENING=strict. A minute of it is in `make test`.
 
+# make soak-crowd: a thousand tenants with schemas and a hundred with databases, 60 backends, for a minute
+# (CROWD='--schemas 100 --workers 4 …': tests/soak/crowd.py --help).
+
 SOAK_SECONDS   ?= 120
 SOAK_SEED      ?=
 OUTAGE_SECONDS ?= 60
@@ -15,7 +18,9 @@ SMITH_SECONDS  ?= 3600
 SMITH_SEED     ?=
 HARDENING      ?= standard
 
-.PHONY: soak soak-outage soak-sqlsmith
+CROWD          ?=
+
+.PHONY: soak soak-outage soak-sqlsmith soak-crowd
 soak: build test-deps
 	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/soak/soak.py --seconds $(SOAK_SECONDS) \
 		$(if $(SOAK_SEED),--seed $(SOAK_SEED))
@@ -27,3 +32,6 @@ soak-outage: build test-deps
 soak-sqlsmith: build test-deps
 	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/soak/smith.py --seconds $(SMITH_SECONDS) --hardening $(HARDENING) \
 		$(if $(SMITH_SEED),--seed $(SMITH_SEED))
+
+soak-crowd: build test-deps
+	@PROGRAM=$(abspath $(PROGRAM)) $(PYTHON) tests/soak/crowd.py $(CROWD)
