@@ -305,6 +305,14 @@ static void step_scram(struct server *server, const uint8_t *data, size_t len, b
 	buf_wipe(&answer);
 }
 
+static const char *why_no_password(const struct pool *pool)
+{
+	if (route_has_own_login(&pool->key) && pool->cluster->secret)
+		return "the server asks for a password and the cluster's secret has no key for this "
+			   "login";
+	return "the server asks for a password and none is configured";
+}
+
 static void on_authentication(struct server *server, const struct server_message *message)
 {
 	struct backend_login *login = server->login;
@@ -321,8 +329,7 @@ static void on_authentication(struct server *server, const struct server_message
 		login->password =
 			pool_password(server->pool, server->passwords, &server->password_first);
 	if (request != AUTH_OK && !login->password) {
-		fail(server, REASON_BACKEND_DOWN,
-			 "the server asks for a password and none is configured");
+		fail(server, REASON_BACKEND_DOWN, why_no_password(server->pool));
 		return;
 	}
 	switch (request) {
@@ -529,6 +536,34 @@ static bool is_away(const char *code)
 					strcmp(code, "57P03") == 0);
 }
 
+/*
+ * A role may end its own sessions, and own so much that the self-check takes long: once its
+ * login has succeeded, neither says anything of the host, or a tenant could send all others to
+ * another one.
+ */
+static bool may_be_its_own_doing(const struct server *server)
+{
+	return server->login && server->login->authenticated &&
+		   route_has_own_login(&server->pool->key);
+}
+
+/* If it is the host after all, the next attempt there shows it where the session begins. */
+static bool try_same_host(struct server *server)
+{
+	if (server->tried_again || server->worker->stopping)
+		return false;
+	server->tried_again = true;
+	server_hurry(server);
+	server_connect_again(server);
+	return true;
+}
+
+bool backend_try_on(struct server *server, const char *why)
+{
+	return may_be_its_own_doing(server) ? try_same_host(server)
+										: server_try_next_host(server, why);
+}
+
 static void on_error(struct server *server, const struct server_message *message)
 {
 	const char *code = wire_error_field(message->body, message->len, 'C');
@@ -545,7 +580,7 @@ static void on_error(struct server *server, const struct server_message *message
 	if (server->state == SERVER_LOGIN && server->login->messages == 1 &&
 		server_try_other(server))
 		return;
-	if (is_away(code) && server_try_next_host(server, text ? text : "it is shutting down"))
+	if (is_away(code) && backend_try_on(server, text ? text : "it is shutting down"))
 		return;
 	if (try_other_password(server, code))
 		return;

@@ -127,13 +127,14 @@ static void visit(struct client *client, void *change)
 		apply(client, change);
 }
 
-/* Its schema or database may be about to go: nothing of ours is to stand in the way. */
-static void retire(struct worker *worker, const char *key)
+/* The login, schema or database that the tenant has left may be about to go, and to be made
+ * anew: nothing of ours is to stand in the way, or to be taken up again. */
+static void retire(struct worker *worker, const struct directory_change *change)
 {
 	struct uuid id;
 
-	if (uuid_parse(key, strlen(key), &id))
-		pool_retire_tenant(worker, &id);
+	if (uuid_parse(change->key, strlen(change->key), &id))
+		pool_retire_tenant(worker, &id, is_served(change->tenant) ? change->tenant : NULL);
 }
 
 void changes_apply(void *self, const struct directory_change *change)
@@ -153,8 +154,8 @@ void changes_apply(void *self, const struct directory_change *change)
 					visit, (void *)change);
 		limits_let_go(worker, change, tally);
 	}
-	if (of_tenant && !is_served(change->tenant))
-		retire(worker, change->key);
+	if (of_tenant)
+		retire(worker, change);
 }
 
 /* ---- what changes by itself ---- */

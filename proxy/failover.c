@@ -66,6 +66,8 @@ void failover_doubt(struct server *server)
 
 void failover_trust(struct server *server)
 {
+	if (!server->doubted)
+		return; /* it is given up for another reason meanwhile */
 	server->doubted = false;
 	server->too_old = false;
 	server->why_old = NULL;

@@ -67,7 +67,7 @@ static void deliver(struct letter *letter)
 	list_by_age(worker, server);
 	list_append(&pool->servers, &server->node);
 	pool->server_count++;
-	pool->in_route_line = false;
+	list_remove(&pool->lined);
 	line_leave(&pool->route->line, worker->number);
 	server_attach(server);
 	failover_look(server);

@@ -27,6 +27,8 @@
  */
 #define STAY_US 2000
 
+static const char retired[] = "its tenant is not served there any more";
+
 /* Bytes of the reason why no host serves. */
 #define WHY_MAX 1024
 
@@ -53,6 +55,8 @@ static struct pool *create(struct worker *worker, const struct route_key *key)
 	own_name(&key->tenant, pool->own);
 	list_init(&pool->restless);
 	list_init(&pool->hungry);
+	list_init(&pool->lined);
+	list_init(&pool->asked);
 	list_init(&pool->servers);
 	list_init(&pool->idle);
 	list_init(&pool->unsealed);
@@ -119,6 +123,8 @@ void pool_destroy(struct pool *pool)
 	line_leave(&pool->route->line, pool->worker->number);
 	crew_drop_route(pool->worker->crew, pool->route);
 	list_remove(&pool->restless);
+	list_remove(&pool->lined);
+	list_remove(&pool->asked);
 	HASH_DEL(pool->worker->pools, pool);
 	measure_pool_gone(pool);
 	free(pool);
@@ -139,8 +145,10 @@ static void put_on_idle(struct server *server)
 
 	server->state = SERVER_IDLE;
 	server->idle_since_us = clock_monotonic_us();
-	if (!server->usable_us)
+	if (!server->usable_us) {
 		server->usable_us = server->idle_since_us;
+		pool->worker->is_asked = true; /* for it, perhaps: upstreams_tick */
+	}
 	list_append(&pool->idle, &server->idle_node);
 	list_prepend(server->pool_tenant ? &server->pool_tenant->idle : &pool->unsealed,
 				 &server->tenant_node);
@@ -270,9 +278,9 @@ static bool wants_more(const struct pool *pool)
 
 void pool_leave_line(struct pool *pool)
 {
-	if (!pool->in_route_line || wants_more(pool))
+	if (list_empty(&pool->lined) || wants_more(pool))
 		return;
-	pool->in_route_line = false;
+	list_remove(&pool->lined);
 	line_leave(&pool->route->line, pool->worker->number);
 }
 
@@ -286,7 +294,8 @@ static void ask_others(struct pool *pool)
 		count_all(pool) <= (int)pool->server_count)
 		return;
 	bool had_place = has_place(pool);
-	pool->in_route_line = true;
+	if (list_empty(&pool->lined))
+		list_append(&worker->lined, &pool->lined);
 	line_ask(worker->crew, &pool->route->line, worker->number, pool->server_count);
 	if (!had_place && has_place(pool))
 		crew_wake(worker->crew, crew_bit(worker->number)); /* it came before they knew */
@@ -318,8 +327,8 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 	atomic_store(&pool->route->failure, (int)reason);
 	pool_back_off(pool);
 	pool->worker->counters.backends_refused++;
-	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "reason",
-			  reason_code(reason), "why", why, NULL);
+	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "login",
+			  pool_login(pool), "reason", reason_code(reason), "why", why, NULL);
 	if (count_all(pool) == 0 && !failover_is_under_way(pool))
 		refuse_waiting(pool);
 	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
@@ -423,7 +432,7 @@ static const char *why_not_kept(const struct server *server)
 	if (server->pool->worker->stopping)
 		return "Bulkhead is shutting down";
 	if (server->pool->retired)
-		return "its tenant is not served any more";
+		return retired;
 	if (server->too_old)
 		return server->why_old ? server->why_old : "it is older than server_lifetime";
 	if (is_too_large(server->pool))
@@ -440,8 +449,9 @@ static const char *why_not_kept(const struct server *server)
 /* By another worker, while its own pool's clients can do without it, or have had their turn. */
 static bool is_asked_for(const struct server *server)
 {
-	return server->pool->is_asked && (list_empty(&server->pool->turns) ||
-									  server->idle_since_us - server->turn_began_us >= STAY_US);
+	return !list_empty(&server->pool->asked) &&
+		   (list_empty(&server->pool->turns) ||
+			server->idle_since_us - server->turn_began_us >= STAY_US);
 }
 
 void pool_server_ready(struct server *server)
@@ -508,7 +518,7 @@ static bool is_settled(const struct pool *pool)
 
 	/* What other workers' pools lose is not told to this one. */
 	bool is_alone = crew_is_one(pool->worker->crew);
-	return !pool->waiting && !pool->in_route_line &&
+	return !pool->waiting && list_empty(&pool->lined) &&
 		   (!pool->client_count || !minimum || (is_alone && count_all(pool) >= minimum));
 }
 
@@ -590,10 +600,20 @@ static void retire(struct pool *pool)
 
 	pool->retired = true;
 	while ((server = list_first(&pool->idle, struct server, idle_node)) != NULL)
-		server_close(server, "its tenant is not served any more");
+		server_close(server, retired);
 }
 
-void pool_retire_tenant(struct worker *worker, const struct uuid *tenant)
+static bool leads_to(const struct pool *pool, const struct tenant *now)
+{
+	struct route_key route;
+	enum reason why;
+
+	return now && route_find(pool->worker->conf, now, &route, &why) &&
+		   route_equal(&route, &pool->key);
+}
+
+void pool_retire_tenant(struct worker *worker, const struct uuid *tenant,
+						const struct tenant *now)
 {
 	static const enum route_kind kinds[] = {ROUTE_LOGIN, ROUTE_SCHEMA, ROUTE_DATABASE};
 	struct pool *pool;
@@ -603,7 +623,7 @@ void pool_retire_tenant(struct worker *worker, const struct uuid *tenant)
 			const struct route_key key = {i, kinds[j], *tenant};
 
 			HASH_FIND(hh, worker->pools, &key, sizeof key, pool);
-			if (pool && !pool->client_count)
+			if (pool && !pool->client_count && !leads_to(pool, now))
 				retire(pool);
 		}
 	}

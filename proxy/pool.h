@@ -39,6 +39,7 @@ struct crew_route;
 struct params;
 struct server;
 struct settings;
+struct tenant;
 struct upstream;
 struct worker;
 struct worker_address;
@@ -76,19 +77,19 @@ struct pool {
 	struct list restless;     /* worker->restless */
 	struct list hungry;       /* upstream->hungry */
 	struct crew_route *route; /* what the pools of all workers count together */
-	bool in_route_line;       /* asks other workers for one of the route's backends */
-	bool is_asked;            /* another worker asks for one, or for its place */
-	struct list servers;      /* all */
-	struct list idle;         /* least recently used first */
-	struct list unsealed;     /* idle and in nobody's context */
-	struct list turns;        /* tenants with clients that may be served */
+	struct list lined;   /* worker->lined: asks other workers for one of the route's backends */
+	struct list asked;   /* worker->asked: another worker asks for one, or for its place */
+	struct list servers; /* all */
+	struct list idle;    /* least recently used first */
+	struct list unsealed; /* idle and in nobody's context */
+	struct list turns;    /* tenants with clients that may be served */
 	struct pool_tenant *tenants;
 	struct welcomes welcomes;
 	unsigned welcomes_age; /* of the route's that they were copied from */
 	struct scram_keys scram;
 	size_t client_count, server_count, opening, waiting;
 	bool balancing;
-	bool retired; /* its tenant may not be served any more */
+	bool retired; /* its tenant may not be served there any more */
 	struct pool_stats stats;
 	uint64_t reported;             /* stats.requests at the last line in the log */
 	struct live_work last, before; /* when the last two periods ended; see operate.c */
@@ -145,9 +146,10 @@ void pool_note_password(struct pool *pool, size_t attempt, size_t first);
 /* May the keys that SCRAM derives of that attempt's password be kept? */
 bool pool_keeps_keys(const struct pool *pool, size_t attempt);
 
-/* No backend of the tenant's own routes is kept any more: those that are free are closed now.
- */
-void pool_retire_tenant(struct worker *worker, const struct uuid *tenant);
+/* No backend of the tenant's own routes is kept any more, but of the one that it has `now`
+ * (NULL: it is not served): those that are free are closed at once. */
+void pool_retire_tenant(struct worker *worker, const struct uuid *tenant,
+						const struct tenant *now);
 
 /*
  * What a login is told (welcome.h): the pool's own, or copied from what another worker has

@@ -23,6 +23,7 @@ void pool_note_kid(struct pool *pool, const char *kid)
 		return;
 	memcpy(pool->keys.kid, kid, strlen(kid) + 1);
 	pool->keys.last = 0;
+	pool_forget_keys(pool); /* they may be of a password that was not the right one */
 }
 
 /* Where the search begins. */

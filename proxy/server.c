@@ -215,7 +215,7 @@ static bool connect_somewhere(struct server *server)
 	while ((endpoint = host_walk_at(server->walk)) != NULL) {
 		server->endpoint = *endpoint;
 		server->wants_tls = server_wants_tls(server);
-		server->tried_other = false;
+		server->tried_other = server->tried_again = false;
 		if (connect_there(server))
 			return true;
 		host_walk_failed(server->walk, strerror(errno));
@@ -476,7 +476,7 @@ void server_close(struct server *server, const char *why)
 	server->state = SERVER_CLOSED;
 	server_unlink(server);
 	log_event(was == SERVER_IDLE ? LOG_DEBUG : LOG_INFO, "backend.closed", "cluster",
-			  server->pool->cluster->name, "why", why, NULL);
+			  server->pool->cluster->name, "login", pool_login(server->pool), "why", why, NULL);
 	list_remove(&server->deadline_node);
 	if (server->cancels)
 		cancel_forget(server);

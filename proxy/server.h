@@ -93,6 +93,7 @@ struct server {
 	size_t passwords;         /* that were tried before this attempt's: pool_password */
 	size_t password_first;    /* where they begin */
 	bool tried_other;         /* the one before it was refused with, or without, TLS */
+	bool tried_again;         /* this is the second at this host: backend_try_on */
 	struct list node;         /* pool->servers */
 	struct list idle_node;    /* pool->idle, least recently used first */
 	struct list tenant_node;  /* its tenant's idle list, or pool->unsealed */
@@ -230,6 +231,12 @@ void backend_connected(struct server *server);
 
 /* The connection has ended in SERVER_LOGIN. True when another attempt takes its place. */
 bool backend_lost(struct server *server, const char *why);
+
+/*
+ * The server is going away, or is too slow: another attempt at the next host; or at the same,
+ * once, where the tenant whose own login it is may be the reason. False when there is none.
+ */
+bool backend_try_on(struct server *server, const char *why);
 void backend_login_free(struct server *server);
 const char *backend_failure(const struct server *server);
 

@@ -69,7 +69,7 @@ static void expire_servers(struct worker *worker, int64_t now_us)
 
 	while ((server = list_first(&worker->deadlines, struct server, deadline_node)) != NULL &&
 		   now_us - server->deadline_since_us >= limit_us) {
-		if (!server_try_next_host(server, too_slow))
+		if (!backend_try_on(server, too_slow))
 			server_close(server, too_slow);
 	}
 }

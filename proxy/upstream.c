@@ -351,6 +351,20 @@ static bool is_asked(const struct pool *pool)
 		   line_first_asking(&pool->upstream->budget->line, number).number >= 0;
 }
 
+/* There may be many more pools than backends: those without have nothing to give. */
+static void note_asked(struct worker *worker)
+{
+	list_each (node, next, &worker->asked)
+		list_remove(node);
+	list_each (node, next, &worker->opened) {
+		struct pool *pool = list_entry(node, struct server, opened_node)->pool;
+
+		if (list_empty(&pool->asked) && is_asked(pool))
+			list_append(&worker->asked, &pool->asked);
+	}
+	worker->is_asked = !list_empty(&worker->asked);
+}
+
 /* Gives idle backends of the pool to others, the longest idle first. */
 static void yield(struct pool *pool)
 {
@@ -364,8 +378,6 @@ static void yield(struct pool *pool)
 
 void upstreams_tick(struct worker *worker)
 {
-	struct pool *pool, *next;
-
 	if (crew_is_one(worker->crew))
 		return;
 	/* Pools that were served leave the line. */
@@ -373,24 +385,32 @@ void upstreams_tick(struct worker *worker)
 		neediest(&worker->upstreams[i]);
 	if (!worker->is_asked)
 		return;
-	worker->is_asked = false;
-	HASH_ITER (hh, worker->pools, pool, next) {
-		pool->is_asked = is_asked(pool);
-		if (!pool->is_asked)
-			continue;
-		worker->is_asked = true;
-		yield(pool);
+	note_asked(worker);
+	list_each (node, next, &worker->asked)
+		yield(list_entry(node, struct pool, asked));
+}
+
+/* One that is served may take others out of the line with it. */
+static void balance_lined(struct worker *worker)
+{
+	struct list aside;
+	struct pool *pool;
+
+	list_init(&aside);
+	while ((pool = list_first(&worker->lined, struct pool, lined)) != NULL) {
+		list_remove(&pool->lined);
+		list_append(&aside, &pool->lined);
+	}
+	while ((pool = list_first(&aside, struct pool, lined)) != NULL) {
+		list_remove(&pool->lined);
+		list_append(&worker->lined, &pool->lined);
+		pool_balance(pool);
 	}
 }
 
 void upstreams_wake(struct worker *worker)
 {
-	struct pool *pool, *next;
-
-	HASH_ITER (hh, worker->pools, pool, next) {
-		if (pool->in_route_line)
-			pool_balance(pool);
-	}
+	balance_lined(worker);
 	queue_look_at_capped(worker);
 	worker_feed_later(worker);
 	worker->is_asked = true;

@@ -143,12 +143,13 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static void init_lists(struct worker *worker)
 {
 	struct list *lists[] = {
-		&worker->restless,   &worker->idle,      &worker->opened,       &worker->linked,
-		&worker->linked_end, &worker->listeners, &worker->cancels,      &worker->farewells,
-		&worker->clients,    &worker->logins,    &worker->idle_clients, &worker->leaving,
-		&worker->waiting,    &worker->deadlines, &worker->dead_clients, &worker->dead_servers,
-		&worker->resets,     &worker->capped,    &worker->movers,       &worker->looks,
-		&worker->consoles,   &worker->questions, &worker->slowed};
+		&worker->restless,     &worker->lined,        &worker->asked,      &worker->idle,
+		&worker->opened,       &worker->linked,       &worker->linked_end, &worker->listeners,
+		&worker->cancels,      &worker->farewells,    &worker->clients,    &worker->logins,
+		&worker->idle_clients, &worker->leaving,      &worker->waiting,    &worker->deadlines,
+		&worker->dead_clients, &worker->dead_servers, &worker->resets,     &worker->capped,
+		&worker->movers,       &worker->looks,        &worker->consoles,   &worker->questions,
+		&worker->slowed};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		list_init(lists[i]);

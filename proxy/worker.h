@@ -140,7 +140,9 @@ struct worker {
 	struct limits limits;
 	struct paused *paused; /* uthash by tenant */
 	bool all_paused;
-	bool is_asked;           /* other workers ask for idle backends; upstream.h */
+	struct list lined;       /* pools that ask other workers for a backend of their route */
+	struct list asked;       /* pools with backends that other workers ask for; upstream.h */
+	bool is_asked;           /* there may be such */
 	unsigned clusters_age;   /* of the directory's clusters, likewise */
 	unsigned hosts_age;      /* of the clusters' hosts, when they were last looked at */
 	int64_t reported_us;     /* when the pools last wrote their lines */

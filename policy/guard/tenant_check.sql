@@ -1,6 +1,7 @@
--- What a tenant's own login could do outside its schema, or outside its database where that has its name. Run as that login
--- when a backend begins, so operators are written with their schema: the tenant's own may be nearer. Settings of the login
--- for one database alone are not looked for: hardening closes that catalogue, and they change only its own sessions.
+-- What a tenant's own login could do outside its schema, or outside its database where that has its name; and who else could
+-- get into that, since nothing but CONNECT keeps others out. Run as that login when a backend begins, so operators are
+-- written with their schema: the tenant's own may be nearer. Settings of the login for one database alone are not looked
+-- for: hardening closes that catalogue, and they change only its own sessions.
 WITH me AS (
 	SELECT r.oid, r.rolname, d.oid AS database, n.oid AS schema, g.oid AS tenants,
 	       d.datname OPERATOR(pg_catalog.=) r.rolname AS has_database,
@@ -73,6 +74,15 @@ SELECT pg_catalog.current_setting('server_version_num'), me.rolname, pg_catalog.
        (SELECT pg_catalog.string_agg(pg_catalog.format('it has %s on schema %I', p.kind, p.nspname), '; ') FROM privilege AS p),
        CASE WHEN NOT me.has_database AND pg_catalog.has_database_privilege(me.oid, me.database, 'CREATE')
             THEN 'it may create schemas' END,
+       (SELECT pg_catalog.concat('others may connect to its database, ', pg_catalog.string_agg(g.name, ', '))
+          FROM pg_catalog.pg_database AS d
+         CROSS JOIN LATERAL pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) AS a
+         CROSS JOIN LATERAL (SELECT CASE WHEN a.grantee OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'PUBLIC'
+                                         ELSE pg_catalog.pg_get_userbyid(a.grantee)::pg_catalog.text END) AS g (name)
+         WHERE me.has_database AND d.oid OPERATOR(pg_catalog.=) me.database AND a.privilege_type OPERATOR(pg_catalog.=) 'CONNECT'
+           AND (g.name OPERATOR(pg_catalog.=) 'PUBLIC' OR (g.name OPERATOR(pg_catalog.~) '^t_[0-9a-f]{32}$'
+                AND g.name OPERATOR(pg_catalog.<>) me.rolname::pg_catalog.text))
+        HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0),
        (SELECT pg_catalog.string_agg(pg_catalog.format('it may call %s', f.name), '; ')
           FROM pg_catalog.unnest('{"bulkhead.enter(text,text,text,text,text)", "bulkhead.set_login_key(uuid,text)"}'::pg_catalog.text[])
                AS f (name)

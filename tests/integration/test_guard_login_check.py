@@ -260,14 +260,20 @@ SCHEMA = {
     "making schemas": ("GRANT CREATE ON DATABASE {database} TO {s}", "REVOKE CREATE ON DATABASE {database} FROM {s}",
                        "it may create schemas"),
 }
+DATABASE = {
+    "everybody": ("GRANT CONNECT ON DATABASE {database} TO PUBLIC", "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
+                  "others may connect to its database, PUBLIC"),
+    "one other": ("GRANT CONNECT ON DATABASE {database} TO {o}", "REVOKE CONNECT ON DATABASE {database} FROM {o}",
+                  "others may connect to its database, {o}"),
+}
 
 
 @pytest.mark.parametrize("where, case", [(where, case) for where in ("schema", "database") for case in EVERYWHERE] +
-                         [("schema", case) for case in SCHEMA])
+                         [("schema", case) for case in SCHEMA] + [("database", case) for case in DATABASE])
 def test_each_fault_of_a_tenant_is_told(own, where, case):
     database, superuser, login = own[where]
     spoil, mend, words = (text.format(s=login, o=OTHER, database=f'"{database.name}"')
-                          for text in (EVERYWHERE | SCHEMA)[case])
+                          for text in (EVERYWHERE | SCHEMA | DATABASE)[case])
     with database.connect(login) as tenant:
         assert check(tenant) == ""
         try:

@@ -9,6 +9,7 @@ from harness import middle as mid
 from harness.cluster_secret import login_of
 from harness.middle import BEGIN, CHECK, DISCARD, LOGIN, Middle, PROBE, SETTINGS
 from harness.own_login import OwnLogins
+from harness.postgres import HOST
 from harness.scene import collect, served, told
 from harness.stand import Stand
 from harness.wait import wait_for
@@ -138,3 +139,25 @@ def serves_again(proxy, tenant):
             return is_served(wire, tenant)
     except WireError:  # the server cannot be reached
         return False
+
+
+ENDED = mid.replace(message("E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"))
+
+
+@pytest.mark.parametrize("exchange, kind, how", [(LOGIN, "K", lambda: ENDED), (CHECK, "D", lambda: ENDED), (CHECK, "D", mid.hold)],
+                         ids=["ended early", "ended late", "too slow"])
+def test_who_is_in_its_own_way_sends_nobody_to_another_host(stand, tenant, exchange, kind, how):
+    """
+    A tenant may end its own sessions, also while they begin, and own so much that the self-check takes long; nothing of
+    it is held against the host that all others use.
+    """
+    with Middle(stand.postgres.port) as first, Middle(stand.postgres.port) as second, stand.proxy(cluster__default={
+            **first.cluster, "host": f"{HOST}, {HOST}", "port": f"{first.port}, {second.port}",
+            "secret_file": stand.own.file}, pool={"server_connect_timeout": "2s"}) as proxy:
+        rule = first.rule(exchange, kind, how())
+        with proxy.wire(tenant) as wire, proxy.wire("acme") as other:
+            assert is_served(wire, tenant)
+            assert served(other.query("SELECT item FROM orders"), "acme")
+        assert rule.fired.is_set()
+        assert not second.links
+        assert not proxy.events("host.down")

@@ -238,7 +238,7 @@ def test_no_key_that_fits_is_told_the_log_and_not_the_client(stand, own):
         text = refused(proxy, "umbrella")
         own.set_password("umbrella", "k1")
         assert "BH-NET-BACKEND-DOWN" in text and "password" not in text
-        assert proxy.events("backend.refused")
+        assert {event["login"] for event in proxy.events("backend.refused")} == {own.name("umbrella")}
         with proxy.connect("acme") as connection:  # nobody else is concerned
             assert items(connection) == expected("acme")
 
@@ -257,6 +257,7 @@ def test_a_file_of_one_tenant_serves_no_other(stand, own):
         with proxy.connect("initech") as connection:
             assert items(connection) == expected("initech")
         assert "BH-NET-BACKEND-DOWN" in refused(proxy, "umbrella")
+        assert "has no key for this login" in proxy.events("backend.refused")[0]["why"]
 
 
 def test_a_secret_that_cannot_be_read_stops_the_start(stand, own):
@@ -298,6 +299,34 @@ def test_a_tenant_that_gets_a_login_of_its_own_connects_again(stand, own):
         with proxy.connect("soylent") as again:
             assert again.execute("SELECT session_user").fetchone()[0] == own.name("soylent")
             assert items(again) == expected("soylent")
+
+
+def test_a_tenant_that_loses_its_login_leaves_no_backend_behind(stand, own):
+    """What is kept of a role that is dropped would be taken up again when another of that name is made."""
+    own.login("vandelay")
+
+    def backends():
+        with stand.admin() as admin:
+            return admin.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s",
+                                 (own.name("vandelay"),)).fetchone()[0]
+
+    def say(text):
+        with stand.admin() as admin:
+            admin.execute(text)
+
+    with stand.proxy(**own.sections()) as proxy:
+        with proxy.connect("vandelay") as connection:
+            assert items(connection) == expected("vandelay")
+        assert backends()
+        say("UPDATE bulkhead_control.tenant SET name = 'Vandelay' WHERE slug = 'vandelay'")
+        with proxy.connect("vandelay") as connection:
+            assert items(connection) == expected("vandelay")
+        assert not proxy.events("backend.closed") and backends()  # who stays where it is keeps them
+        say("UPDATE bulkhead_control.tenant SET dedicated_login = false WHERE slug = 'vandelay'")
+        wait_for(lambda: not backends(), "the backend is gone")
+        with proxy.connect("vandelay") as connection:
+            assert connection.execute("SELECT session_user").fetchone()[0] == "bulkhead_pool"
+            assert items(connection) == expected("vandelay")
 
 
 @pytest.mark.parametrize("named", ("eu", "us, eu"))
