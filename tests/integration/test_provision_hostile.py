@@ -139,3 +139,14 @@ def test_more_than_the_server_has_locks_for_is_removed(place):
     place.purge("hoarder")
     assert place.value("SELECT count(*) FROM pg_namespace WHERE nspname = %s", own) == 0
     assert place.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", own) == 0
+
+
+def test_tenant_whose_login_stands_for_its_key_keeps_it(place):
+    """Else whoever gets the key next shares its rows with that login."""
+    place.create("keyed", "--dedicated-login", "--key", "900", strategy="shared")
+    for change in (("--key", "901"), ("--no-key",)):
+        done = place.run("tenant", "set", "keyed", *change)
+        assert done.returncode == 1 and "keeps its key" in done.stderr
+    assert place.run("tenant", "create", "heir", "--key", "900", "-c", place.config).returncode == 1
+    place.purge("keyed")
+    place.create("heir", "--key", "900", strategy="shared")
