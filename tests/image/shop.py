@@ -58,7 +58,7 @@ def ask_as_tenants(ask):
     for tenant, domain in (("acme", "acme.example"), ("globex", "globex.example")):
         rows = ask(tenant, "SELECT count(*) > 0, bool_and(email LIKE '%@" + domain + "') FROM customers")
         expect(f"{tenant} sees customers, and all are its own", "t|t", rows.stdout.strip() or rows.stderr)
-    expect("customers of acme, as docs/operations.md has it", "24",
+    expect("customers of acme, as docs/deploy.md has it", "24",
            ask("acme", "SELECT count(*) FROM customers").stdout.strip())
     refused = ask("acme", "SET backtrace_functions = ''")
     expect("acme forges the context", 'ERROR:  permission denied to set parameter "backtrace_functions"',
