@@ -1,4 +1,4 @@
-# Bulkhead's image: docs/operations.md, "Container". make image-check carries these steps out without an engine.
+# Bulkhead's image: docs/deploy.md, "Container". make image-check carries these steps out without an engine.
 FROM debian:12-slim AS build
 WORKDIR /src
 COPY deploy/install-packages deploy/packages deploy/
