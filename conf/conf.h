@@ -27,11 +27,11 @@ enum conf_auth { AUTH_SCRAM_SHA_256, AUTH_TRUST, AUTH_CERT };
 enum conf_unset { UNSET_DENY, UNSET_HOME };
 enum conf_selector { SELECT_FIXED, SELECT_USER, SELECT_DATABASE, SELECT_STARTUP, SELECT_TLS };
 
-/* libpq's sslmode, in the order of what they ask for. */
 /* By what the guard of shared tables knows whose statement it is: the seal that Bulkhead puts
  * on a connection, or the tenant's own login. */
 enum conf_guard_kind { GUARD_SEALED, GUARD_LOGIN };
 
+/* libpq's sslmode, in the order of what they ask for. */
 enum conf_sslmode {
 	SSLMODE_DISABLE,
 	SSLMODE_ALLOW,

@@ -121,8 +121,10 @@ static void find_route(struct client *client)
 		return;
 	}
 	client->pool = pool_hold(client->worker, &key);
-	if (client->pool)
+	if (client->pool) {
+		client->pool->retired = false;
 		pool_note_kid(client->pool, tenant->login_kid);
+	}
 	client->pool_tenant = client->pool ? pool_tenant_hold(client->pool, tenant) : NULL;
 	client->statements.of_tenant =
 		client->pool_tenant ? &client->pool_tenant->statement_bytes : NULL;

@@ -97,7 +97,6 @@ struct pool *pool_hold(struct worker *worker, const struct route_key *key)
 	if (!pool)
 		return NULL;
 	pool->client_count++;
-	pool->retired = false;
 	if (minimum_of(pool))
 		attend(pool);
 	return pool;

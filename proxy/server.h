@@ -6,7 +6,7 @@
  *	                                     └── CLEANING, HELD ◄────┘
  *
  * backend.c takes it from CONNECTING to IDLE (authentication and the guard's self-check),
- *handover.c through PREPARING and CLEANING, relay.c carries bytes while LINKED.
+ * handover.c through PREPARING and CLEANING, relay.c carries bytes while LINKED.
  */
 #ifndef PROXY_SERVER_H
 #define PROXY_SERVER_H
