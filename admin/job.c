@@ -7,6 +7,9 @@
 
 #include "admin/job_run.h"
 #include "base/clock.h"
+#include "base/embed.h"
+
+EMBED_TEXT(unlock_sql, "admin/provision/unlock.sql");
 
 #define FAILURES_MAX     8   /* in a row, of those that may pass */
 #define FIRST_PAUSE_MS   500 /* doubled by each */
@@ -139,19 +142,30 @@ static const struct job_step *steps_of(const struct job_run *run)
 	return NULL;
 }
 
+static bool try_lock(struct job_run *run, bool *locked)
+{
+	const char *const values[] = {run->tenant_text};
+
+	return job_ask_bool(run, run->admin,
+						"SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended("
+						"'bulkhead.job:' || $1::text, 0))",
+						1, values, locked);
+}
+
 /*
  * Held as long as the connection is: a runner that was taken for dead, or whose CREATE DATABASE
- * goes on without it, is not overtaken on the server.
+ * goes on without it, is not overtaken on the server. Anybody in the database can hold such a
+ * lock; who is no administrator's login is put out.
  */
 static bool lock_tenant(struct job_run *run)
 {
-	const char *const values[] = {run->tenant_text};
+	const struct job_setting settings[] = {{"tenant", run->tenant_text}};
 	bool locked = false;
 
-	if (!job_ask_bool(run, run->admin,
-					  "SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended("
-					  "'bulkhead.job:' || $1::text, 0))",
-					  1, values, &locked))
+	if (!try_lock(run, &locked))
+		return false;
+	if (!locked && (!job_run_scripts(run, run->admin, settings, 1, &unlock_sql, 1) ||
+					!try_lock(run, &locked)))
 		return false;
 	return locked || job_fail(run, true, "another runner is still at work for this tenant");
 }

@@ -297,7 +297,8 @@ enum {
 					" LEFT JOIN (SELECT target, count(*) AS done"                              \
 					"  FROM bulkhead_control.migration_target WHERE state = 'done'"            \
 					"  GROUP BY target) d ON d.target = " TENANT_KEY                           \
-					" WHERE t.status IN ('active', 'suspended', 'archived') AND " IS_MEANT     \
+					" WHERE t.status IN ('active', 'suspended', 'archived')"                   \
+					" AND t.archived_from IS DISTINCT FROM 'provisioning' AND " IS_MEANT       \
 					" ORDER BY t.slug"
 
 static char *copy(const PGresult *rows, int row, int column)

@@ -182,5 +182,5 @@ const struct job_step *provision_steps(const struct job_run *run)
 
 const struct job_step *rotate_steps(const struct job_run *run)
 {
-	return run->is_own ? only_role : no_steps;
+	return run->is_own && !*run->cluster->tenant ? only_role : no_steps;
 }

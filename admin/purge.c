@@ -17,6 +17,7 @@
 EMBED_TEXT(purge_close_sql, "admin/provision/purge_close.sql");
 EMBED_TEXT(purge_open_sql, "admin/provision/purge_open.sql");
 EMBED_TEXT(purge_tables_sql, "admin/provision/purge_tables.sql");
+EMBED_TEXT(purge_thin_sql, "admin/provision/purge_thin.sql");
 EMBED_TEXT(purge_role_sql, "admin/provision/purge_role.sql");
 
 #define SQLSTATE_FOREIGN_KEY "23503"
@@ -220,6 +221,31 @@ static bool leave_other_databases(struct job_run *run)
 	return done;
 }
 
+/* Of tenants with fewer all goes at once, or nothing. A table with its indexes takes some five
+ * locks, and a server has 6400 by default. */
+#define MANY_THINGS "1000"
+
+/* As long as there is too much for one transaction, and some of it goes. */
+static bool thin_out(struct job_run *run)
+{
+	static const char sql[] =
+		"SELECT count(*) > " MANY_THINGS " AND current_setting('bulkhead.thinned', true)"
+		" IS DISTINCT FROM '0' FROM pg_catalog.pg_shdepend AS s"
+		" JOIN pg_catalog.pg_roles AS r ON r.oid = s.refobjid"
+		" JOIN pg_catalog.pg_database AS d ON d.oid = s.dbid"
+		" WHERE s.refclassid = 'pg_authid'::regclass AND s.deptype = 'o' AND r.rolname = $1"
+		" AND d.datname = current_database()";
+	const char *const values[] = {run->own};
+	const struct job_setting settings[] = {{"own", run->own}};
+	bool many = false;
+
+	do {
+		if (!job_ask_bool(run, run->admin, sql, 1, values, &many))
+			return false;
+	} while (many && job_run_scripts(run, run->admin, settings, 1, &purge_thin_sql, 1));
+	return !many;
+}
+
 static bool drop_role(struct job_run *run)
 {
 	bool is_shared = run->strategy == JOB_SHARED && run->is_own && run->key;
@@ -227,7 +253,7 @@ static bool drop_role(struct job_run *run)
 										   {"tenant", run->tenant_text},
 										   {"shared", is_shared ? "true" : "false"}};
 
-	return leave_other_databases(run) &&
+	return leave_other_databases(run) && thin_out(run) &&
 		   job_run_scripts(run, run->admin, settings, 3, &purge_role_sql, 1);
 }
 

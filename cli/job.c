@@ -169,11 +169,12 @@ static enum cli_exit retry(PGconn *control, const struct arguments *arguments)
 /* ---- rotation ---- */
 
 /* Queues a job for each login whose password is of another key than the first. */
-static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster)
+static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster, int *count)
 {
 	static const char sql[] =
 		"SELECT bulkhead_control.queue_job('rotate', t.id) FROM bulkhead_control.tenant t"
 		" WHERE t.cluster = $1 AND t.status IN ('active', 'suspended', 'archived')"
+		" AND t.archived_from IS DISTINCT FROM 'provisioning'"
 		" AND (t.strategy <> 'SHARED_RLS' OR t.dedicated_login OR $2::boolean)"
 		" AND t.login_kid IS DISTINCT FROM $3"
 		" AND NOT EXISTS (SELECT FROM bulkhead_control.job j WHERE j.tenant_id = t.id"
@@ -192,10 +193,24 @@ static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster)
 								  guard_keyring_kid(secret, 0)};
 	PGresult *queued = control_db_change(control, sql, 3, values, false);
 	guard_keyring_destroy(secret);
-	if (queued)
-		printf("logins to be given another password: %d\n", PQntuples(queued));
+	*count = queued ? PQntuples(queued) : 0;
 	PQclear(queued);
 	return queued != NULL;
+}
+
+/* Says how many, and carries them out if it is to. */
+static enum cli_exit begin_rotation(PGconn *control, const struct arguments *arguments,
+									int count)
+{
+	bool json = arguments->value[ARG_JSON];
+
+	if (!json)
+		printf("logins to be given another password: %d\n", count);
+	if (!arguments->value[ARG_NO_WAIT])
+		return run(control, arguments);
+	if (json)
+		printf("[{\"queued\": %d}]\n", count);
+	return CLI_DONE;
 }
 
 static enum cli_exit rotate(PGconn *control, const struct arguments *arguments)
@@ -203,14 +218,15 @@ static enum cli_exit rotate(PGconn *control, const struct arguments *arguments)
 	const struct conf_cluster *cluster;
 	enum cli_exit result = CLI_FAILED;
 	struct conf *conf;
+	int count;
 
 	if (!job_wait_load(arguments, &conf))
 		return CLI_FAILED;
 	cluster = conf_find_cluster(conf, arguments->word);
 	if (!cluster)
 		print_complaint("there is no [cluster:%s] in these settings", arguments->word);
-	else if (queue_rotation(control, cluster))
-		result = arguments->value[ARG_NO_WAIT] ? CLI_DONE : run(control, arguments);
+	else if (queue_rotation(control, cluster, &count))
+		result = begin_rotation(control, arguments, count);
 	conf_destroy(conf);
 	return result;
 }

@@ -19,6 +19,7 @@
 	"(SELECT count(*) FROM bulkhead_control.tenant t"                                          \
 	"  WHERE t.strategy IN ('SCHEMA_PER_TENANT', 'DATABASE_PER_TENANT')"                       \
 	"  AND t.status NOT IN ('provisioning', 'purging')"                                        \
+	"  AND t.archived_from IS DISTINCT FROM 'provisioning'"                                    \
 	"  AND NOT EXISTS (SELECT FROM bulkhead_control.migration_target m"                        \
 	"   WHERE m.version = f.version AND m.tenant_id = t.id)) AS pending"
 

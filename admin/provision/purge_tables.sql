@@ -2,13 +2,13 @@
 -- others first: `batch` some thousand of one table's, to be repeated until none is left, `whole` those of all
 -- tables at once. $1: the tenant's id; $2: its key, or NULL.
 
-WITH RECURSIVE protected AS MATERIALIZED (
-	SELECT c.oid, c.oid::pg_catalog.regclass::text AS name, quote_ident(a.attname) AS tenant_column, base.typ AS type,
+WITH RECURSIVE marked AS MATERIALIZED (
+	SELECT c.oid, quote_ident(a.attname) AS tenant_column, base.typ AS type,
 	       CASE WHEN pg_get_expr(p.polqual, p.polrelid) ~ '(tenant_key|canonical_|no_key)' THEN $2::text ELSE $1::text END AS value
 	  FROM pg_policy AS p
-	  -- Those that hold rows themselves; a partition has the policy as well.
-	  JOIN pg_class AS c ON c.oid = p.polrelid AND c.relkind = 'r'
-	  -- A tenant's own table with a policy of that name is no shared one, and what lies on it would run as an administrator.
+	  -- What tenants can make themselves, tables of their own and temporary ones, is not shared whatever policy it has,
+	  -- and what lies on it would run as an administrator.
+	  JOIN pg_class AS c ON c.oid = p.polrelid AND c.relpersistence <> 't'
 	  JOIN pg_roles AS o ON o.oid = c.relowner AND o.rolname !~ '^t_[0-9a-f]{32}$'
 	 CROSS JOIN LATERAL (SELECT min(d.refobjsubid) FROM pg_depend AS d
 	                      WHERE d.classid = 'pg_policy'::regclass AND d.objid = p.oid
@@ -22,6 +22,16 @@ WITH RECURSIVE protected AS MATERIALIZED (
 			SELECT t.typbasetype FROM based JOIN pg_type AS t ON t.oid = based.oid AND t.typtype = 'd')
 		SELECT t.oid::regtype FROM based JOIN pg_type AS t ON t.oid = based.oid AND t.typtype <> 'd') AS base (typ)
 	 WHERE p.polname = 'bulkhead_tenant'
+),
+-- Rows that came through a protected parent are also in partitions that have no policy themselves yet.
+below AS (
+	SELECT m.* FROM marked AS m
+	UNION
+	SELECT i.inhrelid, b.tenant_column, b.type, b.value FROM below AS b JOIN pg_inherits AS i ON i.inhparent = b.oid
+),
+protected AS MATERIALIZED (
+	SELECT b.oid, b.oid::regclass::text AS name, b.tenant_column, b.type, b.value
+	  FROM below AS b JOIN pg_class AS c ON c.oid = b.oid AND c.relkind = 'r'
 ),
 -- A key that is no value of the column's type, as the guard would have it, is in no row.
 fitting AS MATERIALIZED (
