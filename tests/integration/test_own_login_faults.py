@@ -144,8 +144,9 @@ def serves_again(proxy, tenant):
 ENDED = mid.replace(message("E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"))
 
 
-@pytest.mark.parametrize("exchange, kind, how", [(LOGIN, "K", lambda: ENDED), (CHECK, "D", lambda: ENDED), (CHECK, "D", mid.hold)],
-                         ids=["ended early", "ended late", "too slow"])
+@pytest.mark.parametrize("exchange, kind, how", [
+    (LOGIN, "K", lambda: ENDED), (CHECK, "D", lambda: ENDED), (CHECK, "D", mid.hold)],
+    ids=["ended early", "ended late", "too slow"])
 def test_who_is_in_its_own_way_sends_nobody_to_another_host(stand, tenant, exchange, kind, how):
     """
     A tenant may end its own sessions, also while they begin, and own so much that the self-check takes long; nothing of
