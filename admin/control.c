@@ -106,6 +106,7 @@ static void *run(void *arg)
 {
 	struct control *control = arg;
 
+	pthread_setname_np(pthread_self(), "control");
 	if (event_base_dispatch(control->base) < 0)
 		log_event(LOG_ERROR, "control.loop", "msg", "the control thread's event loop failed",
 				  NULL);

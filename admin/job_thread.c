@@ -162,6 +162,7 @@ static void *run(void *arg)
 {
 	struct job_thread *thread = arg;
 
+	pthread_setname_np(pthread_self(), "jobs");
 	while (!is_stopping(thread)) {
 		int pause = LOOK_S;
 

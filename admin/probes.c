@@ -226,6 +226,7 @@ static void *run(void *arg)
 {
 	struct probes *probes = arg;
 
+	pthread_setname_np(pthread_self(), "probes");
 	if (event_base_dispatch(probes->base) < 0)
 		log_event(LOG_ERROR, "probes.loop", "error", "the event loop failed", NULL);
 	return NULL;

@@ -163,7 +163,10 @@ static bool load_files(struct service *service)
 static void *run_worker(void *arg)
 {
 	const struct running *running = arg;
+	char name[16]; /* as long as the system lets it be */
 
+	snprintf(name, sizeof name, "worker %u", (unsigned)running->worker->number % 1000);
+	pthread_setname_np(pthread_self(), name);
 	worker_run(running->worker);
 	atomic_fetch_add(&running->service->ended, 1);
 	return NULL;

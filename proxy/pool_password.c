@@ -21,7 +21,7 @@ void pool_note_kid(struct pool *pool, const char *kid)
 {
 	if (!kid || strlen(kid) > GUARD_KID_MAX || strcmp(pool->keys.kid, kid) == 0)
 		return;
-	strcpy(pool->keys.kid, kid);
+	memcpy(pool->keys.kid, kid, strlen(kid) + 1);
 	pool->keys.last = 0;
 }
 

@@ -132,6 +132,7 @@ static void *run(void *arg)
 	struct resolver *resolver = arg;
 	struct answer *answer = malloc(sizeof *answer);
 
+	pthread_setname_np(pthread_self(), "resolver");
 	pthread_mutex_lock(&resolver->lock);
 	while (answer && !resolver->stopping) {
 		int64_t began_us = clock_monotonic_us();

@@ -1,12 +1,13 @@
 """Holding one thread of a process, while the others go on.
 
-    with held(worker_threads(proxy)[0]):
+    with held(workers(proxy)[0]):
         ...
 """
 
 import ctypes
 import os
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +15,10 @@ SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17  # ptrace(2)
 WALL = 0x40000000  # waitpid(2): __WALL
 
 
-def threads(proxy):
-    """In the order in which they were started; the workers' are the last ones."""
-    return sorted(map(int, os.listdir(f"/proc/{proxy.process.pid}/task")))
+def workers(proxy):
+    """Their threads, in the order in which they were started."""
+    tasks = Path(f"/proc/{proxy.process.pid}/task")
+    return sorted(int(task.name) for task in tasks.iterdir() if (task / "comm").read_text().startswith("worker "))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from harness.postgres import PG_BIN
 from harness.program import DONE, FAILED, bulkhead, refusal, succeed, write_secret
 
 PLANTED = "hunter2-never-to-be-seen"
-KEY_FILES = ["guard.key", "pool.password", "sidecar.password"]
+KEY_FILES = ["cluster.secret", "guard.key", "pool.password", "sidecar.password"]
 
 
 @pytest.fixture

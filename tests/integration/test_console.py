@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from harness.postgres import HOST
 from harness.stand import DATABASE
-from harness.threads import held, threads
+from harness.threads import held, workers
 from harness.wait import wait_for
 from harness.wire import (Wire, WireError, bind, close, describe, execute, flush, function_call, message, parse,
                           query, rows, startup, sync, types, why)
@@ -605,7 +605,7 @@ DRAINED = ("57P01", "BH-NET-DRAINED")
 def test_a_question_that_is_open_at_the_end(stand, people):
     """A worker stands still and does not answer. What the other keeps for the question is freed: a sanitizer sees."""
     with console_proxy(stand, bulkhead={"workers": 2}) as proxy, wire_of(proxy) as desk:
-        with held(threads(proxy)[-1]):
+        with held(workers(proxy)[-1]):
             desk.send(query("SHOW POOLS"))
             assert desk.is_silent(0.5), "the other worker is asked"
             proxy.process.send_signal(signal.SIGINT)

@@ -12,7 +12,7 @@ import pytest
 
 from harness.probe import ask, ask_for, metrics, probed, text
 from harness.program import ROOT, succeed
-from harness.threads import held, threads
+from harness.threads import held, workers
 from harness.wait import wait_for
 from harness.wire import bind, execute, parse, query, sync
 
@@ -85,7 +85,7 @@ def test_openmetrics_has_the_same_samples(proxy):
 def test_those_who_wait_together_get_the_forms_they_asked_for(stand):
     with stand.proxy(**probed()) as proxy:
         forms, askers = [], []
-        with held(threads(proxy)[-1]):
+        with held(workers(proxy)[-1]):
             for accept in (PLAIN, OPEN, PLAIN, OPEN):
                 askers.append(threading.Thread(
                     target=lambda wanted=accept: forms.append((wanted, ask_for(proxy, "/metrics",

@@ -10,7 +10,7 @@ from harness.postgres import HOST, free_port
 from harness.probe import ask, port_of, probed, raw
 from harness.program import DONE, FAILED, bulkhead
 from harness.relay import Relay
-from harness.threads import held, threads
+from harness.threads import held, workers
 from harness.wait import wait_for
 
 
@@ -35,7 +35,7 @@ def test_it_lives_and_is_ready(proxy):
 def test_a_worker_that_stands_still_is_seen(stand):
     """Only the worker is held, by a debugger's means: the thread of the probes goes on."""
     with stand.proxy(**probed(liveness_timeout=1)) as proxy:
-        with held(threads(proxy)[-1]):
+        with held(workers(proxy)[-1]):
             wait_for(lambda: ask(proxy, "/livez")[0] == 503, "the probe to fail")
             assert ask(proxy, "/livez")[1] == "the loop of a worker does not turn\n"
             assert ask(proxy, "/metrics") == (503, "a worker does not answer\n")
