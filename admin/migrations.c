@@ -28,7 +28,8 @@ EMBED_TEXT(job_sql, "admin/migrations/0015_job.sql");
 EMBED_TEXT(migrate_sql, "admin/migrations/0016_migrate.sql");
 EMBED_TEXT(cluster_sql, "admin/migrations/0017_cluster.sql");
 EMBED_TEXT(soft_revocation_sql, "admin/migrations/0018_soft_revocation.sql");
-EMBED_TEXT(tenant_keeps_sql, "admin/migrations/0019_tenant_keeps.sql");
+EMBED_TEXT(job_cluster_sql, "admin/migrations/0019_job_cluster.sql");
+EMBED_TEXT(keep_key_sql, "admin/migrations/0020_keep_key.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -40,7 +41,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 19
+#define STEP_COUNT 20
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -62,7 +63,8 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[15] = (struct step){"migrate", migrate_sql};
 	steps[16] = (struct step){"cluster", cluster_sql};
 	steps[17] = (struct step){"soft_revocation", soft_revocation_sql};
-	steps[18] = (struct step){"tenant_keeps", tenant_keeps_sql};
+	steps[18] = (struct step){"job_cluster", job_cluster_sql};
+	steps[19] = (struct step){"keep_key", keep_key_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this
