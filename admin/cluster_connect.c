@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "policy/guard/own_login.h"
 
@@ -22,6 +23,54 @@ static void drop_notice(void *arg, const PGresult *result)
 	(void)arg;
 	(void)result;
 }
+
+/* ---- why a server said no ---- */
+
+#define ANSWERED_US 3000000 /* what took longer ran into connect_timeout */
+#define STATE_LEN   5
+
+static bool is_state(const char *text)
+{
+	for (size_t i = 0; i < STATE_LEN; i++) {
+		if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'A' && text[i] <= 'Z'))
+			return false;
+	}
+	return text[STATE_LEN] == ':';
+}
+
+bool cluster_connect_state(const PGconn *connection, char state[CLUSTER_STATE_SIZE])
+{
+	const char *found = NULL;
+
+	/* `FATAL:  53300: sorry …`, of which the first word and the last are in any language. Of
+	 * several hosts, the last that answered has decided. */
+	for (const char *at = PQerrorMessage(connection); (at = strstr(at, ":  ")) != NULL; at++) {
+		if (is_state(at + 3))
+			found = at + 3;
+	}
+	if (found) {
+		memcpy(state, found, STATE_LEN);
+		state[STATE_LEN] = '\0';
+	}
+	return found != NULL;
+}
+
+/*
+ * libpq has no SQLSTATE of a login that failed, except in the text of PQERRORS_VERBOSE, which
+ * cannot be asked for before PQconnectdbParams has failed. So it is done once more; where no
+ * server answered there is nothing to learn.
+ */
+static void ask_why(PGconn *connection, int64_t began_us)
+{
+	if (!connection || PQstatus(connection) == CONNECTION_OK ||
+		clock_monotonic_us() - began_us > ANSWERED_US)
+		return;
+	PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+	PQreset(connection);
+	PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+}
+
+/* ---- connecting ---- */
 
 PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster_login *login)
 {
@@ -59,7 +108,10 @@ PGconn *cluster_connect(const struct conf_cluster *cluster, const struct cluster
 								  NULL};
 
 	_Static_assert(sizeof names == sizeof values, "a value for each name");
+	int64_t began_us = clock_monotonic_us();
 	PGconn *connection = PQconnectdbParams(names, values, 0);
+
+	ask_why(connection, began_us);
 	if (connection)
 		PQsetNoticeReceiver(connection, drop_notice, NULL);
 	return connection;
@@ -82,11 +134,14 @@ static PGconn *connect_with(const struct conf_cluster *cluster, const struct uui
 	return connection;
 }
 
-/* Was it the password that was not the right one? libpq has no SQLSTATE of a failed login. */
+/* Was it the password that was not the right one? Not where the server is full, say. */
 static bool is_refused(const PGconn *connection)
 {
+	char state[CLUSTER_STATE_SIZE];
+
 	return connection && PQstatus(connection) != CONNECTION_OK &&
-		   PQconnectionUsedPassword(connection);
+		   PQconnectionUsedPassword(connection) &&
+		   (!cluster_connect_state(connection, state) || strncmp(state, "28", 2) == 0);
 }
 
 PGconn *cluster_connect_as_tenant(const struct conf_cluster *cluster, const struct uuid *tenant,

@@ -15,17 +15,18 @@
 
 /*
  * By the server's own classes: connections, resources and others in the way pass, and so do the
- * deadlocks and the rows of the catalogues that two jobs changed at once.
+ * deadlocks, and the rows of the catalogues that two jobs changed at once: those are internal
+ * errors.
  */
-static bool may_pass(const char *sqlstate, const char *message)
+static bool may_pass(const char *sqlstate)
 {
-	static const char *const classes[] = {"08", "40", "53", "57P", "55P03", "55006"};
+	static const char *const classes[] = {"08", "40", "53", "57P", "55P03", "55006", "XX000"};
 
 	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
 		if (strncmp(sqlstate, classes[i], strlen(classes[i])) == 0)
 			return true;
 	}
-	return strcmp(sqlstate, "XX000") == 0 && strstr(message, "concurrently") != NULL;
+	return false;
 }
 
 bool job_fail(struct job_run *run, bool may_pass_by, const char *format, ...)
@@ -62,9 +63,8 @@ static bool fail_result(struct job_run *run, const PGconn *connection, const PGr
 	if (!state || !text)
 		return fail_connection(run, connection);
 	snprintf(run->sqlstate, sizeof run->sqlstate, "%s", state);
-	return job_fail(run, may_pass(state, text), "%s (%s)%s%s%s%s", text, state,
-					detail ? "; " : "", detail ? detail : "", hint ? "; " : "",
-					hint ? hint : "");
+	return job_fail(run, may_pass(state), "%s (%s)%s%s%s%s", text, state, detail ? "; " : "",
+					detail ? detail : "", hint ? "; " : "", hint ? hint : "");
 }
 
 /* ---- the lease ---- */

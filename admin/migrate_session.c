@@ -58,7 +58,9 @@ bool migrate_session_fail(struct migrate_session *session, const char *sqlstate,
 
 static bool fail_connection(struct migrate_session *session, const char *sqlstate)
 {
-	return migrate_session_fail(session, sqlstate, "%s", PQerrorMessage(session->connection));
+	const char *text = PQerrorMessage(session->connection);
+
+	return migrate_session_fail(session, sqlstate, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
 static bool fail_result(struct migrate_session *session, const PGresult *result)

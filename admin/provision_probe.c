@@ -32,6 +32,26 @@ static bool judge(struct job_run *run, PGresult *faults, const char *who)
 
 /* ---- as the tenant ---- */
 
+/*
+ * A server that does not answer, is full or starting is answered by another attempt. What the
+ * tenant's login may not do, and what is not there, stays so.
+ */
+static bool may_pass(const PGconn *tenant)
+{
+	static const char *const classes[] = {"28", "3D", "42"};
+	char state[CLUSTER_STATE_SIZE];
+
+	if (!tenant)
+		return true;
+	if (!cluster_connect_state(tenant, state))
+		return !PQconnectionNeedsPassword(tenant);
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+		if (strncmp(state, classes[i], strlen(classes[i])) == 0)
+			return false;
+	}
+	return true;
+}
+
 static PGconn *enter(struct job_run *run, const char *database, const char *options)
 {
 	const struct cluster_login login = {
@@ -42,11 +62,8 @@ static PGconn *enter(struct job_run *run, const char *database, const char *opti
 	if (tenant && PQstatus(tenant) == CONNECTION_OK)
 		return tenant;
 	const char *why = tenant ? PQerrorMessage(tenant) : "out of memory";
-	/* A server that does not answer is answered by another attempt. */
-	bool may_pass =
-		!tenant || (strstr(why, "FATAL") == NULL && !PQconnectionNeedsPassword(tenant));
-	job_fail(run, may_pass, "the probe failed: %s: %.*s", run->own, (int)strcspn(why, "\n"),
-			 why);
+	job_fail(run, may_pass(tenant), "the probe failed: %s: %.*s", run->own,
+			 (int)strcspn(why, "\n"), why);
 	PQfinish(tenant);
 	return NULL;
 }

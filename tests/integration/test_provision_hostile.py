@@ -1,7 +1,9 @@
 """Jobs beside tenants that have prepared for them: what is theirs is not run, and does not hold up what is another's."""
 
+import secrets
 import uuid
 
+import psycopg
 import pytest
 
 from harness.provision import Provision
@@ -150,3 +152,47 @@ def test_tenant_whose_login_stands_for_its_key_keeps_it(place):
     assert place.run("tenant", "create", "heir", "--key", "900", "-c", place.config).returncode == 1
     place.purge("keyed")
     place.create("heir", "--key", "900", strategy="shared")
+
+
+# ---- what passes
+
+def refuses_tenants(place):
+    """Is there no place left but those that superusers have?"""
+    try:
+        pool(place).close()
+    except psycopg.OperationalError as error:
+        return "connection slots" in str(error)
+    return False
+
+
+def test_full_server_is_tried_again(template, tmp_path):
+    """The login's right password is refused all the same; no other key's is tried for that, whose refusal would stand."""
+    stand = Stand(template, settings={"max_connections": "14"}).start()
+    try:
+        place = Provision(stand, tmp_path.name)
+        place.write_secret(("k2", secrets.token_bytes(32)), ("k1", secrets.token_bytes(32)))
+        crowd = []
+        while not refuses_tenants(place):
+            crowd.append(pool(place))
+        making = place.start("tenant", "create", "late", "--strategy", "schema", "-c", place.config)
+        said = making.stderr.readline()
+        for connection in crowd:
+            connection.close()
+        making.communicate(timeout=60)
+        assert "is tried again soon" in said and "53300" in said
+        (job,) = place.jobs("late")
+        assert making.returncode == 0 and job["state"] == "done" and job["attempts"] > 1, job
+    finally:
+        stand.remove()
+
+
+def test_closed_door_is_not_tried_again(place):
+    """Without a password it is shut, and stays so."""
+    place.set(secret_file=None)
+    try:
+        done = place.run("tenant", "create", "unkeyed", "--strategy", "schema", "-c", place.config)
+    finally:
+        place.set(secret_file=place.secret)
+    (job,) = place.jobs("unkeyed")
+    assert done.returncode == 1 and (job["state"], job["attempts"]) == ("failed", 1)
+    place.purge("unkeyed")
