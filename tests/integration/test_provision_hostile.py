@@ -103,12 +103,36 @@ def test_role_of_somebody_elses_making_is_not_purged(place):
     assert place.value("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'somebody'") is True
 
 
-def test_tenant_that_is_being_made_stays_on_its_cluster(place):
-    """What the job makes would be there, and the tenant elsewhere."""
+@pytest.fixture(scope="module")
+def elsewhere(place):
     with place.stand.admin() as admin:
         admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES ('elsewhere')")
+    return "elsewhere"
+
+
+@pytest.mark.parametrize("strategy, more, has", [
+    ("schema", (), "schema"), ("database", (), "database"), ("shared", ("--dedicated-login",), "login")])
+def test_tenant_with_something_of_its_own_stays_on_its_cluster(place, elsewhere, strategy, more, has):
+    """It would be left behind, with its data, and could not be purged; whatever the tenant's status."""
+    slug = "rooted-" + strategy
+    place.create(slug, *more, strategy=strategy)
+    for verb in ("resume", "suspend", "archive"):
+        place.must("tenant", verb, slug)
+        done = place.run("tenant", "set", slug, "--cluster", elsewhere)
+        assert done.returncode == 1 and f"has a {has} of its own on cluster default" in done.stderr
+    place.must("tenant", "set", slug, "--cluster", "default", "--name", "as it is")
+    place.purge(slug)
+
+
+def test_tenant_of_the_operators_making_goes_where_it_is_brought(place, elsewhere):
+    place.must("tenant", "create", "carried", "--strategy", "database", "--no-provision")
+    assert place.must("tenant", "set", "carried", "--cluster", elsewhere)[0]["cluster"] == elsewhere
+
+
+def test_tenant_that_is_being_made_stays_on_its_cluster(place, elsewhere):
+    """What the job makes would be there, and the tenant elsewhere."""
     place.must("tenant", "create", "on-the-move", "--strategy", "schema", "--no-wait", "-c", place.config)
-    done = place.run("tenant", "set", "on-the-move", "--cluster", "elsewhere")
+    done = place.run("tenant", "set", "on-the-move", "--cluster", elsewhere)
     assert done.returncode == 1, done.stdout
     place.must("job", "run", "-c", place.config)
     assert place.status("on-the-move") == "active"
