@@ -34,13 +34,15 @@ bool job_is_needed(const struct conf_cluster *cluster, const char *strategy,
 }
 
 /* The names of clusters with an administrator, as an array of PostgreSQL's. */
-static bool list_clusters(const struct conf *conf, struct buf *out)
+static bool list_clusters(const struct job_runner *runner, struct buf *out)
 {
+	const struct conf *conf = runner->conf;
 	bool fine = buf_append_byte(out, '{');
 	const char *comma = "";
 
 	for (size_t i = 0; fine && i < conf->cluster_count; i++) {
-		if (!*conf->clusters[i].admin_login)
+		if (!*conf->clusters[i].admin_login ||
+			(runner->cluster && strcmp(runner->cluster, conf->clusters[i].name) != 0))
 			continue;
 		/* A section's name is made of letters, digits, - and _. */
 		fine = buf_appendf(out, "%s\"%s\"", comma, conf->clusters[i].name);
@@ -334,7 +336,7 @@ enum job_outcome job_run_next(const struct job_runner *runner, const char *only)
 
 	buf_init(&clusters);
 	buf_init(&run.error);
-	if (list_clusters(runner->conf, &clusters)) {
+	if (list_clusters(runner, &clusters)) {
 		const char *const values[] = {(const char *)buf_data(&clusters), only, runner->name,
 									  lease};
 

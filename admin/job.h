@@ -32,8 +32,9 @@ enum job_outcome {
 
 struct job_runner {
 	const struct conf *conf;
-	PGconn *control;  /* a member of bulkhead_admin; stays the caller's */
-	const char *name; /* who this is, for people: `serve app-7 4711` */
+	PGconn *control;     /* a member of bulkhead_admin; stays the caller's */
+	const char *cluster; /* only this one's jobs; NULL for all that can be run */
+	const char *name;    /* who this is, for people: `serve app-7 4711` */
 	/* Is the runner to stop? Asked while it waits; NULL for never. */
 	bool (*is_stopping)(void *arg);
 	/* A step begins; NULL where nobody wants to know. */

@@ -42,6 +42,7 @@ static const struct {
 	{"tenant_parent_active", "the parent is not active"},
 	{"permission_grant_mode", "a mode is LOCKED, INHERITED or DELEGATED"},
 	{"permission_grant_revocation", "a revocation is CASCADE, SOFT or PERMANENT"},
+	{"job_unfinished", "another job of this tenant is queued or running"},
 	{"setting_size", "a value is at most 64 KiB"},
 	{"setting_app_key",
 	 "a key of the application's own is app. and words of letters, digits, - and _"},

@@ -1,5 +1,6 @@
 /* bulkhead job: what is made, changed and removed on clusters for tenants. */
 #include <stdio.h>
+#include <string.h>
 
 #include "admin/job.h"
 #include "cli/control_db.h"
@@ -21,7 +22,8 @@ static const char usage[] =
 	"          admin_login\n"
 	"  retry   a job that failed, from its first step\n"
 	"  rotate  gives every login of tenants there the password of the first key in "
-	"secret_file\n"
+	"secret_file,\n"
+	"          with whatever else is due on that cluster\n"
 	"\n"
 	"  -c, --config FILE  the settings\n"
 	"  --no-wait          only queue it\n"
@@ -42,86 +44,29 @@ static enum cli_exit list(PGconn *control, const struct arguments *arguments)
 
 static enum cli_exit show(PGconn *control, const struct arguments *arguments)
 {
+	/* clang-format off */
 	static const char sql[] =
-		"SELECT id, kind, slug AS tenant, tenant_id, cluster, state, step, attempts, "
-		"failures,"
-		" error, runner, " CONTROL_DB_TIME(
-			"lease_until") " AS lease_until,"
-						   " " CONTROL_DB_TIME(
-							   "CASE WHEN state = 'queued' THEN next_at "
-							   "END") " AS next_at,"
-									  " " CONTROL_DB_TIME(
-										  "created_at") " AS created_at,"
-														" " CONTROL_DB_TIME(
-															"started_at") " AS started_at,"
-																		  " " CONTROL_DB_TIME(
-																			  "finished_at") " "
-																							 "A"
-																							 "S"
-																							 " "
-																							 "f"
-																							 "i"
-																							 "n"
-																							 "i"
-																							 "s"
-																							 "h"
-																							 "e"
-																							 "d"
-																							 "_"
-																							 "a"
-																							 "t"
-																							 " "
-																							 "F"
-																							 "R"
-																							 "O"
-																							 "M"
-																							 " "
-																							 "b"
-																							 "u"
-																							 "l"
-																							 "k"
-																							 "h"
-																							 "e"
-																							 "a"
-																							 "d"
-																							 "_"
-																							 "c"
-																							 "o"
-																							 "n"
-																							 "t"
-																							 "r"
-																							 "o"
-																							 "l"
-																							 "."
-																							 "j"
-																							 "o"
-																							 "b"
-																							 " "
-																							 "W"
-																							 "H"
-																							 "E"
-																							 "R"
-																							 "E"
-																							 " "
-																							 "i"
-																							 "d"
-																							 " "
-																							 "="
-																							 " "
-																							 "$"
-																							 "1"
-																							 ":"
-																							 ":"
-																							 "b"
-																							 "i"
-																							 "g"
-																							 "i"
-																							 "n"
-																							 "t";
+		"SELECT id, kind, slug AS tenant, tenant_id, cluster, state, step, attempts, failures,"
+		" error, runner, " CONTROL_DB_TIME("lease_until") " AS lease_until,"
+		" " CONTROL_DB_TIME("CASE WHEN state = 'queued' THEN next_at END") " AS next_at,"
+		" " CONTROL_DB_TIME("created_at") " AS created_at,"
+		" " CONTROL_DB_TIME("started_at") " AS started_at,"
+		" " CONTROL_DB_TIME("finished_at") " AS finished_at"
+		" FROM bulkhead_control.job WHERE id = $1::bigint";
+	/* clang-format on */
 	const char *const values[] = {arguments->word};
 
 	return verbs_end_show(control_db_query(control, sql, 1, values), arguments,
 						  "there is no such job");
+}
+
+/* Up to the longest number that a bigint always holds. */
+static const char *number_check(const struct arguments *arguments)
+{
+	size_t digits = strspn(arguments->word, "0123456789");
+
+	return digits && digits <= 18 && !arguments->word[digits] ? NULL
+															  : "a job is named by its number";
 }
 
 static const char *config_check(const struct arguments *arguments)
@@ -129,23 +74,31 @@ static const char *config_check(const struct arguments *arguments)
 	return arguments->value[ARG_CONFIG] ? NULL : "--config is wanted";
 }
 
-static enum cli_exit run(PGconn *control, const struct arguments *arguments)
+/* Carries out what is due, on one cluster or (NULL) on all. */
+static enum cli_exit run_on(PGconn *control, const struct conf *conf, const char *cluster,
+							const struct arguments *arguments)
 {
-	struct conf *conf;
 	size_t done, failed;
-	bool answered;
 
-	if (!job_wait_load(arguments, &conf))
-		return CLI_FAILED;
-	answered = job_wait_for_all(control, conf, &done, &failed);
-	conf_destroy(conf);
-	if (!answered)
+	if (!job_wait_for_all(control, conf, cluster, &done, &failed))
 		return CLI_FAILED;
 	if (arguments->value[ARG_JSON])
 		printf("[{\"done\": %zu, \"failed\": %zu}]\n", done, failed);
 	else
 		printf("done: %zu, failed: %zu\n", done, failed);
 	return failed ? CLI_FAILED : CLI_DONE;
+}
+
+static enum cli_exit run(PGconn *control, const struct arguments *arguments)
+{
+	struct conf *conf;
+	enum cli_exit result;
+
+	if (!job_wait_load(arguments, &conf))
+		return CLI_FAILED;
+	result = run_on(control, conf, NULL, arguments);
+	conf_destroy(conf);
+	return result;
 }
 
 static enum cli_exit retry(PGconn *control, const struct arguments *arguments)
@@ -199,15 +152,15 @@ static bool queue_rotation(PGconn *control, const struct conf_cluster *cluster, 
 }
 
 /* Says how many, and carries them out if it is to. */
-static enum cli_exit begin_rotation(PGconn *control, const struct arguments *arguments,
-									int count)
+static enum cli_exit begin_rotation(PGconn *control, const struct conf *conf,
+									const struct arguments *arguments, int count)
 {
 	bool json = arguments->value[ARG_JSON];
 
 	if (!json)
 		printf("logins to be given another password: %d\n", count);
 	if (!arguments->value[ARG_NO_WAIT])
-		return run(control, arguments);
+		return run_on(control, conf, arguments->word, arguments);
 	if (json)
 		printf("[{\"queued\": %d}]\n", count);
 	return CLI_DONE;
@@ -226,16 +179,16 @@ static enum cli_exit rotate(PGconn *control, const struct arguments *arguments)
 	if (!cluster)
 		print_complaint("there is no [cluster:%s] in these settings", arguments->word);
 	else if (queue_rotation(control, cluster, &count))
-		result = begin_rotation(control, arguments, count);
+		result = begin_rotation(control, conf, arguments, count);
 	conf_destroy(conf);
 	return result;
 }
 
 static const struct verb verbs[] = {
 	{"list", 0, 0, NULL, list},
-	{"show", 1, 0, NULL, show},
+	{"show", 1, 0, number_check, show},
 	{"run", 0, ARG(CONFIG), config_check, run},
-	{"retry", 1, ARG(CONFIG) | ARG(NO_WAIT), NULL, retry},
+	{"retry", 1, ARG(CONFIG) | ARG(NO_WAIT), number_check, retry},
 	{"rotate", 1, ARG(CONFIG) | ARG(NO_WAIT), config_check, rotate},
 };
 

@@ -168,11 +168,13 @@ enum job_wait_end job_wait_for(PGconn *control, const struct conf *conf, const c
 
 /* ---- all of them ---- */
 
-bool job_wait_for_all(PGconn *control, const struct conf *conf, size_t *done, size_t *failed)
+bool job_wait_for_all(PGconn *control, const struct conf *conf, const char *cluster,
+					  size_t *done, size_t *failed)
 {
 	char name[96];
-	const struct job_runner runner = runner_of(control, conf, name);
+	struct job_runner runner = runner_of(control, conf, name);
 
+	runner.cluster = cluster;
 	*done = *failed = 0;
 	for (;;) {
 		switch (job_run_next(&runner, NULL)) {

@@ -33,8 +33,10 @@ enum job_wait_end job_wait_for_tenant(PGconn *control, const struct conf *conf,
 enum job_wait_end job_wait_for(PGconn *control, const struct conf *conf, const char *job,
 							   bool no_wait);
 
-/* Carries out all jobs that are due, until none is; counts those that were done and those that
- * failed. False, with the reason printed, when the control database went away. */
-bool job_wait_for_all(PGconn *control, const struct conf *conf, size_t *done, size_t *failed);
+/* Carries out all jobs that are due, on `cluster` or (NULL) on all, until none is; counts those
+ * that were done and those that failed. False, with the reason printed, when the control
+ * database went away. */
+bool job_wait_for_all(PGconn *control, const struct conf *conf, const char *cluster,
+					  size_t *done, size_t *failed);
 
 #endif

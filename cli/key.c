@@ -44,7 +44,7 @@ static void usage(FILE *out)
 		"       bulkhead key derive guard|logins --tenant ID --out FILE [--keys DIR|--file "
 		"FILE]\n"
 		"       bulkhead key rotate logins [--keys DIR|--file FILE] [--kid NAME]\n"
-		"       bulkhead key retire logins KID --dsn CONTROL [--keys DIR|--file FILE]\n"
+		"       bulkhead key retire logins KID [--dsn CONTROL] [--keys DIR|--file FILE]\n"
 		"\n"
 		"  list    names of the keys, and where each of them is\n"
 		"  rotate  a new key: into the databases, then into the file, where it signs from now "
@@ -58,7 +58,9 @@ static void usage(FILE *out)
 		"them\n"
 		"\n"
 		"      --dsn DSN     a database that the keys sign for, as superuser; name all of "
-		"them\n"
+		"them;\n"
+		"                    of logins, the control database (default: CONTROL_DSN of the "
+		"environment)\n"
 		"      --keys DIR    the folder of guard.key and cluster.secret (default: the current "
 		"one)\n"
 		"      --file FILE   the key file itself\n"
@@ -438,7 +440,7 @@ static enum cli_exit rotate_logins(struct key_command *command)
 		   "\n"
 		   "gives the logins their new passwords, and then\n"
 		   "\n"
-		   "\tbulkhead key retire logins %s --file %s --dsn \"$CONTROL_DSN\"\n"
+		   "\tbulkhead key retire logins %s --file %s\n"
 		   "\n"
 		   "takes the old key away.\n",
 		   kid, command->path, guard_keyring_kid(command->keyring, 0), command->path);
@@ -475,8 +477,14 @@ static bool is_in_use(const char *dsn, const char *kid)
 
 static enum cli_exit retire_logins(struct key_command *command, const char *kid)
 {
+	const char *control =
+		command->dsn_count ? command->dsns[0] : getenv("CONTROL_DSN"); /* not in `ps` */
 	const char *why = NULL;
 
+	if (!control || !*control) {
+		complain(kid, "name the control database with --dsn or CONTROL_DSN");
+		return CLI_FAILED;
+	}
 	if (!load_file(command))
 		return CLI_FAILED;
 	if (strcmp(guard_keyring_kid(command->keyring, 0), kid) == 0)
@@ -487,7 +495,7 @@ static enum cli_exit retire_logins(struct key_command *command, const char *kid)
 		complain(kid, why);
 		return CLI_FAILED;
 	}
-	if (is_in_use(command->dsns[0], kid))
+	if (is_in_use(control, kid))
 		return CLI_FAILED;
 	if (key_file_remove(command->path, kid, &why))
 		return CLI_DONE;
@@ -549,7 +557,7 @@ static enum cli_exit run(struct key_command *command, int words, char **word)
 		return derive(command);
 	if (logins && words == 2 && strcmp(word[0], "rotate") == 0 && !command->dsn_count)
 		return rotate_logins(command);
-	if (logins && words == 3 && strcmp(word[0], "retire") == 0 && command->dsn_count == 1)
+	if (logins && words == 3 && strcmp(word[0], "retire") == 0 && command->dsn_count <= 1)
 		return retire_logins(command, word[2]);
 	usage(stderr);
 	return CLI_USAGE;

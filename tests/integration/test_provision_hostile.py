@@ -220,3 +220,24 @@ def test_closed_door_is_not_tried_again(place):
     (job,) = place.jobs("unkeyed")
     assert done.returncode == 1 and (job["state"], job["attempts"]) == ("failed", 1)
     place.purge("unkeyed")
+
+
+# ---- jobs that are named
+
+@pytest.mark.parametrize("word", ["abc", "1x", "-1", "", "9" * 19])
+def test_job_is_named_by_its_number(place, word):
+    for verb in ("retry", "show"):
+        done = place.run("job", verb, "--", word)
+        assert done.returncode == 2 and "a job is named by its number" in done.stderr
+
+
+def test_job_is_not_retried_beside_another(place):
+    """What failed before the tenant was archived has a successor since."""
+    place.must("tenant", "create", "twice", "--strategy", "schema", "--no-wait")
+    place.must("tenant", "archive", "twice")
+    place.must("tenant", "restore", "twice")
+    new, old = place.jobs("twice")
+    assert (new["state"], old["state"]) == ("queued", "failed")
+    done = place.run("job", "retry", old["id"], "--no-wait")
+    assert done.returncode == 1 and done.stderr == "bulkhead: another job of this tenant is queued or running\n"
+    place.purge("twice")

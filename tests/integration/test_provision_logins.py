@@ -114,9 +114,29 @@ def test_key_that_logins_need_is_not_retired(place, slugs):
     assert "the passwords of 1 logins are of this key" in refusal(
         "key", "retire", "logins", old, "--file", place.secret, "--dsn", dsn)
     assert place.run("job", "rotate", "default", "-c", place.config).returncode == 0
-    succeed("key", "retire", "logins", old, "--file", place.secret, "--dsn", dsn)
+    assert "--dsn or CONTROL_DSN" in refusal("key", "retire", "logins", old, "--file", place.secret)
+    succeed("key", "retire", "logins", old, "--file", place.secret, CONTROL_DSN=dsn)
     assert read_keys(place) == ["new"]
     place.connect(slugs["schema"]).close()
+
+
+def test_rotation_is_of_its_cluster_alone(place, slugs):
+    """What is due elsewhere, and fails there, is neither carried out nor counted."""
+    name = "other-" + uuid.uuid4().hex[:6]
+    place.create(slugs["schema"])
+    with place.stand.admin() as admin:
+        admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES (%s)", (name,))
+    place.must("tenant", "create", slugs["database"], "--strategy", "database", "--cluster", name, "--no-wait")
+    succeed("key", "rotate", "logins", "--file", place.secret)
+    with place.config.open("a") as config:
+        config.write(f"[cluster:{name}]\nhost = 127.0.0.1\nport = {place.stand.postgres.port}\ndatabase = nowhere\n"
+                     f"login = bulkhead_pool\nadmin_login = postgres\nadmin_password_file = {place.admin_password}\n")
+    (row,) = place.must("job", "rotate", "default", "-c", place.config)
+    assert row["done"] >= 1 and row["failed"] == 0
+    (job,) = place.jobs(slugs["database"])
+    assert (job["state"], job["attempts"]) == ("queued", 0)
+    place.purge(slugs["schema"])
+    place.must("tenant", "archive", slugs["database"])
 
 
 def test_no_login_of_a_running_sidecar_fails_meanwhile(place, slugs):
