@@ -38,7 +38,12 @@ PYTEST = PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(
 
 test-integration: $(PROGRAM) $(FAILMALLOC)
 	$(PYTEST) -m 'not alone and not longer' -n $(TEST_JOBS) --dist loadfile || [ $$? -eq 5 ]
-	$(PYTEST) -m alone || [ $$? -eq 5 ]
+	$(PYTEST) -m 'alone and not longer' || [ $$? -eq 5 ]
+
+# What make test leaves out for the time that it takes, but for the attacks, which make attack plays.
+.PHONY: test-longer
+test-longer: $(PROGRAM) $(FAILMALLOC) test-deps
+	$(PYTEST) -m longer --ignore tests/attacks
 
 # Every attack with both halves, with the gate off and with hardening off, and the table of what held;
 # tests/attacks/summary.py writes its numbers to docs/threat-model.md.

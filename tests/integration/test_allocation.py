@@ -128,6 +128,7 @@ def test_every_allocation_of_a_session_may_fail(stand):
         print(f"{longest} allocations, {allocations.failed} failed, {refused} sessions refused, {survived} carried out")
 
 
+@pytest.mark.longer
 def test_every_allocation_of_a_reload_may_fail(stand):
     """Each time all of it is taken, or nothing; and it is said which."""
     with counted_proxy(stand, bulkhead={"file_check_period": 0}, listen__trusted={}) as (proxy, allocations):

@@ -14,7 +14,7 @@ from harness.wait import wait_for
 pytestmark = pytest.mark.alone
 
 CAUGHT_UP = 12.0 if INSTRUMENTED else 2.0  # seconds from the return of the control database
-HELD, CHANGED = 5000, 3000
+HELD, CHANGED = 2400, 1500
 CHANGES = {  # by the remainder of a tenant's number
     0: ("UPDATE bulkhead_control.tenant t SET status = 'suspended'", "BH-ID-SUSPENDED", "BH-ID-INACTIVE"),
     1: ("UPDATE bulkhead_control.tenant t SET external_key = 'key-' || slug", "BH-ID-MOVED", "served"),

@@ -371,7 +371,8 @@ def test_settings(stand):
 # ---- under load ----
 
 @pytest.mark.alone
-def test_twenty_restarts_under_load_break_no_transaction(stand):
+@pytest.mark.parametrize("restarts", [6, pytest.param(20, marks=pytest.mark.longer)])
+def test_restarts_under_load_break_no_transaction(stand, restarts):
     port, trusted = free_port(), free_port()
     sections = {"listen__default": {"listen_port": port}, "listen__trusted": {"listen_port": trusted},
                 "pool": {"default_pool_size": 6}, "log": {"level": "info"}}
@@ -384,7 +385,7 @@ def test_twenty_restarts_under_load_break_no_transaction(stand):
     proxy = stand._started(sections)
     fleet.start()
     try:
-        for _ in range(20):
+        for _ in range(restarts):
             time.sleep(0.4)
             proxy.process.terminate()
             assert exit_code(proxy, 20) == 0

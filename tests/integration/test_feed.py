@@ -298,6 +298,7 @@ def test_a_storm_of_announcements_keeps_nobody_waiting(control_server, held):
         assert slowest < 0.5 and time.monotonic() - changed < 1
 
 
+@pytest.mark.longer
 @pytest.mark.skipif(INSTRUMENTED, reason="time is measured")
 def test_a_storm_loses_nothing(control_server):
     """A hundred thousand announcements a second, all of them of the tenants that are changed meanwhile, one after the other."""

@@ -438,7 +438,7 @@ def test_a_stale_process_file_is_no_obstacle(made):
         stranger.wait()
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.6, 1.2])
+@pytest.mark.parametrize("seconds", [pytest.param(0.1, marks=pytest.mark.longer), 0.6, pytest.param(1.2, marks=pytest.mark.longer)])
 def test_an_unfinished_sandbox_is_made_again(base, seconds):
     """Killed while it removes the sandbox before, or while it makes the new one."""
     folder = base / "unfinished"

@@ -61,7 +61,7 @@ def test_a_key_of_another_kind_is_refused(stand, pki, tmp_path):
             pass
 
 
-@pytest.mark.parametrize("kind,megabytes", [("keyupdate", 20), ("records", 60)])
+@pytest.mark.parametrize("kind,megabytes", [pytest.param("keyupdate", 20, marks=pytest.mark.longer), ("records", 60)])
 def test_a_stranger_does_not_keep_a_worker(stand, pki, tools, kind, megabytes):
     with stand.proxy(listen__default=listen(pki.server), bulkhead={"workers": 1}) as proxy:
         with proxy.wire("acme") as wire:
