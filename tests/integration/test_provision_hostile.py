@@ -126,7 +126,9 @@ def test_tenant_with_something_of_its_own_stays_on_its_cluster(place, elsewhere,
 
 def test_tenant_of_the_operators_making_goes_where_it_is_brought(place, elsewhere):
     place.must("tenant", "create", "carried", "--strategy", "database", "--no-provision")
-    assert place.must("tenant", "set", "carried", "--cluster", elsewhere)[0]["cluster"] == elsewhere
+    for cluster in (elsewhere, "default"):
+        assert place.must("tenant", "set", "carried", "--cluster", cluster)[0]["cluster"] == cluster
+    place.purge("carried")
 
 
 def test_tenant_that_is_being_made_stays_on_its_cluster(place, elsewhere):
@@ -190,7 +192,7 @@ def refuses_tenants(place):
 
 
 def test_full_server_is_tried_again(template, tmp_path):
-    """The login's right password is refused all the same; no other key's is tried for that, whose refusal would stand."""
+    """The right password is refused all the same; no other key's is tried for that, whose refusal would stand."""
     stand = Stand(template, settings={"max_connections": "14"}).start()
     try:
         place = Provision(stand, tmp_path.name)
