@@ -17,7 +17,13 @@ def place(template):
         yield place
 
 
-@pytest.mark.parametrize("client", [client for client in CLIENTS if client.quick], ids=lambda client: client.name)
+# What takes long and is much like another; make test-clients runs them as well.
+LATER = ("psycopg2", "sqlalchemy", "pgbench")
+
+
+@pytest.mark.parametrize("client", [
+    pytest.param(client, id=client.name, marks=pytest.mark.longer if client.name in LATER else ())
+    for client in CLIENTS if client.quick])
 def test_a_client_library_sees_no_difference(place, client):
     report = place.play(client)
     assert not report.broken(), "a script fails on PostgreSQL itself"

@@ -39,7 +39,8 @@ def outcome(proxy, tenant=None, **more):
             connection.execute("SELECT bulkhead.tenant_id()")
         return "served"
     except psycopg.OperationalError as error:
-        assert "reason=" in str(error), error
+        if "reason=" not in str(error):
+            return "cut off"  # its last words were lost with the connection, into which it had just written
         return str(error).split("reason=")[1].split()[0]
 
 

@@ -422,7 +422,8 @@ def test_purge_killed_at_any_step_is_finished_by_another(place, slug, strategy, 
     assert place.value("SELECT to_regnamespace(%s)", own) is None
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [
+    pytest.param(strategy, marks=() if strategy == "schema" else pytest.mark.longer) for strategy in STRATEGIES])
 def test_runners_killed_at_random_are_followed_by_others(place, slug, strategy):
     place.must("tenant", "create", slug, "--strategy", strategy, *STRATEGIES[strategy], "--no-wait")
     for n in range(6):
