@@ -277,8 +277,9 @@ def assert_ended(wire, reason):
     assert messages[-1].type == "E" and error["S"] == "FATAL" and why(error) == ("57P01", reason), error
 
 
-@pytest.mark.parametrize("what", CHANGES)
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state, what", [
+    pytest.param(state, what, marks=pytest.mark.longer if (one + other) % 2 else ())
+    for one, state in enumerate(STATES) for other, what in enumerate(CHANGES)])
 def test_a_session_that_could_not_be_begun_now_is_ended(case, state, what):
     wires = STATES[state](case)
     bystanders = Bystanders(case, what in OF_TENANT) if state in ("running", "in_transaction", "waiting") else None

@@ -41,7 +41,7 @@ def is_standby(wire):
 
 def show_hosts(stand, proxy):
     """But for clusters that other tests have made."""
-    with proxy.connect(dbname="bulkhead", user="boss") as console:
+    with proxy.connect(dbname="bulkhead", user="hosts-boss") as console:
         cursor = console.execute("SHOW HOSTS")
         names = [column.name for column in cursor.description]
         found = [dict(zip(names, row)) for row in cursor.fetchall()]
@@ -50,8 +50,8 @@ def show_hosts(stand, proxy):
 
 @pytest.fixture(name="boss", scope="module")
 def fixture_boss(stand):
-    stand.principal("boss")
-    return {"bulkhead": {"admin_users": "boss"}}
+    stand.principal("hosts-boss")
+    return {"bulkhead": {"admin_users": "hosts-boss"}}
 
 
 @pytest.mark.parametrize("target, expected", [
@@ -104,7 +104,7 @@ def test_what_the_console_shows(stand, standby, boss):
         with stand.proxy(cluster__default=settings, **boss) as proxy:
             with proxy.wire("acme") as wire:
                 assert is_standby(wire)
-                with proxy.connect(dbname="bulkhead", user="boss") as console:
+                with proxy.connect(dbname="bulkhead", user="hosts-boss") as console:
                     cursor = console.execute("SHOW SERVERS")
                     names = [column.name for column in cursor.description]
                     assert {(row["addr"], row["port"]) for row in

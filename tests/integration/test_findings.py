@@ -105,7 +105,9 @@ def reload(admin):
     time.sleep(0.3)
 
 
-@pytest.mark.parametrize("case", CASES + DATABASE_CASES, ids=str)
+@pytest.mark.parametrize("case", [
+    pytest.param(case, id=str(case), marks=pytest.mark.longer if nth % 3 else ())
+    for nth, case in enumerate(CASES + DATABASE_CASES)])
 def test_a_finding_is_shown_and_its_statement_mends_it(sound, case):
     assert_shown_and_mended(sound, case)
 
