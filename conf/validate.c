@@ -274,8 +274,8 @@ static void check_dsn(const struct conf *conf, const char *key, const char *file
 					  strcmp(option->keyword, "sslpassword") == 0;
 
 		if (secret && option->val)
-			conf_error_at(errors, &place, "must not hold a %s; use %s or passfile=",
-						  option->keyword, file_key);
+			conf_error_at(errors, &place,
+						  "must not hold a %s; use %s or passfile=", option->keyword, file_key);
 		if (option->val && secret)
 			secret_wipe(option->val, strlen(option->val));
 	}

@@ -30,8 +30,8 @@ struct directory {
 	struct list to_compare[KINDS];               /* holdings */
 	struct list watches;
 	struct clusters clusters; /* has a lock of its own */
-	bool fed;          /* announcements come */
-	bool missed;       /* something announced could not be taken in: compare again */
+	bool fed;                 /* announcements come */
+	bool missed;              /* something announced could not be taken in: compare again */
 	int64_t proved_us; /* when what is held was last known to be true, on the monotonic clock */
 	uint64_t moment;   /* of what was taken in last */
 	uint64_t changes;  /* of what is held: has the snapshot on disk become old? */
