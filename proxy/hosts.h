@@ -31,7 +31,7 @@
 struct params;
 
 #define HOST_ADDRESSES_MAX 8 /* of one name */
-#define ENDPOINTS_MAX      (CONF_HOSTS_MAX * HOST_ADDRESSES_MAX)
+#define ENDPOINTS_MAX      ((size_t)CONF_HOSTS_MAX * HOST_ADDRESSES_MAX)
 
 struct endpoint {
 	struct sockaddr_storage address;

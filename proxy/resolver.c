@@ -145,7 +145,7 @@ static void *run(void *arg)
 			break;
 		tell(resolver, answer);
 		int64_t ttl_ms = resolver->is_failing ? PAUSE_MS : resolver->ttl_ms;
-		sleep_until(resolver, began_us + PAUSE_MS * 1000, false);
+		sleep_until(resolver, began_us + (int64_t)PAUSE_MS * 1000, false);
 		sleep_until(resolver, began_us + ttl_ms * 1000, true);
 	}
 	pthread_mutex_unlock(&resolver->lock);

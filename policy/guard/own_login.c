@@ -11,7 +11,8 @@
 
 void own_name(const struct uuid *tenant, char out[OWN_NAME_SIZE])
 {
-	memcpy(out, "t_", 2);
+	out[0] = 't';
+	out[1] = '_';
 	uuid_hex(tenant, out + 2);
 }
 
