@@ -7,7 +7,8 @@ from own_cases import ALL_OWN, plays
 
 def is_for_later(run, case, kind):
     """`make attack` plays all. `make test`, which has ten minutes, plays what standard hardening holds alone, which
-    takes away less than strict; one kind where the proxy judges before it has a backend; and with the gate one kind, of names and paths."""
+    takes away less than strict; one kind where the proxy judges before it has a backend; and with the gate one kind,
+    of names and paths."""
     is_first = kind == case.speakers[0]
     comes_before_a_backend = case.area == "databases and startup" and case.run is not None
     if run.hardening == "strict":
