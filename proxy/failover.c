@@ -14,17 +14,10 @@ static const char changed[] = "its server is not what target_session_attrs asks 
 static const char moved[] = "its address is none of the host's any more";
 static const char doubt[] = "its server may have become read-only";
 
-static void retire(struct server *server, const char *why)
-{
-	server->too_old = true;
-	server->doubted = false;
-	server->why_old = why;
-}
-
 void failover_look(struct server *server)
 {
 	if (!hosts_have_endpoint(server->pool->address->hosts, &server->endpoint))
-		retire(server, moved);
+		server_give_up(server, moved);
 }
 
 void failover_found(struct server *server)
@@ -49,7 +42,7 @@ void failover_note_parameter(struct server *server, const char *name)
 	atomic_store(&hosts->states[server->endpoint.host].kind, kind);
 	if (target == TARGET_PREFER_STANDBY || !host_misfit(target, kind))
 		return;
-	retire(server, changed);
+	server_give_up(server, changed);
 	if (server->state == SERVER_IDLE)
 		server_close(server, changed);
 }
@@ -58,10 +51,10 @@ void failover_doubt(struct server *server)
 {
 	enum conf_target target = server->pool->cluster->target;
 
-	if ((target != TARGET_READ_WRITE && target != TARGET_PRIMARY) || server->too_old)
+	if ((target != TARGET_READ_WRITE && target != TARGET_PRIMARY) || server->given_up)
 		return;
-	server->too_old = server->doubted = true;
-	server->why_old = doubt;
+	server->given_up = doubt;
+	server->doubted = true;
 }
 
 void failover_trust(struct server *server)
@@ -69,8 +62,7 @@ void failover_trust(struct server *server)
 	if (!server->doubted)
 		return; /* it is given up for another reason meanwhile */
 	server->doubted = false;
-	server->too_old = false;
-	server->why_old = NULL;
+	server->given_up = NULL;
 }
 
 bool failover_is_under_way(const struct pool *pool)
@@ -87,15 +79,13 @@ bool failover_is_under_way(const struct pool *pool)
 /* Marks first and closes then: closing one may open and close others. */
 static void leave_addresses(struct pool *pool)
 {
-	struct server *server;
-
 	list_each (node, next, &pool->servers) {
-		server = list_entry(node, struct server, node);
+		struct server *server = list_entry(node, struct server, node);
+
 		if (!server->walk)
 			failover_look(server);
 	}
-	while ((server = pool_next_too_old(pool)) != NULL)
-		server_close(server, server->why_old ? server->why_old : moved);
+	pool_close_given_up(pool);
 }
 
 void failover_tick(struct worker *worker)

@@ -143,7 +143,7 @@ static void describe_backend(const struct server *server, int64_t now_us,
 	out->state = operate_backend_state(server);
 	out->session = server->client ? server->client->pid : 0;
 	out->age_us = now_us - server->opened_us;
-	out->leaving = server->too_old;
+	out->leaving = server->given_up != NULL;
 	describe_tls(&server->stream, &out->tls_version, &out->tls_cipher);
 }
 
@@ -456,13 +456,10 @@ static size_t reconnect(struct worker *worker, const struct uuid *tenant)
 
 			if (!concerns(tenant, server->tenant))
 				continue;
-			server->too_old = true;
-			server->doubted = false;
+			server_give_up(server, "an operator asked for new connections");
 			count++;
 		}
-		struct server *server;
-		while ((server = pool_next_too_old(pool)) != NULL)
-			server_close(server, "an operator asked for new connections");
+		pool_close_given_up(pool);
 	}
 	return count;
 }

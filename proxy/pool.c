@@ -27,8 +27,6 @@
  */
 #define STAY_US 2000
 
-static const char retired[] = "its tenant is not served there any more";
-
 /* Bytes of the reason why no host serves. */
 #define WHY_MAX 1024
 
@@ -70,17 +68,6 @@ static struct pool *create(struct worker *worker, const struct route_key *key)
 	return pool;
 }
 
-/* Backends that are kept open for the pool's clients: for tenants that share them. */
-static int minimum_of(const struct pool *pool)
-{
-	const struct conf *conf = pool->worker->conf;
-
-	if (route_has_own_login(&pool->key))
-		return 0;
-	return conf->min_pool_size < conf->default_pool_size ? conf->min_pool_size
-														 : conf->default_pool_size;
-}
-
 static void attend(struct pool *pool)
 {
 	if (list_empty(&pool->restless))
@@ -97,7 +84,7 @@ struct pool *pool_hold(struct worker *worker, const struct route_key *key)
 	if (!pool)
 		return NULL;
 	pool->client_count++;
-	if (minimum_of(pool))
+	if (pool_minimum(pool))
 		attend(pool);
 	return pool;
 }
@@ -225,15 +212,9 @@ static void assign(struct server *server, struct client *client)
 
 /* ---- opening ---- */
 
-/* The route's backends, those of other workers' pools included. */
-static int count_all(const struct pool *pool)
-{
-	return atomic_load(&pool->route->backends);
-}
-
 static bool has_place(const struct pool *pool)
 {
-	return count_all(pool) < pool->worker->conf->default_pool_size;
+	return pool_count_all(pool) < pool->worker->conf->default_pool_size;
 }
 
 static bool may_open(const struct pool *pool)
@@ -290,7 +271,7 @@ static void ask_others(struct pool *pool)
 	struct worker *worker = pool->worker;
 
 	if (crew_is_one(worker->crew) || worker->stopping || !wants_more(pool) ||
-		count_all(pool) <= (int)pool->server_count)
+		pool_count_all(pool) <= (int)pool->server_count)
 		return;
 	bool had_place = has_place(pool);
 	if (list_empty(&pool->lined))
@@ -328,7 +309,7 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 	pool->worker->counters.backends_refused++;
 	log_event(LOG_ERROR, "backend.refused", "cluster", pool->cluster->name, "login",
 			  pool_login(pool), "reason", reason_code(reason), "why", why, NULL);
-	if (count_all(pool) == 0 && !failover_is_under_way(pool))
+	if (pool_count_all(pool) == 0 && !failover_is_under_way(pool))
 		refuse_waiting(pool);
 	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
 					 another */
@@ -366,7 +347,8 @@ static void request(struct client *client, bool again)
 		client_fatal(client, REASON_SHUTDOWN, NULL);
 		return;
 	}
-	if (pool_is_backing_off(pool) && count_all(pool) == 0 && !failover_is_under_way(pool)) {
+	if (pool_is_backing_off(pool) && pool_count_all(pool) == 0 &&
+		!failover_is_under_way(pool)) {
 		client_fatal(client, pool_failure(pool), NULL);
 		return;
 	}
@@ -422,7 +404,7 @@ void pool_server_opened(struct server *server)
 /* Only after a reload. */
 static bool is_too_large(const struct pool *pool)
 {
-	return count_all(pool) > pool->worker->conf->default_pool_size;
+	return pool_count_all(pool) > pool->worker->conf->default_pool_size;
 }
 
 /* Why a backend that has become free is closed all the same, or NULL. */
@@ -431,9 +413,9 @@ static const char *why_not_kept(const struct server *server)
 	if (server->pool->worker->stopping)
 		return "Bulkhead is shutting down";
 	if (server->pool->retired)
-		return retired;
-	if (server->too_old)
-		return server->why_old ? server->why_old : "it is older than server_lifetime";
+		return pool_retired;
+	if (server->given_up)
+		return server->given_up;
 	if (is_too_large(server->pool))
 		return "there are more than default_pool_size";
 	if (upstream_is_over(server->pool->upstream))
@@ -484,7 +466,7 @@ void pool_server_left(struct server *server)
 	list_remove(&server->node);
 	list_remove(&server->opened_node);
 	pool->server_count--;
-	if (!pool->client_count || minimum_of(pool))
+	if (!pool->client_count || pool_minimum(pool))
 		attend(pool);
 }
 
@@ -507,18 +489,18 @@ void pool_server_gone(struct server *server)
 static void keep_minimum(struct pool *pool)
 {
 	if (pool->client_count && !pool->opening && may_open(pool) &&
-		count_all(pool) < minimum_of(pool) && budget_has_room(pool->upstream->budget))
+		pool_count_all(pool) < pool_minimum(pool) && budget_has_room(pool->upstream->budget))
 		open_one(pool);
 }
 
 static bool is_settled(const struct pool *pool)
 {
-	int minimum = minimum_of(pool);
+	int minimum = pool_minimum(pool);
 
 	/* What other workers' pools lose is not told to this one. */
 	bool is_alone = crew_is_one(pool->worker->crew);
 	return !pool->waiting && list_empty(&pool->lined) &&
-		   (!pool->client_count || !minimum || (is_alone && count_all(pool) >= minimum));
+		   (!pool->client_count || !minimum || (is_alone && pool_count_all(pool) >= minimum));
 }
 
 void pool_tick(struct pool *pool)
@@ -535,98 +517,7 @@ void pool_tick(struct pool *pool)
 		list_remove(&pool->restless);
 }
 
-static bool is_needed(const struct server *server)
-{
-	return server->pool->client_count && count_all(server->pool) <= minimum_of(server->pool);
-}
-
-static void expire_idle(struct worker *worker, int64_t now_us)
-{
-	int64_t limit = worker->conf->server_idle_timeout_ms * 1000;
-	struct server *server;
-
-	while (limit > 0 && (server = list_first(&worker->idle, struct server, age_node)) != NULL &&
-		   now_us - server->idle_since_us >= limit) {
-		if (is_needed(server)) {
-			server->idle_since_us = now_us;
-			list_remove(&server->age_node);
-			list_append(&worker->idle, &server->age_node);
-		} else {
-			server_close(server, "it was idle for server_idle_timeout");
-		}
-	}
-}
-
-/* One that is in use is closed when it is free. */
-static void expire_old(struct worker *worker, int64_t now_us)
-{
-	int64_t limit = worker->conf->server_lifetime_ms * 1000;
-	struct server *server;
-
-	while (limit > 0 &&
-		   (server = list_first(&worker->opened, struct server, opened_node)) != NULL &&
-		   now_us - server->opened_us >= limit) {
-		list_remove(&server->opened_node);
-		server->too_old = true;
-		server->doubted = false;
-		if (server->state == SERVER_IDLE)
-			server_close(server, "it is older than server_lifetime");
-	}
-}
-
-void pool_expire(struct worker *worker, int64_t now_us)
-{
-	expire_idle(worker, now_us);
-	expire_old(worker, now_us);
-}
-
-struct server *pool_next_too_old(struct pool *pool)
-{
-	list_each (node, next, &pool->idle) {
-		struct server *server = list_entry(node, struct server, idle_node);
-
-		if (server->too_old)
-			return server;
-	}
-	return NULL;
-}
-
 /* ---- other settings ---- */
-
-static void retire(struct pool *pool)
-{
-	struct server *server;
-
-	pool->retired = true;
-	while ((server = list_first(&pool->idle, struct server, idle_node)) != NULL)
-		server_close(server, retired);
-}
-
-static bool leads_to(const struct pool *pool, const struct tenant *now)
-{
-	struct route_key route;
-	enum reason why;
-
-	return now && route_find(pool->worker->conf, now, &route, &why) &&
-		   route_equal(&route, &pool->key);
-}
-
-void pool_retire_tenant(struct worker *worker, const struct uuid *tenant,
-						const struct tenant *now)
-{
-	static const enum route_kind kinds[] = {ROUTE_LOGIN, ROUTE_SCHEMA, ROUTE_DATABASE};
-	struct pool *pool;
-
-	for (uint32_t i = 0; i < worker->conf->cluster_count; i++) {
-		for (size_t j = 0; j < sizeof kinds / sizeof *kinds; j++) {
-			const struct route_key key = {i, kinds[j], *tenant};
-
-			HASH_FIND(hh, worker->pools, &key, sizeof key, pool);
-			if (pool && !pool->client_count && !leads_to(pool, now))
-				retire(pool);
-		}
-	}
-}
 
 static bool is_same_password(const char *a, const char *b)
 {

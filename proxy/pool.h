@@ -146,11 +146,6 @@ void pool_note_password(struct pool *pool, size_t attempt, size_t first);
 /* May the keys that SCRAM derives of that attempt's password be kept? */
 bool pool_keeps_keys(const struct pool *pool, size_t attempt);
 
-/* No backend of the tenant's own routes is kept any more, but of the one that it has `now`
- * (NULL: it is not served): those that are free are closed at once. */
-void pool_retire_tenant(struct worker *worker, const struct uuid *tenant,
-						const struct tenant *now);
-
 /*
  * What a login is told (welcome.h): the pool's own, or copied from what another worker has
  * noted, so that a login needs a backend of its worker's no more often than with one worker.
@@ -213,11 +208,21 @@ void pool_tick(struct pool *pool);
  */
 void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster);
 
+/* ---- pool_leave.c ---- */
+
 /* Closes backends that were idle or old for too long, over all pools of the worker. */
 void pool_expire(struct worker *worker, int64_t now_us);
 
-/* An idle backend that is to be replaced, or NULL. */
-struct server *pool_next_too_old(struct pool *pool);
+/* Closes its idle backends that are given up (server_give_up); the others go when they are
+ * free. */
+void pool_close_given_up(struct pool *pool);
+
+/* No backend of the tenant's own routes is kept any more, but of the one that it has `now`
+ * (NULL: it is not served): those that are free are closed at once. */
+void pool_retire_tenant(struct worker *worker, const struct uuid *tenant,
+						const struct tenant *now);
+
+/* ---- pool_report.c ---- */
 
 /* Writes a line with counts and waiting times, when something was asked of it since the last
  * one. */

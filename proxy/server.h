@@ -104,8 +104,7 @@ struct server {
 	int64_t deadline_since_us, opened_us, idle_since_us;
 	int64_t usable_us;     /* when it first became idle */
 	int64_t turn_began_us; /* when its tenant got it, as far as others waited; see pool.c */
-	bool too_old;          /* is closed as soon as it is free, */
-	const char *why_old;   /* and why; NULL: it is older than server_lifetime */
+	const char *given_up;  /* why it is closed as soon as it is free; NULL: it is kept */
 	bool doubted;          /* ... unless the server says that it is not read-only; failover.h */
 
 	struct client *client;
@@ -178,6 +177,13 @@ struct server *server_open(struct pool *pool, char *why, size_t size);
  * being prepared, it is sent back to the queue; linked, it is told. `why` is for the log.
  */
 void server_close(struct server *server, const char *why);
+
+/* It is closed as soon as it is free, whatever else was to become of it; `why` is static. */
+static inline void server_give_up(struct server *server, const char *why)
+{
+	server->given_up = why;
+	server->doubted = false;
+}
 
 /* It has come from another worker: is read on this one's loop from now on. */
 void server_attach(struct server *server);

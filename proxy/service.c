@@ -30,28 +30,18 @@ static void end_session(struct client *client, void *unused)
 		client_fatal(client, REASON_CLUSTER_ENDED, NULL);
 }
 
-static void retire(struct server *server)
-{
-	server->too_old = true;
-	server->doubted = false;
-	server->why_old = down;
-}
-
 void service_look(struct server *server)
 {
 	if (is_down(server->worker, server->pool->cluster->name))
-		retire(server);
+		server_give_up(server, down);
 }
 
 /* Marks first and closes then: closing one may open and close others. */
 static void close_backends(struct pool *pool)
 {
-	struct server *server;
-
 	list_each (node, next, &pool->servers)
-		retire(list_entry(node, struct server, node));
-	while ((server = pool_next_too_old(pool)) != NULL)
-		server_close(server, down);
+		server_give_up(list_entry(node, struct server, node), down);
+	pool_close_given_up(pool);
 }
 
 void service_tick(struct worker *worker)

@@ -13,9 +13,9 @@ Test(failover, one_that_takes_writes_after_all_stays)
 	struct server server = {.pool = &pool};
 
 	failover_doubt(&server);
-	cr_expect(server.too_old && server.doubted);
+	cr_expect(server.given_up && server.doubted);
 	failover_trust(&server);
-	cr_expect(!server.too_old && !server.doubted && !server.why_old);
+	cr_expect(!server.given_up && !server.doubted);
 }
 
 Test(failover, who_has_to_go_for_another_reason_goes)
@@ -24,10 +24,8 @@ Test(failover, who_has_to_go_for_another_reason_goes)
 	struct server server = {.pool = &pool};
 
 	failover_doubt(&server);
-	server.doubted =
-		false; /* as whoever gives a backend up has it: service.c, pool_expire, RECONNECT */
-	server.why_old = down;
+	server_give_up(&server, down);
 	failover_trust(&server);
-	cr_expect(server.too_old);
-	cr_expect_eq(server.why_old, down);
+	cr_expect_eq(server.given_up, down);
+	cr_expect_not(server.doubted);
 }
