@@ -1,6 +1,6 @@
 /*
  * From a connected socket to a backend that may be used: startup packet, authentication, the
- * server's parameters, and the guard's self-check.
+ * server's parameters. The self-check at the end is in backend_check.c.
  *
  * Source: PostgreSQL documentation, "Frontend/Backend Protocol", sections "Start-up" and "SASL
  * Authentication". What the server sends here is bounded, since a server too may be hostile.
@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "conf/conf.h"
+#include "proxy/backend_internal.h"
 #include "proxy/client.h"
 #include "proxy/failover.h"
 #include "proxy/md5auth.h"
@@ -26,22 +27,6 @@
 
 /* Messages that a server may send before it is ready; a flood of notices ends the attempt. */
 #define LOGIN_MESSAGES_MAX 256
-
-struct backend_login {
-	struct scram_client scram;
-	char *password; /* what the server is told: a reload may bring another */
-	bool scram_begun, server_proved;
-	bool asks_for_tls;  /* SSLRequest was sent and is not answered */
-	bool authenticated; /* AuthenticationOk was seen */
-	int messages;
-
-	/* The self-check: two queries, each ended by a ReadyForQuery. */
-	bool probe_refused, probe_done;
-	bool judged;
-
-	enum reason reason; /* of a failure */
-	char *failure;
-};
 
 void backend_login_free(struct server *server)
 {
@@ -74,8 +59,7 @@ void backend_keep_no_keys(struct server *server)
 		server->login->scram.cache = NULL;
 }
 
-/* Closes the backend; `what` is kept for the pool and the log. */
-static void fail(struct server *server, enum reason reason, const char *what)
+void backend_fail(struct server *server, enum reason reason, const char *what)
 {
 	if (!server->login->failure) {
 		server->login->failure = strdup(what);
@@ -113,10 +97,10 @@ static bool append_startup(const struct pool *pool, struct buf *out)
 	return buf_append_byte(out, 0) && wire_end(out, mark);
 }
 
-static void send_buf(struct server *server, struct buf *out, bool complete)
+void backend_send(struct server *server, struct buf *out, bool complete)
 {
 	if (!complete)
-		fail(server, REASON_MEMORY, "out of memory");
+		backend_fail(server, REASON_MEMORY, "out of memory");
 	else
 		server_send(server, buf_data(out), buf_len(out));
 	buf_wipe(out);
@@ -127,7 +111,7 @@ static void send_startup(struct server *server)
 	struct buf out;
 
 	buf_init(&out);
-	send_buf(server, &out, append_startup(server->pool, &out));
+	backend_send(server, &out, append_startup(server->pool, &out));
 }
 
 void backend_connected(struct server *server)
@@ -163,7 +147,7 @@ static void start_tls(struct server *server)
 	if (ssl && stream_start_tls(&server->stream, ssl, NULL, 0))
 		send_startup(server);
 	else
-		fail(server, REASON_MEMORY, "TLS cannot be begun");
+		backend_fail(server, REASON_MEMORY, "TLS cannot be begun");
 }
 
 /*
@@ -175,16 +159,17 @@ static void on_tls_answer(struct server *server, const uint8_t *data, size_t len
 {
 	server->login->asks_for_tls = false;
 	if (len > 1 && *data != 'E')
-		fail(server, REASON_BACKEND_DOWN, "bytes behind the server's answer to SSLRequest");
+		backend_fail(server, REASON_BACKEND_DOWN,
+					 "bytes behind the server's answer to SSLRequest");
 	else if (*data == 'S')
 		start_tls(server);
 	else if (*data == 'N' && server_may_be_plain(server))
 		send_startup(server);
 	else if (*data == 'N')
-		fail(server, REASON_BACKEND_DOWN,
-			 "the server has no TLS, and server_tls_sslmode demands it");
+		backend_fail(server, REASON_BACKEND_DOWN,
+					 "the server has no TLS, and server_tls_sslmode demands it");
 	else
-		fail(server, REASON_BACKEND_DOWN, "the server's answer to SSLRequest is none");
+		backend_fail(server, REASON_BACKEND_DOWN, "the server's answer to SSLRequest is none");
 }
 
 /* ---- authentication ---- */
@@ -194,14 +179,15 @@ static void send_password(struct server *server, const char *password)
 	struct buf out;
 
 	buf_init(&out);
-	send_buf(server, &out, wire_message(&out, 'p', password, strlen(password) + 1));
+	backend_send(server, &out, wire_message(&out, 'p', password, strlen(password) + 1));
 }
 
 static void answer_cleartext(struct server *server)
 {
 	if (!server->pool->cluster->allow_cleartext)
-		fail(server, REASON_BACKEND_DOWN,
-			 "the server asks for the password in clear; set allow_cleartext to permit that");
+		backend_fail(
+			server, REASON_BACKEND_DOWN,
+			"the server asks for the password in clear; set allow_cleartext to permit that");
 	else
 		send_password(server, server->login->password);
 }
@@ -212,7 +198,8 @@ static void answer_md5(struct server *server, const uint8_t *salt, size_t len)
 
 	if (len != 4 ||
 		!md5auth_response(pool_login(server->pool), server->login->password, salt, answer)) {
-		fail(server, REASON_BACKEND_DOWN, "the server's md5 request cannot be answered");
+		backend_fail(server, REASON_BACKEND_DOWN,
+					 "the server's md5 request cannot be answered");
 		return;
 	}
 	send_password(server, answer);
@@ -245,13 +232,13 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 	/* Who stands in between could choose a certificate to which nothing can be bound. */
 	if (server->stream.ssl && !binding.len && offered &&
 		server->pool->cluster->tls_mode < SSLMODE_VERIFY_FULL) {
-		fail(server, REASON_BACKEND_DOWN,
-			 "the server's certificate has no hash for channel binding");
+		backend_fail(server, REASON_BACKEND_DOWN,
+					 "the server's certificate has no hash for channel binding");
 		return;
 	}
 	if (login->scram_begun || (!plus && !offers(list, len, SCRAM_MECHANISM))) {
-		fail(server, REASON_BACKEND_DOWN,
-			 "the server offers no SASL mechanism that Bulkhead has");
+		backend_fail(server, REASON_BACKEND_DOWN,
+					 "the server offers no SASL mechanism that Bulkhead has");
 		return;
 	}
 	scram_client_init(&login->scram, login->password,
@@ -267,7 +254,7 @@ static void begin_scram(struct server *server, const uint8_t *list, size_t len)
 			  buf_append_u32(&out, (uint32_t)buf_len(&first)) &&
 			  buf_append(&out, buf_data(&first), buf_len(&first)) && wire_end(&out, mark);
 	buf_wipe(&first);
-	send_buf(server, &out, ok);
+	backend_send(server, &out, ok);
 }
 
 static void step_scram(struct server *server, const uint8_t *data, size_t len, bool is_final)
@@ -276,7 +263,7 @@ static void step_scram(struct server *server, const uint8_t *data, size_t len, b
 	struct buf answer, out;
 
 	if (!login->scram_begun) {
-		fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
+		backend_fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
 		return;
 	}
 	buf_init(&answer);
@@ -284,22 +271,23 @@ static void step_scram(struct server *server, const uint8_t *data, size_t len, b
 	switch (scram_client_step(&login->scram, data, len, &answer)) {
 	case SCRAM_CONTINUE:
 		if (is_final)
-			fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
+			backend_fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
 		else
-			send_buf(server, &out,
-					 wire_message(&out, 'p', buf_data(&answer), buf_len(&answer)));
+			backend_send(server, &out,
+						 wire_message(&out, 'p', buf_data(&answer), buf_len(&answer)));
 		break;
 	case SCRAM_DONE:
 		login->server_proved = is_final;
 		if (!is_final)
-			fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
+			backend_fail(server, REASON_BACKEND_DOWN, "a SASL message out of turn");
 		break;
 	case SCRAM_WRONG:
-		fail(server, REASON_BACKEND_DOWN, "the server does not know the password it asked for");
+		backend_fail(server, REASON_BACKEND_DOWN,
+					 "the server does not know the password it asked for");
 		break;
 	case SCRAM_UNBOUND: /* said by servers alone */
 	case SCRAM_INVALID:
-		fail(server, REASON_BACKEND_DOWN, "malformed SCRAM message from the server");
+		backend_fail(server, REASON_BACKEND_DOWN, "malformed SCRAM message from the server");
 		break;
 	}
 	buf_wipe(&answer);
@@ -318,7 +306,7 @@ static void on_authentication(struct server *server, const struct server_message
 	struct backend_login *login = server->login;
 
 	if (message->len < 4) {
-		fail(server, REASON_BACKEND_DOWN, "malformed authentication request");
+		backend_fail(server, REASON_BACKEND_DOWN, "malformed authentication request");
 		return;
 	}
 	uint32_t request = wire_u32(message->body);
@@ -329,14 +317,15 @@ static void on_authentication(struct server *server, const struct server_message
 		login->password =
 			pool_password(server->pool, server->passwords, &server->password_first);
 	if (request != AUTH_OK && !login->password) {
-		fail(server, REASON_BACKEND_DOWN, why_no_password(server->pool));
+		backend_fail(server, REASON_BACKEND_DOWN, why_no_password(server->pool));
 		return;
 	}
 	switch (request) {
 	case AUTH_OK:
 		/* A server that skips its own proof is not the one that knows the password. */
 		if (login->scram_begun && !login->server_proved)
-			fail(server, REASON_BACKEND_DOWN, "the server ended SCRAM without proving itself");
+			backend_fail(server, REASON_BACKEND_DOWN,
+						 "the server ended SCRAM without proving itself");
 		else
 			login->authenticated = true;
 		break;
@@ -354,153 +343,9 @@ static void on_authentication(struct server *server, const struct server_message
 		step_scram(server, data, len, request == AUTH_SASL_FINAL);
 		break;
 	default:
-		fail(server, REASON_BACKEND_DOWN,
-			 "the server asks for an authentication that Bulkhead lacks");
+		backend_fail(server, REASON_BACKEND_DOWN,
+					 "the server asks for an authentication that Bulkhead lacks");
 	}
-}
-
-/* ---- self-check ---- */
-
-static enum route_kind kind_of(const struct server *server)
-{
-	return (enum route_kind)server->pool->key.kind;
-}
-
-static const char *check_of(enum route_kind kind)
-{
-	switch (kind) {
-	case ROUTE_SEALED:
-		break;
-	case ROUTE_LOGIN:
-		return guard_login_check_sql;
-	case ROUTE_SCHEMA:
-	case ROUTE_DATABASE:
-		return guard_tenant_check_sql();
-	case ROUTE_CLUSTER:
-		return guard_own_check_sql;
-	}
-	return guard_check_sql;
-}
-
-/* A database that the operator made for one tenant may be the tenant's to do in what it likes.
- */
-static void begin_check(struct server *server)
-{
-	enum route_kind kind = kind_of(server);
-	struct buf out;
-
-	server->state = SERVER_CHECK;
-	server->login->probe_done = kind == ROUTE_CLUSTER;
-	buf_init(&out);
-	send_buf(server, &out,
-			 (server->login->probe_done || wire_query(&out, guard_probe_sql)) &&
-				 wire_query(&out, check_of(kind)));
-}
-
-/* The check's one row, as NUL-terminated fields in a copy. */
-static bool read_row(const struct server_message *message, char *copy, const char *fields[],
-					 size_t *count)
-{
-	size_t at = 2;
-
-	if (message->len < 2)
-		return false;
-	*count = wire_u16(message->body);
-	if (*count > GUARD_CHECK_COLUMNS)
-		return false;
-	for (size_t i = 0; i < *count; i++) {
-		const uint8_t *value;
-		size_t len;
-
-		if (!wire_value(message->body, message->len, &at, &value, &len))
-			return false;
-		fields[i] = value ? copy : NULL;
-		if (!value)
-			continue;
-		memcpy(copy, value, len);
-		copy[len] = '\0';
-		copy += len + 1;
-	}
-	return at == message->len;
-}
-
-static bool judge_row(struct server *server, const char *const fields[], size_t count,
-					  struct buf *why)
-{
-	const struct uuid *tenant = &server->pool->key.tenant;
-
-	switch (kind_of(server)) {
-	case ROUTE_SEALED:
-		break;
-	case ROUTE_LOGIN:
-		return guard_login_check_judge(fields, count, tenant, why);
-	case ROUTE_SCHEMA:
-	case ROUTE_DATABASE:
-		return guard_tenant_check_judge(fields, count, tenant, why);
-	case ROUTE_CLUSTER:
-		return guard_own_check_judge(fields, count, why);
-	}
-	return guard_check_judge(fields, count, clock_wall_ms(), &server->guard, why);
-}
-
-static void judge(struct server *server, const struct server_message *message)
-{
-	const char *fields[GUARD_CHECK_COLUMNS];
-	size_t count = 0;
-	char *copy = malloc(message->len + GUARD_CHECK_COLUMNS);
-	struct buf why;
-
-	buf_init(&why);
-	if (!copy || server->login->judged || !read_row(message, copy, fields, &count)) {
-		fail(server, REASON_BACKEND_UNSAFE, "the self-check's answer cannot be read");
-	} else if (!judge_row(server, fields, count, &why)) {
-		buf_append_byte(&why, 0);
-		fail(server, REASON_BACKEND_UNSAFE,
-			 buf_len(&why) > 1 ? (const char *)buf_data(&why) : "the self-check failed");
-	} else {
-		server->login->judged = true;
-	}
-	buf_fini(&why);
-	free(copy);
-}
-
-/* The gate reads statements byte by byte; a login may have set itself an encoding in which the
- * server would not. */
-static bool encoding_is_read_alike(const struct server *server)
-{
-	const char *encoding = params_get(&server->params, "client_encoding");
-
-	return encoding && startup_encoding_is_safe(encoding);
-}
-
-static void check_done(struct server *server)
-{
-	struct backend_login *login = server->login;
-
-	if (!login->probe_done) {
-		login->probe_done = true;
-		if (!login->probe_refused)
-			fail(server, REASON_BACKEND_UNSAFE,
-				 "the login may set the tenant context by itself; run bulkhead init again");
-		return;
-	}
-	if (!login->judged) {
-		fail(server, REASON_BACKEND_UNSAFE, "the self-check returned no row");
-		return;
-	}
-	if (!encoding_is_read_alike(server)) {
-		fail(server, REASON_BACKEND_UNSAFE,
-			 "sessions begin with a client_encoding that is not safe byte by byte; "
-			 "take it out of ALTER ROLE, ALTER DATABASE and postgresql.conf");
-		return;
-	}
-	backend_login_free(server);
-	failover_found(server);
-	pool_note_password(server->pool, server->passwords, server->password_first);
-	server_on_time(server);
-	server->worker->counters.backends_opened++;
-	pool_note_base(server->pool, &server->params);
-	pool_server_opened(server);
 }
 
 /* ---- messages ---- */
@@ -585,14 +430,14 @@ static void on_error(struct server *server, const struct server_message *message
 	if (try_other_password(server, code))
 		return;
 
-	fail(server, is_verdict ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,
-		 text ? text : "an error without a message");
+	backend_fail(server, is_verdict ? REASON_BACKEND_UNSAFE : REASON_BACKEND_DOWN,
+				 text ? text : "an error without a message");
 }
 
 static void on_key_data(struct server *server, const struct server_message *message)
 {
 	if (message->len < 8 || message->len - 4 > sizeof server->cancel_key) {
-		fail(server, REASON_BACKEND_DOWN, "malformed BackendKeyData");
+		backend_fail(server, REASON_BACKEND_DOWN, "malformed BackendKeyData");
 		return;
 	}
 	server->pid = wire_u32(message->body);
@@ -603,14 +448,14 @@ static void on_key_data(struct server *server, const struct server_message *mess
 static void on_ready(struct server *server, const struct server_message *message)
 {
 	if (message->len != 1 || message->body[0] != 'I' || !server->login->authenticated) {
-		fail(server, REASON_BACKEND_DOWN, "ReadyForQuery out of turn");
+		backend_fail(server, REASON_BACKEND_DOWN, "ReadyForQuery out of turn");
 		return;
 	}
 	server->status = 'I';
 	if (server->state == SERVER_CHECK)
-		check_done(server);
+		backend_check_done(server);
 	else if (server_is_wanted(server))
-		begin_check(server);
+		backend_check_begin(server);
 }
 
 static void on_message(struct server *server, const struct server_message *message)
@@ -622,11 +467,11 @@ static void on_message(struct server *server, const struct server_message *messa
 		if (server->state == SERVER_LOGIN && !server->login->authenticated)
 			on_authentication(server, message);
 		else
-			fail(server, REASON_BACKEND_DOWN, "an authentication request out of turn");
+			backend_fail(server, REASON_BACKEND_DOWN, "an authentication request out of turn");
 		break;
 	case 'S':
 		if (!server_note_parameter(server, message->body, message->len, &name, &value))
-			fail(server, REASON_BACKEND_DOWN, "malformed or oversized ParameterStatus");
+			backend_fail(server, REASON_BACKEND_DOWN, "malformed or oversized ParameterStatus");
 		break;
 	case 'K':
 		on_key_data(server, message);
@@ -639,9 +484,9 @@ static void on_message(struct server *server, const struct server_message *messa
 		break;
 	case 'D':
 		if (server->state == SERVER_CHECK && server->login->probe_done)
-			judge(server, message);
+			backend_check_row(server, message);
 		else
-			fail(server, REASON_BACKEND_UNSAFE, "a row that was not asked for");
+			backend_fail(server, REASON_BACKEND_UNSAFE, "a row that was not asked for");
 		break;
 	case 'N':
 	case 'A':
@@ -650,7 +495,7 @@ static void on_message(struct server *server, const struct server_message *messa
 	case 'v':
 		break;
 	default:
-		fail(server, REASON_BACKEND_DOWN, "an unexpected message during login");
+		backend_fail(server, REASON_BACKEND_DOWN, "an unexpected message during login");
 	}
 }
 
@@ -664,7 +509,7 @@ size_t backend_consume(struct server *server, const uint8_t *data, size_t len)
 	}
 	size_t used = server_next_message(server, data, len, &message);
 	if (used && ++server->login->messages > LOGIN_MESSAGES_MAX)
-		fail(server, REASON_BACKEND_DOWN, "too many messages during login");
+		backend_fail(server, REASON_BACKEND_DOWN, "too many messages during login");
 	else if (used)
 		on_message(server, &message);
 	return server->state == SERVER_CONNECTING ? len : used; /* another attempt has begun */
