@@ -9,6 +9,8 @@ import hashlib
 import hmac
 import secrets
 
+from harness.program import write_secret
+
 PURPOSE = b"bulkhead.own_login.1"
 
 
@@ -35,12 +37,16 @@ class ClusterSecret:
         del self.keys[kid]
         self._write()
 
+    def replace(self, *keys):
+        """Keys by name, the first for new passwords, instead of those that it had."""
+        self.keys = dict(keys)
+        self._write()
+
     def first(self):
         return next(iter(self.keys))
 
     def _write(self):
-        self.file.touch(0o600)
-        self.file.write_text("".join(f"{kid} {base64.b64encode(key).decode()}\n" for kid, key in self.keys.items()))
+        write_secret(self.file, "".join(f"{kid} {base64.b64encode(key).decode()}\n" for kid, key in self.keys.items()))
 
     @staticmethod
     def _derive(key, tenant):

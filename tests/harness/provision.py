@@ -6,17 +6,14 @@
     place.purge("one")
 """
 
-import base64
-import hashlib
-import hmac
 import json
 import os
-import secrets
 import subprocess
 import uuid
 
+from harness.cluster_secret import ClusterSecret, login_of
 from harness.postgres import HOST
-from harness.program import PROGRAM
+from harness.program import PROGRAM, write_secret
 from harness.stand import DATABASE
 
 KILLED = -9
@@ -28,10 +25,9 @@ class Provision:
         self.stand = stand
         self.folder = stand.folder / name
         self.folder.mkdir()
-        self.secret = self.folder / "cluster.secret"
-        self.write_secret(("k1", secrets.token_bytes(32)))
-        self.admin_password = self.folder / "admin.password"
-        self._secret(self.admin_password, stand.postgres.password)
+        self.passwords = ClusterSecret(self.folder / "cluster.secret")
+        self.secret = self.passwords.file
+        self.admin_password = write_secret(self.folder / "admin.password", stand.postgres.password)
         self.config = self.folder / "bulkhead.ini"
         self.control = {}
         self.cluster = {
@@ -40,16 +36,6 @@ class Provision:
             "admin_login": "postgres", "admin_password_file": self.admin_password}
         self.set(**cluster)
         self.ids = {}
-
-    @staticmethod
-    def _secret(path, text):
-        path.touch(0o600)
-        path.write_text(text)
-
-    def write_secret(self, *keys):
-        """Keys by name, the first for new passwords."""
-        self.keys = dict(keys)
-        self._secret(self.secret, "".join(f"{kid} {base64.b64encode(key).decode()}\n" for kid, key in keys))
 
     def set(self, control=None, **cluster):
         """Writes the settings, with these over those that it had."""
@@ -115,13 +101,11 @@ class Provision:
 
     def own(self, slug):
         """What its login, schema and database are called."""
-        return "t_" + self.id(slug).hex
+        return login_of(self.id(slug))
 
     def password(self, slug, kid=None):
         """As every sidecar computes it."""
-        key = self.keys[kid or next(iter(self.keys))]
-        tenant = hmac.digest(key, self.id(slug).hex.encode(), "sha256")
-        return hmac.digest(tenant, b"bulkhead.own_login.1", hashlib.sha256).hex()
+        return self.passwords.password(self.id(slug), kid)
 
     def connect(self, slug, dbname=None, kid=None, **more):
         """As the tenant's login; search_path as sidecars set it for a schema of its own."""

@@ -196,7 +196,7 @@ def test_full_server_is_tried_again(template, tmp_path):
     stand = Stand(template, settings={"max_connections": "14"}).start()
     try:
         place = Provision(stand, tmp_path.name)
-        place.write_secret(("k2", secrets.token_bytes(32)), ("k1", secrets.token_bytes(32)))
+        place.passwords.replace(("k2", secrets.token_bytes(32)), ("k1", secrets.token_bytes(32)))
         crowd = []
         while not refuses_tenants(place):
             crowd.append(pool(place))

@@ -82,7 +82,7 @@ def test_without_a_secret_the_login_has_no_password(place, slugs):
 
 def read_keys(place):
     lines = [line.split() for line in place.secret.read_text().splitlines() if line.strip()]
-    place.keys = {kid: base64.b64decode(key) for kid, key in lines}
+    place.passwords.keys = {kid: base64.b64decode(key) for kid, key in lines}
     return [kid for kid, _ in lines]
 
 
@@ -105,7 +105,7 @@ def test_every_login_gets_a_password_of_the_new_key(place, slugs):
 
 def test_key_that_logins_need_is_not_retired(place, slugs):
     dsn = place.stand.postgres.conninfo(DATABASE)
-    place.write_secret(("old-" + uuid.uuid4().hex[:6], secrets.token_bytes(32)))
+    place.passwords.replace(("old-" + uuid.uuid4().hex[:6], secrets.token_bytes(32)))
     (old,) = read_keys(place)
     place.create(slugs["schema"])
     assert "new passwords are of this key" in refusal(
