@@ -6,6 +6,10 @@
 
 EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
 EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
+EMBED_TEXT(api_tenants_sql, "admin/api/sql/tenants.sql");
+EMBED_TEXT(api_permissions_sql, "admin/api/sql/permissions.sql");
+EMBED_TEXT(api_jobs_sql, "admin/api/sql/jobs.sql");
+EMBED_TEXT(api_clusters_sql, "admin/api/sql/clusters.sql");
 EMBED_TEXT(api_end_sql, "admin/api/sql/end.sql");
 
 size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
@@ -13,7 +17,10 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 	const struct api_functions all[] = {
 		{"begin", api_begin_sql},
 		{"core", api_core_sql},
-		/* the topics */
+		{"tenants", api_tenants_sql},
+		{"permissions", api_permissions_sql},
+		{"jobs", api_jobs_sql},
+		{"clusters", api_clusters_sql},
 		{"end", api_end_sql},
 	};
 
