@@ -22,7 +22,7 @@ END;
 CREATE FUNCTION bulkhead_api.no_cluster(name text) RETURNS void
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-	SELECT bulkhead_api.refuse_field(404, 'BH-API-CLUSTER', 'path.cluster', format('there is no cluster "%s"', name));
+	SELECT bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.cluster', format('there is no cluster "%s"', name));
 END;
 
 CREATE FUNCTION bulkhead_api.cluster_list(request jsonb) RETURNS bulkhead_api.answer

@@ -40,7 +40,7 @@ DECLARE
 BEGIN
 	SELECT * INTO j FROM bulkhead_control.job o WHERE o.id = (request #>> '{path,job}')::bigint;
 	IF j.id IS NULL OR NOT bulkhead_api.job_is_mine(j) THEN
-		PERFORM bulkhead_api.refuse_field(404, 'BH-API-JOB', 'path.job',
+		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.job',
 										  format('there is no job %s', request #>> '{path,job}'));
 	END IF;
 	RETURN j;

@@ -37,7 +37,7 @@ DECLARE
 BEGIN
 	SELECT * INTO k FROM bulkhead_control.permission_key o WHERE o.key = word;
 	IF NOT FOUND THEN
-		PERFORM bulkhead_api.refuse_field(404, 'BH-API-PERMISSION', field, format('there is no permission "%s"', word));
+		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', field, format('there is no permission "%s"', word));
 	END IF;
 	RETURN k;
 END
@@ -211,7 +211,7 @@ BEGIN
 	k := bulkhead_api.permission_key(request #>> '{path,key}');
 	g := bulkhead_api.find_grant(t.id, k.key);
 	IF g.key IS NOT NULL AND NOT request ? 'if_match' THEN
-		PERFORM bulkhead_api.refuse_field(428, 'BH-API-PRECONDITION', 'header.If-Match',
+		PERFORM bulkhead_api.refuse_field(428, 'BH-API-CONDITION', 'header.If-Match',
 			'there is a grant already: say with its ETag which one is meant');
 	ELSIF g.key IS NULL AND request ? 'if_match' THEN
 		PERFORM bulkhead_api.refuse_field(412, 'BH-API-CHANGED', 'header.If-Match', 'there is no grant of this key any more');
@@ -303,7 +303,7 @@ BEGIN
 		  FROM bulkhead_control.revoke_permission(t.id, k.key)
 			WITH ORDINALITY AS o (id, slug, key, became, value, version, place)) r;
 	IF (outcome #>> '{revoked,count}')::bigint = 0 THEN
-		PERFORM bulkhead_api.refuse_field(404, 'BH-API-GRANT', 'path.key',
+		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.key',
 			format('tenant %s has no grant of %s, and keeps nothing of one', t.slug, k.key));
 	END IF;
 	given := json_build_object('revoked', outcome -> 'revoked', 'frozen', outcome -> 'frozen',

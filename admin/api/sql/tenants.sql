@@ -188,7 +188,7 @@ DECLARE
 	home bulkhead_control.tenant.path%TYPE := bulkhead_api.home();
 BEGIN
 	IF query ? 'parent' AND (query ->> 'roots')::boolean THEN
-		PERFORM bulkhead_api.refuse_field(400, 'BH-API-FIELD', 'query.roots', 'a root has no parent');
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'query.roots', 'a root has no parent');
 	ELSIF query ? 'parent' THEN
 		parent := bulkhead_api.tenant(query ->> 'parent', 'query.parent');
 		RETURN bulkhead_api.tenant_page(request, format('t.parent_id = %L', parent.id), NULL, sort);
@@ -198,7 +198,7 @@ BEGIN
 										ELSE format('t.id = %L', (bulkhead_control.path_ids(home))[
 											cardinality(bulkhead_control.path_ids(home))]) END, NULL, sort);
 	ELSIF is_by_place THEN
-		PERFORM bulkhead_api.refuse_field(400, 'BH-API-FIELD', 'query.sort',
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'query.sort',
 										  'a position is one among siblings: say parent or roots');
 	END IF;
 	RETURN bulkhead_api.tenant_page(request,
@@ -270,7 +270,7 @@ LANGUAGE plpgsql
 AS $$
 BEGIN
 	IF EXISTS (SELECT FROM bulkhead_control.tenant_token k WHERE k.token = bulkhead_control.token_of(word)) THEN
-		PERFORM bulkhead_api.refuse_field(409, 'BH-API-TAKEN', field,
+		PERFORM bulkhead_api.refuse_field(409, 'BH-API-EXISTS', field,
 										  'a tenant has this as its id, slug or key already');
 	END IF;
 END
@@ -314,7 +314,7 @@ BEGIN
 	END IF;
 	PERFORM bulkhead_api.not_taken(body ->> 'slug', place || 'slug');
 	IF NOT EXISTS (SELECT FROM bulkhead_control.cluster c WHERE c.name = on_cluster) THEN
-		PERFORM bulkhead_api.refuse_field(404, 'BH-API-CLUSTER', place || 'cluster',
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', place || 'cluster',
 										  format('there is no cluster "%s"', on_cluster));
 	END IF;
 	IF coalesce((body ->> 'provision')::boolean, true)
@@ -422,7 +422,7 @@ BEGIN
 	IF body ? 'cluster' AND body ->> 'cluster' <> t.cluster THEN
 		PERFORM bulkhead_api.for_whole_tree('body.cluster', 'a cluster is chosen by API keys of the whole tree');
 		IF NOT EXISTS (SELECT FROM bulkhead_control.cluster c WHERE c.name = body ->> 'cluster') THEN
-			PERFORM bulkhead_api.refuse_field(404, 'BH-API-CLUSTER', 'body.cluster',
+			PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.cluster',
 											  format('there is no cluster "%s"', body ->> 'cluster'));
 		END IF;
 	END IF;
@@ -449,7 +449,7 @@ DECLARE
 	said text[] := ARRAY(SELECT w FROM unnest(ARRAY['before', 'after', 'to']) w WHERE body ->> w IS NOT NULL);
 BEGIN
 	IF cardinality(said) > 1 THEN
-		PERFORM bulkhead_api.refuse_field(400, 'BH-API-FIELD', 'body.' || said[2],
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.' || said[2],
 										  format('either this or %s', said[1]));
 	ELSIF said[1] = 'to' THEN
 		PERFORM bulkhead_control.place_tenant(t.id, NULL, body ->> 'to' = 'first');
@@ -468,7 +468,7 @@ DECLARE
 BEGIN
 	PERFORM bulkhead_api.not_own_home(t);
 	IF NOT request -> 'body' ?| ARRAY['before', 'after', 'to'] THEN
-		PERFORM bulkhead_api.refuse_field(400, 'BH-API-FIELD', 'body.to', 'say before, after or to');
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.to', 'say before, after or to');
 	END IF;
 	PERFORM bulkhead_api.put_in_place(t, request -> 'body');
 	RETURN bulkhead_api.tenant_answer(t.id);
@@ -618,7 +618,7 @@ DECLARE
 BEGIN
 	PERFORM bulkhead_api.not_own_home(t);
 	IF request #>> '{body,confirm}' <> t.slug THEN
-		PERFORM bulkhead_api.refuse_field(422, 'BH-API-CONFIRM', 'body.confirm', 'this is not the tenant''s slug');
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.confirm', 'this is not the tenant''s slug');
 	END IF;
 	PERFORM bulkhead_control.purge_tenant(t.id);
 	SELECT * INTO j FROM bulkhead_control.job o WHERE o.tenant_id = t.id AND o.state IN ('queued', 'running');
