@@ -6,27 +6,36 @@
 static const char *const statuses[] = {"active", "draining", "down", NULL};
 
 static const struct api_field cluster_fields[] = {
-	{"name", API_TEXT, API_REQUIRED, .pattern = NAME,
+	{.name = "name",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .pattern = NAME,
 	 .doc = "of the section [cluster:NAME] in each Bulkhead's settings"},
-	{"region", API_TEXT, API_REQUIRED | API_NULLABLE,
+	{.name = "region",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED | API_NULLABLE,
 	 .doc = "where its data is: Bulkheads of other regions refuse its tenants"},
-	{"status", API_TEXT, API_REQUIRED, .choices = statuses,
+	{.name = "status",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .choices = statuses,
 	 .doc = "draining: no tenant is placed there any more; down: its tenants' logins are "
 			"refused and their sessions end"},
-	{NULL}};
+	{.name = NULL}};
 static const struct api_schema cluster_schema = {.name = "Cluster", .fields = cluster_fields};
 
 static const struct api_field cluster_param[] = {
-	{"cluster", API_TEXT, API_REQUIRED, .pattern = NAME}, {NULL}};
+	{.name = "cluster", .type = API_TEXT, .flags = API_REQUIRED, .pattern = NAME},
+	{.name = NULL}};
 static const struct api_field create_body[] = {
-	{"name", API_TEXT, API_REQUIRED, .pattern = NAME},
-	{"region", API_TEXT, API_NULLABLE, .min = 1, .max = 63},
-	{"status", API_TEXT, .choices = statuses, .preset = "\"active\""},
-	{NULL}};
+	{.name = "name", .type = API_TEXT, .flags = API_REQUIRED, .pattern = NAME},
+	{.name = "region", .type = API_TEXT, .flags = API_NULLABLE, .min = 1, .max = 63},
+	{.name = "status", .type = API_TEXT, .choices = statuses, .preset = "\"active\""},
+	{.name = NULL}};
 static const struct api_field update_body[] = {
-	{"region", API_TEXT, API_NULLABLE, .min = 1, .max = 63},
-	{"status", API_TEXT, .choices = statuses},
-	{NULL}};
+	{.name = "region", .type = API_TEXT, .flags = API_NULLABLE, .min = 1, .max = 63},
+	{.name = "status", .type = API_TEXT, .choices = statuses},
+	{.name = NULL}};
 
 static const struct api_route routes[] = {
 	{.id = "cluster.list",

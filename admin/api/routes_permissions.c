@@ -16,167 +16,264 @@ static const char *const changes[] = {"granted", "changed", "revoked",
 
 /* ---- answers ---- */
 
-#define VALUE  "true or false, a number, or an array of texts, as the key's kind has it"
-#define MODE   "what tenants below may do with it: nothing, lower it, or lower it and pass it on"
-#define REVOKE "what becomes of those below when it is revoked: it goes there too, they keep " \
-			   "what they hold, or it is never revoked"
+#define VALUE "true or false, a number, or an array of texts, as the key's kind has it"
+#define MODE  "what tenants below may do with it: nothing, lower it, or lower it and pass it on"
+#define REVOKE                                                                                 \
+	"what becomes of those below when it is revoked: it goes there too, they keep "            \
+	"what they hold, or it is never revoked"
 
 static const struct api_field grant_fields[] = {
-	{"tenant_id", API_UUID, API_REQUIRED},
-	{"key", API_TEXT, API_REQUIRED},
-	{"value", API_JSON, API_REQUIRED, .doc = VALUE},
-	{"mode", API_TEXT, API_REQUIRED, .choices = modes, .doc = MODE},
-	{"revocation", API_TEXT, API_REQUIRED, .choices = revocations, .doc = REVOKE},
-	{"created_at", API_TIME, API_REQUIRED},
-	{"updated_at", API_TIME, API_REQUIRED},
-	{NULL}};
+	{.name = "tenant_id", .type = API_UUID, .flags = API_REQUIRED},
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "value", .type = API_JSON, .flags = API_REQUIRED, .doc = VALUE},
+	{.name = "mode", .type = API_TEXT, .flags = API_REQUIRED, .choices = modes, .doc = MODE},
+	{.name = "revocation",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .choices = revocations,
+	 .doc = REVOKE},
+	{.name = "created_at", .type = API_TIME, .flags = API_REQUIRED},
+	{.name = "updated_at", .type = API_TIME, .flags = API_REQUIRED},
+	{.name = NULL}};
 static const struct api_schema grant_schema = {.name = "Grant", .fields = grant_fields};
 
 static const struct api_field own_fields[] = {
-	{"value", API_JSON, API_REQUIRED, .doc = "as granted: a parent that holds less cuts it"},
-	{"mode", API_TEXT, API_REQUIRED, .choices = modes},
-	{"revocation", API_TEXT, API_REQUIRED, .choices = revocations},
-	{NULL}};
+	{.name = "value",
+	 .type = API_JSON,
+	 .flags = API_REQUIRED,
+	 .doc = "as granted: a parent that holds less cuts it"},
+	{.name = "mode", .type = API_TEXT, .flags = API_REQUIRED, .choices = modes},
+	{.name = "revocation", .type = API_TEXT, .flags = API_REQUIRED, .choices = revocations},
+	{.name = NULL}};
 static const struct api_field held_fields[] = {
-	{"key", API_TEXT, API_REQUIRED},
-	{"kind", API_TEXT, API_REQUIRED, .choices = kinds},
-	{"value", API_JSON, API_REQUIRED, .doc = "what the tenant holds"},
-	{"inherited", API_BOOLEAN, API_REQUIRED, .doc = "from a grant of a tenant above"},
-	{"source", API_TEXT, API_REQUIRED, .choices = sources,
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "kind", .type = API_TEXT, .flags = API_REQUIRED, .choices = kinds},
+	{.name = "value", .type = API_JSON, .flags = API_REQUIRED, .doc = "what the tenant holds"},
+	{.name = "inherited",
+	 .type = API_BOOLEAN,
+	 .flags = API_REQUIRED,
+	 .doc = "from a grant of a tenant above"},
+	{.name = "source",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .choices = sources,
 	 .doc = "frozen: kept of a grant above that was revoked softly"},
-	{"source_tenant_id", API_UUID, API_REQUIRED | API_NULLABLE,
+	{.name = "source_tenant_id",
+	 .type = API_UUID,
+	 .flags = API_REQUIRED | API_NULLABLE,
 	 .doc = "whose grant it is, or was last cut by; null also of one that is not shown"},
-	{"locked", API_BOOLEAN, API_REQUIRED, .doc = "by a tenant above"},
-	{"locked_by", API_UUID, API_REQUIRED | API_NULLABLE},
-	{"mode", API_TEXT, API_REQUIRED, .choices = modes, .doc = "what binds those below it"},
-	{"bound", API_JSON, API_REQUIRED | API_NULLABLE,
+	{.name = "locked", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "by a tenant above"},
+	{.name = "locked_by", .type = API_UUID, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "mode",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .choices = modes,
+	 .doc = "what binds those below it"},
+	{.name = "bound",
+	 .type = API_JSON,
+	 .flags = API_REQUIRED | API_NULLABLE,
 	 .doc = "what its parent passes on, which it cannot exceed; null of a root"},
-	{"own", API_OBJECT, API_REQUIRED | API_NULLABLE, .fields = own_fields,
+	{.name = "own",
+	 .type = API_OBJECT,
+	 .flags = API_REQUIRED | API_NULLABLE,
+	 .fields = own_fields,
 	 .doc = "its own grant"},
-	{NULL}};
+	{.name = NULL}};
 static const struct api_schema held_schema = {.name = "Permission", .fields = held_fields};
 
 static const struct api_field way_fields[] = {
-	{"tenant_id", API_UUID, API_REQUIRED},
-	{"tenant", API_TEXT, API_REQUIRED},
-	{"value", API_JSON, API_REQUIRED},
-	{"mode", API_TEXT, API_REQUIRED, .choices = modes},
-	{"revocation", API_TEXT, API_REQUIRED, .choices = revocations},
-	{NULL}};
-static const struct api_field a_way[] = {{.type = API_OBJECT, .fields = way_fields}, {NULL}};
+	{.name = "tenant_id", .type = API_UUID, .flags = API_REQUIRED},
+	{.name = "tenant", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "value", .type = API_JSON, .flags = API_REQUIRED},
+	{.name = "mode", .type = API_TEXT, .flags = API_REQUIRED, .choices = modes},
+	{.name = "revocation", .type = API_TEXT, .flags = API_REQUIRED, .choices = revocations},
+	{.name = NULL}};
+static const struct api_field a_way[] = {{.type = API_OBJECT, .fields = way_fields},
+										 {.name = NULL}};
 static const struct api_field one_fields[] = {
-	{"effective", API_OBJECT, API_REQUIRED, .fields = held_fields},
-	{"grant", API_OBJECT, API_REQUIRED | API_NULLABLE, .fields = grant_fields},
-	{"way", API_ARRAY, API_REQUIRED, .fields = a_way,
+	{.name = "effective", .type = API_OBJECT, .flags = API_REQUIRED, .fields = held_fields},
+	{.name = "grant",
+	 .type = API_OBJECT,
+	 .flags = API_REQUIRED | API_NULLABLE,
+	 .fields = grant_fields},
+	{.name = "way",
+	 .type = API_ARRAY,
+	 .flags = API_REQUIRED,
+	 .fields = a_way,
 	 .doc = "the grants from the root, or the API key's tenant, down to this tenant"},
-	{NULL}};
+	{.name = NULL}};
 static const struct api_schema one_schema = {.name = "PermissionOfTenant",
 											 .fields = one_fields};
 
 static const struct api_field affected_fields[] = {
-	{"tenant_id", API_UUID, API_REQUIRED},
-	{"tenant", API_TEXT, API_REQUIRED},
-	{"before", API_JSON, API_REQUIRED, .doc = "what it holds"},
-	{"after", API_JSON, API_REQUIRED, .doc = "what it would hold"},
-	{NULL}};
+	{.name = "tenant_id", .type = API_UUID, .flags = API_REQUIRED},
+	{.name = "tenant", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "before", .type = API_JSON, .flags = API_REQUIRED, .doc = "what it holds"},
+	{.name = "after", .type = API_JSON, .flags = API_REQUIRED, .doc = "what it would hold"},
+	{.name = NULL}};
 static const struct api_field an_affected[] = {{.type = API_OBJECT, .fields = affected_fields},
-											   {NULL}};
+											   {.name = NULL}};
 static const struct api_field affected[] = {
-	{"count", API_INTEGER, API_REQUIRED},
-	{"items", API_ARRAY, API_REQUIRED, .max = 100, .fields = an_affected,
+	{.name = "count", .type = API_INTEGER, .flags = API_REQUIRED},
+	{.name = "items",
+	 .type = API_ARRAY,
+	 .flags = API_REQUIRED,
+	 .max = 100,
+	 .fields = an_affected,
 	 .doc = "the first hundred, from the top down"},
-	{NULL}};
+	{.name = NULL}};
 #define AFFECTED                                                                               \
 	{                                                                                          \
-		"affected", API_OBJECT, .fields = affected,                                            \
-					.doc = "of a dry run: the tenant and those below that would hold something " \
-						   "else"                                                              \
+		.name = "affected", .type = API_OBJECT, .fields = affected,                            \
+		.doc = "of a dry run: the tenant and those below that would hold something "           \
+			   "else"                                                                          \
 	}
 
 static const struct api_field set_answer_fields[] = {
-	{"grant", API_OBJECT, API_REQUIRED, .fields = grant_fields},
-	{"before", API_OBJECT, API_REQUIRED | API_NULLABLE, .fields = grant_fields,
+	{.name = "grant", .type = API_OBJECT, .flags = API_REQUIRED, .fields = grant_fields},
+	{.name = "before",
+	 .type = API_OBJECT,
+	 .flags = API_REQUIRED | API_NULLABLE,
+	 .fields = grant_fields,
 	 .doc = "the grant before"},
-	{"effective", API_OBJECT, API_REQUIRED, .fields = held_fields},
+	{.name = "effective", .type = API_OBJECT, .flags = API_REQUIRED, .fields = held_fields},
 	AFFECTED,
-	{NULL}};
+	{.name = NULL}};
 static const struct api_schema set_schema = {.name = "GrantChange",
 											 .fields = set_answer_fields};
 
 static const struct api_field gone_fields[] = {
-	{"tenant_id", API_UUID, API_REQUIRED},
-	{"tenant", API_TEXT, API_REQUIRED},
-	{"value", API_JSON, API_REQUIRED},
-	{NULL}};
-static const struct api_field a_gone[] = {{.type = API_OBJECT, .fields = gone_fields}, {NULL}};
+	{.name = "tenant_id", .type = API_UUID, .flags = API_REQUIRED},
+	{.name = "tenant", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "value", .type = API_JSON, .flags = API_REQUIRED},
+	{.name = NULL}};
+static const struct api_field a_gone[] = {{.type = API_OBJECT, .fields = gone_fields},
+										  {.name = NULL}};
 static const struct api_field gone[] = {
-	{"count", API_INTEGER, API_REQUIRED},
-	{"items", API_ARRAY, API_REQUIRED, .max = 100, .fields = a_gone,
+	{.name = "count", .type = API_INTEGER, .flags = API_REQUIRED},
+	{.name = "items",
+	 .type = API_ARRAY,
+	 .flags = API_REQUIRED,
+	 .max = 100,
+	 .fields = a_gone,
 	 .doc = "the first hundred, from the top down"},
-	{NULL}};
+	{.name = NULL}};
 static const struct api_field revoke_answer_fields[] = {
-	{"revoked", API_OBJECT, API_REQUIRED, .fields = gone, .doc = "whose grants went"},
-	{"frozen", API_OBJECT, API_REQUIRED, .fields = gone, .doc = "who keeps what"},
-	{"effective", API_OBJECT, API_REQUIRED, .fields = held_fields},
+	{.name = "revoked",
+	 .type = API_OBJECT,
+	 .flags = API_REQUIRED,
+	 .fields = gone,
+	 .doc = "whose grants went"},
+	{.name = "frozen",
+	 .type = API_OBJECT,
+	 .flags = API_REQUIRED,
+	 .fields = gone,
+	 .doc = "who keeps what"},
+	{.name = "effective", .type = API_OBJECT, .flags = API_REQUIRED, .fields = held_fields},
 	AFFECTED,
-	{NULL}};
+	{.name = NULL}};
 static const struct api_schema revoke_schema = {.name = "Revocation",
 												.fields = revoke_answer_fields};
 
 static const struct api_field past_fields[] = {
-	{"revision", API_INTEGER, API_REQUIRED},
-	{"change", API_TEXT, API_REQUIRED, .choices = changes},
-	{"at", API_TIME, API_REQUIRED},
-	{"actor", API_TEXT, API_REQUIRED},
-	{"request_id", API_TEXT, API_REQUIRED | API_NULLABLE},
-	{"before", API_JSON, API_REQUIRED | API_NULLABLE, .doc = "value, mode and revocation"},
-	{"after", API_JSON, API_REQUIRED | API_NULLABLE},
-	{NULL}};
+	{.name = "revision", .type = API_INTEGER, .flags = API_REQUIRED},
+	{.name = "change", .type = API_TEXT, .flags = API_REQUIRED, .choices = changes},
+	{.name = "at", .type = API_TIME, .flags = API_REQUIRED},
+	{.name = "actor", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "request_id", .type = API_TEXT, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "before",
+	 .type = API_JSON,
+	 .flags = API_REQUIRED | API_NULLABLE,
+	 .doc = "value, mode and revocation"},
+	{.name = "after", .type = API_JSON, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = NULL}};
 static const struct api_schema past_schema = {.name = "PermissionRevision",
 											  .fields = past_fields};
 
 static const struct api_field key_fields[] = {
-	{"key", API_TEXT, API_REQUIRED},
-	{"kind", API_TEXT, API_REQUIRED, .choices = kinds,
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "kind",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .choices = kinds,
 	 .doc = "what less means: false, a smaller number, a part of the set"},
-	{"elements", API_TEXT, API_REQUIRED, .choices = elements, .doc = "of a set"},
-	{"default", API_JSON, API_REQUIRED, .doc = "what a root holds without a grant"},
-	{"schema_default", API_JSON, API_REQUIRED, .doc = "the same with a schema of its own"},
-	{"database_default", API_JSON, API_REQUIRED, .doc = "the same with a database of its own"},
-	{"description", API_TEXT, API_REQUIRED | API_LINES},
-	{"builtin", API_BOOLEAN, API_REQUIRED, .doc = "Bulkhead's own"},
-	{NULL}};
+	{.name = "elements",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .choices = elements,
+	 .doc = "of a set"},
+	{.name = "default",
+	 .type = API_JSON,
+	 .flags = API_REQUIRED,
+	 .doc = "what a root holds without a grant"},
+	{.name = "schema_default",
+	 .type = API_JSON,
+	 .flags = API_REQUIRED,
+	 .doc = "the same with a schema of its own"},
+	{.name = "database_default",
+	 .type = API_JSON,
+	 .flags = API_REQUIRED,
+	 .doc = "the same with a database of its own"},
+	{.name = "description", .type = API_TEXT, .flags = API_REQUIRED | API_LINES},
+	{.name = "builtin", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "Bulkhead's own"},
+	{.name = NULL}};
 static const struct api_schema key_schema = {.name = "PermissionKey", .fields = key_fields};
 
 /* ---- requests ---- */
 
 static const struct api_field key_param[] = {
-	{"key", API_TEXT, API_REQUIRED, .max = KEY_MAX, .pattern = KEY}, {NULL}};
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED, .max = KEY_MAX, .pattern = KEY},
+	{.name = NULL}};
 static const struct api_field effective_query[] = {
-	{"key", API_TEXT, .max = KEY_MAX, .pattern = KEY, .doc = "this one only"},
-	{"prefix", API_TEXT, .min = 1, .max = KEY_MAX, .pattern = KEY_PREFIX,
+	{.name = "key", .type = API_TEXT, .max = KEY_MAX, .pattern = KEY, .doc = "this one only"},
+	{.name = "prefix",
+	 .type = API_TEXT,
+	 .min = 1,
+	 .max = KEY_MAX,
+	 .pattern = KEY_PREFIX,
 	 .doc = "those that begin so"},
-	{NULL}};
-static const struct api_field keys_query[] = {
-	{"prefix", API_TEXT, .min = 1, .max = KEY_MAX, .pattern = KEY_PREFIX,
-	 .doc = "those that begin so"},
-	{NULL}};
+	{.name = NULL}};
+static const struct api_field keys_query[] = {{.name = "prefix",
+											   .type = API_TEXT,
+											   .min = 1,
+											   .max = KEY_MAX,
+											   .pattern = KEY_PREFIX,
+											   .doc = "those that begin so"},
+											  {.name = NULL}};
 static const struct api_field set_body[] = {
-	{"value", API_JSON, API_REQUIRED, .doc = VALUE},
-	{"mode", API_TEXT, .choices = modes, .doc = MODE ". Without it as it was; of a new grant INHERITED"},
-	{"revocation", API_TEXT, .choices = revocations, .doc = REVOKE ". Without it as it was; of a new grant CASCADE"},
-	{NULL}};
+	{.name = "value", .type = API_JSON, .flags = API_REQUIRED, .doc = VALUE},
+	{.name = "mode",
+	 .type = API_TEXT,
+	 .choices = modes,
+	 .doc = MODE ". Without it as it was; of a new grant INHERITED"},
+	{.name = "revocation",
+	 .type = API_TEXT,
+	 .choices = revocations,
+	 .doc = REVOKE ". Without it as it was; of a new grant CASCADE"},
+	{.name = NULL}};
 static const struct api_field new_key_body[] = {
-	{"key", API_TEXT, API_REQUIRED, .max = KEY_MAX, .pattern = KEY,
+	{.name = "key",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .max = KEY_MAX,
+	 .pattern = KEY,
 	 .doc = "not of bulkhead, proxy, settings or sql"},
-	{"kind", API_TEXT, API_REQUIRED, .choices = kinds},
-	{"default", API_JSON, .doc = "without it: false, 0, none"},
-	{"schema_default", API_JSON, .doc = "without it, as `default`"},
-	{"database_default", API_JSON, .doc = "without it, as `default`"},
-	{"description", API_TEXT, API_REQUIRED | API_LINES, .min = 1, .max = 1000},
-	{NULL}};
-static const struct api_field key_body[] = {
-	{"description", API_TEXT, API_REQUIRED | API_LINES, .min = 1, .max = 1000}, {NULL}};
+	{.name = "kind", .type = API_TEXT, .flags = API_REQUIRED, .choices = kinds},
+	{.name = "default", .type = API_JSON, .doc = "without it: false, 0, none"},
+	{.name = "schema_default", .type = API_JSON, .doc = "without it, as `default`"},
+	{.name = "database_default", .type = API_JSON, .doc = "without it, as `default`"},
+	{.name = "description",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED | API_LINES,
+	 .min = 1,
+	 .max = 1000},
+	{.name = NULL}};
+static const struct api_field key_body[] = {{.name = "description",
+											 .type = API_TEXT,
+											 .flags = API_REQUIRED | API_LINES,
+											 .min = 1,
+											 .max = 1000},
+											{.name = NULL}};
 
 /* ---- routes ---- */
 
@@ -237,8 +334,9 @@ static const struct api_route routes[] = {
 	 .answer = &revoke_schema,
 	 .tag = "permissions",
 	 .summary = "Take a grant back, as its revocation says",
-	 .doc = "The grant is named with If-Match; where there is none, but something is kept frozen, "
-			"that goes. With dry_run the answer says who would hold what."},
+	 .doc =
+		 "The grant is named with If-Match; where there is none, but something is kept frozen, "
+		 "that goes. With dry_run the answer says who would hold what."},
 	{.id = "permission.history",
 	 .method = "GET",
 	 .path = OF_TENANT "/{key}/history",
