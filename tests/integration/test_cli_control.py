@@ -102,7 +102,7 @@ def test_init_into_two_databases(stand, database):
         done = init(stand, database, "--control-dsn", control.conninfo())
         assert done.returncode == DONE, done.stderr
         assert f"in database {database.name}, the control schema in database {control.name}" in done.stdout
-        for where, schemas in ((database, ["bulkhead"]), (control, ["bulkhead_control"])):
+        for where, schemas in ((database, ["bulkhead"]), (control, ["bulkhead_api", "bulkhead_control"])):
             with where.connect() as root:
                 assert root.execute("SELECT array_agg(nspname::text) FROM pg_namespace WHERE nspname ~ '^bulkhead'"
                                     ).fetchone() == (schemas,)
