@@ -37,10 +37,10 @@ static struct guard_keyring *find_pepper(const struct arguments *arguments)
 	options_init(&options);
 	options.config = arguments->value[ARG_CONFIG];
 	struct conf *conf = options_load(&options, stderr);
-	if (conf && true)
+	if (conf && !*conf->admin_pepper_file)
 		print_complaint("%s: [admin] pepper_file is not set", options.config);
 	else if (conf)
-		pepper = NULL;
+		pepper = load_pepper(conf->admin_pepper_file);
 	conf_destroy(conf);
 	options_fini(&options);
 	return pepper;

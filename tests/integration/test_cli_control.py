@@ -104,8 +104,8 @@ def test_init_into_two_databases(stand, database):
         assert f"in database {database.name}, the control schema in database {control.name}" in done.stdout
         for where, schemas in ((database, ["bulkhead"]), (control, ["bulkhead_api", "bulkhead_control"])):
             with where.connect() as root:
-                assert root.execute("SELECT array_agg(nspname::text ORDER BY nspname) FROM pg_namespace WHERE nspname ~ '^bulkhead'"
-                                    ).fetchone() == (schemas,)
+                assert root.execute("SELECT array_agg(nspname::text ORDER BY nspname) FROM pg_namespace "
+                                    "WHERE nspname ~ '^bulkhead'").fetchone() == (schemas,)
         assert "acme" in succeed("tenant", "create", "acme", "--control-dsn", control.conninfo())
     finally:
         control.drop()

@@ -133,7 +133,7 @@ BEGIN
 	k := bulkhead_api.find_api_key(request);
 	me := bulkhead_api.lock_caller();
 	IF k.rank > me.rank THEN
-		PERFORM bulkhead_api.refuse_field(403, 'BH-API-RANK', 'path.id', 'the role of this API key is above your own');
+		PERFORM bulkhead_api.refuse_field(403, 'BH-API-BEYOND', 'path.id', 'the role of this API key is above your own');
 	END IF;
 	PERFORM bulkhead_api.match(request, k.version::text);
 	RETURN k;
@@ -157,7 +157,7 @@ BEGIN
 		BEGIN
 			networks := networks || word::cidr;
 		EXCEPTION WHEN invalid_text_representation THEN
-			PERFORM bulkhead_api.refuse_field(422, 'BH-API-INVALID', format('body.addresses.%s', cardinality(networks)),
+			PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', format('body.addresses.%s', cardinality(networks)),
 				'this is no IP address and no network as 10.0.0.0/8 or fd00::/8');
 		END;
 	END LOOP;
@@ -181,7 +181,7 @@ BEGIN
 	IF body ? 'expires_at' THEN
 		k.expires_at := (body ->> 'expires_at')::timestamptz;
 		IF k.expires_at <= clock_timestamp() THEN
-			PERFORM bulkhead_api.refuse_field(422, 'BH-API-INVALID', 'body.expires_at', 'this is in the past');
+			PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.expires_at', 'this is in the past');
 		END IF;
 	END IF;
 	IF body ? 'addresses' THEN
@@ -189,11 +189,11 @@ BEGIN
 	END IF;
 
 	IF k.tenant_id IS NULL AND k.role <> 'operator' THEN
-		PERFORM bulkhead_api.refuse_field(422, 'BH-API-INVALID', 'body.tenant',
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.tenant',
 										  'only an operator''s key may be for the whole tree');
 	END IF;
 	IF k.reveal AND k.rank < bulkhead_api.rank_of('admin') THEN
-		PERFORM bulkhead_api.refuse_field(422, 'BH-API-INVALID', 'body.reveal',
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.reveal',
 										  'only an admin''s or operator''s key may read sensitive settings');
 	END IF;
 	RETURN k;
@@ -296,7 +296,7 @@ BEGIN
 		PERFORM bulkhead_api.refuse_field(409, 'BH-API-STATE', 'path.id', 'this API key is revoked or expired');
 	END IF;
 	IF overlap > 0 AND was.previous_until > clock_timestamp() THEN
-		PERFORM bulkhead_api.refuse_field(409, 'BH-API-OVERLAP', 'body.overlap_seconds',
+		PERFORM bulkhead_api.refuse_field(409, 'BH-API-STATE', 'body.overlap_seconds',
 			'the secret before the last rotation still works: wait for its end, or end both by an overlap of 0');
 	END IF;
 	UPDATE bulkhead_control.api_key o
