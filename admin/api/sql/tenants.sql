@@ -447,6 +447,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	said text[] := ARRAY(SELECT w FROM unnest(ARRAY['before', 'after', 'to']) w WHERE body ->> w IS NOT NULL);
+	sibling bulkhead_control.tenant;
 BEGIN
 	IF cardinality(said) > 1 THEN
 		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.' || said[2],
@@ -454,8 +455,12 @@ BEGIN
 	ELSIF said[1] = 'to' THEN
 		PERFORM bulkhead_control.place_tenant(t.id, NULL, body ->> 'to' = 'first');
 	ELSIF said[1] IS NOT NULL THEN
-		PERFORM bulkhead_control.place_tenant(
-			t.id, (bulkhead_api.tenant(body ->> said[1], 'body.' || said[1])).id, said[1] = 'before');
+		sibling := bulkhead_api.tenant(body ->> said[1], 'body.' || said[1]);
+		IF sibling.id = t.id OR sibling.parent_id IS DISTINCT FROM t.parent_id THEN
+			PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.' || said[1],
+											  format('tenant %s is no sibling of %s', sibling.slug, t.slug));
+		END IF;
+		PERFORM bulkhead_control.place_tenant(t.id, sibling.id, said[1] = 'before');
 	END IF;
 END
 $$;
