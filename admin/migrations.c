@@ -236,6 +236,8 @@ static bool apply_all(PGconn *admin, const struct migrations_options *options, F
 	return apply_functions(admin, err) &&
 		   set_option(admin, "bulkhead.sidecar_login", options->sidecar_login, err) &&
 		   set_option(admin, "bulkhead.sidecar_verifier", options->sidecar_verifier, err) &&
+		   set_option(admin, "bulkhead.api_login", MIGRATIONS_API_LOGIN, err) &&
+		   set_option(admin, "bulkhead.api_verifier", options->api_verifier, err) &&
 		   run(admin, access_sql, "access", err);
 }
 
@@ -312,7 +314,8 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 	list_steps(steps);
 	fputs(
 		"-- The control schema of Bulkhead, for psql.\n"
-		"-- psql -v sidecar_verifier='SCRAM-SHA-256$...' sets the sidecars' password as well.\n"
+		"-- psql -v sidecar_verifier='SCRAM-SHA-256$...' sets the sidecars' password as well,\n"
+		"-- and -v api_verifier=... that of the admin API's login.\n"
 		"\\set ON_ERROR_STOP on\n\\o /dev/null\n" BEGIN_SQL ";\n" LOCK_SQL ";\n\n",
 		out);
 	fputs(install_sql, out);
@@ -329,6 +332,11 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 	fputs("\nSELECT pg_catalog.set_config('bulkhead.sidecar_login', ", out);
 	print_quoted(out, options->sidecar_login);
 	fputs(", true);\n"
+		  "SELECT pg_catalog.set_config('bulkhead.api_login', '" MIGRATIONS_API_LOGIN
+		  "', true);\n"
+		  "\\if :{?api_verifier}\n"
+		  "SELECT pg_catalog.set_config('bulkhead.api_verifier', :'api_verifier', true);\n"
+		  "\\endif\n"
 		  "\\if :{?sidecar_verifier}\n"
 		  "SELECT pg_catalog.set_config('bulkhead.sidecar_verifier', :'sidecar_verifier', "
 		  "true);\n"
