@@ -14,13 +14,6 @@ extern const struct api_topic api_routes_permissions;
 extern const struct api_topic api_routes_tenants;
 extern const struct api_topic api_routes_api_keys;
 extern const struct api_topic api_routes_principals;
-extern const struct api_topic api_routes_tenants;
-extern const struct api_topic api_routes_permissions;
-extern const struct api_topic api_routes_jobs;
-extern const struct api_topic api_routes_clusters;
-
-/* A job, which answers of several topics are. */
-extern const struct api_schema api_job_schema;
 
 /* A job; answers of several topics are one. */
 extern const struct api_schema api_job_schema;
