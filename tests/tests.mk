@@ -158,11 +158,12 @@ valgrind: build
 # FUZZ_TRACE=1 build/fuzz/NAME FILE tells what an input does; write_corpus.py makes the larger targets' seeds.
 FUZZ_CC    ?= clang
 FUZZ_ARGS  ?= -runs=10000
-FUZZ_NAMES := startup scram_server scram_client replies session backend login statement console
+FUZZ_NAMES := startup scram_server scram_client replies session backend login statement console api_target api_body
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 FUZZ_SHARED  := $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))
-FUZZ_SOURCES := $(foreach room,base conf policy policy/guard router proxy,$(wildcard $(room)/*.c)) $(FUZZ_SHARED)
+FUZZ_SOURCES := $(foreach room,base conf policy policy/guard router proxy,$(wildcard $(room)/*.c)) $(FUZZ_SHARED) \
+	admin/api/match.c admin/api/read_json.c admin/api/validate.c
 FUZZ_SOURCES := $(filter-out policy/guard/install.c,$(FUZZ_SOURCES))
 FUZZ_OBJECTS := $(FUZZ_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 FUZZ_LIBRARY := $(BUILD)/fuzz/libfuzzed.a
