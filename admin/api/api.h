@@ -33,7 +33,12 @@ bool api_start(const struct api_setup *setup, struct api **out);
 /* The settings have changed. NULL is fine. */
 void api_reload(struct api *api);
 
-/* Ends the thread, waits for its end and frees all, before the workers end. NULL is fine. */
+/*
+ * Ends the thread and waits for its end, before the workers end: they are not asked any more.
+ * api_destroy frees the memory, when they have ended: until then letters of theirs may come.
+ * NULL is fine.
+ */
 void api_stop(struct api *api);
+void api_destroy(struct api *api);
 
 #endif

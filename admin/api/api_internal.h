@@ -5,6 +5,7 @@
 #define ADMIN_API_API_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -30,12 +31,14 @@ struct api {
 	struct mailbox *mailbox;
 	struct event *mail, *cleaning;
 	struct letter stop, reload;
+	atomic_bool reloading; /* the letter is under way */
 	struct api_server *server;
 	struct store *stores[API_STORES_MAX];
 	int store_count;
 	struct guard_keyring *pepper, *master; /* master: NULL when there is none */
 	struct throttle *failures, *rates;
 	struct list calls; /* those under way */
+	/* The server and the stores are gone: what comes still is only freed. */
 	bool is_stopping;
 	pthread_t thread;
 };

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/queue.h>
 
 #include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
 #include <openssl/evp.h>
 
 #include "admin/api/api_internal.h"
@@ -73,9 +75,9 @@ static bool is_request_id(const char *text)
 {
 	size_t len = strlen(text);
 
-	return len >= 1 && len <= 64 && strspn(text, "abcdefghijklmnopqrstuvwxyz"
-												 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-										 len;
+	return len >= 1 && len <= 64 &&
+		   strspn(text, "abcdefghijklmnopqrstuvwxyz"
+						"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len;
 }
 
 static void set_request_id(struct api_call *call, struct evkeyvalq *headers)
@@ -167,12 +169,11 @@ static bool read_key(struct api_call *call, struct evkeyvalq *headers)
 	if (!api_key_is_text(value, strlen(value)))
 		return refuse_key(call);
 	api_key_id(value, call->key_id);
-	call->caller = json_pack("{s:s, s:o, s:i, s:b, s:o, s:s*, s:s, s:s}", "id", call->key_id,
-							 "hashes", hash_key(call, value, bucket), "rank",
-							 (int)call->route->role, "everywhere",
-							 (call->route->flags & API_EVERYWHERE) != 0, "tenants",
-							 json_object(), "address", call->address, "request_id",
-							 call->request_id, "action", call->route->id);
+	call->caller = json_pack(
+		"{s:s, s:o, s:i, s:b, s:o, s:s*, s:s, s:s}", "id", call->key_id, "hashes",
+		hash_key(call, value, bucket), "rank", (int)call->route->role, "everywhere",
+		(call->route->flags & API_EVERYWHERE) != 0, "tenants", json_object(), "address",
+		call->address, "request_id", call->request_id, "action", call->route->id);
 	secret_wipe((void *)(uintptr_t)value, strlen(value));
 	if (!call->caller)
 		return refuse(call, 500, "BH-API-INTERNAL", NULL, "out of memory");
@@ -248,7 +249,8 @@ static void read_conditions(struct api_call *call, struct evkeyvalq *headers)
 					 "say with If-Match which version is to be changed, as ETag had it");
 	if (count == 0)
 		return;
-	if (count > 1 || !api_matches(value, "^(\\*|(W/)?\"[!#-~]{0,128}\"( *, *(W/)?\"[!#-~]{0,128}\")*)$")) {
+	if (count > 1 ||
+		!api_matches(value, "^(\\*|(W/)?\"[!#-~]{0,128}\"( *, *(W/)?\"[!#-~]{0,128}\")*)$")) {
 		refuse_later(call, 400, "BH-API-SYNTAX", "header.If-Match", "this is no list of ETags");
 		return;
 	}
@@ -354,10 +356,10 @@ static void add_clusters(struct api_call *call)
 	for (size_t i = 0; i < conf->cluster_count; i++) {
 		const struct conf_cluster *cluster = &conf->clusters[i];
 
-		json_object_set_new(
-			clusters, cluster->name,
-			json_pack("{s:b, s:s}", "can_run", job_can_run(conf, cluster->name), "guard",
-					  cluster->guard == GUARD_LOGIN ? "login" : "sealed"));
+		json_object_set_new(clusters, cluster->name,
+							json_pack("{s:b, s:s}", "can_run", job_can_run(conf, cluster->name),
+									  "guard",
+									  cluster->guard == GUARD_LOGIN ? "login" : "sealed"));
 	}
 	json_object_set_new(json_object_get(call->request, "more"), "clusters", clusters);
 }
@@ -380,6 +382,20 @@ static bool find_route(struct api_call *call, const char *path, json_t **params)
 		return true;
 	}
 	return false;
+}
+
+/* Where the body ends must be said once (RFC 9112, section 6.3): something in front of us may
+ * have read it the other way. */
+static bool check_length(struct api_call *call, struct evkeyvalq *headers)
+{
+	const char *value;
+	int lengths = count_headers(headers, "Content-Length", &value);
+
+	if (lengths + count_headers(headers, "Transfer-Encoding", &value) <= 1)
+		return true;
+	evhttp_add_header(evhttp_request_get_output_headers(call->http), "Connection", "close");
+	return refuse(call, 400, "BH-API-SYNTAX", "header.Content-Length",
+				  "the length of the body is said twice");
 }
 
 /* Its parts must be as they came: what libevent decodes or normalizes is not looked at. */
@@ -443,7 +459,8 @@ bool api_call_read(struct api_call *call)
 	call->address = address && *address && port ? address : NULL;
 	call->method = method_name(evhttp_request_get_command(call->http));
 	set_request_id(call, headers);
-	bool done = read_target(call, &path, &query) && find_route(call, path, &params) &&
+	bool done = check_length(call, headers) && read_target(call, &path, &query) &&
+				find_route(call, path, &params) &&
 				(call->route->role == API_ANYONE || read_key(call, headers));
 	free(path);
 	if (done)

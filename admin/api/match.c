@@ -106,8 +106,8 @@ typedef bool (*route_visitor)(const struct api_route *route, void *arg);
 static void each_route(const char *path, route_visitor visit, void *arg)
 {
 	for (size_t i = 0; i < api_topic_count; i++) {
-		for (size_t j = 0; j < api_topics[i].count; j++) {
-			const struct api_route *route = &api_topics[i].routes[j];
+		for (size_t j = 0; j < api_topics[i]->count; j++) {
+			const struct api_route *route = &api_topics[i]->routes[j];
 
 			if (match_path(route->path, path, NULL, NULL) && !visit(route, arg))
 				return;
