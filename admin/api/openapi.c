@@ -41,14 +41,14 @@ static bool put_route(json_t *paths, const struct api_route *route, json_t *sche
 	return openapi_put(path, method, openapi_operation(route, schemas));
 }
 
-static json_t *all_paths(const struct api_topic *topics, size_t count, json_t *schemas)
+static json_t *all_paths(const struct api_topic *const *topics, size_t count, json_t *schemas)
 {
 	json_t *paths = json_object();
 	bool ok = paths != NULL;
 
 	for (size_t i = 0; ok && i < count; i++)
-		for (size_t j = 0; ok && j < topics[i].count; j++)
-			ok = put_route(paths, &topics[i].routes[j], schemas);
+		for (size_t j = 0; ok && j < topics[i]->count; j++)
+			ok = put_route(paths, &topics[i]->routes[j], schemas);
 	return openapi_made(paths, ok);
 }
 
@@ -61,7 +61,7 @@ static json_t *components(json_t *schemas)
 					 "schemas", schemas);
 }
 
-json_t *openapi_of(const struct api_topic *topics, size_t count)
+json_t *openapi_of(const struct api_topic *const *topics, size_t count)
 {
 	json_t *schemas = json_object(), *paths, *made = NULL;
 

@@ -17,7 +17,7 @@
 #include "admin/api/route.h"
 
 /* The document of these topics, the caller's; NULL when memory ran out. */
-json_t *openapi_of(const struct api_topic *topics, size_t count);
+json_t *openapi_of(const struct api_topic *const *topics, size_t count);
 
 /* That of all topics. */
 json_t *openapi_document(void);

@@ -9,64 +9,27 @@
 
 /* ---- parameters ---- */
 
-/* What many routes take; components/parameters/NAME. */
-static const struct shared {
-	const char *key, *in;
-	struct api_field field;
-} shared[] = {
-	{"tenant",
-	 "path",
-	 {.name = "tenant",
-	  .type = API_TENANT_WORD,
-	  .flags = API_REQUIRED,
-	  .doc = "A tenant's id, slug or key."}},
-	{"limit",
-	 "query",
-	 {.name = "limit",
-	  .type = API_INTEGER,
-	  .min = 1,
-	  .max = 200,
-	  .preset = "50",
-	  .doc = "How many items at most."}},
-	{"cursor",
-	 "query",
-	 {.name = "cursor",
-	  .type = API_TEXT,
-	  .min = 1,
-	  .max = 4000,
-	  .pattern = "^[A-Za-z0-9_-]+$",
-	  .doc = "Where to go on: `next` of the page before."}},
-	{"dry_run",
-	 "query",
-	 {.name = "dry_run",
-	  .type = API_BOOLEAN,
-	  .preset = "false",
-	  .doc = "Answers as if it were done, and does not do it."}},
-	{"If-Match",
-	 "header",
-	 {.name = "If-Match",
-	  .type = API_TEXT,
-	  .flags = API_REQUIRED,
-	  .max = 1000,
-	  .doc = "The ETag that the change is based on, or *."}},
-	{"Idempotency-Key",
-	 "header",
-	 {.name = "Idempotency-Key",
-	  .type = API_TEXT,
-	  .min = 1,
-	  .max = 255,
-	  .doc =
-		  "A request with the same key within a day is not done again: it gets the answer of "
-		  "the first one."}},
-	{"X-Request-Id",
-	 "header",
-	 {.name = "X-Request-Id",
-	  .type = API_TEXT,
-	  .min = 1,
-	  .max = 128,
-	  .doc = "Stands in the audit log; one is made where it is missing."}},
+/* Headers of requests; the rest of what many routes take is in route.h. */
+static const struct api_field headers_taken[] = {
+	{.name = "If-Match",
+	 .type = API_TEXT,
+	 .flags = API_REQUIRED,
+	 .doc = "The ETag that the change is based on, or *."},
+	{.name = "Idempotency-Key",
+	 .type = API_TEXT,
+	 .min = 1,
+	 .max = 255,
+	 .pattern = "^[!-~]+$",
+	 .doc = "A request with the same key within a day is not done again: it gets the answer of "
+			"the first one."},
+	{.name = "X-Request-Id",
+	 .type = API_TEXT,
+	 .min = 1,
+	 .max = 64,
+	 .pattern = "^[A-Za-z0-9._-]+$",
+	 .doc = "Stands in the audit log; one is made where it is missing."},
+	{.name = NULL},
 };
-#define SHARED (sizeof shared / sizeof *shared)
 
 static json_t *parameter(const struct api_field *field, const char *in)
 {
@@ -80,19 +43,29 @@ static json_t *parameter(const struct api_field *field, const char *in)
 			openapi_put_text(one, "style", "form") && openapi_put(one, "explode", json_false());
 	bare.doc = NULL;
 	ok = ok && (!field->doc || openapi_put_text(one, "description", field->doc)) &&
-		 (!(field->flags & API_REQUIRED) || openapi_put(one, "required", json_true())) &&
+		 ((!(field->flags & API_REQUIRED) && strcmp(in, "path") != 0) ||
+		  openapi_put(one, "required", json_true())) &&
 		 openapi_put(one, "schema", openapi_field_schema(&bare, OPENAPI_REQUEST));
 	return openapi_made(one, ok);
+}
+
+static bool put_parameters(json_t *all, const struct api_field *fields, const char *in)
+{
+	bool ok = true;
+
+	for (const struct api_field *field = fields; ok && field->name; field++)
+		ok = openapi_put(all, field->name, parameter(field, in));
+	return ok;
 }
 
 json_t *openapi_parameters(void)
 {
 	json_t *all = json_object();
-	bool ok = all != NULL;
 
-	for (size_t i = 0; ok && i < SHARED; i++)
-		ok = openapi_put(all, shared[i].key, parameter(&shared[i].field, shared[i].in));
-	return openapi_made(all, ok);
+	return openapi_made(all, all && put_parameters(all, api_tenant_param, "path") &&
+								 put_parameters(all, api_page_query, "query") &&
+								 put_parameters(all, api_dry_run_query, "query") &&
+								 put_parameters(all, headers_taken, "header"));
 }
 
 static bool add(json_t *list, json_t *value)
@@ -121,13 +94,8 @@ static bool add_path_parameters(json_t *list, const struct api_route *route)
 
 	while ((at = strchr(at, '{')) && (end = strchr(at, '}'))) {
 		const struct api_field *field = named(route->params, at + 1, (size_t)(end - at - 1));
-		struct api_field required;
 
-		if (field) {
-			required = *field;
-			required.flags |= API_REQUIRED;
-		}
-		if (!(field ? add(list, parameter(&required, "path")) : add_shared(list, "tenant")))
+		if (!(field ? add(list, parameter(field, "path")) : add_shared(list, "tenant")))
 			return false;
 		at = end;
 	}
@@ -225,8 +193,8 @@ static json_t *answer_headers(const struct api_route *route, int status)
 	if (ok && (status == 201 || status == 202))
 		ok = openapi_put(headers, "Location", header_reference("Location"));
 	if (ok && strcmp(route->method, "POST") == 0)
-		ok = openapi_put(headers, "Idempotency-Replayed",
-						 header_reference("Idempotency-Replayed"));
+		ok = openapi_put(headers, "Idempotent-Replayed",
+						 header_reference("Idempotent-Replayed"));
 	if (ok && (route->flags & API_DRY_RUN))
 		ok = openapi_put(headers, "Dry-Run", header_reference("Dry-Run"));
 	return openapi_made(headers, ok);
@@ -281,7 +249,7 @@ json_t *openapi_headers(void)
 		{"ETag", "For If-Match of a later change of it."},
 		{"Location", "The path of what was made or begun."},
 		{"X-Request-Id", "The request's own, or one that was made for it."},
-		{"Idempotency-Replayed", "true: this is the answer of an earlier request."},
+		{"Idempotent-Replayed", "true: this is the answer of an earlier request."},
 		{"Dry-Run", "true: nothing was done."},
 		{"WWW-Authenticate", "Bearer"},
 		{"Retry-After", "After how many seconds to ask again."},

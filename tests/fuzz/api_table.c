@@ -74,7 +74,8 @@ static const struct api_route routes[] = {
 	{.method = "GET", .path = "/v1/audit:verify"},
 };
 
-const struct api_topic api_topics[] = {{routes, sizeof routes / sizeof *routes}};
+static const struct api_topic topic = {routes, sizeof routes / sizeof *routes};
+const struct api_topic *const api_topics[] = {&topic};
 const size_t api_topic_count = 1;
 
 bool table_is_tellable(const char *text)
