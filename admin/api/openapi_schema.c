@@ -12,6 +12,7 @@ enum {
 #define INTEGER_MAX (INT64_C(1) << 53)
 
 #define NO_CONTROLS "^[^\\u0000-\\u001f\\u007f]*$"
+#define ONLY_LINES  "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$"
 
 bool openapi_put(json_t *object, const char *name, json_t *value)
 {
@@ -64,10 +65,10 @@ static bool put_text(json_t *schema, const struct api_field *field, enum openapi
 {
 	bool is_bounded = side == OPENAPI_REQUEST && !field->choices;
 	int64_t max = field->max > 0 ? field->max : is_bounded ? TEXT_MAX : 0;
-	const char *pattern = field->pattern                              ? field->pattern
-						  : is_bounded && !(field->flags & API_LINES) ? NO_CONTROLS
-																	  : NULL;
+	const char *pattern = field->pattern;
 
+	if (is_bounded && !pattern)
+		pattern = field->flags & API_LINES ? ONLY_LINES : NO_CONTROLS;
 	return put_type(schema, field, "string") && put_choices(schema, field) &&
 		   (field->min <= 0 || put_number(schema, "minLength", field->min)) &&
 		   (max <= 0 || put_number(schema, "maxLength", max)) &&
@@ -83,6 +84,7 @@ static bool put_tenant_word(json_t *schema, const struct api_field *field,
 	return put_type(schema, field, "string") &&
 		   (side == OPENAPI_ANSWER || (put_number(schema, "minLength", 1) &&
 									   put_number(schema, "maxLength", TENANT_WORD_MAX) &&
+									   openapi_put_text(schema, "pattern", NO_CONTROLS) &&
 									   openapi_put(schema, "x-tenant", json_true())));
 }
 

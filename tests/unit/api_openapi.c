@@ -178,7 +178,8 @@ Test(api_openapi, parameters_are_those_of_path_query_and_flags)
 		" {\"$ref\": \"#/components/parameters/X-Request-Id\"}]");
 	expect_json(at("paths", "/v1/things", "get", "parameters", NULL),
 				"[{\"name\": \"parent\", \"in\": \"query\", \"schema\": {\"type\": \"string\","
-				"  \"minLength\": 1, \"maxLength\": 255, \"x-tenant\": true}},"
+				"  \"minLength\": 1, \"maxLength\": 255, \"x-tenant\": true,"
+				"  \"pattern\": \"^[^\\\\u0000-\\\\u001f\\\\u007f]*$\"}},"
 				" {\"$ref\": \"#/components/parameters/limit\"},"
 				" {\"$ref\": \"#/components/parameters/cursor\"},"
 				" {\"$ref\": \"#/components/parameters/X-Request-Id\"}]");
@@ -197,7 +198,8 @@ Test(api_openapi, bodies_have_types_and_bounds)
 				"{\"type\": \"string\", \"maxLength\": 63, \"description\":"
 				" \"How people call it.\", \"pattern\": \"^[a-z][a-z0-9_-]{0,62}$\"}");
 	expect_json(member("parent"), "{\"type\": [\"string\", \"null\"], \"minLength\": 1,"
-								  " \"maxLength\": 255, \"x-tenant\": true}");
+								  " \"maxLength\": 255, \"x-tenant\": true,"
+								  " \"pattern\": \"^[^\\\\u0000-\\\\u001f\\\\u007f]*$\"}");
 	expect_json(member("size"), "{\"type\": [\"string\", \"null\"],"
 								" \"enum\": [\"small\", \"large\", null]}");
 	expect_json(member("weight"), "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 100,"
@@ -211,7 +213,10 @@ Test(api_openapi, bodies_have_types_and_bounds)
 		"{\"type\": [\"string\", \"null\"], \"minLength\": 8, \"maxLength\": 1000,"
 		" \"pattern\": \"^[^\\\\u0000-\\\\u001f\\\\u007f]*$\", \"format\": \"password\","
 		" \"writeOnly\": true}");
-	expect_json(member("script"), "{\"type\": \"string\", \"maxLength\": 1000}");
+	expect_json(
+		member("script"),
+		"{\"type\": \"string\", \"maxLength\": 1000, \"pattern\":"
+		" \"^[^\\\\u0000-\\\\u0008\\\\u000b\\\\u000c\\\\u000e-\\\\u001f\\\\u007f]*$\"}");
 	expect_json(
 		member("inner"),
 		"{\"type\": \"object\", \"required\": [\"since\"], \"additionalProperties\": false,"
