@@ -406,7 +406,10 @@ static void set_out(struct api_call *call)
 {
 	const struct api_route *route = call->route;
 
-	if (call->problem.status || route->run)
+	/* `prepare` may cost much, and says what is wrong with a request. */
+	bool is_shown = route->run || (route->prepare && !route->before);
+
+	if (call->problem.status || is_shown)
 		enter_stage(call, STAGE_CHECK);
 	else if (route->before)
 		enter_stage(call, STAGE_BEFORE);
