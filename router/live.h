@@ -218,6 +218,18 @@ struct live_answer {
 
 void live_answer_free(struct live_answer *answer);
 
+/*
+ * The pools of all workers in one list, from malloc: one for each cluster and kind of login and
+ * database, or (by_cluster) for each cluster, where pools that are gone count too. Names are
+ * the answer's. NULL when memory is out.
+ */
+struct live_pool *live_sum_pools(const struct live_answer *answer, bool by_cluster,
+								 size_t *count);
+
+/* The sum in that list that the pool belongs to; NULL: there is none. */
+struct live_pool *live_find_sum(struct live_pool *sums, size_t count,
+								const struct live_pool *pool);
+
 /* Called on the asker's thread when all workers have answered; the callee owns the answer,
  * which is NULL when memory is out. */
 typedef void (*live_answered)(void *asker, struct live_answer *answer);
