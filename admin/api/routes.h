@@ -1,0 +1,9 @@
+/* routes.h: the topics of the admin API, each in a file routes_TOPIC.c. */
+#ifndef ADMIN_API_ROUTES_H
+#define ADMIN_API_ROUTES_H
+
+#include "admin/api/route.h"
+
+extern const struct api_topic api_routes_meta;
+
+#endif
