@@ -124,11 +124,22 @@ static void order(struct api_call *call, enum live_verb verb, const struct live_
 		refuse_busy(call);
 }
 
+/* Nobody waits for it any more: the API has ended while the workers were asked. */
+static bool is_over(struct api_call *call, struct live_answer *answer)
+{
+	if (!api_call_api(call)->is_stopping)
+		return false;
+	live_answer_free(answer);
+	return true;
+}
+
 /* Has every worker said what it has? If not, the call is refused, and all is freed. */
 static bool is_whole(struct api_call *call, struct live_answer *answer)
 {
 	bool whole = answer != NULL;
 
+	if (is_over(call, answer))
+		return false;
 	for (size_t i = 0; whole && i < answer->count; i++)
 		whole = answer->views[i] != NULL;
 	if (whole)
@@ -466,6 +477,8 @@ static void answer_order(struct api_call *call, size_t concerned)
 
 static void on_obeyed(void *asker, struct live_answer *answer)
 {
+	if (is_over(asker, answer))
+		return;
 	if (answer)
 		answer_order(asker, answer->concerned);
 	else
@@ -475,6 +488,8 @@ static void on_obeyed(void *asker, struct live_answer *answer)
 
 static void on_killed(void *asker, struct live_answer *answer)
 {
+	if (is_over(asker, answer))
+		return;
 	if (answer && !answer->concerned)
 		refuse_session(asker);
 	else if (answer)
@@ -509,6 +524,8 @@ static void on_cancelled(void *asker, struct live_answer *answer)
 {
 	struct api_call *call = asker;
 
+	if (is_over(call, answer))
+		return;
 	if (answer && !answer->concerned) {
 		const struct live_filter one = filter_of_one(call->request);
 

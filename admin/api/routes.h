@@ -4,6 +4,7 @@
 
 #include "admin/api/route.h"
 
+extern const struct api_topic api_routes_live;
 extern const struct api_topic api_routes_meta;
 
 #endif
