@@ -117,19 +117,23 @@ static bool remember_paused(struct worker *worker, const struct live_target *tar
 	return true;
 }
 
-/* Brings the queues up to date; returns how many tenants' queues there are. */
-static size_t apply_pauses(struct worker *worker, const struct live_target *target)
+/* Brings the queues up to date, also those below the tenant: an order may have ended that was
+ * for them too. Returns how many tenants' queues stand still, or go on, that did not before. */
+static size_t apply_pauses(struct worker *worker, struct live_target target)
 {
 	struct pool_tenant *part, *next_part;
 	struct pool *pool, *next;
 	size_t count = 0;
 
+	target.below = true;
 	HASH_ITER (hh, worker->pools, pool, next) {
 		HASH_ITER (hh, pool->tenants, part, next_part) {
-			if (live_target_fits(target, part->of, 0)) {
-				pool_tenant_pause(part, operate_is_paused(worker, part->of));
-				count++;
-			}
+			bool paused = operate_is_paused(worker, part->of);
+
+			if (!live_target_fits(&target, part->of, 0) || paused == part->paused)
+				continue;
+			pool_tenant_pause(part, paused);
+			count++;
 		}
 		pool_balance(pool);
 	}
@@ -169,10 +173,10 @@ static size_t obey(void *self, enum live_verb verb, const struct live_target *ta
 	case LIVE_CANCEL:
 		return end_sessions(worker, verb, target);
 	case LIVE_PAUSE:
-		return remember_paused(worker, target) ? apply_pauses(worker, target) : 0;
+		return remember_paused(worker, target) ? apply_pauses(worker, *target) : 0;
 	case LIVE_RESUME:
 		forget_paused(worker, target->has_tenant ? &target->tenant : NULL);
-		return apply_pauses(worker, target);
+		return apply_pauses(worker, *target);
 	case LIVE_RECONNECT:
 		return reconnect(worker, target);
 	}

@@ -250,7 +250,7 @@ static const struct api_field tenant_fields[] = {
 	{NULL}};
 
 static const struct api_field order_fields[] = {
-	INTEGER("concerned", "sessions, queues or backends that there were"), INSTANCE, {NULL}};
+	INTEGER("concerned", "how many sessions, queues or backends"), INSTANCE, {NULL}};
 
 static const struct api_field word[] = {{.name = "", .type = API_TEXT}, {NULL}};
 

@@ -154,7 +154,7 @@ Test(operate_target, a_pause_of_a_subtree_is_for_those_that_come_later_too)
 
 	order(&desk, LIVE_RESUME, B);
 	expect(&lower, "", 'I');
-	order_at(&desk, LIVE_RESUME, &target);
+	cr_expect_eq(order(&desk, LIVE_RESUME, A), 2, "it ends for all that it was for");
 	expect(&upper, SERVED, 'I');
 	expect(&lower, SERVED, 'I');
 	app_close(&upper);
@@ -178,11 +178,14 @@ Test(operate_target, a_pause_of_one_is_not_of_those_below)
 	order_at(&desk, LIVE_PAUSE, &target);
 	app_say(&lower, "SELECT 1");
 	expect(&lower, "", 'I');
-	order(&desk, LIVE_PAUSE, A); /* and of that one alone again */
 	order_at(&desk, LIVE_RESUME, &(struct live_target){.has_tenant = true});
 	expect(&lower, "", 'I');
-	order_at(&desk, LIVE_RESUME, &target);
+	cr_expect_eq(order(&desk, LIVE_PAUSE, A), 1, "of that one alone again");
 	expect(&lower, SERVED, 'I');
+	app_say(&upper, "SELECT 1");
+	expect(&upper, "", 'I');
+	order(&desk, LIVE_RESUME, A);
+	expect(&upper, SERVED, 'I');
 	app_close(&upper);
 	app_close(&lower);
 	end(&desk);
