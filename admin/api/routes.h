@@ -9,5 +9,7 @@
 
 extern const struct api_topic api_routes_live;
 extern const struct api_topic api_routes_meta;
+extern const struct api_topic api_routes_api_keys;
+extern const struct api_topic api_routes_principals;
 
 #endif
