@@ -1,8 +1,10 @@
 """Live resources of the admin API: who sees which sessions, backends and pools, and whom an order reaches."""
 
 import json
+import signal
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
@@ -10,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 import psycopg
 import pytest
 from harness.api import Api
+from harness.threads import held, workers
 from harness.wait import wait_for
 
 MARK = "a_text_that_nobody_else_says"
@@ -165,6 +168,7 @@ def test_pages_have_each_session_once(root, proxy):
 def test_pins_say_why(api, root, people):
     with people["acme"] as pinned:
         pinned.execute("CREATE TEMP TABLE t (x int)")
+        wait_for(lambda: root.pages("/v1/pins"), "that the server is asked what is left")
         (pin,) = root.pages("/v1/pins")
         assert (pin["pid"], pin["tenant"], pin["principal"]) == (pid_of(pinned), "acme", "shop")
         assert "temp" in pin["cause"] and pin["backend_pid"] and pin["held_ms"] >= 0
@@ -444,3 +448,23 @@ def test_it_ends_while_it_is_asked(stand):
             stop.set()
             for asker in askers:
                 asker.result(20)
+
+
+def test_it_ends_before_a_worker_has_answered(stand):
+    """The answer comes to nobody."""
+    with Api(stand) as api:
+        client = api.client()
+        assert client.get("/v1/sessions").status == 200
+
+        def ask():
+            with pytest.raises(OSError):
+                client.get("/v1/sessions")
+
+        with running(ask) as asked:
+            with held(workers(api.proxy)[0]):
+                wait_for(lambda: not asked.done(), "the request")
+                time.sleep(0.3)  # until it is with the worker
+                api.proxy.process.send_signal(signal.SIGINT)
+                time.sleep(0.3)
+            asked.result(20)
+        api.proxy.stop()
