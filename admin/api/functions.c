@@ -6,6 +6,7 @@
 
 EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
 EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
+EMBED_TEXT(api_live_sql, "admin/api/sql/live.sql");
 EMBED_TEXT(api_keys_sql, "admin/api/sql/api_keys.sql");
 EMBED_TEXT(api_principals_sql, "admin/api/sql/principals.sql");
 EMBED_TEXT(api_tenants_sql, "admin/api/sql/tenants.sql");
@@ -20,6 +21,7 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"begin", api_begin_sql},
 		{"core", api_core_sql},
 		/* the topics */
+		{"live", api_live_sql},
 		{"api_keys", api_keys_sql},
 		{"principals", api_principals_sql},
 		{"tenants", api_tenants_sql},
