@@ -95,7 +95,7 @@ def test_a_repeated_request_makes_one_key_and_shows_it_once(api, root):
     assert first.status == second.status == 201 and first["id"] == second["id"]
     assert "key" in first.json and "key" not in second.json
     with api.admin() as admin:
-        kept = admin.execute("SELECT string_agg(to_json(i)::text, '') FROM bulkhead_control.idempotency i").fetchone()[0]
+        (kept,) = admin.execute("SELECT string_agg(to_json(i)::text, '') FROM bulkhead_control.idempotency i").fetchone()
     assert first["id"] in kept and first["key"][21:] not in kept
 
 
@@ -286,8 +286,8 @@ def test_a_key_with_more_is_not_taken_over_by_rotating_it(api, column):
 
 
 def test_a_key_that_is_over_is_not_rotated(api, acme):
-    revoked, expired = (api.client("viewer", "acme", **{column: "2020-01-01"}) for column in ("revoked_at", "expires_at"))
-    for key in (revoked, expired):
+    for column in ("revoked_at", "expires_at"):
+        key = api.client("viewer", "acme", **{column: "2020-01-01"})
         refused(acme.post(path(key, ":rotate"), {}), 409, "BH-API-STATE", "path.id")
 
 
@@ -418,7 +418,7 @@ def test_keys_of_an_older_pepper_work_while_its_line_stays(stand):
             assert admin.execute("SELECT hash_kid FROM bulkhead_control.api_key WHERE id = %s", (new[4:20],)
                                  ).fetchone() == ("p2",)
         assert works(api, new)
-        moved = api.stranger(old).post("/v1/whoami:rotate", {"overlap_seconds": 60})["key"]  # old and new of two peppers
+        moved = api.stranger(old).post("/v1/whoami:rotate", {"overlap_seconds": 60})["key"]  # hashes of two peppers
         assert works(api, old) and works(api, moved)
         file.write_text("p2 " + "A" * 43 + "=\n")
         api.proxy.reload()
