@@ -28,12 +28,13 @@ COMMENT ON TABLE tenant_data_key IS 'what sensitive settings of each tenant are 
 -- The data key that a value is sealed by; NULL of a plain one.
 CREATE FUNCTION setting_data_kid(value jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN jsonb_typeof(value) = 'object' AND value ? '$enc' THEN split_part(value ->> '$enc', '.', 2) END;
+RETURN CASE WHEN jsonb_typeof(value) = 'object' AND value ? '$enc'
+	THEN coalesce(split_part(value ->> '$enc', '.', 2), '') END;
 
 CREATE FUNCTION setting_is_sealed_well(value jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN value - '$enc' = '{}'
-	AND value ->> '$enc' ~ '^v1\.[0-9a-f]{16}\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22,}={0,2}$';
+	AND coalesce(value ->> '$enc' ~ '^v1\.[0-9a-f]{16}\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22,}={0,2}$', false);
 
 ALTER TABLE setting
 	DROP CONSTRAINT setting_size,
@@ -107,6 +108,12 @@ BEGIN
 	ELSIF k.key IS NULL AND of_key !~ '^app\.' THEN
 		refusal := 'setting_key_registered';
 		why := format('there is no setting %s', of_key);
+	ELSIF k.key IS NULL AND NOT (of_key ~ '^app(\.[A-Za-z0-9_-]+)+$' AND octet_length(of_key) <= 255) THEN
+		refusal := 'setting_app_key';
+		why := 'behind app. stand letters, digits, _ and -, in parts with dots between them, 255 in all';
+	ELSIF octet_length(to_value::text) > (CASE WHEN sealed_by IS NULL THEN 65536 ELSE 87600 END) THEN
+		refusal := 'setting_size';
+		why := format('the value of %s is longer than 64 KiB', of_key);
 	ELSIF k.sensitive AND sealed_by IS NULL THEN
 		refusal := 'setting_sensitive';
 		why := format('%s is sensitive: its values are stored sealed, by the admin API', of_key);
@@ -200,6 +207,20 @@ CREATE TRIGGER setting_changed AFTER UPDATE ON setting
 	REFERENCING OLD TABLE AS was NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION setting_tell();
 
 -- ---- several at once ----
+
+-- Takes the tree's turn: that of whoever changes what is there, or that of whoever adds to it, which excludes only the
+-- others. It comes before the first look at anything.
+CREATE OR REPLACE FUNCTION take_turn(to_add boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_add THEN
+		LOCK TABLE bulkhead_control.tree_lock IN ROW SHARE MODE;
+	ELSE
+		LOCK TABLE bulkhead_control.tree_lock IN EXCLUSIVE MODE;
+	END IF;
+END
+$$;
 
 -- Sets and takes away values of one tenant: `changes` are [{"key", "value", "locked"}, …], `gone` keys, and none
 -- comes twice. Says of each what was done: set, unchanged, removed or absent, with the revision that it has then.
@@ -459,6 +480,7 @@ REVOKE ALL ON FUNCTION setting_refusal(uuid, text, jsonb), set_settings(uuid, js
 GRANT EXECUTE ON FUNCTION setting_refusal(uuid, text, jsonb), set_settings(uuid, jsonb, text[]),
 	add_data_key(uuid, text, text), rewrap_data_keys(jsonb), reseal_settings(uuid, jsonb), queue_rewrap(text),
 	queue_rekey(uuid), take_key_job(text, bigint, text, interval), begin_rekey(bigint, integer, text, text),
-	finish_key_job(bigint, integer), setting_standing(uuid[], text), setting_data_kid(jsonb), path_ids(ltree)
+	finish_key_job(bigint, integer), setting_standing(uuid[], text), setting_data_kid(jsonb), path_ids(ltree),
+	take_turn(boolean)
 	TO bulkhead_admin;
 GRANT SELECT ON tenant_data_key, setting_history TO bulkhead_admin;
