@@ -4,5 +4,7 @@
 
 const struct api_topic *const api_topics[] = {
 	&api_routes_meta,
+	&api_routes_settings,
+	&api_routes_setting_keys,
 };
 const size_t api_topic_count = sizeof api_topics / sizeof *api_topics;

@@ -206,6 +206,15 @@ DROP TRIGGER setting_changed ON setting;
 CREATE TRIGGER setting_changed AFTER UPDATE ON setting
 	REFERENCING OLD TABLE AS was NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION setting_tell();
 
+-- What is sealed anew is no change to be recorded; what follows from the value, neither.
+DROP TRIGGER audit ON setting;
+CREATE TRIGGER audit AFTER INSERT OR DELETE ON setting FOR EACH ROW
+	EXECUTE FUNCTION audit_row('setting', 'tenant_id', 'key',
+							   '{tenant_id,created_at,updated_at,registered_key,revision,resealed_at,data_kid}', '{}');
+CREATE TRIGGER audit_changed AFTER UPDATE ON setting FOR EACH ROW WHEN (NEW.revision <> OLD.revision)
+	EXECUTE FUNCTION audit_row('setting', 'tenant_id', 'key',
+							   '{tenant_id,created_at,updated_at,registered_key,resealed_at,data_kid}', '{}');
+
 -- ---- several at once ----
 
 -- Takes the tree's turn: that of whoever changes what is there, or that of whoever adds to it, which excludes only the
