@@ -40,6 +40,7 @@ static void free_call(struct api_call *call)
 	json_decref(call->caller);
 	json_decref(call->entered);
 	json_decref(call->before);
+	secret_free(call->kept);
 	api_problem_fini(&call->problem);
 	if (call->retry)
 		event_free(call->retry);
@@ -187,6 +188,18 @@ const struct api_route *api_call_route(const struct api_call *call)
 const json_t *api_call_entered(const struct api_call *call)
 {
 	return call->entered;
+}
+
+bool api_call_keep(struct api_call *call, const char *secret)
+{
+	secret_free(call->kept);
+	call->kept = strdup(secret);
+	return call->kept != NULL;
+}
+
+const char *api_call_kept(const struct api_call *call)
+{
+	return call->kept;
 }
 
 const char *api_call_key_id(const struct api_call *call)

@@ -10,5 +10,7 @@
 extern const struct api_topic api_routes_meta;
 extern const struct api_topic api_routes_settings;
 extern const struct api_topic api_routes_setting_keys;
+extern const struct api_topic api_routes_api_keys;
+extern const struct api_topic api_routes_principals;
 
 #endif
