@@ -129,16 +129,19 @@ $$;
 -- of its value.
 CREATE FUNCTION bulkhead_api.setting_reason(refusal text, OUT status integer, OUT reason text, OUT part text)
 LANGUAGE sql IMMUTABLE
-RETURN CASE refusal
-	WHEN 'setting_locked' THEN ROW(409, 'BH-API-LOCKED', 'key')
-	WHEN 'setting_key_registered' THEN ROW(404, 'BH-API-NOT-FOUND', 'key')
-	WHEN 'setting_app_key' THEN ROW(422, 'BH-API-VALUE', 'key')
-	WHEN 'setting_not_sensitive' THEN ROW(422, 'BH-API-VALUE', 'sensitive')
-	WHEN 'setting_sensitive' THEN ROW(422, 'BH-API-VALUE', 'sensitive')
-	WHEN 'setting_data_key' THEN ROW(409, 'BH-API-DATA-KEY', 'value')
-	WHEN 'setting_revision' THEN ROW(412, 'BH-API-CHANGED', 'if_revision')
-	WHEN 'setting_twice' THEN ROW(422, 'BH-API-VALUE', 'key')
-	ELSE ROW(422, 'BH-API-VALUE', 'value')
+BEGIN ATOMIC
+	SELECT coalesce(m.status, 422), coalesce(m.reason, 'BH-API-VALUE'), coalesce(m.part, 'value')
+	FROM (SELECT) AS one
+	LEFT JOIN (VALUES
+		('setting_locked', 409, 'BH-API-LOCKED', 'key'),
+		('setting_key_registered', 404, 'BH-API-NOT-FOUND', 'key'),
+		('setting_app_key', 422, 'BH-API-VALUE', 'key'),
+		('setting_twice', 422, 'BH-API-VALUE', 'key'),
+		('setting_sensitive', 422, 'BH-API-VALUE', 'sensitive'),
+		('setting_not_sensitive', 422, 'BH-API-VALUE', 'sensitive'),
+		('setting_data_key', 409, 'BH-API-DATA-KEY', 'value'),
+		('setting_revision', 412, 'BH-API-CHANGED', 'if_revision')
+	) AS m (refusal, status, reason, part) ON m.refusal = setting_reason.refusal;
 END;
 
 -- Why a tenant may not have this value, without a word on who is above the caller's part of the tree.
