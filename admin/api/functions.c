@@ -10,6 +10,10 @@ EMBED_TEXT(api_settings_sql, "admin/api/sql/settings.sql");
 EMBED_TEXT(api_setting_keys_sql, "admin/api/sql/setting_keys.sql");
 EMBED_TEXT(api_keys_sql, "admin/api/sql/api_keys.sql");
 EMBED_TEXT(api_principals_sql, "admin/api/sql/principals.sql");
+EMBED_TEXT(api_tenants_sql, "admin/api/sql/tenants.sql");
+EMBED_TEXT(api_permissions_sql, "admin/api/sql/permissions.sql");
+EMBED_TEXT(api_jobs_sql, "admin/api/sql/jobs.sql");
+EMBED_TEXT(api_clusters_sql, "admin/api/sql/clusters.sql");
 EMBED_TEXT(api_end_sql, "admin/api/sql/end.sql");
 
 size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
@@ -22,6 +26,10 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"setting_keys", api_setting_keys_sql},
 		{"api_keys", api_keys_sql},
 		{"principals", api_principals_sql},
+		{"tenants", api_tenants_sql},
+		{"permissions", api_permissions_sql},
+		{"jobs", api_jobs_sql},
+		{"clusters", api_clusters_sql},
 		{"end", api_end_sql},
 	};
 
