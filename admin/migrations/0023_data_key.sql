@@ -217,20 +217,6 @@ CREATE TRIGGER audit_changed AFTER UPDATE ON setting FOR EACH ROW WHEN (NEW.revi
 
 -- ---- several at once ----
 
--- Takes the tree's turn: that of whoever changes what is there, or that of whoever adds to it, which excludes only the
--- others. It comes before the first look at anything.
-CREATE OR REPLACE FUNCTION take_turn(to_add boolean DEFAULT false) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	IF to_add THEN
-		LOCK TABLE bulkhead_control.tree_lock IN ROW SHARE MODE;
-	ELSE
-		LOCK TABLE bulkhead_control.tree_lock IN EXCLUSIVE MODE;
-	END IF;
-END
-$$;
-
 -- Sets and takes away values of one tenant: `changes` are [{"key", "value", "locked"}, …], `gone` keys, and none
 -- comes twice. Says of each what was done: set, unchanged, removed or absent, with the revision that it has then.
 CREATE FUNCTION set_settings(of_tenant uuid, changes jsonb, gone text[])
@@ -489,7 +475,6 @@ REVOKE ALL ON FUNCTION setting_refusal(uuid, text, jsonb), set_settings(uuid, js
 GRANT EXECUTE ON FUNCTION setting_refusal(uuid, text, jsonb), set_settings(uuid, jsonb, text[]),
 	add_data_key(uuid, text, text), rewrap_data_keys(jsonb), reseal_settings(uuid, jsonb), queue_rewrap(text),
 	queue_rekey(uuid), take_key_job(text, bigint, text, interval), begin_rekey(bigint, integer, text, text),
-	finish_key_job(bigint, integer), setting_standing(uuid[], text), setting_data_kid(jsonb), path_ids(ltree),
-	take_turn(boolean)
+	finish_key_job(bigint, integer), setting_standing(uuid[], text), setting_data_kid(jsonb), path_ids(ltree)
 	TO bulkhead_admin;
 GRANT SELECT ON tenant_data_key, setting_history TO bulkhead_admin;
