@@ -222,19 +222,28 @@ const char *api_call_header(const struct api_call *call, const char *name)
 static void on_answered(struct store_ask *ask, const PGresult *result);
 
 /*
- * What the database is told of the request. Where there is a `prepare`, what is secret in the
- * body stays here: the database gets what was made of it, in `more`.
+ * What the database is asked now, as text; NULL when memory is out. Of a route with a `prepare`
+ * what is secret in the body stays here: a server may write a statement's parameters into its
+ * log. It gets what was made of that, in `more`.
  */
-static char *write_request(struct api_call *call)
+static char *request_text(const struct api_call *call)
 {
-	if (call->stage == STAGE_CHECK)
-		return strdup("{}");
-	if (!call->route->prepare)
-		return json_dumps(call->request, JSON_COMPACT);
-	json_t *told = api_without_secrets(call->request, call->route->body);
-	char *text = told ? json_dumps(told, JSON_COMPACT) : NULL;
+	json_t *request = NULL;
+	char *text;
 
-	json_decref(told);
+	switch (call->stage) {
+	case STAGE_CHECK: /* only who calls */
+		return strdup("{}");
+	case STAGE_BEFORE:
+		request = api_without_secrets(call->request, call->route->body);
+		break;
+	case STAGE_MAIN:
+		request = call->route->prepare ? api_without_secrets(call->request, call->route->body)
+									   : json_incref(call->request);
+		break;
+	}
+	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	json_decref(request);
 	return text;
 }
 
@@ -256,7 +265,7 @@ static void ask(struct api_call *call, const char *handler)
 	forget_params(call);
 	call->params[0] = strdup(handler);
 	call->params[1] = json_dumps(call->caller, JSON_COMPACT);
-	call->params[2] = write_request(call);
+	call->params[2] = request_text(call);
 	if (!call->params[0] || !call->params[1] || !call->params[2]) {
 		api_refuse(call, 500, "BH-API-INTERNAL", NULL, "out of memory");
 		return;
@@ -432,7 +441,10 @@ static void set_out(struct api_call *call)
 {
 	const struct api_route *route = call->route;
 
-	if (call->problem.status || route->run)
+	/* `prepare` may cost much, and says what is wrong with a request. */
+	bool is_shown = route->run || (route->prepare && !route->before);
+
+	if (call->problem.status || is_shown)
 		enter_stage(call, STAGE_CHECK);
 	else if (route->before)
 		enter_stage(call, STAGE_BEFORE);
