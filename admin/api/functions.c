@@ -6,6 +6,7 @@
 
 EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
 EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
+EMBED_TEXT(api_audit_sql, "admin/api/sql/audit.sql");
 EMBED_TEXT(api_end_sql, "admin/api/sql/end.sql");
 
 size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
@@ -14,6 +15,7 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"begin", api_begin_sql},
 		{"core", api_core_sql},
 		/* the topics */
+		{"audit", api_audit_sql},
 		{"end", api_end_sql},
 	};
 
