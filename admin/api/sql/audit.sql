@@ -184,37 +184,37 @@ BEGIN ATOMIC
 	FROM bulkhead_control.audit_head h;
 END;
 
--- The first of these places that does not fit, and why. `after` is a place that is taken for true.
-CREATE FUNCTION bulkhead_api.audit_fault(after bigint, up_to bigint, OUT id bigint, OUT why text)
+-- The first of these places that does not fit, and why. `behind` is a place that is taken for true.
+CREATE FUNCTION bulkhead_api.audit_fault(behind bigint, up_to bigint, OUT id bigint, OUT why text)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
 	WITH place AS (
 		SELECT a AS record, a.id, a.prev_hash, a.hash, lag(a.id) OVER w AS before_id, lag(a.hash) OVER w AS before_hash
 		FROM bulkhead_control.audit a
-		WHERE a.id BETWEEN after AND up_to
+		WHERE a.id BETWEEN behind AND up_to
 		WINDOW w AS (ORDER BY a.id)
 	), start AS (
 		SELECT c.hash FROM (
-			SELECT a.id, a.hash FROM bulkhead_control.audit a WHERE a.id = after
+			SELECT a.id, a.hash FROM bulkhead_control.audit a WHERE a.id = behind
 			UNION ALL
-			SELECT c.id, c.hash FROM bulkhead_control.audit_checkpoint c WHERE c.id = after
+			SELECT c.id, c.hash FROM bulkhead_control.audit_checkpoint c WHERE c.id = behind
 			UNION ALL
-			SELECT 0, decode(repeat('00', 32), 'hex') WHERE after = 0) c
+			SELECT 0, decode(repeat('00', 32), 'hex') WHERE behind = 0) c
 		LIMIT 1
 	)
 	SELECT f.id, f.why FROM (
-		SELECT coalesce(p.before_id, after) + 1 AS id, 'there is no record at this place' AS why
-		FROM place p WHERE p.id > after AND p.id <> coalesce(p.before_id, after) + 1
+		SELECT coalesce(p.before_id, behind) + 1 AS id, 'there is no record at this place' AS why
+		FROM place p WHERE p.id > behind AND p.id <> coalesce(p.before_id, behind) + 1
 		UNION ALL
 		SELECT p.id, 'its text is not the one that it was written with'
-		FROM place p WHERE p.id > after AND bulkhead_control.audit_hash(p.record) <> p.hash
+		FROM place p WHERE p.id > behind AND bulkhead_control.audit_hash(p.record) <> p.hash
 		UNION ALL
 		SELECT p.id, 'it does not follow the record before it, as that is now'
 		FROM place p
-		WHERE p.id > after AND p.prev_hash IS DISTINCT FROM coalesce(p.before_hash, (SELECT s.hash FROM start s))
+		WHERE p.id > behind AND p.prev_hash IS DISTINCT FROM coalesce(p.before_hash, (SELECT s.hash FROM start s))
 		UNION ALL
-		SELECT coalesce((SELECT max(p.id) FROM place p), after) + 1, 'there is no record at this place'
-		WHERE coalesce((SELECT max(p.id) FROM place p), after) < up_to
+		SELECT coalesce((SELECT max(p.id) FROM place p), behind) + 1, 'there is no record at this place'
+		WHERE coalesce((SELECT max(p.id) FROM place p), behind) < up_to
 	) f ORDER BY f.id LIMIT 1;
 END;
 
@@ -240,7 +240,7 @@ BEGIN
 	SELECT * INTO fault FROM bulkhead_api.audit_fault(after, up_to);
 	IF fault.id IS NULL AND up_to = head.id AND head.id > coalesce(removed.id, 0)
 	   AND NOT EXISTS (SELECT FROM bulkhead_control.audit a WHERE a.id = head.id AND a.hash = head.hash) THEN
-		fault := ROW(head.id, 'it is not the one that was written last');
+		SELECT head.id, 'it is not the one that was written last' AS why INTO fault;
 	END IF;
 	RETURN bulkhead_api.ok(json_build_object(
 		'fits', fault.id IS NULL, 'from', after + 1, 'to', up_to,
