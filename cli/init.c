@@ -11,9 +11,11 @@
 #include <libpq-fe.h>
 
 #include "admin/migrations.h"
+#include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/dsn.h"
 #include "cli/init_keys.h"
+#include "cli/init_operator.h"
 #include "cli/init_protect.h"
 #include "policy/guard/install.h"
 
@@ -26,6 +28,7 @@ struct init {
 	const char *column, *by; /* for --protect */
 	struct init_keys keys;
 	PGconn *admin, *control; /* the same connection when control_dsn is NULL */
+	struct init_operator operator;
 };
 
 static void usage(FILE *out)
@@ -54,10 +57,12 @@ static void usage(FILE *out)
 		"      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
 		"      --hardening LEVEL    standard (default), or strict for a database of "
 		"Bulkhead's own\n"
-		"      --keys DIR           where guard.key, cluster.secret, pool.password and\n"
-		"                           sidecar.password are, or are written (default: the "
-		"current\n"
-		"                           folder)\n"
+		"      --keys DIR           where guard.key, cluster.secret, api.pepper, "
+		"pool.password,\n"
+		"                           sidecar.password, api.password and operator.key are, "
+		"or\n"
+		"                           are written\n"
+		"                           (default: the current folder)\n"
 		"      --print              write the SQL, for psql, instead of running it\n"
 		"      --protect            then protect the owner's tables: prints the plan first\n"
 		"      --column NAME        the column that names the tenant\n"
@@ -272,13 +277,18 @@ static bool check_passwords(const struct init *init)
 			may_set_password(init->admin, init->pool_login, init->keys.pool_password_new,
 							 init->dir, INIT_POOL_PASSWORD)) &&
 		   may_set_password(init->control, MIGRATIONS_SIDECAR_LOGIN,
-							init->keys.sidecar_password_new, init->dir, INIT_SIDECAR_PASSWORD);
+							init->keys.sidecar_password_new, init->dir,
+							INIT_SIDECAR_PASSWORD) &&
+		   may_set_password(init->control, MIGRATIONS_API_LOGIN, init->keys.api_password_new,
+							init->dir, INIT_API_PASSWORD);
 }
 
-static bool install_control(const struct init *init, const char *verifier)
+static bool install_control(const struct init *init, const char *verifier,
+							const char *api_verifier)
 {
 	const struct migrations_options options = {.sidecar_login = MIGRATIONS_SIDECAR_LOGIN,
-											   .sidecar_verifier = verifier};
+											   .sidecar_verifier = verifier,
+											   .api_verifier = api_verifier};
 
 	return migrations_apply(init->control, &options, stderr);
 }
@@ -298,23 +308,28 @@ static struct guard_install guard_of(const struct init *init)
 
 /*
  * The control schema's roles come first, since hardening leaves them what they need; its
- * password comes last, when nothing can fail any more and leave a running sidecar with the old
+ * passwords come last, when nothing can fail any more and leave a running sidecar with the old
  * one.
  */
-static bool install(const struct init *init)
+static bool install(struct init *init)
 {
 	const struct guard_install guard = guard_of(init);
 	char *verifier = PQencryptPasswordConn(init->control, init->keys.sidecar_password,
 										   MIGRATIONS_SIDECAR_LOGIN, "scram-sha-256");
+	char *api_verifier = PQencryptPasswordConn(init->control, init->keys.api_password,
+											   MIGRATIONS_API_LOGIN, "scram-sha-256");
 	bool done = false;
 
-	if (!verifier)
+	if (!verifier || !api_verifier)
 		fprintf(stderr, "bulkhead init: %s", PQerrorMessage(init->control));
 	else
 		done = check_passwords(init) && init_keys_save(&init->keys) &&
-			   install_control(init, NULL) && guard_install(init->admin, &guard, stderr) &&
-			   install_control(init, verifier);
+			   install_control(init, NULL, NULL) &&
+			   guard_install(init->admin, &guard, stderr) &&
+			   init_operator_make(&init->keys, init->control, &init->operator) &&
+			   install_control(init, verifier, api_verifier);
 	PQfreemem(verifier);
+	PQfreemem(api_verifier);
 	return done;
 }
 
@@ -323,6 +338,17 @@ static bool install(const struct init *init)
 static const char *or_empty(const char *text)
 {
 	return text ? text : "";
+}
+
+static void print_operator(const struct init *init, const char *keys)
+{
+	printf("[admin]\npepper_file = %s/" INIT_PEPPER "\n\n", keys);
+	if (!init->operator.made)
+		return;
+	printf("The first key of the admin API, an operator's, is in %s/" INIT_OPERATOR_KEY, keys);
+	if (init->operator.drawn)
+		printf("; it is shown once:\n\n\t%s", init->operator.key.text);
+	puts("\n");
 }
 
 static void print_next(const struct init *init)
@@ -343,9 +369,14 @@ static void print_next(const struct init *init)
 	printf("secret_file = %s/" INIT_CLUSTER_SECRET "\n\n", keys);
 	printf("[guard]\nkey_file = %s/" INIT_GUARD_KEY "\n\n", keys);
 	printf("[control]\ndsn = host=%s port=%s dbname=%s user=" MIGRATIONS_SIDECAR_LOGIN "\n"
-		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n\n",
+		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n",
 		   or_empty(PQhost(init->control)), or_empty(PQport(init->control)),
 		   PQdb(init->control), keys);
+	printf("admin_dsn = host=%s port=%s dbname=%s user=" MIGRATIONS_API_LOGIN "\n"
+		   "admin_password_file = %s/" INIT_API_PASSWORD "\n\n",
+		   or_empty(PQhost(init->control)), or_empty(PQport(init->control)),
+		   PQdb(init->control), keys);
+	print_operator(init, keys);
 	puts("Then, as the owner of each table that tenants share:\n\n"
 		 "\tSELECT bulkhead.protect('orders', 'tenant_id');\n"
 		 "\tGRANT SELECT, INSERT, UPDATE, DELETE ON orders TO bulkhead_app;");
@@ -359,10 +390,12 @@ static bool install_all(struct init *init)
 
 	if (!may_install(init))
 		return false;
-	done = init_keys_load(&init->keys, init->dir, init->mode == GUARD_SEALED) && install(init);
+	done = init_keys_load(&init->keys, init->dir, init->mode == GUARD_SEALED) &&
+		   init_operator_load(&init->keys, &init->operator) && install(init);
 	if (done)
 		print_next(init);
 	init_keys_fini(&init->keys);
+	secret_wipe(&init->operator.key, sizeof init->operator.key);
 	return done;
 }
 

@@ -9,7 +9,7 @@ from harness.stand import run
 
 TABLES = ["api_key", "audit", "audit_checkpoint", "audit_draft", "audit_head", "audit_hold", "cluster", "departed", "idempotency", "job", "migration", "migration_file",
           "migration_target", "migration_turn", "permission_frozen", "permission_grant", "permission_key",
-          "principal", "setting", "setting_key", "tenant", "tenant_token", "tree_lock"]
+          "principal", "setting", "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
