@@ -273,6 +273,9 @@ BEGIN
 		EXECUTE format('SELECT * FROM bulkhead_api.%I($1)', handler) INTO given USING request;
 		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem.
 		SET CONSTRAINTS ALL IMMEDIATE;
+		IF given.status IS NULL THEN
+			RAISE EXCEPTION 'bulkhead_api.% gave no answer', handler;
+		END IF;
 		IF (caller ->> 'dry_run')::boolean THEN
 			RAISE EXCEPTION USING ERRCODE = 'BHDRY';
 		END IF;
