@@ -117,8 +117,9 @@ static void reply(struct api_call *call, int status, const char *type, const cha
 	add_common_headers(call);
 	if (text) {
 		add_header(call, "Content-Type", type);
-		if (body && evhttp_request_get_command(call->http) != EVHTTP_REQ_HEAD)
-			evbuffer_add(body, text, strlen(text));
+		if (body && evhttp_request_get_command(call->http) != EVHTTP_REQ_HEAD &&
+			evbuffer_add(body, text, strlen(text)) == 0)
+			evbuffer_add(body, "\n", 1); /* for those who read it on a terminal */
 	}
 	log_call(call, status);
 	api_server_busy(api->server, call->http, false);

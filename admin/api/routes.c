@@ -4,6 +4,10 @@
 
 const struct api_topic *const api_topics[] = {
 	&api_routes_meta,
+	&api_routes_tenants,
+	&api_routes_permissions,
+	&api_routes_jobs,
+	&api_routes_clusters,
 	&api_routes_api_keys,
 	&api_routes_principals,
 };
