@@ -11,7 +11,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIBRARY)
 
 # A worker on the fuzz targets' stage, without their sanitizers.
 STAGE_OBJECTS := $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,stage postgres postgres_session postgres_state message_loop)
-$(BUILD)/tests/operate: $(STAGE_OBJECTS)
+$(BUILD)/tests/operate $(BUILD)/tests/operate_target: $(STAGE_OBJECTS)
 -include $(STAGE_OBJECTS:.o=.d)
 
 .PHONY: test-unit test-fuzz test-integration test-deps

@@ -10,10 +10,13 @@
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
 #include "admin/api_key.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "policy/guard/guard.h"
 
 #define CLEANING_S     60
+#define READ_AGAIN_US  1000000
+#define API_STACK      (16u << 20) /* bytes; statements are explained: parsing recurses */
 #define FAILURES_NAMES 4096
 #define RATES_NAMES    4096
 
@@ -101,6 +104,24 @@ static bool reload_keys(const char *path, struct guard_keyring **keyring)
 		return false;
 	guard_keyring_destroy(*keyring);
 	*keyring = fresh;
+	return true;
+}
+
+bool api_read_master(struct api *api)
+{
+	const char *path = api->conf->admin_master_key_file, *why = NULL;
+	const int64_t now = clock_monotonic_us();
+
+	if (!*path || now - api->master_read_us < READ_AGAIN_US)
+		return false;
+	api->master_read_us = now;
+	struct guard_keyring *fresh = api_key_pepper(path, &why);
+	if (!fresh || (api->master && guard_keyring_equal(fresh, api->master))) {
+		guard_keyring_destroy(fresh);
+		return false;
+	}
+	guard_keyring_destroy(api->master);
+	api->master = fresh;
 	return true;
 }
 
@@ -238,6 +259,7 @@ bool api_start(const struct api_setup *setup, struct api **out)
 {
 	struct api *api;
 	sigset_t all, before;
+	pthread_attr_t attributes;
 	int error;
 
 	*out = NULL;
@@ -259,7 +281,10 @@ bool api_start(const struct api_setup *setup, struct api **out)
 	/* Signals are the main thread's: this one is started with all of them blocked. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&api->thread, NULL, run, api);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, API_STACK);
+	error = pthread_create(&api->thread, &attributes, run, api);
+	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error) {
 		log_event(LOG_ERROR, "api.thread", "error", strerror(error), NULL);

@@ -140,7 +140,7 @@ class Api:
     def __enter__(self):
         pepper, master = self.key_file("pepper", KID, self.pepper), self.key_file("master", "m1", secrets.token_bytes(32))
         with self.admin() as root:
-            if not root.execute("SELECT FROM pg_roles WHERE rolname = %s", (API_LOGIN,)).fetchone():
+            if not root.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (API_LOGIN,)).fetchone():
                 root.execute(f"CREATE ROLE {API_LOGIN} LOGIN IN ROLE bulkhead_admin")
             root.execute(f"ALTER ROLE {API_LOGIN} PASSWORD '{API_PASSWORD}'")
             root.execute(f"ALTER ROLE {API_LOGIN} SET deadlock_timeout = '20ms'")
