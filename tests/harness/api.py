@@ -17,6 +17,7 @@ import json
 import secrets
 from contextlib import ExitStack
 
+from harness.openapi import Document
 from harness.postgres import HOST, free_port
 from harness.stand import DATABASE
 
@@ -69,9 +70,9 @@ class Answer:
 
 
 class Client:
-    """One API key (None: without). Each request is a connection of its own unless `keep` is true."""
+    """One API key (None: without). Each request is a connection of its own unless `keep` is true.
 
-    watchers = []  # called with each answer, as (method, path, body, answer): the tests of the document
+    Every request and answer must be as the OpenAPI document says."""
 
     def __init__(self, port, key, keep=False):
         self.port = port
@@ -93,8 +94,7 @@ class Client:
         answer = Answer(f"{method} {path}", response, response.read().decode())
         if not self.connection:
             connection.close()
-        for watch in self.watchers:
-            watch(method, path, body, answer)
+        Document.current().check(method, path, raw, answer)
         return answer
 
     def get(self, path, **headers):
