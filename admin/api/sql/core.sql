@@ -190,6 +190,9 @@ BEGIN
 	END IF;
 	IF k.tenant_id IS NOT NULL THEN
 		SELECT t.path INTO home FROM bulkhead_control.tenant t WHERE t.id = k.tenant_id;
+		IF home IS NULL THEN -- it is gone since the key was read, and so is the key: none of its is everything
+			PERFORM bulkhead_api.refuse(401, 'BH-API-KEY', 'there is no such API key, or it is no longer valid');
+		END IF;
 		IF EXISTS (SELECT FROM bulkhead_control.tenant a WHERE a.id = ANY (bulkhead_control.path_ids(home))
 				   AND a.status IN ('suspended', 'archived', 'purging')) THEN
 			PERFORM bulkhead_api.refuse(403, 'BH-API-SUSPENDED', 'the tenant of this API key is not active');
