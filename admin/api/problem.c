@@ -117,6 +117,7 @@ static bool take_refusal(struct api_problem *problem, const PGresult *result)
 		api_problem_set(problem, status, reason, NULL, "%s",
 						PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 		problem->errors = json_is_array(errors) ? json_incref(errors) : NULL;
+		problem->over = json_is_true(json_object_get(more, "over"));
 	}
 	json_decref(more);
 	return reason != NULL;
