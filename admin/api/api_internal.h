@@ -20,6 +20,8 @@
 #define API_STORES_MAX 64
 
 struct api_server;
+struct events;
+struct retention;
 struct guard_keyring;
 struct throttle;
 
@@ -39,6 +41,8 @@ struct api {
 	struct guard_keyring *pepper, *master; /* master: NULL when there is none */
 	struct stat master_stat;               /* of its file, when that was looked at last */
 	struct throttle *failures, *rates;
+	struct events *events;
+	struct retention *retention;
 	struct list calls; /* those under way */
 	/* The server and the stores are gone: what comes still is only freed. */
 	bool is_stopping;

@@ -596,10 +596,11 @@ def test_a_rewrapping_goes_on_where_it_was_killed(api, root, token, kill):
         assert revealed(root, tenant, token) == value
 
 
-def test_rotation_against_use(api, acme):
+@pytest.mark.parametrize("rounds", [30, pytest.param(300, marks=pytest.mark.longer)])
+def test_rotation_against_use(api, acme, rounds):
     """Some hundred rotations, of the data key and of the master key, while values are set and read: nothing is lost,
     nothing is refused, and whoever reads sees what was set last."""
-    rounds, keys = 100, [f"app.k{n}" for n in range(4)]
+    keys = [f"app.k{n}" for n in range(4)]
     over, problems, writes = threading.Event(), [], [0]
 
     def use(key):
