@@ -44,7 +44,7 @@ def test_init_makes_the_first_operator(server, tmp_path):
     file, pepper = tmp_path / "keys/operator.key", tmp_path / "keys/api.pepper"
     key = file.read_text().strip()
     assert KEY.fullmatch(key) and done.stdout.count(key) == 1
-    assert f"# [admin]\n# pepper_file = {pepper}\n" in done.stdout and str(file) in done.stdout
+    assert f"[admin]\npepper_file = {pepper}\n" in done.stdout and str(file) in done.stdout
     assert {stat.S_IMODE(path.stat().st_mode) for path in (file, pepper)} == {0o600}
     with database.connect() as admin:
         assert admin.execute(OPERATORS).fetchall() == [(key[4:20], "first operator", "operator", None, True,
