@@ -190,6 +190,9 @@ BEGIN
 	END IF;
 	IF k.tenant_id IS NOT NULL THEN
 		SELECT t.path INTO home FROM bulkhead_control.tenant t WHERE t.id = k.tenant_id;
+		IF home IS NULL THEN -- it is gone since the key was read, and so is the key: none of its is everything
+			PERFORM bulkhead_api.refuse(401, 'BH-API-KEY', 'there is no such API key, or it is no longer valid');
+		END IF;
 		IF EXISTS (SELECT FROM bulkhead_control.tenant a WHERE a.id = ANY (bulkhead_control.path_ids(home))
 				   AND a.status IN ('suspended', 'archived', 'purging')) THEN
 			PERFORM bulkhead_api.refuse(403, 'BH-API-SUSPENDED', 'the tenant of this API key is not active');
@@ -271,7 +274,9 @@ BEGIN
 	-- A dry run is the whole, but for its end: what it set stands in variables, which stay.
 	BEGIN
 		EXECUTE format('SELECT * FROM bulkhead_api.%I($1)', handler) INTO given USING request;
-		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem.
+		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem. The
+		-- audit log's head is taken last: nobody waits for anything who has it.
+		SET CONSTRAINTS bulkhead_control.tenant_parent, bulkhead_control.tenant_parent_active IMMEDIATE;
 		SET CONSTRAINTS ALL IMMEDIATE;
 		IF given.status IS NULL THEN
 			RAISE EXCEPTION 'bulkhead_api.% gave no answer', handler;
