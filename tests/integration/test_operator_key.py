@@ -260,6 +260,18 @@ def test_wrong_usage(arguments):
     assert "Usage: bulkhead api-key" in done.stderr and "refused" not in done.stderr
 
 
+def test_a_principals_tenants(control, dsn, acme):
+    control.principal("shop", acme, reach="subtree")
+    labs = control.create("labs", acme)
+    rows("principal", "set", "shop", "--tenants", f"acme,{labs}", **dsn)
+    assert rows("principal", "show", "shop", **dsn)[0]["tenants"] == ["acme", "labs"]
+    assert "must exist" in refusal("principal", "set", "shop", "--tenants", "acme,nosuch", **dsn)
+    control.delete(labs)
+    assert rows("principal", "show", "shop", **dsn)[0]["tenants"] == ["acme", str(labs)]
+    rows("principal", "set", "shop", "--tenants", "none", **dsn)
+    assert rows("principal", "show", "shop", **dsn)[0]["tenants"] is None
+
+
 def test_principals_limits_and_certificates(control, dsn, acme):
     control.principal("shop", acme)
     (row,) = rows("principal", "set", "shop", "--max-connections", "5", "--certificate-names", "a.example,b@example",
@@ -272,4 +284,5 @@ def test_principals_limits_and_certificates(control, dsn, acme):
     (row,) = rows("principal", "show", "shop", **dsn)
     assert (row["max_connections"], row["certificate_names"], row["version"]) == (None, None, 3)
     assert "1 to 1000000" in refusal("principal", "set", "shop", "--max-connections", "0", **dsn)
-    assert "1 to 20 names" in refusal("principal", "set", "shop", "--certificate-names", ",", **dsn)
+    for names in (",", ""):
+        assert "1 to 20 names" in refusal("principal", "set", "shop", "--certificate-names", names, **dsn)
