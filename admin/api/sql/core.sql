@@ -229,6 +229,9 @@ BEGIN
 	-- A dry run is the whole, but for its end: what it set stands in variables, which stay.
 	BEGIN
 		EXECUTE format('SELECT * FROM bulkhead_api.%I($1)', handler) INTO given USING request;
+		IF given.status IS NULL THEN
+			RAISE EXCEPTION 'the handler % did not answer', handler;
+		END IF;
 		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem.
 		SET CONSTRAINTS ALL IMMEDIATE;
 		IF (caller ->> 'dry_run')::boolean THEN
