@@ -52,13 +52,22 @@ static void add_header(struct api_call *call, const char *name, const char *valu
 	evhttp_add_header(evhttp_request_get_output_headers(call->http), name, value);
 }
 
+/* Of what answers these evhttp does not say how long it is; and the one must not have a body.
+ */
+static bool has_no_length(const struct api_call *call)
+{
+	enum evhttp_cmd_type command = evhttp_request_get_command(call->http);
+
+	return command == EVHTTP_REQ_HEAD || command == EVHTTP_REQ_CONNECT;
+}
+
 static void add_common_headers(struct api_call *call)
 {
 	add_header(call, "X-Request-Id", call->request_id);
 	add_header(call, "Cache-Control", "no-store");
 	add_header(call, "X-Content-Type-Options", "nosniff");
-	if (evhttp_request_get_command(call->http) == EVHTTP_REQ_HEAD)
-		add_header(call, "Connection", "close"); /* its answer would have a body */
+	if (has_no_length(call))
+		add_header(call, "Connection", "close");
 }
 
 static void log_call(const struct api_call *call, int status)
@@ -84,7 +93,8 @@ static void reply(struct api_call *call, int status, const char *type, const cha
 	add_common_headers(call);
 	if (text) {
 		add_header(call, "Content-Type", type);
-		if (body && evbuffer_add(body, text, strlen(text)) == 0)
+		if (body && evhttp_request_get_command(call->http) != EVHTTP_REQ_HEAD &&
+			evbuffer_add(body, text, strlen(text)) == 0)
 			evbuffer_add(body, "\n", 1); /* for those who read it on a terminal */
 	}
 	log_call(call, status);

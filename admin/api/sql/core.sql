@@ -274,7 +274,9 @@ BEGIN
 	-- A dry run is the whole, but for its end: what it set stands in variables, which stay.
 	BEGIN
 		EXECUTE format('SELECT * FROM bulkhead_api.%I($1)', handler) INTO given USING request;
-		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem.
+		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem. The
+		-- audit log's head is taken last: nobody waits for anything who has it.
+		SET CONSTRAINTS bulkhead_control.tenant_parent, bulkhead_control.tenant_parent_active IMMEDIATE;
 		SET CONSTRAINTS ALL IMMEDIATE;
 		IF given.status IS NULL THEN
 			RAISE EXCEPTION 'bulkhead_api.% gave no answer', handler;
