@@ -421,6 +421,38 @@ static bool prepare_again(struct api_call *call)
 	return true;
 }
 
+/* ---- keys that are over ---- */
+
+static void on_noted(struct store_ask *ask, const PGresult *result)
+{
+	struct api_call *call = list_entry(ask, struct api_call, ask);
+
+	forget_params(call);
+	if (call->api->is_stopping)
+		return;
+	if (!result || PQresultStatus(result) != PGRES_TUPLES_OK)
+		log_event(LOG_WARNING, "api.not_audited", "key", call->key_id, NULL);
+	api_call_refuse(call);
+}
+
+/* That one is still used is for the audit log; then the call is refused. */
+static bool note_over(struct api_call *call)
+{
+	forget_params(call);
+	call->params[0] = json_dumps(call->caller, JSON_COMPACT);
+	if (!call->params[0])
+		return false;
+	call->ask = (struct store_ask){.sql = "SELECT bulkhead_api.note_over($1::jsonb)",
+								   .param_count = 1,
+								   .params = {call->params[0]},
+								   .once = true,
+								   .answered = on_noted};
+	store_ask(api_store(call->api), &call->ask);
+	return true;
+}
+
+/* ---- what the database says ---- */
+
 static void on_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct api_call *call = list_entry(ask, struct api_call, ask);
@@ -440,7 +472,7 @@ static void on_answered(struct store_ask *ask, const PGresult *result)
 						"Idempotency-Key makes it safe to ask again");
 	else
 		api_problem_of(&call->problem, result);
-	if (!prepare_again(call))
+	if (!prepare_again(call) && !(call->problem.over && note_over(call)))
 		api_call_refuse(call);
 }
 

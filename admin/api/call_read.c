@@ -350,9 +350,10 @@ static void add_clusters(struct api_call *call)
 		const struct conf_cluster *cluster = &conf->clusters[i];
 
 		json_object_set_new(clusters, cluster->name,
-							json_pack("{s:b, s:s}", "can_run", job_can_run(conf, cluster->name),
-									  "guard",
-									  cluster->guard == GUARD_LOGIN ? "login" : "sealed"));
+							json_pack("{s:b, s:s, s:s}", "can_run",
+									  job_can_run(conf, cluster->name), "guard",
+									  cluster->guard == GUARD_LOGIN ? "login" : "sealed",
+									  "tenant", cluster->tenant));
 	}
 	json_object_set_new(json_object_get(call->request, "more"), "clusters", clusters);
 }
