@@ -30,6 +30,7 @@ EMBED_TEXT(cluster_sql, "admin/migrations/0017_cluster.sql");
 EMBED_TEXT(soft_revocation_sql, "admin/migrations/0018_soft_revocation.sql");
 EMBED_TEXT(job_cluster_sql, "admin/migrations/0019_job_cluster.sql");
 EMBED_TEXT(keep_key_sql, "admin/migrations/0020_keep_key.sql");
+EMBED_TEXT(limits_sql, "admin/migrations/0021_limits.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -41,7 +42,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 20
+#define STEP_COUNT 21
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -65,6 +66,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[17] = (struct step){"soft_revocation", soft_revocation_sql};
 	steps[18] = (struct step){"job_cluster", job_cluster_sql};
 	steps[19] = (struct step){"keep_key", keep_key_sql};
+	steps[20] = (struct step){"limits", limits_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

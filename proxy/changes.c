@@ -52,6 +52,7 @@ static void apply_tenant(struct client *client, const struct tenant *now)
 		gatekeeper_renew(client);
 		if (client->pool_tenant)
 			client->pool_tenant->weight = now->pool_weight;
+		limits_renew(client);
 		if (client->pool)
 			pool_note_kid(client->pool, now->login_kid);
 	}

@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/queue.h"
 #include "proxy/worker.h"
 
 /* Logins that are looked at for one that waits for its peer and not for us. */
@@ -210,18 +211,40 @@ bool limits_admit_console(struct client *client, enum reason *why)
 	return take_place(client, why) && count_principal(client, 0, why);
 }
 
-bool limits_admit(struct client *client, enum reason *why)
+void limits_renew(struct client *client)
+{
+	const struct tenant_limits *own = &client->tenant->limits;
+
+	if (own->query_wait_timeout_ms)
+		client->worker->limits.waits_differ = true;
+	if (client->pool_tenant)
+		pool_tenant_limit(client->pool_tenant, (int)own->pool_size);
+}
+
+/* As PostgreSQL's CONNECTION LIMIT of a database: 0 lets nobody in. */
+static bool count_tenant(struct client *client, int limit, enum reason *why)
 {
 	struct worker *worker = client->worker;
-	const struct conf *conf = worker->conf;
-	const struct uuid *tenant = &client->tenant->id;
+	const struct tenant *tenant = client->tenant;
 
-	if (!take_place(client, why))
+	if (tenant->limits.has_max_connections && !tenant->limits.max_connections) {
+		*why = REASON_TENANT_CLIENTS;
 		return false;
-	client->of_tenant = tally_add(worker, COMMON_TENANT, &worker->limits.tenants, tenant,
-								  sizeof *tenant, conf->max_tenant_client_connections, why);
-	if (!client->of_tenant)
+	}
+	limit = (int)limits_stricter(limit, tenant->limits.max_connections);
+	client->of_tenant = tally_add(worker, COMMON_TENANT, &worker->limits.tenants, &tenant->id,
+								  sizeof tenant->id, limit, why);
+	return client->of_tenant;
+}
+
+bool limits_admit(struct client *client, enum reason *why)
+{
+	const struct conf *conf = client->worker->conf;
+
+	if (!take_place(client, why) ||
+		!count_tenant(client, conf->max_tenant_client_connections, why))
 		return false; /* its departure takes it out of the counts */
+	limits_renew(client);
 	list_append(&client->of_tenant->members, &client->in_tenant);
 	return count_principal(client, conf->max_user_client_connections, why);
 }

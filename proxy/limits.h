@@ -26,6 +26,12 @@ struct common;
 struct directory_change;
 struct worker;
 
+/* The stricter of what the configuration says for all and a tenant's own limit; 0 is none. */
+static inline int64_t limits_stricter(int64_t of_all, int64_t own)
+{
+	return own && (!of_all || own < of_all) ? own : of_all;
+}
+
 /* One tenant's or principal's clients of this worker; exists while it has any. */
 struct tally {
 	struct common *common; /* has the key, and counts those of all workers */
@@ -38,6 +44,7 @@ struct limits {
 	size_t logging_in; /* connections of this worker's that are not sessions yet */
 	size_t sessions;   /* clients of its that were admitted */
 	struct tally *tenants, *principals;
+	bool waits_differ; /* a tenant has had a query_wait_timeout of its own; timeouts.c */
 };
 
 /* A connection came in; the oldest login that waits for its peer makes room where there are too
@@ -63,6 +70,10 @@ bool limits_admit(struct client *client, enum reason *why);
  * principal, but is held to no limit of it.
  */
 bool limits_admit_console(struct client *client, enum reason *why);
+
+/* The limits of the session's tenant, or these of the configuration, may be others than before:
+ * those that do not lie with the session itself are brought up to date. */
+void limits_renew(struct client *client);
 
 /* The client's login has ended, one way or the other. */
 void limits_logged_in(struct client *client);

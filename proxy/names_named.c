@@ -402,15 +402,17 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 	}
 	if (!statement)
 		return bind_unknown(walk, message, total, portal);
+	const struct verdict *verdict =
+		names_portal_verdict(client, statement->verdict, statement->judged);
 	if (statement->is_native)
-		return names_note_portal(client, portal, statement->verdict, statement->rewritten)
+		return names_note_portal(client, portal, verdict, statement->rewritten)
 				   ? NAMES_PASS
 				   : NAMES_NO_MEMORY;
 	enum names_result columns = check_columns(walk, message, total, statement);
 	if (columns != NAMES_PASS)
 		return columns;
 	if (!names_gather(walk, message) || !ensure(walk, statement) ||
-		!names_note_portal(client, portal, statement->verdict, statement->rewritten))
+		!names_note_portal(client, portal, verdict, statement->rewritten))
 		return NAMES_NO_MEMORY;
 	prepared_name(statement->prepared, statement->prepared->number, own);
 	if (!wire_begin(walk->out, 'B', &mark) || !buf_append_cstr(walk->out, portal) ||

@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/limits.h"
 #include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/worker.h"
@@ -22,16 +23,14 @@ static struct common *hold_common(const struct pool *pool, const struct uuid *id
 	return crew_hold(pool->worker->crew, COMMON_PART, &key, sizeof key);
 }
 
-static bool is_shared(const struct pool *pool)
+static size_t number_of(const struct pool_tenant *tenant)
 {
-	const struct worker *worker = pool->worker;
-
-	return worker->conf->max_tenant_connections && !crew_is_one(worker->crew);
+	return tenant->pool->worker->number;
 }
 
 static int limit_of(const struct pool_tenant *tenant)
 {
-	return tenant->pool->worker->conf->max_tenant_connections;
+	return tenant->limit;
 }
 
 static void destroy(struct pool_tenant *tenant)
@@ -39,9 +38,33 @@ static void destroy(struct pool_tenant *tenant)
 	struct crew *crew = tenant->pool->worker->crew;
 
 	if (!crew_is_one(crew))
-		common_leave(crew, tenant->common, tenant->pool->worker->number, limit_of(tenant));
-	crew_drop(tenant->pool->worker->crew, COMMON_PART, tenant->common);
+		common_leave(crew, tenant->common, number_of(tenant), limit_of(tenant));
+	crew_drop(crew, COMMON_PART, tenant->common);
+	tenant->pool->limited -= tenant->limit != 0;
 	free(tenant);
+}
+
+/* What its clients hold is counted with the others' from now on, or not any more. */
+static void share(struct pool_tenant *tenant, bool shares)
+{
+	if (shares != tenant->shares)
+		atomic_fetch_add(&tenant->common->used,
+						 shares ? (int)tenant->busy : -(int)tenant->busy);
+	if (tenant->shares && !shares)
+		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant),
+					 limit_of(tenant));
+	tenant->shares = shares;
+}
+
+/* From the settings for all and its own. */
+static void find_limit(struct pool_tenant *tenant)
+{
+	const struct worker *worker = tenant->pool->worker;
+	int limit = (int)limits_stricter(worker->conf->max_tenant_connections, tenant->own_limit);
+
+	tenant->pool->limited += (limit != 0) - (tenant->limit != 0);
+	tenant->limit = limit;
+	share(tenant, limit && !crew_is_one(worker->crew));
 }
 
 static struct pool_tenant *create(struct pool *pool, const struct uuid *id)
@@ -55,9 +78,9 @@ static struct pool_tenant *create(struct pool *pool, const struct uuid *id)
 		free(tenant);
 		return NULL;
 	}
-	tenant->shares = is_shared(pool);
 	tenant->pool = pool;
 	tenant->id = *id;
+	find_limit(tenant);
 	tenant->paused = operate_is_paused(pool->worker, id);
 	list_init(&tenant->idle);
 	list_init(&tenant->waiting);
@@ -82,6 +105,7 @@ struct pool_tenant *pool_tenant_hold(struct pool *pool, const struct tenant *of)
 		return NULL;
 	tenant->weight = of->pool_weight;
 	tenant->holders++;
+	pool_tenant_limit(tenant, (int)of->limits.pool_size);
 	return tenant;
 }
 
@@ -101,11 +125,6 @@ void pool_tenant_drop(struct pool_tenant *tenant)
 static int busy_in_all(const struct pool_tenant *tenant)
 {
 	return tenant->shares ? atomic_load(&tenant->common->used) : (int)tenant->busy;
-}
-
-static size_t number_of(const struct pool_tenant *tenant)
-{
-	return tenant->pool->worker->number;
 }
 
 /* Is a place of those in use its to take? */
@@ -231,26 +250,23 @@ void queue_look_at_capped(struct worker *worker)
 	}
 }
 
-/* What its clients hold is counted with the others' from now on, or not any more. */
-static void share(struct pool_tenant *tenant, bool shares)
-{
-	if (shares != tenant->shares)
-		atomic_fetch_add(&tenant->common->used,
-						 shares ? (int)tenant->busy : -(int)tenant->busy);
-	if (tenant->shares && !shares)
-		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant),
-					 limit_of(tenant));
-	tenant->shares = shares;
-}
-
 void queue_take_settings(struct pool *pool)
 {
 	struct pool_tenant *tenant, *next;
 
 	HASH_ITER (hh, pool->tenants, tenant, next) {
-		share(tenant, is_shared(pool));
+		find_limit(tenant);
 		update_turn(tenant);
 	}
+}
+
+void pool_tenant_limit(struct pool_tenant *tenant, int limit)
+{
+	if (tenant->own_limit == limit)
+		return;
+	tenant->own_limit = limit;
+	find_limit(tenant);
+	update_turn(tenant); /* the rest is the next tick's */
 }
 
 /* ---- waiting ---- */
@@ -339,14 +355,13 @@ static bool has_capped(const struct pool *pool)
 
 size_t queue_wanted(const struct pool *pool, size_t enough)
 {
-	int limit = pool->worker->conf->max_tenant_connections;
 	size_t wanted = 0;
 
-	if (!limit && !pool->worker->paused && !pool->worker->all_paused)
+	if (!pool->limited && !pool->worker->paused && !pool->worker->all_paused)
 		return pool->waiting;
 	list_each (node, next, &pool->turns) {
 		struct pool_tenant *tenant = list_entry(node, struct pool_tenant, turn);
-		size_t room = limit ? room_of(tenant) : SIZE_MAX;
+		size_t room = limit_of(tenant) ? room_of(tenant) : SIZE_MAX;
 
 		wanted += tenant->waiting_count < room ? tenant->waiting_count : room;
 		if (wanted > enough)
