@@ -24,8 +24,7 @@
 bool rate_take_at(atomic_llong *spent, const struct tenant_limits *limits, int64_t now_ns);
 
 /* Is there none? Another worker may be faster. */
-bool rate_is_spent_at(const atomic_llong *spent, const struct tenant_limits *limits,
-					  int64_t now_ns);
+bool rate_is_spent_at(atomic_llong *spent, const struct tenant_limits *limits, int64_t now_ns);
 
 static inline bool rate_is_limited(const struct client *client)
 {
