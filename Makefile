@@ -33,7 +33,7 @@ SYSUSERS_DIR ?= $(PREFIX)/lib/sysusers.d
 PG_BIN  ?= /usr/lib/postgresql/15/bin
 PYTHON  ?= /usr/bin/python3
 
-ROOMS   := base conf policy policy/guard router proxy admin cli
+ROOMS   := base conf policy policy/guard router proxy admin admin/api cli
 SOURCES := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 LIBRARY := $(BUILD)/libbulkhead.a
@@ -45,7 +45,7 @@ OPT      ?= -O2
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-PKGS     := libevent libevent_pthreads libssl libcrypto libpq jansson libidn
+PKGS     := libevent libevent_openssl libevent_pthreads libssl libcrypto libpq jansson libidn
 CPPFLAGS += -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"'
 CFLAGS   += -std=c11 $(OPT) -g $(WARN) $(HARDEN) $(SANFLAGS)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)

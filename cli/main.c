@@ -28,6 +28,8 @@ static const struct command commands[] = {
 	 "create, list, change and take down the servers that tenants are placed on"},
 	{"principal", cmd_principal,
 	 "create, list, disable and change principals, who log in for tenants"},
+	{"api-key", cmd_api_key,
+	 "create, list, rotate and revoke keys of the admin API, without it"},
 	{"permission", cmd_permission, "grant and revoke what tenants may do, and show it"},
 	{"setting", cmd_setting, "set, lock and show settings that tenants inherit"},
 	{"job", cmd_job, "carry out, list and retry what is made and removed for tenants"},

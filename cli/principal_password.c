@@ -5,33 +5,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/encode.h"
 #include "base/secret.h"
 #include "cli/control_db.h"
 #include "cli/principal.h"
 #include "cli/print.h"
-#include "proxy/scram.h"
+#include "router/scram_verifier.h"
 
-#define PASSWORD_MAX    1024 /* bytes of a password file */
-#define GENERATED_BYTES 18   /* random bytes of a generated password */
+#define PASSWORD_MAX 1024 /* bytes of a password file */
 
 /* What both verbs print of the principal. */
 #define RETURNING_SQL                                                                          \
 	" RETURNING name, (SELECT slug FROM bulkhead_control.tenant WHERE id = home_id) AS home,"  \
 	" reach"
-
-static char *draw_password(void)
-{
-	unsigned char bytes[GENERATED_BYTES];
-	char *password = malloc(BASE64_SIZE(sizeof bytes));
-
-	if (!password)
-		return NULL;
-	secret_random(bytes, sizeof bytes);
-	base64_encode(bytes, sizeof bytes, password);
-	secret_wipe(bytes, sizeof bytes);
-	return password;
-}
 
 /* All of standard input, up to `size` bytes; -1 with errno on failure. */
 static ssize_t read_input(char *out, size_t size)
@@ -91,7 +76,7 @@ static char *get_password(const char *file, bool *drawn)
 	const char *why = "out of memory";
 	char *password = input  ? take_input(&why)
 					 : file ? secret_read_file(file, PASSWORD_MAX, &why)
-							: draw_password();
+							: secret_draw_password();
 
 	*drawn = !file;
 	if (password && !*password) {

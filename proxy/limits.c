@@ -246,7 +246,10 @@ bool limits_admit(struct client *client, enum reason *why)
 		return false; /* its departure takes it out of the counts */
 	limits_renew(client);
 	list_append(&client->of_tenant->members, &client->in_tenant);
-	return count_principal(client, conf->max_user_client_connections, why);
+	return count_principal(client,
+						   (int)limits_stricter(conf->max_user_client_connections,
+												client->principal->max_connections),
+						   why);
 }
 
 void limits_departed(struct client *client)

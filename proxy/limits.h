@@ -26,7 +26,7 @@ struct common;
 struct directory_change;
 struct worker;
 
-/* The stricter of what the configuration says for all and a tenant's own limit; 0 is none. */
+/* The stricter of what the configuration says for all and the own limit of one; 0 is none. */
 static inline int64_t limits_stricter(int64_t of_all, int64_t own)
 {
 	return own && (!of_all || own < of_all) ? own : of_all;
