@@ -80,6 +80,11 @@ static inline void gate_count(struct gate *gate)
 	gate->held &= ~GATE_NEEDS_COUNTING;
 }
 
+static inline bool gate_counts(const struct gate *gate)
+{
+	return !(gate->held & GATE_NEEDS_COUNTING);
+}
+
 /* May it run without another look? */
 static inline bool gate_passes(const struct gate *gate, uint32_t needs, uint64_t rules)
 {

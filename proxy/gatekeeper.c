@@ -10,7 +10,6 @@
 #include "proxy/client.h"
 #include "proxy/client_log.h"
 #include "proxy/pins.h"
-#include "proxy/rate.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
@@ -85,7 +84,7 @@ void gatekeeper_renew(struct client *client)
 {
 	gate_init(&client->gate, tenant_place(client->tenant->strategy), &client->tenant->id,
 			  &client->worker->gatekeeper.settings, &client->tenant->permissions);
-	if (rate_is_limited(client))
+	if (client->tenant->limits.rate_limit)
 		gate_count(&client->gate);
 	client->gate_version++;
 	if (!client->settings)

@@ -8,7 +8,6 @@
 #define PROXY_NAMES_INTERNAL_H
 
 #include "proxy/names.h"
-#include "proxy/rate.h"
 #include "proxy/statements.h"
 
 enum note_kind {
@@ -157,19 +156,10 @@ enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *mes
 
 /* ---- names_portal.c ---- */
 
-/* The portal `name` is made of a statement with this verdict, or (NULL) of one that is plain,
- * or of which nothing is known. Where statements are counted plain ones are noted too. */
+/* The portal `name` is made of a statement with this verdict, or (NULL) of one of which nothing
+ * is known. What is plain is noted only where statements are counted. */
 bool names_note_portal(struct client *client, const char *name, const struct verdict *verdict,
 					   bool rewritten);
-/* What to note of a portal: `verdict` is NULL when `judged`, what the statement is, is plain.
- */
-static inline const struct verdict *names_portal_verdict(const struct client *client,
-														 const struct verdict *verdict,
-														 const struct verdict *judged)
-{
-	return verdict || !rate_is_limited(client) ? verdict : judged;
-}
-
 enum names_result names_note_execute(struct names_walk *walk, const uint8_t *message,
 									 uint64_t total);
 

@@ -196,12 +196,11 @@ struct statement *names_define(struct client *client, const char *name, const ui
 		struct prepared *prepared = prepared_intern(client->worker->prepared, client->settings,
 													buf_data(&own), buf_len(&own));
 
-		statement = statements_define(&client->statements, name, prepared,
-									  verdict->is_plain ? NULL : verdict_ref(verdict));
+		statement =
+			statements_define(&client->statements, name, prepared, verdict_ref(verdict));
 	}
 	if (statement) {
 		gatekeeper_note_prepare(client, verdict);
-		statement->judged = verdict_ref(verdict);
 		statement->rewritten = is_rewritten;
 		statement->begin = session_begin((const char *)body, strlen((const char *)body));
 	}
@@ -394,25 +393,23 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 	size_t after = WIRE_HEADER + strlen(portal) + 1 + strlen(name) + 1, mark;
 	char own[PREPARED_NAME_MAX];
 
-	if (statement && statement->judged) {
-		enum names_result judged = names_judge(walk, statement->judged, message, total);
+	if (statement && statement->verdict) {
+		enum names_result judged = names_judge(walk, statement->verdict, message, total);
 
 		if (judged != NAMES_PASS)
 			return judged;
 	}
 	if (!statement)
 		return bind_unknown(walk, message, total, portal);
-	const struct verdict *verdict =
-		names_portal_verdict(client, statement->verdict, statement->judged);
 	if (statement->is_native)
-		return names_note_portal(client, portal, verdict, statement->rewritten)
+		return names_note_portal(client, portal, statement->verdict, statement->rewritten)
 				   ? NAMES_PASS
 				   : NAMES_NO_MEMORY;
 	enum names_result columns = check_columns(walk, message, total, statement);
 	if (columns != NAMES_PASS)
 		return columns;
 	if (!names_gather(walk, message) || !ensure(walk, statement) ||
-		!names_note_portal(client, portal, verdict, statement->rewritten))
+		!names_note_portal(client, portal, statement->verdict, statement->rewritten))
 		return NAMES_NO_MEMORY;
 	prepared_name(statement->prepared, statement->prepared->number, own);
 	if (!wire_begin(walk->out, 'B', &mark) || !buf_append_cstr(walk->out, portal) ||

@@ -41,9 +41,10 @@ bool names_note_portal(struct client *client, const char *name, const struct ver
 
 	if (portal)
 		forget_portal(client, portal);
-	if (!verdict && !rate_is_limited(client))
+	bool is_plain = !verdict || verdict->is_plain;
+	if (is_plain && !rate_is_limited(client))
 		return true;
-	if (client->portal_count == NAMES_PORTALS_MAX && (!verdict || verdict->is_plain))
+	if (is_plain && client->portal_count == NAMES_PORTALS_MAX)
 		return true; /* what is not found is counted all the same */
 	if (client->portal_count == NAMES_PORTALS_MAX) {
 		pins_add(client, PIN_STATEMENT);

@@ -28,7 +28,7 @@ bool rate_is_spent_at(atomic_llong *spent, const struct tenant_limits *limits, i
 
 static inline bool rate_is_limited(const struct client *client)
 {
-	return client->tenant->limits.rate_limit != 0;
+	return gate_counts(&client->gate);
 }
 
 /* Of a session whose tenant has such a limit. */
