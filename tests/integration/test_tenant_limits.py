@@ -300,6 +300,22 @@ def test_what_was_cancelled_is_counted(stand, family):
         assert event["tenant"] == family.leaf and event["reason"] == STATEMENT_TIMEOUT[1]
 
 
+# ---- the console ----
+
+def test_the_console_shows_what_holds(stand, family):
+    limits = {"max_connections": 5, "pool_size": 3, "statement_timeout": 60000, "rate_limit": 70}
+    everybody = {"admin_users": "shop", "max_tenant_client_connections": 4}
+    with (stand.proxy(bulkhead=everybody, pool={"query_timeout": 10}) as proxy, proxy.wire(family.leaf),
+          proxy.wire("acme"), proxy.connect(dbname="bulkhead") as desk):
+        for key, value in limits.items():
+            family.set_known(proxy, key, value)
+        with desk.cursor() as cursor:
+            columns = [column.name for column in cursor.execute("SHOW TENANTS").description]
+            shown = {row[0]: dict(zip(columns, row)) for row in cursor.fetchall()}
+        assert [shown[family.leaf][key] for key in limits] == [4, 3, 10000, 70]
+        assert [shown["acme"][key] for key in limits] == [4, None, 10000, None]
+
+
 # ---- silence ----
 
 def test_silence_in_a_transaction(proxy, family):
