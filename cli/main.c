@@ -35,6 +35,7 @@ static const struct command commands[] = {
 	{"job", cmd_job, "carry out, list and retry what is made and removed for tenants"},
 	{"key", cmd_key,
 	 "list, rotate, retire and derive the keys that hand-overs are signed with"},
+	{"audit", cmd_audit, "list, export and verify the log of what was changed, and by whom"},
 	{"migrate", cmd_migrate,
 	 "run DDL on shared tables and in all tenants' schemas and databases"},
 	{"explain-statement", cmd_explain_statement,

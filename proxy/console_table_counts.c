@@ -93,11 +93,12 @@ static void note_paused(struct console_rows *rows)
 		const struct live_view *view = rows->answer->views[i];
 
 		for (size_t j = 0; j < view->paused_count; j++) {
-			struct group *group = group_of(rows, &view->paused[j], sizeof view->paused[j]);
+			const struct uuid *id = &view->paused[j].tenant;
+			struct group *group = group_of(rows, id, sizeof *id);
 
 			if (!group)
 				return;
-			group->id = view->paused[j];
+			group->id = *id;
 			group->paused = true;
 		}
 	}
@@ -112,6 +113,13 @@ static bool gather_tenants(struct console_rows *rows)
 	note_paused(rows);
 	rows->group = rows->groups;
 	return true;
+}
+
+/* By an order for it, or for one above it and all below. */
+static bool is_paused(const struct console_rows *rows, const struct group *group)
+{
+	return group->paused || all_paused(rows) ||
+		   (group->tenant && live_view_pause_of(rows->answer->views[0], group->tenant));
 }
 
 static const struct console_column tenant_columns[] = {
@@ -178,7 +186,7 @@ static bool next_tenant(struct console_rows *rows, struct row *row)
 		cell_int(row, group->tenant->pool_weight);
 	else
 		cell_text(row, NULL);
-	cell_int(row, group->paused || all_paused(rows));
+	cell_int(row, is_paused(rows, group));
 	cell_limits(rows, group->tenant, row);
 	return true;
 }
@@ -225,7 +233,7 @@ static bool next_user(struct console_rows *rows, struct row *row)
 	rows->group = group->hh.next;
 	cell_text(row, group->principal->name);
 	cell_text(row, pool_mode_name(rows));
-	cell_int(row, rows->conf->max_user_client_connections);
+	cell_int(row, limits_of_principal(rows->conf, group->principal));
 	cell_count(row, group->sessions);
 	cell_text(row, reaches[group->principal->reach]);
 	cell_id(row, &group->principal->home);

@@ -6,7 +6,6 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
-#include "proxy/queue.h"
 #include "proxy/worker.h"
 
 /* Logins that are looked at for one that waits for its peer and not for us. */
@@ -206,19 +205,20 @@ static bool count_principal(struct client *client, int limit, enum reason *why)
 	return client->of_principal;
 }
 
+int limits_of_principal(const struct conf *conf, const struct principal *principal)
+{
+	return (int)limits_stricter(conf->max_user_client_connections, principal->max_connections);
+}
+
 bool limits_admit_console(struct client *client, enum reason *why)
 {
 	return take_place(client, why) && count_principal(client, 0, why);
 }
 
-void limits_renew(struct client *client)
+void limits_note_tenant(struct worker *worker, const struct tenant *tenant)
 {
-	const struct tenant_limits *own = &client->tenant->limits;
-
-	if (own->query_wait_timeout_ms)
-		client->worker->limits.waits_differ = true;
-	if (client->pool_tenant)
-		pool_tenant_limit(client->pool_tenant, (int)own->pool_size);
+	if (tenant->limits.query_wait_timeout_ms)
+		worker->limits.waits_differ = true;
 }
 
 /* As PostgreSQL's CONNECTION LIMIT of a database: 0 lets nobody in. */
@@ -244,12 +244,9 @@ bool limits_admit(struct client *client, enum reason *why)
 	if (!take_place(client, why) ||
 		!count_tenant(client, conf->max_tenant_client_connections, why))
 		return false; /* its departure takes it out of the counts */
-	limits_renew(client);
+	limits_note_tenant(client->worker, client->tenant);
 	list_append(&client->of_tenant->members, &client->in_tenant);
-	return count_principal(client,
-						   (int)limits_stricter(conf->max_user_client_connections,
-												client->principal->max_connections),
-						   why);
+	return count_principal(client, limits_of_principal(conf, client->principal), why);
 }
 
 void limits_departed(struct client *client)

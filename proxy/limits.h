@@ -22,8 +22,11 @@
 #include <uthash.h>
 
 struct client;
+struct conf;
 struct common;
 struct directory_change;
+struct principal;
+struct tenant;
 struct worker;
 
 /* The stricter of what the configuration says for all and the own limit of one; 0 is none. */
@@ -71,9 +74,12 @@ bool limits_admit(struct client *client, enum reason *why);
  */
 bool limits_admit_console(struct client *client, enum reason *why);
 
-/* The limits of the session's tenant, or these of the configuration, may be others than before:
- * those that do not lie with the session itself are brought up to date. */
-void limits_renew(struct client *client);
+/* How many clients this principal may have: its own limit, but no more than the settings say of
+ * all. 0: no limit. */
+int limits_of_principal(const struct conf *conf, const struct principal *principal);
+
+/* Sessions of this tenant are there, or it has changed. */
+void limits_note_tenant(struct worker *worker, const struct tenant *tenant);
 
 /* The client's login has ended, one way or the other. */
 void limits_logged_in(struct client *client);

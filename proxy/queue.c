@@ -28,19 +28,15 @@ static size_t number_of(const struct pool_tenant *tenant)
 	return tenant->pool->worker->number;
 }
 
-static int limit_of(const struct pool_tenant *tenant)
-{
-	return tenant->limit;
-}
-
 static void destroy(struct pool_tenant *tenant)
 {
 	struct crew *crew = tenant->pool->worker->crew;
 
 	if (!crew_is_one(crew))
-		common_leave(crew, tenant->common, number_of(tenant), limit_of(tenant));
+		common_leave(crew, tenant->common, number_of(tenant), tenant->limit);
 	crew_drop(crew, COMMON_PART, tenant->common);
 	tenant->pool->limited -= tenant->limit != 0;
+	tenant_unref(tenant->of);
 	free(tenant);
 }
 
@@ -52,7 +48,7 @@ static void share(struct pool_tenant *tenant, bool shares)
 						 shares ? (int)tenant->busy : -(int)tenant->busy);
 	if (tenant->shares && !shares)
 		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant),
-					 limit_of(tenant));
+					 tenant->limit);
 	tenant->shares = shares;
 }
 
@@ -60,28 +56,30 @@ static void share(struct pool_tenant *tenant, bool shares)
 static void find_limit(struct pool_tenant *tenant)
 {
 	const struct worker *worker = tenant->pool->worker;
-	int limit = (int)limits_stricter(worker->conf->max_tenant_connections, tenant->own_limit);
+	int limit = (int)limits_stricter(worker->conf->max_tenant_connections,
+									 tenant->of->limits.pool_size);
 
 	tenant->pool->limited += (limit != 0) - (tenant->limit != 0);
 	tenant->limit = limit;
 	share(tenant, limit && !crew_is_one(worker->crew));
 }
 
-static struct pool_tenant *create(struct pool *pool, const struct uuid *id)
+static struct pool_tenant *create(struct pool *pool, const struct tenant *of)
 {
 	struct pool_tenant *tenant = calloc(1, sizeof *tenant);
 
 	if (!tenant)
 		return NULL;
-	tenant->common = hold_common(pool, id);
+	tenant->common = hold_common(pool, &of->id);
 	if (!tenant->common) {
 		free(tenant);
 		return NULL;
 	}
 	tenant->pool = pool;
-	tenant->id = *id;
+	tenant->id = of->id;
+	tenant->of = tenant_ref(of);
 	find_limit(tenant);
-	tenant->paused = operate_is_paused(pool->worker, id);
+	tenant->paused = operate_is_paused(pool->worker, of);
 	list_init(&tenant->idle);
 	list_init(&tenant->waiting);
 	list_init(&tenant->turn);
@@ -100,12 +98,11 @@ struct pool_tenant *pool_tenant_hold(struct pool *pool, const struct tenant *of)
 
 	HASH_FIND(hh, pool->tenants, &of->id, sizeof of->id, tenant);
 	if (!tenant)
-		tenant = create(pool, &of->id);
+		tenant = create(pool, of);
 	if (!tenant)
 		return NULL;
-	tenant->weight = of->pool_weight;
+	pool_tenant_note(tenant, of);
 	tenant->holders++;
-	pool_tenant_limit(tenant, (int)of->limits.pool_size);
 	return tenant;
 }
 
@@ -136,7 +133,7 @@ static bool has_grant(const struct pool_tenant *tenant)
 
 bool pool_tenant_has_room(const struct pool_tenant *tenant)
 {
-	int limit = limit_of(tenant);
+	int limit = tenant->limit;
 
 	if (!limit || tenant->paused)
 		return !tenant->paused;
@@ -184,10 +181,27 @@ void pool_tenant_pause(struct pool_tenant *tenant, bool paused)
 	update_turn(tenant);
 }
 
+void pool_tenant_note(struct pool_tenant *tenant, const struct tenant *now)
+{
+	const struct worker *worker = tenant->pool->worker;
+
+	tenant->weight = now->pool_weight;
+	if (tenant->of == now)
+		return;
+	tenant_unref(tenant->of);
+	tenant->of = tenant_ref(now);
+	int limit = tenant->limit;
+	find_limit(tenant);
+	if (operate_is_paused(worker, now) == tenant->paused && tenant->limit == limit)
+		return;
+	pool_tenant_pause(tenant, operate_is_paused(worker, now));
+	pool_attend(tenant->pool);
+}
+
 static bool take_shared(struct pool_tenant *tenant)
 {
 	return common_take_grant(tenant->pool->worker->crew, tenant->common, number_of(tenant)) ||
-		   places_take(&tenant->common->used, limit_of(tenant));
+		   places_take(&tenant->common->used, tenant->limit);
 }
 
 bool pool_tenant_take(struct pool_tenant *tenant)
@@ -206,7 +220,7 @@ void pool_tenant_give(struct pool_tenant *tenant)
 	tenant->busy--;
 	if (tenant->shares)
 		common_give(tenant->pool->worker->crew, tenant->common, number_of(tenant),
-					limit_of(tenant));
+					tenant->limit);
 	update_turn(tenant);
 }
 
@@ -224,11 +238,11 @@ static void look_again(struct pool_tenant *tenant)
 	update_turn(tenant);
 	pool_balance(tenant->pool);
 	if (common_take_grant(crew, tenant->common, number_of(tenant))) {
-		common_give(crew, tenant->common, number_of(tenant), limit_of(tenant));
+		common_give(crew, tenant->common, number_of(tenant), tenant->limit);
 		update_turn(tenant);
 	}
 	if (list_empty(&tenant->capped)) /* it stands there as long as it may be given some */
-		common_leave(crew, tenant->common, number_of(tenant), limit_of(tenant));
+		common_leave(crew, tenant->common, number_of(tenant), tenant->limit);
 	pool_tenant_drop(tenant);
 }
 
@@ -258,15 +272,6 @@ void queue_take_settings(struct pool *pool)
 		find_limit(tenant);
 		update_turn(tenant);
 	}
-}
-
-void pool_tenant_limit(struct pool_tenant *tenant, int limit)
-{
-	if (tenant->own_limit == limit)
-		return;
-	tenant->own_limit = limit;
-	find_limit(tenant);
-	update_turn(tenant); /* the rest is the next tick's */
 }
 
 /* ---- waiting ---- */
@@ -331,7 +336,7 @@ struct client *queue_next(struct pool *pool)
 
 static size_t room_of(const struct pool_tenant *tenant)
 {
-	int room = limit_of(tenant) - busy_in_all(tenant) + has_grant(tenant);
+	int room = tenant->limit - busy_in_all(tenant) + has_grant(tenant);
 
 	return room > 0 ? (size_t)room : 0;
 }
@@ -361,7 +366,7 @@ size_t queue_wanted(const struct pool *pool, size_t enough)
 		return pool->waiting;
 	list_each (node, next, &pool->turns) {
 		struct pool_tenant *tenant = list_entry(node, struct pool_tenant, turn);
-		size_t room = limit_of(tenant) ? room_of(tenant) : SIZE_MAX;
+		size_t room = tenant->limit ? room_of(tenant) : SIZE_MAX;
 
 		wanted += tenant->waiting_count < room ? tenant->waiting_count : room;
 		if (wanted > enough)

@@ -3,7 +3,7 @@
  * snapshot.
  *
  * Both write them as one JSON object with the limits that are set, by their keys without
- * `proxy.` (admin/migrations/0025_limits.sql):
+ * `proxy.` (admin/migrations/0029_limits.sql):
  *
  *	{"max_connections": 10, "statement_timeout": 5000}
  *

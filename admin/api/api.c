@@ -7,13 +7,18 @@
 #include <event2/thread.h>
 
 #include "admin/api/call.h"
+#include "admin/api/events.h"
+#include "admin/api/retention.h"
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
 #include "admin/api_key.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "policy/guard/guard.h"
 
 #define CLEANING_S     60
+#define READ_AGAIN_US  1000000
+#define API_STACK      (16u << 20) /* bytes; statements are explained: parsing recurses */
 #define FAILURES_NAMES 4096
 #define RATES_NAMES    4096
 
@@ -104,6 +109,24 @@ static bool reload_keys(const char *path, struct guard_keyring **keyring)
 	return true;
 }
 
+bool api_read_master(struct api *api)
+{
+	const char *path = api->conf->admin_master_key_file, *why = NULL;
+	const int64_t now = clock_monotonic_us();
+
+	if (!*path || now - api->master_read_us < READ_AGAIN_US)
+		return false;
+	api->master_read_us = now;
+	struct guard_keyring *fresh = api_key_pepper(path, &why);
+	if (!fresh || (api->master && guard_keyring_equal(fresh, api->master))) {
+		guard_keyring_destroy(fresh);
+		return false;
+	}
+	guard_keyring_destroy(api->master);
+	api->master = fresh;
+	return true;
+}
+
 /* ---- the thread ---- */
 
 static void on_mail(evutil_socket_t fd, short what, void *arg)
@@ -152,18 +175,22 @@ static void on_cleaning(evutil_socket_t fd, short what, void *arg)
 	static const char sql[] = "DELETE FROM bulkhead_control.idempotency"
 							  " WHERE created_at < pg_catalog.now() - interval '1 day'";
 	struct store_ask *ask = calloc(1, sizeof *ask);
+	struct api *api = arg;
 
 	(void)fd, (void)what;
+	retention_tick(api->retention);
 	if (!ask)
 		return;
 	ask->sql = sql;
 	ask->answered = on_cleaned;
-	store_ask(api_store(arg), ask);
+	store_ask(api_store(api), ask);
 }
 
 static void close_all(struct api *api)
 {
 	api->is_stopping = true;
+	events_destroy(api->events);
+	api->events = NULL;
 	for (int i = 0; i < api->store_count; i++)
 		store_destroy(api->stores[i]);
 	api->store_count = 0;
@@ -197,6 +224,7 @@ void api_destroy(struct api *api)
 	mailbox_destroy(api->mailbox);
 	throttle_destroy(api->failures);
 	throttle_destroy(api->rates);
+	retention_destroy(api->retention);
 	guard_keyring_destroy(api->pepper);
 	guard_keyring_destroy(api->master);
 	if (api->base)
@@ -215,7 +243,11 @@ static bool init_loop(struct api *api)
 	api->mailbox = mailbox_create();
 	api->failures = throttle_create(FAILURES_NAMES);
 	api->rates = throttle_create(RATES_NAMES);
-	if (!api->base || !api->mailbox || !api->failures || !api->rates)
+	api->retention = retention_create(api);
+	if (!api->base || !api->mailbox || !api->failures || !api->rates || !api->retention)
+		return false;
+	api->events = events_create(api);
+	if (!api->events)
 		return false;
 	api->mail =
 		event_new(api->base, mailbox_fd(api->mailbox), EV_READ | EV_PERSIST, on_mail, api);
@@ -238,6 +270,7 @@ bool api_start(const struct api_setup *setup, struct api **out)
 {
 	struct api *api;
 	sigset_t all, before;
+	pthread_attr_t attributes;
 	int error;
 
 	*out = NULL;
@@ -259,7 +292,10 @@ bool api_start(const struct api_setup *setup, struct api **out)
 	/* Signals are the main thread's: this one is started with all of them blocked. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&api->thread, NULL, run, api);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, API_STACK);
+	error = pthread_create(&api->thread, &attributes, run, api);
+	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error) {
 		log_event(LOG_ERROR, "api.thread", "error", strerror(error), NULL);

@@ -19,6 +19,8 @@
 #define API_STORES_MAX 64
 
 struct api_server;
+struct events;
+struct retention;
 struct guard_keyring;
 struct throttle;
 
@@ -36,7 +38,10 @@ struct api {
 	struct store *stores[API_STORES_MAX];
 	int store_count;
 	struct guard_keyring *pepper, *master; /* master: NULL when there is none */
+	int64_t master_read_us;
 	struct throttle *failures, *rates;
+	struct events *events;
+	struct retention *retention;
 	struct list calls; /* those under way */
 	/* The server and the stores are gone: what comes still is only freed. */
 	bool is_stopping;
@@ -45,5 +50,11 @@ struct api {
 
 /* The one with the least to do. */
 struct store *api_store(struct api *api);
+
+/*
+ * Reads the file of master keys again, at most once a second. True when it holds others than
+ * before.
+ */
+bool api_read_master(struct api *api);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "admin/api/api_internal.h"
 #include "admin/api/call_internal.h"
+#include "admin/api/secret_fields.h"
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
 #include "base/clock.h"
@@ -17,34 +18,9 @@
 #include "base/secret.h"
 
 #define ATTEMPTS_MAX 8
+#define ROUNDS_MAX   8
 
 /* ---- the end ---- */
-
-/* Texts of a request may be secrets. jansson keeps them in memory of their own. */
-static void wipe(json_t *value)
-{
-	size_t index;
-	const char *name;
-	json_t *member;
-
-	switch (json_typeof(value)) {
-	case JSON_STRING:
-		secret_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
-		break;
-	case JSON_ARRAY:
-		json_array_foreach(value, index, member) wipe(member);
-		break;
-	case JSON_OBJECT:
-		json_object_foreach(value, name, member) wipe(member);
-		break;
-	case JSON_INTEGER:
-	case JSON_REAL:
-	case JSON_TRUE:
-	case JSON_FALSE:
-	case JSON_NULL:
-		break;
-	}
-}
 
 static void forget_params(struct api_call *call)
 {
@@ -59,7 +35,7 @@ static void free_call(struct api_call *call)
 	list_remove(&call->node);
 	forget_params(call);
 	if (call->request)
-		wipe(call->request);
+		api_wipe(call->request);
 	json_decref(call->request);
 	json_decref(call->caller);
 	json_decref(call->entered);
@@ -76,13 +52,22 @@ static void add_header(struct api_call *call, const char *name, const char *valu
 	evhttp_add_header(evhttp_request_get_output_headers(call->http), name, value);
 }
 
+/* Of what answers these evhttp does not say how long it is; and the one must not have a body.
+ */
+static bool has_no_length(const struct api_call *call)
+{
+	enum evhttp_cmd_type command = evhttp_request_get_command(call->http);
+
+	return command == EVHTTP_REQ_HEAD || command == EVHTTP_REQ_CONNECT;
+}
+
 static void add_common_headers(struct api_call *call)
 {
 	add_header(call, "X-Request-Id", call->request_id);
 	add_header(call, "Cache-Control", "no-store");
 	add_header(call, "X-Content-Type-Options", "nosniff");
-	if (evhttp_request_get_command(call->http) == EVHTTP_REQ_HEAD)
-		add_header(call, "Connection", "close"); /* its answer would have a body */
+	if (has_no_length(call))
+		add_header(call, "Connection", "close");
 }
 
 static void log_call(const struct api_call *call, int status)
@@ -108,8 +93,9 @@ static void reply(struct api_call *call, int status, const char *type, const cha
 	add_common_headers(call);
 	if (text) {
 		add_header(call, "Content-Type", type);
-		if (body)
-			evbuffer_add(body, text, strlen(text));
+		if (body && evhttp_request_get_command(call->http) != EVHTTP_REQ_HEAD &&
+			evbuffer_add(body, text, strlen(text)) == 0)
+			evbuffer_add(body, "\n", 1); /* for those who read it on a terminal */
 	}
 	log_call(call, status);
 	api_server_busy(api->server, call->http, false);
@@ -162,11 +148,22 @@ void api_refuse(struct api_call *call, int status, const char *reason, const cha
 	api_call_refuse(call);
 }
 
+void api_fail(struct api_call *call, int status, const char *reason, const char *format, ...)
+{
+	char detail[sizeof call->problem.detail];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(detail, sizeof detail, format, arguments);
+	va_end(arguments);
+	api_problem_set(&call->problem, status, reason, NULL, "%s", detail);
+}
+
 void api_answer(struct api_call *call, int status, json_t *body)
 {
 	reply_json(call, status, "application/json", body);
 	if (body)
-		wipe(body);
+		api_wipe(body);
 	json_decref(body);
 }
 
@@ -234,6 +231,32 @@ const char *api_call_header(const struct api_call *call, const char *name)
 
 static void on_answered(struct store_ask *ask, const PGresult *result);
 
+/*
+ * What the database is asked now, as text; NULL when memory is out. Of a route with a `prepare`
+ * what is secret in the body stays here: a server may write a statement's parameters into its
+ * log. It gets what was made of that, in `more`.
+ */
+static char *request_text(const struct api_call *call)
+{
+	json_t *request = NULL;
+	char *text;
+
+	switch (call->stage) {
+	case STAGE_CHECK: /* only who calls */
+		return strdup("{}");
+	case STAGE_BEFORE:
+		request = api_without_secrets(call->request, call->route->body);
+		break;
+	case STAGE_MAIN:
+		request = call->route->prepare ? api_without_secrets(call->request, call->route->body)
+									   : json_incref(call->request);
+		break;
+	}
+	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	json_decref(request);
+	return text;
+}
+
 /* Calls a function of bulkhead_api for the call; goes on in on_answered. */
 static void ask(struct api_call *call, const char *handler)
 {
@@ -252,7 +275,7 @@ static void ask(struct api_call *call, const char *handler)
 	forget_params(call);
 	call->params[0] = strdup(handler);
 	call->params[1] = json_dumps(call->caller, JSON_COMPACT);
-	call->params[2] = json_dumps(call->request, JSON_COMPACT);
+	call->params[2] = request_text(call);
 	if (!call->params[0] || !call->params[1] || !call->params[2]) {
 		api_refuse(call, 500, "BH-API-INTERNAL", NULL, "out of memory");
 		return;
@@ -340,7 +363,14 @@ static void pass_on(struct api_call *call, const PGresult *result)
 	}
 	json_t *body = read_body(result);
 	call->route->finish(call, call->request, body);
-	api_answer(call, status, body);
+	if (!call->problem.status) {
+		api_answer(call, status, body);
+		return;
+	}
+	if (body)
+		api_wipe(body);
+	json_decref(body);
+	api_call_refuse(call);
 }
 
 static void run_or_go_on(struct api_call *call)
@@ -377,6 +407,52 @@ static void take_answer(struct api_call *call, const PGresult *result)
 	}
 }
 
+/* What was made from what `before` said does not fit any more: a data key was rotated. */
+static bool prepare_again(struct api_call *call)
+{
+	if (strcmp(call->problem.reason, "BH-API-DATA-KEY") != 0 || call->stage != STAGE_MAIN ||
+		!call->route->before || ++call->rounds >= ROUNDS_MAX)
+		return false;
+	api_problem_fini(&call->problem);
+	call->problem = (struct api_problem){.status = 0};
+	json_decref(call->before);
+	call->before = NULL;
+	enter_stage(call, STAGE_BEFORE);
+	return true;
+}
+
+/* ---- keys that are over ---- */
+
+static void on_noted(struct store_ask *ask, const PGresult *result)
+{
+	struct api_call *call = list_entry(ask, struct api_call, ask);
+
+	forget_params(call);
+	if (call->api->is_stopping)
+		return;
+	if (!result || PQresultStatus(result) != PGRES_TUPLES_OK)
+		log_event(LOG_WARNING, "api.not_audited", "key", call->key_id, NULL);
+	api_call_refuse(call);
+}
+
+/* That one is still used is for the audit log; then the call is refused. */
+static bool note_over(struct api_call *call)
+{
+	forget_params(call);
+	call->params[0] = json_dumps(call->caller, JSON_COMPACT);
+	if (!call->params[0])
+		return false;
+	call->ask = (struct store_ask){.sql = "SELECT bulkhead_api.note_over($1::jsonb)",
+								   .param_count = 1,
+								   .params = {call->params[0]},
+								   .once = true,
+								   .answered = on_noted};
+	store_ask(api_store(call->api), &call->ask);
+	return true;
+}
+
+/* ---- what the database says ---- */
+
 static void on_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct api_call *call = list_entry(ask, struct api_call, ask);
@@ -396,7 +472,8 @@ static void on_answered(struct store_ask *ask, const PGresult *result)
 						"Idempotency-Key makes it safe to ask again");
 	else
 		api_problem_of(&call->problem, result);
-	api_call_refuse(call);
+	if (!prepare_again(call) && !(call->problem.over && note_over(call)))
+		api_call_refuse(call);
 }
 
 /* ---- the beginning ---- */
@@ -406,7 +483,10 @@ static void set_out(struct api_call *call)
 {
 	const struct api_route *route = call->route;
 
-	if (call->problem.status || route->run)
+	/* `prepare` may cost much, and says what is wrong with a request. */
+	bool is_shown = route->run || (route->prepare && !route->before);
+
+	if (call->problem.status || is_shown)
 		enter_stage(call, STAGE_CHECK);
 	else if (route->before)
 		enter_stage(call, STAGE_BEFORE);

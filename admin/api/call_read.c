@@ -8,6 +8,7 @@
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "admin/api/api_internal.h"
 #include "admin/api/call_internal.h"
@@ -25,18 +26,6 @@
 #define RATE_BURST      10 /* seconds' worth of requests at once */
 #define IDEMPOTENCY_MAX 255
 #define ETAGS_MAX       16
-
-static const struct api_field tenant_param[] = {
-	{.name = "tenant", .type = API_TENANT_WORD, .doc = "a tenant's id, slug or key"},
-	{.name = NULL}};
-
-static const struct api_field page_query[] = {
-	{.name = "limit", .type = API_INTEGER, .min = 1, .max = 200, .preset = "50"},
-	{.name = "cursor", .type = API_TEXT, .min = 1, .max = 2000, .pattern = "^[A-Za-z0-9_-]+$"},
-	{.name = NULL}};
-
-static const struct api_field dry_run_query[] = {
-	{.name = "dry_run", .type = API_BOOLEAN, .preset = "false"}, {.name = NULL}};
 
 static bool refuse(struct api_call *call, int status, const char *reason, const char *field,
 				   const char *detail)
@@ -228,9 +217,9 @@ static void read_query(struct api_call *call, const char *text, struct api_findi
 		query = json_object();
 	}
 	if (route->flags & API_PAGED)
-		take_query(query, page_query, more, findings);
+		take_query(query, api_page_query, more, findings);
 	if (route->flags & API_DRY_RUN)
-		take_query(query, dry_run_query, call->request, findings);
+		take_query(query, api_dry_run_query, call->request, findings);
 	api_validate_texts(query, route->query, "query", findings);
 	json_object_update(query, more);
 	json_decref(more);
@@ -281,7 +270,8 @@ static void read_idempotency(struct api_call *call, struct evkeyvalq *headers)
 		call->idempotency_key = value;
 }
 
-/* What makes two requests the same. */
+/* What makes two requests the same. Under the pepper: a body may hold a password, which must
+ * not be there to be guessed at by whoever reads the database. */
 static void set_fingerprint(struct api_call *call, const char *target, const char *body,
 							size_t len)
 {
@@ -293,11 +283,14 @@ static void set_fingerprint(struct api_call *call, const char *target, const cha
 	if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
 		EVP_DigestUpdate(context, call->method, strlen(call->method) + 1) &&
 		EVP_DigestUpdate(context, target, strlen(target) + 1) &&
-		EVP_DigestUpdate(context, body, len) && EVP_DigestFinal_ex(context, digest, &size)) {
+		EVP_DigestUpdate(context, body, len) && EVP_DigestFinal_ex(context, digest, &size) &&
+		HMAC(EVP_sha256(), guard_keyring_key(call->api->pepper, 0), GUARD_KEY_SIZE, digest, size,
+			 digest, &size)) {
 		hex_encode(digest, size, hex);
 		json_object_set_new(call->caller, "fingerprint", json_string(hex));
 	}
 	EVP_MD_CTX_free(context);
+	secret_wipe(digest, sizeof digest);
 }
 
 static bool is_json_type(const char *type)
@@ -357,9 +350,10 @@ static void add_clusters(struct api_call *call)
 		const struct conf_cluster *cluster = &conf->clusters[i];
 
 		json_object_set_new(clusters, cluster->name,
-							json_pack("{s:b, s:s}", "can_run", job_can_run(conf, cluster->name),
-									  "guard",
-									  cluster->guard == GUARD_LOGIN ? "login" : "sealed"));
+							json_pack("{s:b, s:s, s:s}", "can_run",
+									  job_can_run(conf, cluster->name), "guard",
+									  cluster->guard == GUARD_LOGIN ? "login" : "sealed",
+									  "tenant", cluster->tenant));
 	}
 	json_object_set_new(json_object_get(call->request, "more"), "clusters", clusters);
 }
@@ -384,18 +378,30 @@ static bool find_route(struct api_call *call, const char *path, json_t **params)
 	return false;
 }
 
-/* Where the body ends must be said once (RFC 9112, section 6.3): something in front of us may
- * have read it the other way. */
+static bool refuse_framing(struct api_call *call, const char *field, const char *detail)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(call->http), "Connection", "close");
+	return refuse(call, 400, "BH-API-SYNTAX", field, detail);
+}
+
+/*
+ * Where the body ends must be said once, and so that it can be read in one way (RFC 9112,
+ * section 6.3): something in front of us may have read it the other way. libevent takes more.
+ */
 static bool check_length(struct api_call *call, struct evkeyvalq *headers)
 {
-	const char *value;
-	int lengths = count_headers(headers, "Content-Length", &value);
+	const char *length = NULL, *encoding = NULL;
+	int lengths = count_headers(headers, "Content-Length", &length);
+	int encodings = count_headers(headers, "Transfer-Encoding", &encoding);
 
-	if (lengths + count_headers(headers, "Transfer-Encoding", &value) <= 1)
-		return true;
-	evhttp_add_header(evhttp_request_get_output_headers(call->http), "Connection", "close");
-	return refuse(call, 400, "BH-API-SYNTAX", "header.Content-Length",
-				  "the length of the body is said twice");
+	if (lengths + encodings > 1)
+		return refuse_framing(call, "header.Content-Length",
+							  "the length of the body is said twice");
+	if (length && !api_matches(length, "^[0-9]+$"))
+		return refuse_framing(call, "header.Content-Length", "this is no number of bytes");
+	if (encoding && strcasecmp(encoding, "chunked") != 0)
+		return refuse_framing(call, "header.Transfer-Encoding", "only chunked is understood");
+	return true;
 }
 
 /* Its parts must be as they came: what libevent decodes or normalizes is not looked at. */
@@ -426,7 +432,7 @@ static void read_rest(struct api_call *call, json_t *params, const char *query,
 	else if (json_object_get(params, "tenant")) {
 		json_t *tenant = json_pack("{s:O}", "tenant", json_object_get(params, "tenant"));
 		json_object_del(params, "tenant");
-		api_validate_texts(tenant, tenant_param, "path", &findings);
+		api_validate_texts(tenant, api_tenant_param, "path", &findings);
 		api_validate_texts(params, route->params, "path", &findings);
 		json_object_update(params, tenant);
 		json_decref(tenant);

@@ -7,9 +7,10 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["api_key", "audit", "audit_checkpoint", "audit_draft", "audit_head", "audit_hold", "cluster", "departed", "idempotency", "job", "migration", "migration_file",
-          "migration_target", "migration_turn", "permission_frozen", "permission_grant", "permission_key",
-          "principal", "setting", "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
+TABLES = ["api_key", "audit", "audit_checkpoint", "audit_draft", "audit_head", "audit_hold", "cluster", "departed",
+          "idempotency", "job", "migration", "migration_file", "migration_target", "migration_turn",
+          "permission_frozen", "permission_grant", "permission_history", "permission_key", "principal", "setting",
+          "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
@@ -173,7 +174,7 @@ def test_nothing_is_granted_to_public(control):
 def test_functions_with_their_owners_rights_pin_the_search_path(control):
     loose = control.admin.execute("""
         SELECT proname FROM pg_proc WHERE pronamespace = 'bulkhead_control'::regnamespace AND prosecdef
-        AND proconfig IS DISTINCT FROM ARRAY['search_path=pg_catalog, pg_temp']""").fetchall()
+        AND NOT coalesce(proconfig, '{}') @> ARRAY['search_path=pg_catalog, pg_temp']""").fetchall()
     assert loose == []
 
 
@@ -205,7 +206,7 @@ def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
             "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None,
             "relations": None, "functions": None, "relations_denied": [], "functions_denied": []}, None, False, None)]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
-        (name, VERIFIER, acme, "subtree", False, 1893553445678, 1)]
+        (name, VERIFIER, acme, "subtree", False, 1893553445678, 1, None, None)]
 
 
 def test_a_look_up_follows_changes(control, sidecar):
