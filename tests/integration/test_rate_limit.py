@@ -1,4 +1,4 @@
-"""How many statements a tenant may send (proxy.rate_limit, proxy.rate_burst): of all its sessions and workers together."""
+"""How many statements a tenant may send (proxy.rate_limit, proxy.rate_burst), in all its sessions together."""
 
 import contextlib
 import time
@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from harness.tenant_limits import SECOND, Family, is_served, reason, told, wires
 from harness.wait import wait_for
-from harness.wire import bind, close, describe, errors, execute, flush, function_call, parse, query, rows, sync, types, why
+from harness.wire import (bind, close, describe, errors, execute, flush, function_call, parse, query, rows, sync, types,
+                          why)
 
 RATE = ("53400", "BH-LIM-RATE")
 BURST = 6

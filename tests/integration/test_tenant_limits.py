@@ -1,4 +1,4 @@
-"""Limits of one tenant (settings `proxy.*`): in force for sessions that are open, inherited, locked, taken away again."""
+"""Limits of one tenant (settings `proxy.*`): in force for sessions that are open, inherited, locked, taken away."""
 
 import contextlib
 import select
@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from harness.control_server import ControlServer, login
+from harness.slow import extended, pipelined, prepared, simple
 from harness.tenant_limits import SECOND, Family, is_served, reason, refusal, told, wires
 from harness.wait import wait_for
-from harness.wire import WireError, bind, describe, execute, flush, parse, query, rows, sync, types, why
+from harness.wire import WireError, bind, execute, flush, parse, query, rows, sync, types, why
 
 LATE = 0.5  # seconds by which a timeout may be late
 TENANT_CLIENTS = ("53300", "BH-LIM-TENANT-CLIENTS")
@@ -206,29 +207,6 @@ def test_there_are_never_more_backends_than_that(stand, family):
 
 
 # ---- statements that take too long ----
-
-def simple(wire, seconds):
-    return wire.query(f"SELECT pg_sleep({seconds})")
-
-
-def extended(wire, seconds):
-    wire.send(parse("SELECT pg_sleep($1::float8)"), bind([seconds]), describe("", "P"), execute(), sync())
-    return wire.until_ready()
-
-
-def prepared(wire, seconds):
-    wire.send(parse("SELECT pg_sleep($1::float8)", "slow"), bind([seconds], "slow"), execute(), sync())
-    answers = wire.until_ready()
-    wire.query("DEALLOCATE ALL")
-    return answers
-
-
-def pipelined(wire, seconds):
-    """Three statements in one batch, the second a slow one."""
-    wire.send(*(part for value in (0, seconds, 0)
-                for part in (parse("SELECT pg_sleep($1::float8)"), bind([value]), execute())), sync())
-    return wire.until_ready()
-
 
 def whatever_the_session_sets(wire, seconds):
     wire.query("SET statement_timeout = 0")
