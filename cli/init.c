@@ -342,9 +342,8 @@ static const char *or_empty(const char *text)
 
 static void print_operator(const struct init *init, const char *keys)
 {
-	printf("# For the admin API as well, with [control] admin_dsn, a login in bulkhead_admin:\n"
-		   "# [admin]\n# pepper_file = %s/" INIT_PEPPER
-		   "\n# master_key_file = %s/" INIT_MASTER_KEY "\n\n",
+	printf("[admin]\npepper_file = %s/" INIT_PEPPER "\nmaster_key_file = %s/" INIT_MASTER_KEY
+		   "\n\n",
 		   keys, keys);
 	if (!init->operator.made)
 		return;

@@ -74,6 +74,7 @@ static const struct api_refusal refusals[] = {
 	{"principal_name_form", 422, "BH-API-VALUE", "body.name", "a principal's name has 1 to 63 bytes and no control characters"},
 	{"principal_reach", 422, "BH-API-VALUE", "body.reach", "a reach is self, subtree or all"},
 	{"principal_max_connections", 422, "BH-API-VALUE", "body.max_connections", "it must be 1 to 1000000"},
+	{"principal_tenants", 422, "BH-API-VALUE", "body.tenants", "there are 1 to 100 tenants"},
 	{"principal_certificate_names", 422, "BH-API-VALUE", "body.certificate_names", "there are 1 to 20 names of 1 to 255 bytes, without control characters"},
 	/* API keys */
 	{"api_key_tenant", 409, "BH-API-TENANT", "body.tenant", "there is no such tenant any more"},
