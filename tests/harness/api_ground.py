@@ -46,8 +46,9 @@ BEGIN
              AND c.relname NOT IN ('audit_head', 'departed', 'idempotency') LOOP
         EXECUTE format('SELECT count(*) || md5(string_agg(v, '','' ORDER BY v)) FROM '
                        '(SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t WHERE %s) x',
-                       f.relname, coalesce(format('NOT EXISTS (SELECT FROM bulkhead_control.tenant o '
-                                                  'WHERE o.id = t.%I AND bulkhead_control.path_is_within(o.path, $1))', f.column), 'true'))
+                       f.relname, CASE WHEN f.column IS NULL THEN 'true' ELSE format(
+                           'NOT EXISTS (SELECT FROM bulkhead_control.tenant o '
+                           'WHERE o.id = t.%I AND bulkhead_control.path_is_within(o.path, $1))', f.column) END)
         INTO one USING home;
         state := state || jsonb_build_object(f.relname, one);
     END LOOP;
@@ -74,6 +75,9 @@ BEGIN
                 PERFORM nextval('ground.begun');
                 BEGIN
                     SELECT * INTO given FROM bulkhead_api.%2$I(request);
+                    IF given.status IS NULL THEN
+                        RAISE EXCEPTION 'no answer';
+                    END IF;
                     SET CONSTRAINTS ALL IMMEDIATE;
                     IF before IS NOT NULL AND ground.outside(home) <> before THEN
                         RAISE EXCEPTION 'it has changed what is outside of %%: %% to %%', home, before, ground.outside(home);
@@ -96,9 +100,10 @@ $wrap$;
 FINGERPRINT = """
 SELECT c.relname, (xpath('/row/h/text()', query_to_xml(format(
     'SELECT count(*) || coalesce(md5(string_agg(v, '','' ORDER BY v)), '''') AS h '
-    'FROM (SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t) x', c.relname),
-    false, true, '')))[1]::text
+    'FROM (SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t '
+    'WHERE to_jsonb(t) ->> ''action'' IS DISTINCT FROM ''api_key.refused'') x', c.relname), false, true, '')))[1]::text
 FROM pg_class c WHERE c.relnamespace = 'bulkhead_control'::regnamespace AND c.relkind IN ('r', 'p')
+AND c.relname <> 'audit_head'
 """
 
 Caller = namedtuple("Caller", "name role home client verdict")  # verdict: (status, reason) of all it asks, or None
@@ -214,7 +219,7 @@ class Ground:
         """What no answer to this caller may hold: names of what is outside of its part of the tree."""
         outside = set(PLACES) - WITHIN[caller.home]
         slugs = {PLACES[place] for place in outside}
-        ids = {self.stand.ids[PLACES[place]] for place in outside - {"ancestor"}}  # a path holds those above
+        ids = {self.stand.ids[PLACES[place]] for place in outside}
         return slugs | ids | {self.things[place]["api-keys"] for place in outside}
 
     # ---- what has happened ----
@@ -224,7 +229,8 @@ class Ground:
         return self.root.execute("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ground.begun").fetchone()[0]
 
     def state(self):
-        """All that the control schema holds, but for when keys were used: {table: count and hash}."""
+        """All that the control schema holds, but for when keys were used or those that are over refused: {table: count
+        and hash}."""
         return dict(self.root.execute(FINGERPRINT).fetchall())
 
 
