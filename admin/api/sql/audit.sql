@@ -5,20 +5,28 @@ CREATE FUNCTION bulkhead_api.audit_time(at timestamptz) RETURNS text
 LANGUAGE sql STABLE
 RETURN (to_json(at AT TIME ZONE 'UTC') #>> '{}') || 'Z';
 
+-- One side of a record as the caller may see it: what a server said when a job failed, and who ran it, is for those who
+-- see all (jobs.sql); who else a tenant was given to, or came from, is not named.
+CREATE FUNCTION bulkhead_api.audit_side(subject text, side jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT CASE WHEN bulkhead_api.home() IS NULL THEN side ELSE side
+		|| CASE WHEN subject LIKE 'job:%' AND side ->> 'error' IS NOT NULL
+			THEN '{"error": "it failed: whoever runs Bulkhead can see why"}'::jsonb ELSE '{}' END
+		|| coalesce((SELECT jsonb_object_agg(f.name, NULL::text)
+					 FROM unnest('{parent_id,home_id}'::text[]) f (name)
+					 JOIN bulkhead_control.tenant t ON t.id::text = side ->> f.name
+					 WHERE NOT bulkhead_api.is_mine(t.path)), '{}') END;
+END;
+
 CREATE FUNCTION bulkhead_api.audit_record(a bulkhead_control.audit) RETURNS json
 LANGUAGE sql STABLE
 RETURN json_build_object(
 	'id', a.id, 'at', bulkhead_api.audit_time(a.at), 'kind', a.kind, 'action', a.action, 'actor', a.actor,
 	'actor_id', a.actor_id, 'login', a.login, 'address', a.address, 'request_id', a.request_id, 'tenant_id', a.tenant_id,
-	'tenant_slug', a.tenant_slug, 'subject', a.subject, 'before', a.before, 'after', a.after,
+	'tenant_slug', a.tenant_slug, 'subject', a.subject, 'before', bulkhead_api.audit_side(a.subject, a.before),
+	'after', bulkhead_api.audit_side(a.subject, a.after),
 	'hash', encode(a.hash, 'hex'));
-
-CREATE FUNCTION bulkhead_api.home_id() RETURNS uuid
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-	SELECT p.ids[cardinality(p.ids)]
-	FROM (SELECT bulkhead_control.path_ids(bulkhead_api.home()) AS ids) AS p;
-END;
 
 -- Records that a query asks for: behind the place query.cursor.id, or from the end. The time of a record is never
 -- before that of the record in front, so that times are places. Each condition that is there is written out, which
@@ -74,10 +82,14 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	asked jsonb := query - '{cursor,limit}'::text[];
-	about uuid := coalesce((query ->> 'tenant_id')::uuid, bulkhead_api.home_id());
+	about uuid := (query ->> 'tenant_id')::uuid;
 BEGIN
 	IF query ? 'tenant' THEN
 		about := (bulkhead_api.tenant(query ->> 'tenant', 'query.tenant')).id;
+	END IF;
+	-- Nobody writes into the log of a tenant by asking for what it may not see.
+	IF bulkhead_api.home() IS NOT NULL THEN
+		about := coalesce(bulkhead_api.seen_id(about), bulkhead_api.home_id());
 	END IF;
 	IF NOT EXISTS (SELECT FROM bulkhead_control.audit a
 				   WHERE a.id > (SELECT h.id FROM bulkhead_control.audit_head h) - 1000
@@ -132,8 +144,9 @@ RETURN CASE format
 	WHEN 'csv' THEN a.id || ',' || (
 		SELECT string_agg(bulkhead_api.csv_cell(c.cell), ',' ORDER BY c.place)
 		FROM unnest(ARRAY[bulkhead_api.audit_time(a.at), a.kind, a.action, a.actor, a.actor_id, a.login, a.address,
-						  a.request_id, a.tenant_id::text, a.tenant_slug, a.subject, a.before::text, a.after::text,
-						  encode(a.hash, 'hex')]) WITH ORDINALITY AS c (cell, place)) || E'\r\n'
+						  a.request_id, a.tenant_id::text, a.tenant_slug, a.subject,
+						  bulkhead_api.audit_side(a.subject, a.before)::text,
+						  bulkhead_api.audit_side(a.subject, a.after)::text, encode(a.hash, 'hex')]) WITH ORDINALITY AS c (cell, place)) || E'\r\n'
 	ELSE bulkhead_api.audit_record(a)::text || E'\n'
 END;
 
