@@ -26,6 +26,8 @@ PLACES = {"own": "ground-own", "child": "ground-child", "low": "ground-low", "an
 WITHIN = {"ground-own": {"own", "child", "low"}, "ground-child": {"child", "low"},
           "ground-root": {"own", "child", "low", "ancestor", "sibling", "nephew"}, None: set(PLACES)}
 
+MORE = {"principal.set_password": {"generate_password": True}}  # what the document cannot say that a body must have
+
 # Where the handlers are that a request may come to; `check` is what routes without one call. What a caller of one part
 # of the tree changes outside of it makes the request fail.
 WRAP = """
@@ -46,8 +48,9 @@ BEGIN
              AND c.relname NOT IN ('audit_head', 'departed', 'idempotency') LOOP
         EXECUTE format('SELECT count(*) || md5(string_agg(v, '','' ORDER BY v)) FROM '
                        '(SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t WHERE %s) x',
-                       f.relname, coalesce(format('NOT EXISTS (SELECT FROM bulkhead_control.tenant o '
-                                                  'WHERE o.id = t.%I AND bulkhead_control.path_is_within(o.path, $1))', f.column), 'true'))
+                       f.relname, CASE WHEN f.column IS NULL THEN 'true' ELSE format(
+                           'NOT EXISTS (SELECT FROM bulkhead_control.tenant o '
+                           'WHERE o.id = t.%I AND bulkhead_control.path_is_within(o.path, $1))', f.column) END)
         INTO one USING home;
         state := state || jsonb_build_object(f.relname, one);
     END LOOP;
@@ -74,6 +77,9 @@ BEGIN
                 PERFORM nextval('ground.begun');
                 BEGIN
                     SELECT * INTO given FROM bulkhead_api.%2$I(request);
+                    IF given.status IS NULL THEN
+                        RAISE EXCEPTION 'no answer';
+                    END IF;
                     SET CONSTRAINTS ALL IMMEDIATE;
                     IF before IS NOT NULL AND ground.outside(home) <> before THEN
                         RAISE EXCEPTION 'it has changed what is outside of %%: %% to %%', home, before, ground.outside(home);
@@ -92,13 +98,16 @@ END
 $wrap$;
 """
 
-# What is the same before and after requests that are refused. That a key was used is noted of every valid one.
+# What is the same before and after requests that are refused. That a key was used is noted of every valid one, and of
+# one that is over that somebody tried.
 FINGERPRINT = """
 SELECT c.relname, (xpath('/row/h/text()', query_to_xml(format(
-    'SELECT count(*) || coalesce(md5(string_agg(v, '','' ORDER BY v)), '''') AS h '
-    'FROM (SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t) x', c.relname),
+    'SELECT count(*) || '' '' || coalesce(md5(string_agg(v, '','' ORDER BY v)), '''') AS h FROM '
+    '(SELECT (r - ''last_used_at'')::text AS v FROM bulkhead_control.%I t, to_jsonb(t) r '
+    'WHERE r ->> ''action'' IS DISTINCT FROM ''api_key.refused'') x', c.relname),
     false, true, '')))[1]::text
 FROM pg_class c WHERE c.relnamespace = 'bulkhead_control'::regnamespace AND c.relkind IN ('r', 'p')
+AND c.relname <> 'audit_head'
 """
 
 Caller = namedtuple("Caller", "name role home client verdict")  # verdict: (status, reason) of all it asks, or None
@@ -202,7 +211,7 @@ class Ground:
         query = {name: words.get(("query", name)) or sample(one["schema"])
                  for name, one in operation.named("query").items() if one.get("required") or ("query", name) in words}
         headers = {"If-Match": "*"} if "If-Match" in operation.named("header") else {}
-        body = sample(operation.body) if operation.body else None
+        body = {**sample(operation.body), **MORE.get(operation.id, {})} if operation.body else None
         for field, word in words.items():
             if field[0] == "body":
                 body = put(body, field[1:], word, operation.body)
@@ -214,7 +223,7 @@ class Ground:
         """What no answer to this caller may hold: names of what is outside of its part of the tree."""
         outside = set(PLACES) - WITHIN[caller.home]
         slugs = {PLACES[place] for place in outside}
-        ids = {self.stand.ids[PLACES[place]] for place in outside - {"ancestor"}}  # a path holds those above
+        ids = {self.stand.ids[PLACES[place]] for place in outside}
         return slugs | ids | {self.things[place]["api-keys"] for place in outside}
 
     # ---- what has happened ----

@@ -147,8 +147,9 @@ BEGIN
 END
 $$;
 
+-- Volatile, so that it sees the job that was queued in the same breath.
 CREATE FUNCTION bulkhead_api.key_job_answer(of_job bigint) RETURNS bulkhead_api.answer
-LANGUAGE sql STABLE
+LANGUAGE sql
 BEGIN ATOMIC
 	SELECT a.* FROM bulkhead_control.job j, bulkhead_api.accepted('/v1/jobs/' || j.id, json_build_object(
 		'job', j.id, 'kind', j.kind, 'state', j.state)) a
@@ -160,13 +161,15 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	t bulkhead_control.tenant;
+	queued bigint;
 BEGIN
 	PERFORM bulkhead_control.take_turn();
 	t := bulkhead_api.tenant(request #>> '{path,tenant}');
 	IF t.status IN ('archived', 'purging') THEN
 		PERFORM bulkhead_api.refuse(409, 'BH-API-STATUS', format('the tenant is %s', t.status));
 	END IF;
-	RETURN bulkhead_api.key_job_answer(bulkhead_control.queue_rekey(t.id));
+	queued := bulkhead_control.queue_rekey(t.id);
+	RETURN bulkhead_api.key_job_answer(queued);
 END
 $$;
 
@@ -185,7 +188,9 @@ END;
 CREATE FUNCTION bulkhead_api.master_key_rewrap(request jsonb) RETURNS bulkhead_api.answer
 LANGUAGE plpgsql
 AS $$
+DECLARE
+	queued bigint := bulkhead_control.queue_rewrap(request #>> '{more,master_kid}');
 BEGIN
-	RETURN bulkhead_api.key_job_answer(bulkhead_control.queue_rewrap(request #>> '{more,master_kid}'));
+	RETURN bulkhead_api.key_job_answer(queued);
 END
 $$;
