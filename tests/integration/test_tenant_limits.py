@@ -19,7 +19,9 @@ STATEMENT_TIMEOUT = ("57014", "BH-LIM-STATEMENT-TIMEOUT")
 QUERY_TIMEOUT = ("57014", "BH-LIM-QUERY-TIMEOUT")
 WAIT_TIMEOUT = ("57014", "BH-LIM-WAIT-TIMEOUT")
 IDLE_TRANSACTION = ("25P03", "BH-LIM-TENANT-IDLE-TRANSACTION")
-WORKERS = (1, 4)
+WORKERS = (1, pytest.param(4, marks=pytest.mark.longer))
+
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(name="proxy", scope="module", params=WORKERS, ids=["1-worker", "4-workers"])
