@@ -33,7 +33,7 @@ SYSUSERS_DIR ?= $(PREFIX)/lib/sysusers.d
 PG_BIN  ?= /usr/lib/postgresql/15/bin
 PYTHON  ?= /usr/bin/python3
 
-ROOMS   := base conf policy policy/guard router proxy admin cli
+ROOMS   := base conf policy policy/guard router proxy admin admin/api cli
 SOURCES := $(foreach room,$(ROOMS),$(wildcard $(room)/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/obj/%.o)
 LIBRARY := $(BUILD)/libbulkhead.a

@@ -6,6 +6,7 @@
 
 #include <openssl/evp.h>
 
+#include "admin/api/functions.h"
 #include "base/embed.h"
 #include "base/encode.h"
 
@@ -30,6 +31,7 @@ EMBED_TEXT(cluster_sql, "admin/migrations/0017_cluster.sql");
 EMBED_TEXT(soft_revocation_sql, "admin/migrations/0018_soft_revocation.sql");
 EMBED_TEXT(job_cluster_sql, "admin/migrations/0019_job_cluster.sql");
 EMBED_TEXT(keep_key_sql, "admin/migrations/0020_keep_key.sql");
+EMBED_TEXT(api_key_sql, "admin/migrations/0021_api_key.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -41,7 +43,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 20
+#define STEP_COUNT 21
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -65,6 +67,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[17] = (struct step){"soft_revocation", soft_revocation_sql};
 	steps[18] = (struct step){"job_cluster", job_cluster_sql};
 	steps[19] = (struct step){"keep_key", keep_key_sql};
+	steps[20] = (struct step){"api_key", api_key_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this
@@ -196,6 +199,17 @@ static bool set_option(PGconn *admin, const char *name, const char *value, FILE 
 	return query_done(admin, SET_SQL, 2, values, name, err);
 }
 
+static bool apply_functions(PGconn *admin, FILE *err)
+{
+	struct api_functions files[API_FUNCTIONS_MAX];
+	size_t count = api_functions_list(files);
+
+	for (size_t i = 0; i < count; i++)
+		if (!run(admin, files[i].sql, files[i].name, err))
+			return false;
+	return true;
+}
+
 static bool apply_all(PGconn *admin, const struct migrations_options *options, FILE *err)
 {
 	struct step steps[STEP_COUNT];
@@ -207,7 +221,8 @@ static bool apply_all(PGconn *admin, const struct migrations_options *options, F
 	for (int i = 0; i < STEP_COUNT; i++)
 		if (!apply_step(admin, i + 1, &steps[i], err))
 			return false;
-	return set_option(admin, "bulkhead.sidecar_login", options->sidecar_login, err) &&
+	return apply_functions(admin, err) &&
+		   set_option(admin, "bulkhead.sidecar_login", options->sidecar_login, err) &&
 		   set_option(admin, "bulkhead.sidecar_verifier", options->sidecar_verifier, err) &&
 		   run(admin, access_sql, "access", err);
 }
@@ -269,6 +284,15 @@ static bool print_step(FILE *out, int number, const struct step *step)
 	return true;
 }
 
+static void print_functions(FILE *out)
+{
+	struct api_functions files[API_FUNCTIONS_MAX];
+	size_t count = api_functions_list(files);
+
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "\n%s", files[i].sql);
+}
+
 bool migrations_print(const struct migrations_options *options, FILE *out)
 {
 	struct step steps[STEP_COUNT];
@@ -289,6 +313,7 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 	for (int i = 0; i < STEP_COUNT; i++)
 		if (!print_step(out, i + 1, &steps[i]))
 			return false;
+	print_functions(out);
 	fputs("\nSELECT pg_catalog.set_config('bulkhead.sidecar_login', ", out);
 	print_quoted(out, options->sidecar_login);
 	fputs(", true);\n"

@@ -7,9 +7,9 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["cluster", "departed", "job", "migration", "migration_file", "migration_target", "migration_turn",
-          "permission_frozen", "permission_grant", "permission_key", "principal", "setting", "setting_key", "tenant",
-          "tenant_token", "tree_lock"]
+TABLES = ["api_key", "cluster", "departed", "idempotency", "job", "migration", "migration_file",
+          "migration_target", "migration_turn", "permission_frozen", "permission_grant", "permission_key",
+          "principal", "setting", "setting_key", "tenant", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 

@@ -1,0 +1,23 @@
+#include "admin/api/functions.h"
+
+#include <string.h>
+
+#include "base/embed.h"
+
+EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
+EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
+EMBED_TEXT(api_end_sql, "admin/api/sql/end.sql");
+
+size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
+{
+	const struct api_functions all[] = {
+		{"begin", api_begin_sql},
+		{"core", api_core_sql},
+		/* the topics */
+		{"end", api_end_sql},
+	};
+
+	_Static_assert(sizeof all / sizeof *all <= API_FUNCTIONS_MAX, "room for all");
+	memcpy(out, all, sizeof all);
+	return sizeof all / sizeof *all;
+}
