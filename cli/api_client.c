@@ -10,6 +10,7 @@
 
 #include <curl/curl.h>
 
+#include "base/clock.h"
 #include "base/secret.h"
 #include "base/uuid.h"
 #include "cli/print.h"
@@ -189,6 +190,7 @@ struct exchange {
 	bool is_stopped;  /* by `take` */
 	bool is_too_large;
 	bool has_begun; /* something went to `take` */
+	int64_t heard;  /* when the last byte came; microseconds, 0: none has */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -199,6 +201,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	size_t len = size * count;
 	long status = 0;
 
+	exchange->heard = clock_monotonic_us();
 	curl_easy_getinfo(exchange->client->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (request->take && status >= 200 && status < 300) {
 		exchange->has_begun = true;
@@ -228,6 +231,8 @@ static char *header_value(const char *line, size_t len, const char *name)
 static size_t take_header(char *line, size_t size, size_t count, void *context)
 {
 	struct exchange *exchange = context;
+
+	exchange->heard = clock_monotonic_us();
 	char *etag = header_value(line, size * count, "ETag:");
 	char *wait = header_value(line, size * count, "Retry-After:");
 
@@ -239,6 +244,22 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 		exchange->retry_after = strtol(wait, NULL, 10);
 	free(wait);
 	return size * count;
+}
+
+/* Called about once a second. */
+static int look_at_clock(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+	struct exchange *exchange = context;
+	long quiet = exchange->request->quiet;
+	int64_t silence = exchange->heard ? clock_monotonic_us() - exchange->heard : 0;
+
+	(void)a, (void)b, (void)c, (void)d;
+	if (silence < (quiet ? quiet : SILENCE_MAX_S) * INT64_C(1000000))
+		return 0;
+	exchange->is_stopped = quiet != 0;
+	snprintf(exchange->error, sizeof exchange->error, "nothing was heard for %d seconds",
+			 SILENCE_MAX_S);
+	return 1;
 }
 
 static bool add_header(struct exchange *exchange, const char *name, const char *value)
@@ -314,8 +335,9 @@ static void set_exchange(CURL *curl, struct exchange *exchange)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
 	}
 	if (request->take) {
-		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_MAX_S);
+		curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+		curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_at_clock);
+		curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
 	} else {
 		curl_easy_setopt(curl, CURLOPT_TIMEOUT, exchange->client->timeout);
 	}
@@ -335,6 +357,7 @@ static enum outcome attempt(struct exchange *exchange, const char *url)
 	CURL *curl = exchange->client->curl;
 	CURLcode code;
 
+	exchange->heard = 0;
 	curl_easy_reset(curl);
 	set_way(curl, exchange->client);
 	set_exchange(curl, exchange);

@@ -46,6 +46,7 @@ struct api_request {
 	 * as that takes, instead of into the reply. False ends it. */
 	bool (*take)(void *context, const char *bytes, size_t len);
 	void *context;
+	long quiet; /* with `take`: seconds without a byte that end it well; 0: none do */
 };
 
 struct api_reply {

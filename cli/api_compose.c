@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "cli/api_value.h"
 #include "cli/print.h"
+#include "cli/value.h"
 
 /* ---- texts ---- */
 
@@ -158,6 +159,23 @@ static enum cli_exit put_option(struct making *making, const struct api_option *
 	return value ? put(making, option->place, option->field->name, value) : result;
 }
 
+static json_t *value_of_word(const struct api_grammar *grammar, const struct api_word *word,
+							 const char *text, enum cli_exit *result)
+{
+	const char *list = grammar->verb->list;
+	char *json;
+	json_t *value;
+
+	if (!list || strcmp(list, word->name) != 0)
+		return api_value_of_word(word->field, word->name, text, result);
+	json = value_list(text);
+	value = json ? json_loads(json, JSON_DECODE_ANY, NULL) : NULL;
+	if (!value)
+		*result = CLI_FAILED;
+	free(json);
+	return value;
+}
+
 static enum cli_exit put_words(struct making *making, const struct api_grammar *grammar,
 							   const struct api_given *given)
 {
@@ -169,7 +187,7 @@ static enum cli_exit put_words(struct making *making, const struct api_grammar *
 
 		if (!given->words[i] || word->place == API_PLACE_PATH)
 			continue;
-		value = api_value_of_word(word->field, word->name, given->words[i], &result);
+		value = value_of_word(grammar, word, given->words[i], &result);
 		if (value)
 			result = put(making, word->place, word->field->name, value);
 	}

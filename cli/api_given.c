@@ -108,11 +108,11 @@ static bool is_coherent(const struct api_given *given, const struct api_grammar 
 	return true;
 }
 
-bool api_given_read(struct api_given *given, const struct api_grammar *grammar, int from,
-					int argc, char **argv)
+bool api_given_read(struct api_given *given, const struct api_grammar *grammar, int argc,
+					char **argv)
 {
 	struct reading reading = {
-		.given = given, .grammar = grammar, .at = from, .argc = argc, .argv = argv};
+		.given = given, .grammar = grammar, .at = 1, .argc = argc, .argv = argv};
 	bool is_over = false, fits = true;
 
 	*given = (struct api_given){.word_count = 0};

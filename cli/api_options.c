@@ -31,6 +31,9 @@ static const struct {
 	{"limit", "N", "at most so many; default 1000"},
 	{"cursor", "CURSOR", "go on behind those that an earlier answer ended with (its \"next\")"},
 	{"data", "JSON", "the request's body, or @FILE, or @- for standard input; options go over it"},
+	{"accept", "TYPE", "the type of answer to ask for, as in text/csv, written as it comes"},
+	{"follow", "", "go on with what happens from now on; without it, what has happened"},
+	{"after", "ID", "begin behind this event"},
 };
 
 _Static_assert(sizeof owns / sizeof *owns == OWN_COUNT, "a row for each option of its own");
@@ -285,7 +288,7 @@ static void add_field(struct api_grammar *grammar, enum api_place place,
 		add_file(grammar, place, field, name);
 	else if (!is_wordy)
 		add_value(grammar, place, field, name);
-	if (field->type == API_JSON && !(field->flags & API_SECRET))
+	if ((field->type == API_JSON || field->flags & API_LINES) && !(field->flags & API_SECRET))
 		add_file(grammar, place, field, name);
 	bool has_null = add_constants(grammar, place, field);
 	if (field->type == API_BOOLEAN && is_false_of_interest(grammar, field))

@@ -35,6 +35,9 @@ enum api_own {
 	OWN_LIMIT,
 	OWN_CURSOR,
 	OWN_DATA,
+	OWN_ACCEPT,
+	OWN_FOLLOW,
+	OWN_AFTER,
 	OWN_COUNT,
 };
 
@@ -77,10 +80,14 @@ const struct api_route *api_find_route(const char *method_and_path);
 bool api_grammar_make(struct api_grammar *grammar, const struct api_verb *verb,
 					  const char **why);
 
-/* The options that every verb has, and no route knows; for `bulkhead api` and `events`. They are
- * put behind those that are there. */
+/* Puts the options that every verb has, and no route knows, behind those that are there. */
 void api_grammar_add_common(struct api_grammar *grammar);
 void api_grammar_add_own(struct api_grammar *grammar, enum api_own own);
+
+/* The grammars of commands that are no noun: `bulkhead api` (api_any.c) and `events`
+ * (api_events.c). False as api_grammar_make. */
+bool api_grammar_of_any(struct api_grammar *grammar, const char **why);
+bool api_grammar_of_events(struct api_grammar *grammar, const char **why);
 
 struct api_given {
 	const char *words[API_WORDS_MAX]; /* NULL: left out */
@@ -90,9 +97,9 @@ struct api_given {
 	const char *own[OWN_COUNT];
 };
 
-/* What stands in argv[from..); false, with the reason printed, when it does not fit. --help alone
+/* What stands in argv behind its first; false, with the reason printed, when it does not fit. --help alone
  * makes the rest of no interest. */
-bool api_given_read(struct api_given *given, const struct api_grammar *grammar, int from,
-					int argc, char **argv);
+bool api_given_read(struct api_given *given, const struct api_grammar *grammar, int argc,
+					char **argv);
 
 #endif

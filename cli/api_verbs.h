@@ -33,6 +33,8 @@ struct api_alias {
 	const char *constant; /* JSON that it stands for, taking no value; NULL: it takes one */
 };
 
+struct api_run;
+
 struct api_verb {
 	const char *name;
 	const char *route; /* "POST /v1/tenants/{tenant}:suspend" */
@@ -43,8 +45,10 @@ struct api_verb {
 	 * as title=member. NULL: all that are no objects or arrays. */
 	const char *columns;
 	const struct api_alias *aliases; /* NULL: none */
-	/* For one whose answer takes another form. NULL: a table. */
-	const struct api_special *special;
+	/* The field of any JSON whose word, where it is none, is a list with commas between. */
+	const char *list;
+	/* For one whose answer takes another form than api_show's; NULL for all others. */
+	enum cli_exit (*run)(struct api_run *run);
 };
 
 struct api_noun {
@@ -62,7 +66,8 @@ extern const size_t api_noun_count;
 const struct api_noun *api_find_noun(const char *name);
 const struct api_verb *api_find_verb(const struct api_noun *noun, const char *name);
 
-/* Runs a noun's verb: argv[0] is the noun, what follows is its own. Prints what is wrong. */
-enum cli_exit api_verbs_run(const struct api_noun *noun, int argc, char **argv);
+/* Runs the verb that stands at argv[at]; what else there is are its words and options. Prints
+ * what is wrong. */
+enum cli_exit api_verbs_run(const struct api_noun *noun, int at, int argc, char **argv);
 
 #endif

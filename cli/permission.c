@@ -1,6 +1,8 @@
 /* bulkhead permission: what tenants may do, on the control schema. */
 #include <strings.h>
 
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/tenant_key.h"
 #include "cli/value.h"
 
@@ -93,5 +95,5 @@ int cmd_permission(int argc, char **argv)
 {
 	const struct noun noun = {"permission", usage, verbs, sizeof verbs / sizeof *verbs};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_permission, argc, argv);
 }

@@ -1,4 +1,6 @@
 /* bulkhead principal: who may log in, on the control schema. */
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/principal.h"
 
 #include <string.h>
@@ -51,5 +53,5 @@ int cmd_principal(int argc, char **argv)
 {
 	const struct noun noun = {"principal", usage, verbs, sizeof verbs / sizeof *verbs};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_principal, argc, argv);
 }

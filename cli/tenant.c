@@ -1,4 +1,6 @@
 /* bulkhead tenant: the tree of tenants, on the control schema. */
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/tenant.h"
 
 static const char usage[] =
@@ -61,5 +63,5 @@ int cmd_tenant(int argc, char **argv)
 {
 	const struct noun noun = {"tenant", usage, verbs, sizeof verbs / sizeof *verbs};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_tenant, argc, argv);
 }

@@ -1,0 +1,11 @@
+/* bulkhead job, over the API. */
+#include "cli/api_nouns.h"
+
+static const struct api_verb verbs[] = {
+	{"list", "GET /v1/jobs", NULL, NULL, NULL, NULL, NULL},
+	{"show", "GET /v1/jobs/{id}", "id", NULL, NULL, NULL, NULL},
+	{"retry", "POST /v1/jobs/{id}:retry", "id", NULL, NULL, NULL, NULL},
+};
+
+const struct api_noun api_job = {"job", "What is made and removed for tenants.", verbs,
+								 sizeof verbs / sizeof *verbs};
