@@ -10,6 +10,8 @@ static const struct api_verb verbs[] = {
 	{"set", "PATCH " KEY, "id", NULL, NULL, NULL, NULL},
 	{"rotate", "POST " KEY ":rotate", "id", NULL, NULL, NULL, NULL},
 	{"revoke", "POST " KEY ":revoke", "id", NULL, NULL, NULL, NULL},
+	{"delete", "DELETE " KEY, "id", NULL, NULL, NULL, NULL},
+	{"rotate-own", "POST /v1/whoami:rotate", NULL, NULL, NULL, NULL, NULL},
 	{"whoami", "GET /v1/whoami", NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -88,7 +88,7 @@ static bool has_all_words(const struct api_given *given, const struct api_gramma
 }
 
 /* Two options of one field would be two values for it. */
-static bool is_coherent(const struct api_given *given, const struct api_grammar *grammar)
+static bool is_unique(const struct api_given *given, const struct api_grammar *grammar)
 {
 	for (size_t i = 0; i < grammar->option_count; i++) {
 		const struct api_option *option = &grammar->options[i];
@@ -100,8 +100,32 @@ static bool is_coherent(const struct api_given *given, const struct api_grammar 
 				return false;
 			}
 		}
-		if (option->is_required && !given->values[i] && !given->own[OWN_DATA]) {
-			print_complaint("--%s is wanted", option->name);
+	}
+	return true;
+}
+
+static bool is_given(const struct api_given *given, const struct api_grammar *grammar,
+					 const struct api_field *field)
+{
+	for (size_t i = 0; i < grammar->option_count; i++) {
+		if (given->values[i] && grammar->options[i].field == field)
+			return true;
+	}
+	for (size_t i = 0; i < given->word_count; i++) {
+		if (grammar->words[i].field == field)
+			return true;
+	}
+	return given->own[OWN_DATA];
+}
+
+static bool has_all_fields(const struct api_given *given, const struct api_grammar *grammar)
+{
+	for (size_t i = 0; i < grammar->option_count; i++) {
+		const struct api_field *field = grammar->options[i].field;
+
+		if (field && field->flags & API_REQUIRED && !field->preset &&
+			!is_given(given, grammar, field)) {
+			print_complaint("--%s is wanted", grammar->options[i].name);
 			return false;
 		}
 	}
@@ -133,5 +157,6 @@ bool api_given_read(struct api_given *given, const struct api_grammar *grammar, 
 		}
 	}
 	return fits && (given->own[OWN_HELP] ||
-					(has_all_words(given, grammar) && is_coherent(given, grammar)));
+					(has_all_words(given, grammar) && is_unique(given, grammar) &&
+					 has_all_fields(given, grammar)));
 }

@@ -3,8 +3,8 @@
 
 static const struct api_verb verbs[] = {
 	{"list", "GET /v1/jobs", NULL, NULL, NULL, NULL, NULL},
-	{"show", "GET /v1/jobs/{id}", "id", NULL, NULL, NULL, NULL},
-	{"retry", "POST /v1/jobs/{id}:retry", "id", NULL, NULL, NULL, NULL},
+	{"show", "GET /v1/jobs/{job}", "job", NULL, NULL, NULL, NULL},
+	{"retry", "POST /v1/jobs/{job}:retry", "job", NULL, NULL, NULL, NULL},
 };
 
 const struct api_noun api_job = {"job", "What is made and removed for tenants.", verbs,

@@ -45,8 +45,8 @@ const struct api_route *api_find_route(const char *method_and_path)
 	size_t method = strcspn(method_and_path, " ");
 
 	for (size_t i = 0; i < api_topic_count; i++) {
-		for (size_t j = 0; j < api_topics[i].count; j++) {
-			const struct api_route *route = &api_topics[i].routes[j];
+		for (size_t j = 0; j < api_topics[i]->count; j++) {
+			const struct api_route *route = &api_topics[i]->routes[j];
 
 			if (strlen(route->method) == method &&
 				strncmp(route->method, method_and_path, method) == 0 &&
@@ -56,6 +56,12 @@ const struct api_route *api_find_route(const char *method_and_path)
 		}
 	}
 	return NULL;
+}
+
+bool api_route_is_change(const struct api_route *route)
+{
+	return strcmp(route->method, "PUT") == 0 || strcmp(route->method, "PATCH") == 0 ||
+		   strcmp(route->method, "DELETE") == 0 || route->flags & API_IF_MATCH;
 }
 
 static const struct api_field *find_field(const struct api_field *fields, const char *name)
@@ -320,7 +326,7 @@ static void add_own_of_route(struct api_grammar *grammar)
 {
 	const struct api_route *route = grammar->route;
 
-	if (route->flags & API_IF_MATCH)
+	if (api_route_is_change(route))
 		api_grammar_add_own(grammar, OWN_IF_MATCH);
 	if (strcmp(route->method, "POST") == 0)
 		api_grammar_add_own(grammar, OWN_IDEMPOTENCY_KEY);

@@ -76,6 +76,9 @@ struct api_grammar {
 /* The route that a verb names; NULL when there is no such route. */
 const struct api_route *api_find_route(const char *method_and_path);
 
+/* Does it change something that is there, which may have an ETag? */
+bool api_route_is_change(const struct api_route *route);
+
 /* False when the verb's table is wrong, which is said in *why: a test asks for all. */
 bool api_grammar_make(struct api_grammar *grammar, const struct api_verb *verb,
 					  const char **why);

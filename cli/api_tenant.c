@@ -26,6 +26,7 @@ static const struct api_verb verbs[] = {
 	{"archive", "POST " TENANT ":archive", "tenant", NULL, NULL, NULL, NULL},
 	{"restore", "POST " TENANT ":restore", "tenant", NULL, NULL, NULL, NULL},
 	{"purge", "POST " TENANT ":purge", "tenant", NULL, NULL, NULL, NULL},
+	{"live", "GET " TENANT "/live", "tenant", NULL, NULL, NULL, NULL},
 	{"pause", "POST " TENANT ":pause", "tenant", NULL, NULL, NULL, NULL},
 	{"unpause", "POST " TENANT ":unpause", "tenant", NULL, NULL, NULL, NULL},
 	{"reconnect", "POST " TENANT ":reconnect", "tenant", NULL, NULL, NULL, NULL},

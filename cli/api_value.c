@@ -188,7 +188,8 @@ json_t *api_value_of_word(const struct api_field *field, const char *name, const
 
 static json_t *of_file(const struct api_option *option, const char *file, enum cli_exit *result)
 {
-	bool is_secret = option->field->flags & API_SECRET;
+	unsigned flags = option->field->flags;
+	bool is_secret = flags & API_SECRET && !(flags & API_LINES);
 	const char *why = "out of memory";
 	char *read = is_secret ? input_secret(file, SECRET_MAX, &why)
 						   : input_text(file, FILE_MAX, &why);

@@ -109,8 +109,8 @@ static bool is_readable(const struct api_route *route)
 	return is;
 }
 
-/* The ETag of what is to be changed, from malloc: NULL in *etag where PUT makes it. Where it
- * cannot be read, whatever there is will do. */
+/* The ETag of what is to be changed, from malloc; NULL in *etag where it has none, as what is not
+ * there yet. What cannot be read is changed whatever it is. */
 static bool read_etag(struct api_run *run, char **etag)
 {
 	const struct api_route *route = run->grammar->route;
@@ -120,12 +120,12 @@ static bool read_etag(struct api_run *run, char **etag)
 
 	*etag = NULL;
 	if (!is_readable(route))
-		return (*etag = strdup("*")) != NULL;
+		return !(route->flags & API_IF_MATCH) || (*etag = strdup("*"));
 	known = api_client_send(run->client, &request, &reply);
 	if (known && reply.status == 404 && strcmp(route->method, "PUT") == 0)
 		*etag = NULL;
 	else if (known && has_succeeded(&reply))
-		*etag = strdup(reply.etag ? reply.etag : "*");
+		*etag = reply.etag ? strdup(reply.etag) : NULL;
 	else
 		known = false;
 	api_reply_fini(&reply);
@@ -274,11 +274,10 @@ enum cli_exit api_run_and_show(struct api_run *run)
 
 	if (route->flags & API_PAGED)
 		result = list(run, &reply);
-	else if (route->flags & API_IF_MATCH)
+	else if (api_route_is_change(route))
 		result = change(run, &reply) ? CLI_DONE : CLI_FAILED;
 	else
-		result = api_run_send(run, run->given->own[OWN_IF_MATCH], &reply) ? CLI_DONE
-																		  : CLI_FAILED;
+		result = api_run_send(run, NULL, &reply) ? CLI_DONE : CLI_FAILED;
 	if (result == CLI_DONE)
 		result = show(run, &reply);
 	api_reply_fini(&reply);
