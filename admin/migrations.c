@@ -32,6 +32,8 @@ EMBED_TEXT(soft_revocation_sql, "admin/migrations/0018_soft_revocation.sql");
 EMBED_TEXT(job_cluster_sql, "admin/migrations/0019_job_cluster.sql");
 EMBED_TEXT(keep_key_sql, "admin/migrations/0020_keep_key.sql");
 EMBED_TEXT(api_key_sql, "admin/migrations/0021_api_key.sql");
+EMBED_TEXT(audit_sql, "admin/migrations/0022_audit.sql");
+EMBED_TEXT(data_key_sql, "admin/migrations/0023_data_key.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -43,7 +45,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 21
+#define STEP_COUNT 23
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -68,6 +70,8 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[18] = (struct step){"job_cluster", job_cluster_sql};
 	steps[19] = (struct step){"keep_key", keep_key_sql};
 	steps[20] = (struct step){"api_key", api_key_sql};
+	steps[21] = (struct step){"audit", audit_sql};
+	steps[22] = (struct step){"data_key", data_key_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

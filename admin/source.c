@@ -461,7 +461,7 @@ struct source *source_create(struct event_base *base, const char *dsn, const cha
 
 	if (!source)
 		return NULL;
-	const struct store_events events = {source, on_connected, on_lost, on_notified, on_pulse};
+	const struct store_events events = {source, on_connected, on_lost, on_notified, on_pulse, NULL};
 	source->face = (struct directory_source){source, find, compare};
 	source->store = store_create(base, dsn, password, timeout_ms, &events);
 	if (!source->store) {

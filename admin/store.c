@@ -40,6 +40,7 @@ struct store {
 	struct list urgent, queue;
 	int queued;
 	struct store_ask *current;
+	PGresult *result; /* of the server for `current`, the last so far */
 	struct store_ask beat;
 	bool beating;
 };
@@ -115,6 +116,8 @@ static void unwatch(struct store *store)
 static void close_connection(struct store *store)
 {
 	unwatch(store);
+	PQclear(store->result);
+	store->result = NULL;
 	PQfinish(store->connection);
 	store->connection = NULL;
 	store->proved = false;
@@ -157,6 +160,11 @@ static void connection_lost(struct store *store)
 {
 	struct store_ask *ask = store->current;
 
+	if (ask && ask->once) {
+		store->current = NULL;
+		ask->answered(ask, NULL);
+		ask = NULL;
+	}
 	if (!store->proved || (ask && ask->repeated)) {
 		go_down(store, PQerrorMessage(store->connection));
 		return;
@@ -205,8 +213,13 @@ static PGconn *connection_create(const struct store *store)
 	char options[96];
 	const char *names[] = {"dbname",  "application_name", "client_encoding",
 						   "options", "password",         NULL};
-	const char *values[] = {store->dsn, "bulkhead-sidecar", "UTF8",
-							options,    store->password,    NULL};
+	const char *application_name = store->events.application_name;
+	const char *values[] = {store->dsn,
+							application_name ? application_name : "bulkhead-sidecar",
+							"UTF8",
+							options,
+							store->password,
+							NULL};
 
 	snprintf(options, sizeof options, "-c search_path=pg_catalog -c statement_timeout=%lld",
 			 (long long)(store->timeout_us / 1000));
@@ -290,6 +303,7 @@ static void ask_next(struct store *store)
 		queue_remove(store, ask);
 		store->current = ask;
 		store->state = STORE_ASKING;
+		ask->sent = true;
 		if (!PQsendQueryParams(store->connection, ask->sql, ask->param_count, NULL, ask->params,
 							   NULL, NULL, 0) ||
 			!flush(store)) {
@@ -300,16 +314,20 @@ static void ask_next(struct store *store)
 	arm_deadline(store);
 }
 
-static void take_result(struct store *store, const PGresult *result)
+/* The server is done with the question. */
+static void deliver(struct store *store)
 {
 	struct store_ask *ask = store->current;
+	PGresult *result = store->result;
 
-	if (!ask)
-		return;
-	store->proved = true;
-	store->backoff_ms = BACKOFF_MIN_MS;
-	store->current = NULL;
-	ask->answered(ask, result);
+	store->result = NULL;
+	if (ask && result) {
+		store->proved = true;
+		store->backoff_ms = BACKOFF_MIN_MS;
+		store->current = NULL;
+		ask->answered(ask, result);
+	}
+	PQclear(result);
 }
 
 /* Is this the server's last word on this connection, or libpq's about the loss of it? */
@@ -321,19 +339,27 @@ static bool ends_connection(const struct store *store, const PGresult *result)
 		   (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0));
 }
 
-/* Takes all results that are there; true when the server is done with the question. */
+/*
+ * Takes all results that are there; true when the server is done with the question. The last is
+ * the answer: behind the rows there may be an error of the transaction's end.
+ */
 static bool take_results(struct store *store)
 {
 	while (!PQisBusy(store->connection)) {
 		PGresult *result = PQgetResult(store->connection);
 
-		if (!result)
+		if (!result) {
+			deliver(store);
 			return true;
+		}
 		/* An error without a connection is the loss of it, not an answer: the question is kept.
 		 */
-		if (!ends_connection(store, result))
-			take_result(store, result);
-		PQclear(result);
+		PQclear(store->result);
+		store->result = NULL;
+		if (ends_connection(store, result))
+			PQclear(result);
+		else
+			store->result = result;
 	}
 	return false;
 }
@@ -427,7 +453,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (store->current && store->current->deadline_us <= now) {
-		go_down(store, "a look-up took longer than directory_timeout");
+		go_down(store, "the control database took too long to answer");
 		return;
 	}
 	expire(store, &store->urgent, now);
@@ -465,10 +491,11 @@ static void on_pulse(evutil_socket_t fd, short what, void *arg)
 void store_ask(struct store *store, struct store_ask *ask)
 {
 	if (store->failing || store->queued >= QUEUE_MAX) {
+		ask->sent = false;
 		ask->answered(ask, NULL);
 		return;
 	}
-	ask->repeated = false;
+	ask->repeated = ask->sent = false;
 	ask->deadline_us = clock_monotonic_us() + store->timeout_us;
 	list_append(ask->urgent ? &store->urgent : &store->queue, &ask->link);
 	store->queued++;
@@ -476,6 +503,16 @@ void store_ask(struct store *store, struct store_ask *ask)
 		ask_next(store);
 	else
 		arm_deadline(store);
+}
+
+int store_load(const struct store *store)
+{
+	return store->queued + (store->current != NULL);
+}
+
+bool store_is_up(const struct store *store)
+{
+	return !store->failing;
 }
 
 static bool store_init(struct store *store, const char *dsn, const char *password)

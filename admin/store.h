@@ -25,24 +25,27 @@
 
 struct store;
 
-#define STORE_PARAMS_MAX 2
+#define STORE_PARAMS_MAX 3
 
 /*
  * One question: a statement with text parameters. Whoever asks fills in the upper part and
  * keeps the structure, and what it points to, until `answered` is called, exactly once, with a
  * result of the server's (rows or an error), or NULL when there is none: no connection, out of
- * time, or the store is destroyed.
+ * time, or the store is destroyed. A question that changes something is asked `once`: when the
+ * connection is lost behind it, it is answered with nothing, and may have been carried out.
  */
 struct store_ask {
 	const char *sql;
 	int param_count;
 	const char *params[STORE_PARAMS_MAX];
 	bool urgent; /* goes before those that are not */
+	bool once;
 	void (*answered)(struct store_ask *ask, const PGresult *result);
 
 	struct list link; /* from here on the store's */
 	int64_t deadline_us;
 	bool repeated; /* it was with the server when a connection was lost */
+	bool sent;     /* it has been with the server */
 };
 
 /* What becomes of the connection. Each is called on the store's thread, outside of store_ask.
@@ -53,6 +56,7 @@ struct store_events {
 	void (*lost)(void *self);
 	void (*notified)(void *self, const char *channel, const char *payload);
 	void (*pulse)(void *self); /* every two seconds while the connection stands */
+	const char *application_name; /* a constant; NULL: bulkhead-sidecar */
 };
 
 /*
@@ -75,5 +79,11 @@ void store_change(struct store *store, char *dsn, char *password, int64_t timeou
 void store_destroy(struct store *store);
 
 void store_ask(struct store *store, struct store_ask *ask);
+
+/* How many questions it has that are not answered; for those who have several stores. */
+int store_load(const struct store *store);
+
+/* Is there a connection, or a first attempt at one? */
+bool store_is_up(const struct store *store);
 
 #endif

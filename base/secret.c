@@ -11,6 +11,10 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include "base/encode.h"
+
+#define PASSWORD_BYTES 18
+
 void secret_wipe(void *memory, size_t len)
 {
 	OPENSSL_cleanse(memory, len);
@@ -35,6 +39,19 @@ void secret_random(void *out, size_t len)
 		fputs("bulkhead: the random generator failed\n", stderr);
 		abort();
 	}
+}
+
+char *secret_draw_password(void)
+{
+	unsigned char bytes[PASSWORD_BYTES];
+	char *password = malloc(BASE64_SIZE(sizeof bytes));
+
+	if (!password)
+		return NULL;
+	secret_random(bytes, sizeof bytes);
+	base64_encode(bytes, sizeof bytes, password);
+	secret_wipe(bytes, sizeof bytes);
+	return password;
 }
 
 /*

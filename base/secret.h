@@ -21,6 +21,10 @@ bool secret_equal(const void *a, const void *b, size_t len);
  * safe then. */
 void secret_random(void *out, size_t len);
 
+/* Draws a password of 24 letters, digits, + and /: 18 random bytes. From malloc; NULL when
+ * memory is out. */
+char *secret_draw_password(void);
+
 /*
  * Reads a small secret file (a password: one line, its end of line cut off). Refuses a file
  * that group or others may read or write, is no regular file, or holds more than `limit` bytes;

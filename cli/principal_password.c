@@ -1,42 +1,26 @@
 /* bulkhead principal create and password: what sets a verifier. */
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/encode.h"
 #include "base/secret.h"
 #include "cli/control_db.h"
 #include "cli/input.h"
 #include "cli/principal.h"
 #include "cli/print.h"
-#include "proxy/scram.h"
+#include "router/scram_verifier.h"
 
-#define PASSWORD_MAX    1024 /* bytes of a password file */
-#define GENERATED_BYTES 18   /* random bytes of a generated password */
+#define PASSWORD_MAX 1024 /* bytes of a password file */
 
 /* What both verbs print of the principal. */
 #define RETURNING_SQL                                                                          \
 	" RETURNING name, (SELECT slug FROM bulkhead_control.tenant WHERE id = home_id) AS home,"  \
 	" reach"
 
-static char *draw_password(void)
-{
-	unsigned char bytes[GENERATED_BYTES];
-	char *password = malloc(BASE64_SIZE(sizeof bytes));
-
-	if (!password)
-		return NULL;
-	secret_random(bytes, sizeof bytes);
-	base64_encode(bytes, sizeof bytes, password);
-	secret_wipe(bytes, sizeof bytes);
-	return password;
-}
-
 /* The password from the file, from standard input or a new one; *drawn says which. NULL with
  * the reason printed. */
 static char *get_password(const char *file, bool *drawn)
 {
 	const char *why = "out of memory";
-	char *password = file ? input_secret(file, PASSWORD_MAX, &why) : draw_password();
+	char *password = file ? input_secret(file, PASSWORD_MAX, &why) : secret_draw_password();
 
 	*drawn = !file;
 	if (password && !*password) {

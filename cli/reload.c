@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "admin/api/api.h"
 #include "admin/control.h"
 #include "admin/job_thread.h"
 #include "admin/probes.h"
@@ -231,6 +232,7 @@ static void put_in_force(struct next *next, struct reload *reload)
 	resolvers_set_ttl(reload->resolvers, conf->dns_max_ttl_ms);
 	probes_reload(reload->probes, conf);
 	job_thread_reload(reload->jobs, conf);
+	api_reload(reload->api);
 	next->conf = *reload->conf;
 	next->keyring = *reload->keyring;
 	if (!same)

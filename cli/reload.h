@@ -28,6 +28,7 @@
 
 struct control;
 struct directory;
+struct api;
 struct job_thread;
 struct live;
 struct options;
@@ -53,6 +54,7 @@ struct reload {
 	struct live *live;
 	struct probes *probes;
 	struct job_thread *jobs;
+	struct api *api;
 
 	/* Private: the files as they were when they were last read, and at the last look. */
 	char *read, *seen;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/api/api.h"
 #include "admin/control.h"
 #include "admin/job_thread.h"
 #include "admin/probes.h"
@@ -59,6 +60,7 @@ struct service {
 	struct live *live;
 	struct probes *probes;
 	struct job_thread *jobs;
+	struct api *api;
 	struct crew *crew;
 	struct worker *workers[WORKERS_MAX];
 	struct running {
@@ -287,7 +289,33 @@ static bool start_probes(struct service *service)
 	return service->probes != NULL;
 }
 
-static bool start(struct service *service)
+/* Once more from the files, for a thread that keeps its own. What is wrong in them is said by
+ * the reload. */
+static struct conf *load_again(void *arg)
+{
+	char *complaint = NULL;
+	size_t len = 0;
+	FILE *err = open_memstream(&complaint, &len);
+	struct conf *conf = err ? options_load(arg, err) : NULL;
+
+	if (err)
+		fclose(err);
+	free(complaint);
+	return conf;
+}
+
+/* After the workers: it asks them. */
+static bool start_api(struct service *service, const struct options *options)
+{
+	const struct api_setup setup = {.conf = service->conf,
+									.live = service->live,
+									.load = load_again,
+									.arg = (void *)options};
+
+	return api_start(&setup, &service->api);
+}
+
+static bool start(struct service *service, const struct options *options)
 {
 	const struct conf *conf = service->conf;
 
@@ -309,7 +337,8 @@ static bool start(struct service *service)
 										  control_source(service->control), &limits);
 	if (!service->directory)
 		return false;
-	return feed_directory(service) && start_probes(service) && start_workers(service);
+	return feed_directory(service) && start_probes(service) && start_workers(service) &&
+		   start_api(service, options);
 }
 
 /* ---- stopping ---- */
@@ -368,6 +397,7 @@ static void stop(struct service *service)
 {
 	struct stop_letter letters[WORKERS_MAX];
 
+	api_stop(service->api); /* it asks the workers */
 	for (size_t i = 0; i < service->running; i++) {
 		letters[i] = (struct stop_letter){{NULL, deliver_stop}, service->workers[i]};
 		mailbox_post(service->workers[i]->mailbox, &letters[i].letter);
@@ -378,6 +408,7 @@ static void stop(struct service *service)
 		report_drain(service);
 	for (size_t i = 0; i < service->worker_count; i++)
 		worker_destroy(service->workers[i]);
+	api_destroy(service->api);
 	job_thread_stop(service->jobs);
 	probes_stop(service->probes);
 	control_stop(service->control);
@@ -413,21 +444,6 @@ static void block_signals(sigset_t *set)
 	signal(SIGHUP, SIG_DFL); /* nohup(1) leaves it ignored, and it would never be seen */
 }
 
-/* Once more from the files, for a thread that keeps its own. What is wrong in them is said by
- * the reload. */
-static struct conf *load_again(void *arg)
-{
-	char *complaint = NULL;
-	size_t len = 0;
-	FILE *err = open_memstream(&complaint, &len);
-	struct conf *conf = err ? options_load(arg, err) : NULL;
-
-	if (err)
-		fclose(err);
-	free(complaint);
-	return conf;
-}
-
 static int serve(const struct options *options, struct conf *conf)
 {
 	struct service service = {.conf = conf};
@@ -439,7 +455,7 @@ static int serve(const struct options *options, struct conf *conf)
 
 	block_signals(&signals);
 	reload_begin(&reload);
-	bool started = start(&service);
+	bool started = start(&service, options);
 	if (started) {
 		reload.workers = service.workers;
 		reload.worker_count = service.worker_count;
@@ -451,6 +467,7 @@ static int serve(const struct options *options, struct conf *conf)
 		reload.probes = service.probes;
 		service.jobs = job_thread_start(service.conf, load_again, (void *)options);
 		reload.jobs = service.jobs;
+		reload.api = service.api;
 		probes_enter(service.probes, PROBES_SERVING);
 		log_event(LOG_INFO, "serve.ready", "version", BULKHEAD_VERSION, NULL);
 		notify_ready();

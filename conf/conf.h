@@ -176,6 +176,21 @@ struct conf {
 	/* [tls] */
 	enum conf_tls_version tls_min_protocol;
 	char *tls_ciphers, *tls_ciphersuites; /* of 1.2, and of 1.3 */
+
+	/* [admin] */
+	char *admin_listen_addr; /* comma-separated; "" for none */
+	int admin_listen_port;
+	char *admin_unix_socket; /* path; "" for none */
+	int admin_unix_socket_mode;
+	char *admin_tls_cert_file, *admin_tls_key_file, *admin_tls_client_ca_file; /* or "" */
+	bool admin_plaintext;
+	char *admin_pepper_file;     /* "": there is no API */
+	char *admin_master_key_file; /* "" when not set */
+	int admin_connections, admin_max_clients;
+	int64_t admin_request_timeout_ms;
+	int admin_rate_limit, admin_failure_limit; /* a second, a minute; 0: none */
+	int64_t admin_audit_retention_ms;          /* 0: for ever */
+
 	/* [probes] */
 	char *probes_listen_addr; /* comma-separated; "" for none */
 	int probes_listen_port;

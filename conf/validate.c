@@ -305,6 +305,38 @@ static void check_drain(const struct conf *conf, struct conf_errors *errors)
 		conf_error_at(errors, &place, "leaves nothing of drain_timeout to transactions");
 }
 
+static bool is_loopback(const char *address)
+{
+	return strcmp(address, "localhost") == 0 || strcmp(address, "::1") == 0 ||
+		   strncmp(address, "127.", 4) == 0;
+}
+
+/* API keys would be read on the way. */
+static void check_admin(const struct conf *conf, struct conf_errors *errors)
+{
+	struct conf_place place = place_of(conf, "admin", "tls_cert_file", NULL, conf->origins);
+	char *addresses = strdup(conf->admin_listen_addr), *rest = addresses;
+
+	if (!*conf->admin_tls_cert_file != !*conf->admin_tls_key_file)
+		conf_error_at(errors, &place, "goes together with tls_key_file");
+	if (*conf->admin_tls_client_ca_file && !*conf->admin_tls_cert_file)
+		conf_error_at(errors, &place, "is missing for tls_client_ca_file");
+	if (*conf->admin_pepper_file && !*conf->control_admin_dsn) {
+		place = place_of(conf, "admin", "pepper_file", NULL, conf->origins);
+		conf_error_at(errors, &place, "is for an admin API, which needs control.admin_dsn");
+	}
+	place = place_of(conf, "admin", "listen_addr", NULL, conf->origins);
+	for (char *address; addresses && (address = strsep(&rest, ", ")) != NULL;) {
+		if (*address && *conf->admin_pepper_file && !is_loopback(address) &&
+			!*conf->admin_tls_cert_file && !conf->admin_plaintext)
+			conf_error_at(errors, &place,
+						  "%s is not loopback: set tls_cert_file and tls_key_file, or "
+						  "plaintext where something in front speaks TLS",
+						  address);
+	}
+	free(addresses);
+}
+
 void conf_validate(const struct conf *conf, struct conf_errors *errors)
 {
 	require_all(conf, HOME_CONF, NULL, conf->origins, errors);
@@ -320,6 +352,7 @@ void conf_validate(const struct conf *conf, struct conf_errors *errors)
 	}
 	check_reserve(conf, errors);
 	check_drain(conf, errors);
+	check_admin(conf, errors);
 	check_dsn(conf, "dsn", "password_file", conf->control_dsn, errors);
 	check_dsn(conf, "admin_dsn", "admin_password_file", conf->control_admin_dsn, errors);
 }

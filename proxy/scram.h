@@ -5,8 +5,8 @@
  * client, it logs in to a backend with a password. Messages here are the bytes inside the SASL
  * messages of the wire protocol; framing is the caller's. Every length a peer chooses is
  * bounded: a message by SCRAM_MESSAGE_MAX, a nonce by SCRAM_NONCE_MAX, a salt by
- * SCRAM_SALT_MAX, iterations by SCRAM_ITERATIONS_MAX. Passwords go through SASLprep (RFC 4013);
- * one that cannot be prepared is used as its bytes, as PostgreSQL does.
+ * SCRAM_SALT_MAX, iterations by SCRAM_ITERATIONS_MAX. Verifiers and the keys that passwords
+ * give are in router/scram_verifier.h, since the control plane makes some as well.
  *
  * Channel binding (SCRAM-SHA-256-PLUS) is to the server's certificate, tls-server-end-point of
  * RFC 5929; its bytes come from the caller, who knows of TLS.
@@ -19,38 +19,12 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "router/scram_verifier.h"
 
-#define SCRAM_MECHANISM          "SCRAM-SHA-256"
-#define SCRAM_MECHANISM_PLUS     "SCRAM-SHA-256-PLUS"
-#define SCRAM_KEY_SIZE           32
-#define SCRAM_BINDING_MAX        64 /* bytes of a hash */
-#define SCRAM_MESSAGE_MAX        1024
-#define SCRAM_NONCE_MAX          256
-#define SCRAM_SALT_MAX           64
-#define SCRAM_ITERATIONS_MAX     1000000
-#define SCRAM_ITERATIONS_DEFAULT 4096
-
-struct scram_verifier {
-	int iterations;
-	uint8_t salt[SCRAM_SALT_MAX];
-	size_t salt_len;
-	uint8_t stored_key[SCRAM_KEY_SIZE], server_key[SCRAM_KEY_SIZE];
-};
-
-/* Reads `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`; false when it is anything else. */
-bool scram_verifier_parse(const char *text, struct scram_verifier *out);
-
-/* Makes the text form for a password with a fresh 16-byte salt. From malloc; NULL on failure.
- */
-char *scram_verifier_create(const char *password, int iterations);
-
-/*
- * A verifier for a name that does not exist: no password fits, and the same name always shows
- * the same salt, so that a stranger cannot tell unknown names from wrong passwords. `secret` is
- * drawn once per process.
- */
-void scram_verifier_mock(const char *name, const uint8_t secret[SCRAM_KEY_SIZE],
-						 struct scram_verifier *out);
+#define SCRAM_MECHANISM_PLUS "SCRAM-SHA-256-PLUS"
+#define SCRAM_BINDING_MAX    64 /* bytes of a hash */
+#define SCRAM_MESSAGE_MAX    1024
+#define SCRAM_NONCE_MAX      256
 
 enum scram_result {
 	SCRAM_CONTINUE, /* `out` is the next message to send */
@@ -94,19 +68,6 @@ bool scram_server_choose(struct scram_server *scram, const char *mechanism);
 enum scram_result scram_server_step(struct scram_server *scram, const uint8_t *message,
 									size_t len, struct buf *out);
 void scram_server_fini(struct scram_server *scram);
-
-/*
- * Keys derived from a password for one salt and iteration count: kept by the caller, since
- * deriving them costs milliseconds. All zero when empty. Keys are told apart by salt and
- * iterations alone, so they belong to one password: whoever changes it empties them, or a
- * mistyped password would go on failing after it was put right.
- */
-struct scram_keys {
-	int iterations; /* 0: empty */
-	uint8_t salt[SCRAM_SALT_MAX];
-	size_t salt_len;
-	uint8_t client_key[SCRAM_KEY_SIZE], server_key[SCRAM_KEY_SIZE];
-};
 
 /* Bulkhead as the client. */
 struct scram_client {

@@ -9,19 +9,6 @@
 /* Random bytes of a nonce of ours: 24 characters of base64 without padding. */
 #define SCRAM_NONCE_RANDOM 18
 
-/* ---- keys (scram_verifier.c); false when OpenSSL or memory fails ---- */
-
-bool scram_hmac(const uint8_t key[SCRAM_KEY_SIZE], const void *data, size_t len,
-				uint8_t out[SCRAM_KEY_SIZE]);
-bool scram_hash(const uint8_t in[SCRAM_KEY_SIZE], uint8_t out[SCRAM_KEY_SIZE]);
-
-/* Fills `keys` from a password (RFC 5802, section 3); the salt and iterations are the caller's.
- */
-bool scram_derive(const char *password, const uint8_t *salt, size_t salt_len, int iterations,
-				  struct scram_keys *keys);
-
-/* ---- messages (scram_message.c) ---- */
-
 /* `name=value`; the value is borrowed from the message and not NUL-terminated. */
 struct scram_attribute {
 	char name;
@@ -55,16 +42,6 @@ bool scram_is_extension(const struct scram_attribute *attribute, uint64_t *seen)
 
 /* Is the value a nonce: 1 to SCRAM_NONCE_MAX printable characters without a comma? */
 bool scram_is_nonce(const struct scram_attribute *attribute);
-
-/* Reads 1 to SCRAM_ITERATIONS_MAX in its one spelling: digits without leading zeros. */
-bool scram_read_iterations(const char *text, size_t len, int *out);
-
-/* Reads canonical base64 of exactly one key. */
-bool scram_read_key(const char *text, size_t len, uint8_t out[SCRAM_KEY_SIZE]);
-
-/* Reads canonical base64 of 1 to SCRAM_SALT_MAX bytes. */
-bool scram_read_salt(const char *text, size_t len, uint8_t out[SCRAM_SALT_MAX],
-					 size_t *out_len);
 
 /* The bytes as a string, and two strings joined; from malloc, NULL when memory is out. */
 char *scram_copy(const char *text, size_t len);

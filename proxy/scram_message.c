@@ -70,38 +70,6 @@ bool scram_is_nonce(const struct scram_attribute *attribute)
 	return true;
 }
 
-bool scram_read_iterations(const char *text, size_t len, int *out)
-{
-	int value = 0;
-
-	if (len == 0 || text[0] == '0')
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		value = value * 10 + (text[i] - '0');
-		if (value > SCRAM_ITERATIONS_MAX)
-			return false;
-	}
-	*out = value;
-	return true;
-}
-
-bool scram_read_key(const char *text, size_t len, uint8_t out[SCRAM_KEY_SIZE])
-{
-	return base64_decode(text, len, out, SCRAM_KEY_SIZE) == SCRAM_KEY_SIZE;
-}
-
-bool scram_read_salt(const char *text, size_t len, uint8_t out[SCRAM_SALT_MAX], size_t *out_len)
-{
-	long got = base64_decode(text, len, out, SCRAM_SALT_MAX);
-
-	if (got < 1)
-		return false;
-	*out_len = (size_t)got;
-	return true;
-}
-
 char *scram_copy(const char *text, size_t len)
 {
 	char *copy = malloc(len + 1);

@@ -105,7 +105,7 @@ struct api_topic {
 };
 
 /* All topics; see routes.c. */
-extern const struct api_topic api_topics[];
+extern const struct api_topic *const api_topics[];
 extern const size_t api_topic_count;
 
 /* ---- for `prepare`, `finish` and `run`; see call.h ---- */

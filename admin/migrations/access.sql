@@ -1,4 +1,4 @@
--- The sidecars' login: made when it is missing, given its two functions, and checked. Run at every
+-- The sidecars' login: made when it is missing, given its functions, and checked. Run at every
 -- installation, after the numbered steps. The settings bulkhead.sidecar_login and, where a password is
 -- to be set, bulkhead.sidecar_verifier say what to do; both end with the transaction.
 
@@ -31,7 +31,8 @@ BEGIN
 							  ' bulkhead_control.lookup_principal(text),'
 							  ' bulkhead_control.changed_tenants(uuid[], bigint[]),'
 							  ' bulkhead_control.changed_principals(text[], bigint[]),'
-							  ' bulkhead_control.lookup_clusters() TO %I', login);
+							  ' bulkhead_control.lookup_clusters(),'
+							  ' bulkhead_control.record_events(jsonb) TO %I', login);
 	IF NOT pg_catalog.has_database_privilege(login, pg_catalog.current_database(), 'CONNECT') THEN
 		EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO %I', pg_catalog.current_database(), login);
 	END IF;
@@ -67,13 +68,13 @@ BEGIN
 		RAISE EXCEPTION 'role % must have no privilege on table %', login, culprit;
 	END IF;
 
-	-- Of the functions with their owner's rights, the look-ups and no other.
+	-- Of the functions with their owner's rights, the look-ups, the one that records what it saw, and no other.
 	SELECT p.oid::pg_catalog.regprocedure::text INTO culprit
 	FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 	WHERE n.nspname = 'bulkhead_control' AND p.prosecdef
 	AND pg_catalog.has_function_privilege(login, p.oid, 'EXECUTE')
 		IS DISTINCT FROM (p.proname IN ('lookup_tenant', 'lookup_principal', 'changed_tenants', 'changed_principals',
-										'lookup_clusters'))
+										'lookup_clusters', 'record_events'))
 	LIMIT 1;
 	IF FOUND THEN
 		RAISE EXCEPTION 'role % has the wrong privileges on function %', login, culprit;

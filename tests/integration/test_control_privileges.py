@@ -7,9 +7,9 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["api_key", "cluster", "departed", "idempotency", "job", "migration", "migration_file",
+TABLES = ["api_key", "audit", "audit_checkpoint", "audit_draft", "audit_head", "audit_hold", "cluster", "departed", "idempotency", "job", "migration", "migration_file",
           "migration_target", "migration_turn", "permission_frozen", "permission_grant", "permission_key",
-          "principal", "setting", "setting_key", "tenant", "tenant_token", "tree_lock"]
+          "principal", "setting", "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
@@ -51,7 +51,7 @@ def test_a_sidecar_calls_its_functions(control, sidecar):
         AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1""").fetchall()
     assert [name.removeprefix("bulkhead_control.") for name, in callable_] == [
         "changed_principals(text[],bigint[])", "changed_tenants(uuid[],bigint[])", "lookup_clusters()",
-        "lookup_principal(text)", "lookup_tenant(text)"]
+        "lookup_principal(text)", "lookup_tenant(text)", "record_events(jsonb)"]
     for function in ("resolve_permissions(NULL)", "resolve_settings(NULL)", "revoke_permission(NULL, 'sql.read')",
                      "set_permission(NULL, 'sql.read', 'true', NULL, NULL)", "unset_setting(NULL, 'app.x')",
                      "set_setting(NULL, 'app.x', '1', false)", "tenant_permissions('{}')", "default_permissions('{}')",

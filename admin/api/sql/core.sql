@@ -226,9 +226,17 @@ BEGIN
 		END IF;
 	END IF;
 
-	EXECUTE format('SELECT * FROM bulkhead_api.%I($1)', handler) INTO given USING request;
-	-- What is checked at the end of a transaction is checked now, while its answer can still be a problem.
-	SET CONSTRAINTS ALL IMMEDIATE;
+	-- A dry run is the whole, but for its end: what it set stands in variables, which stay.
+	BEGIN
+		EXECUTE format('SELECT * FROM bulkhead_api.%I($1)', handler) INTO given USING request;
+		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem.
+		SET CONSTRAINTS ALL IMMEDIATE;
+		IF (caller ->> 'dry_run')::boolean THEN
+			RAISE EXCEPTION USING ERRCODE = 'BHDRY';
+		END IF;
+	EXCEPTION
+		WHEN SQLSTATE 'BHDRY' THEN NULL;
+	END;
 	status := given.status;
 	etag := given.etag;
 	location := given.location;

@@ -1,0 +1,45 @@
+#include "admin/api/refusals.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* clang-format off */
+static const struct api_refusal refusals[] = {
+	/* tenants */
+	{"tenant_slug", 409, "BH-API-EXISTS", "body.slug", "there is a tenant of this slug"},
+	{"tenant_external_key", 409, "BH-API-EXISTS", "body.external_key", "there is a tenant of this key"},
+	{"tenant_pkey", 409, "BH-API-EXISTS", "body.id", "there is a tenant of this id"},
+	{"tenant_token_pkey", 409, "BH-API-EXISTS", "body.slug", "another tenant is called so: by its id, slug or key"},
+	{"tenant_slug_form", 422, "BH-API-VALUE", "body.slug", "a slug is a letter and up to 62 letters, digits, _ and -, all lower case"},
+	{"tenant_slug_reserved", 422, "BH-API-VALUE", "body.slug", "this slug is reserved"},
+	{"tenant_slug_no_id", 422, "BH-API-VALUE", "body.slug", "what looks like an id is no slug"},
+	{"tenant_external_key_form", 422, "BH-API-VALUE", "body.external_key", "a key has 1 to 255 bytes and no control characters"},
+	{"tenant_name_form", 422, "BH-API-VALUE", "body.name", "a name has 1 to 255 bytes and no control characters"},
+	{"tenant_region", 422, "BH-API-VALUE", "body.region", "a region has 1 to 63 bytes"},
+	{"tenant_cluster", 422, "BH-API-VALUE", "body.cluster", "there is no cluster of this name"},
+	{"tenant_depth", 409, "BH-API-DEPTH", "body.parent", "a tenant would be deeper than 20 levels"},
+	{"tenant_acyclic", 409, "BH-API-CYCLE", "body.parent", "a tenant cannot be moved below itself"},
+	{"tenant_parent", 409, "BH-API-PARENT", "body.parent", "there is no such parent any more"},
+	{"tenant_parent_active", 409, "BH-API-STATUS", NULL, "a tenant cannot be active below one that is not"},
+	{"tenant_status_from", 409, "BH-API-STATUS", NULL, NULL},
+	{"tenant_status_above", 409, "BH-API-STATUS", NULL, NULL},
+	{"tenant_status_below", 409, "BH-API-STATUS", "body.subtree", NULL},
+	{"tenant_purge_below", 409, "BH-API-STATUS", NULL, NULL},
+	{"tenant_keep_key", 409, "BH-API-FIXED", "body.external_key", NULL},
+	{"tenant_keep_cluster", 409, "BH-API-FIXED", "body.cluster", NULL},
+	{"principal_home", 409, "BH-API-IN-USE", NULL, "principals have their home there"},
+	/* API keys */
+	{"api_key_tenant", 409, "BH-API-TENANT", "body.tenant", "there is no such tenant any more"},
+	{"api_key_everything", 422, "BH-API-VALUE", "body.tenant", "only operators may have the whole tree"},
+	{"api_key_reveal", 422, "BH-API-VALUE", "body.reveal", "only admins and operators may read sensitive values"},
+};
+/* clang-format on */
+
+const struct api_refusal *api_find_refusal(const char *constraint)
+{
+	for (size_t i = 0; constraint && i < sizeof refusals / sizeof *refusals; i++) {
+		if (strcmp(refusals[i].constraint, constraint) == 0)
+			return &refusals[i];
+	}
+	return NULL;
+}

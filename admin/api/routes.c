@@ -1,0 +1,8 @@
+#include "admin/api/route.h"
+
+#include "admin/api/routes.h"
+
+const struct api_topic *const api_topics[] = {
+	&api_routes_meta,
+};
+const size_t api_topic_count = sizeof api_topics / sizeof *api_topics;

@@ -1,0 +1,339 @@
+#include "admin/api/server.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/listener.h>
+
+#include "admin/api/tls.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/log.h"
+
+#define BACKLOG         64
+#define HEADERS_MAX     16384 /* bytes */
+#define SWEEP_MS        250
+#define METHODS_ALLOWED 0xffff /* which of them a path has is looked at by the routes */
+
+/*
+ * evhttp does not say when a connection ends, and does not bound their number. So a reference
+ * is held to each one's bufferevent, and looked at every now and then: one that evhttp has
+ * given up has no callbacks any more.
+ */
+struct connection {
+	struct list node;
+	struct bufferevent *stream;
+	int64_t since_us; /* since when a request is awaited; 0: one is being answered */
+};
+
+struct api_server {
+	struct event_base *base;
+	struct evhttp *plain, *secure; /* over unix sockets and TCP; over TLS */
+	SSL_CTX *tls;
+	api_server_asked asked;
+	void *self;
+	struct list connections;
+	int connection_count, connection_max;
+	int64_t timeout_us;
+	struct event *sweep;
+	char *socket_path;
+};
+
+/* ---- connections ---- */
+
+static bool is_given_up(const struct connection *connection)
+{
+	bufferevent_data_cb on_read;
+	bufferevent_event_cb on_event;
+
+	bufferevent_getcb(connection->stream, &on_read, NULL, &on_event, NULL);
+	return !on_read && !on_event;
+}
+
+static void forget(struct api_server *server, struct connection *connection)
+{
+	list_remove(&connection->node);
+	server->connection_count--;
+	bufferevent_decref(connection->stream);
+	free(connection);
+}
+
+/* evhttp notices that, and closes it. */
+static void cut(const struct connection *connection)
+{
+	evutil_socket_t fd = bufferevent_getfd(connection->stream);
+
+	if (fd >= 0)
+		shutdown(fd, SHUT_RDWR);
+}
+
+static void sweep(struct api_server *server)
+{
+	int64_t now = clock_monotonic_us();
+
+	list_each (node, after, &server->connections) {
+		struct connection *connection = list_entry(node, struct connection, node);
+
+		if (is_given_up(connection))
+			forget(server, connection);
+		else if (connection->since_us && now - connection->since_us > server->timeout_us)
+			cut(connection);
+	}
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	sweep(arg);
+}
+
+static struct bufferevent *track(struct api_server *server, struct bufferevent *stream)
+{
+	struct connection *connection = calloc(1, sizeof *connection);
+
+	if (!stream || !connection) {
+		free(connection);
+		return stream;
+	}
+	bufferevent_incref(stream);
+	connection->stream = stream;
+	connection->since_us = clock_monotonic_us();
+	list_append(&server->connections, &connection->node);
+	server->connection_count++;
+	return stream;
+}
+
+static struct connection *find_connection(struct api_server *server,
+										  struct evhttp_request *request)
+{
+	struct evhttp_connection *http = evhttp_request_get_connection(request);
+	struct bufferevent *stream = http ? evhttp_connection_get_bufferevent(http) : NULL;
+
+	list_each (node, after, &server->connections) {
+		struct connection *connection = list_entry(node, struct connection, node);
+
+		if (connection->stream == stream)
+			return connection;
+	}
+	return NULL;
+}
+
+void api_server_busy(struct api_server *server, struct evhttp_request *request, bool busy)
+{
+	struct connection *connection = find_connection(server, request);
+
+	if (connection)
+		connection->since_us = busy ? 0 : clock_monotonic_us();
+}
+
+static struct bufferevent *make_plain(struct event_base *base, void *arg)
+{
+	return track(arg, bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE));
+}
+
+static struct bufferevent *make_secure(struct event_base *base, void *arg)
+{
+	struct api_server *server = arg;
+	SSL *ssl = SSL_new(server->tls);
+	struct bufferevent *stream =
+		ssl ? bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING,
+											 BEV_OPT_CLOSE_ON_FREE)
+			: NULL;
+
+	if (!stream)
+		SSL_free(ssl);
+	else
+		bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+	return track(server, stream);
+}
+
+static void on_request(struct evhttp_request *request, void *arg)
+{
+	struct api_server *server = arg;
+	struct connection *connection;
+
+	sweep(server);
+	connection = find_connection(server, request);
+	if (!connection || server->connection_count > server->connection_max) {
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Connection", "close");
+		evhttp_send_reply(request, 503, "Service Unavailable", NULL);
+		return;
+	}
+	server->asked(server->self, request);
+}
+
+/* ---- listening ---- */
+
+static bool fail(const char *where, const char *port, const char *why)
+{
+	log_event(LOG_ERROR, "api.listen", "address", where, "port", port, "error", why, NULL);
+	return false;
+}
+
+/* Beyond the bound a connection is accepted only to be closed. */
+static bool listen_on(struct api_server *server, struct evhttp *http, const char *where,
+					  const char *port, const struct sockaddr *address, socklen_t len)
+{
+	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
+						   (address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
+	struct evconnlistener *listener = evconnlistener_new_bind(
+		server->base, NULL, NULL, flags, BACKLOG, address, (int)len);
+
+	if (!listener)
+		return fail(where, port, strerror(errno));
+	if (evhttp_bind_listener(http, listener))
+		return true;
+	evconnlistener_free(listener);
+	return fail(where, port, "out of memory");
+}
+
+static bool listen_on_name(struct api_server *server, const char *name, int port)
+{
+	struct addrinfo hints = {
+		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *found = NULL;
+	char service[16];
+	bool ok = true;
+
+	snprintf(service, sizeof service, "%d", port);
+	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, service, &hints, &found);
+	if (error)
+		return fail(name, service, gai_strerror(error));
+	for (const struct addrinfo *at = found; at && ok; at = at->ai_next)
+		ok = listen_on(server, server->tls ? server->secure : server->plain, name, service,
+					   at->ai_addr, at->ai_addrlen);
+	freeaddrinfo(found);
+	return ok;
+}
+
+/* A socket that was left behind is replaced; one that somebody answers on is not. */
+static void clear_stale(const struct sockaddr_un *address)
+{
+	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (probe < 0)
+		return;
+	if (connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 &&
+		errno == ECONNREFUSED)
+		unlink(address->sun_path);
+	close(probe);
+}
+
+static bool listen_on_path(struct api_server *server, const struct conf *conf)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const char *path = conf->admin_unix_socket;
+	mode_t before;
+	bool ok;
+
+	if (strlen(path) >= sizeof address.sun_path)
+		return fail(path, NULL, "the path is too long for a unix socket");
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	clear_stale(&address);
+	before = umask(0177);
+	ok = listen_on(server, server->plain, path, NULL, (const struct sockaddr *)&address,
+				   sizeof address);
+	umask(before);
+	if (!ok)
+		return false;
+	server->socket_path = strdup(path);
+	if (chmod(path, (mode_t)conf->admin_unix_socket_mode) != 0)
+		return fail(path, NULL, strerror(errno));
+	return server->socket_path != NULL;
+}
+
+static struct evhttp *make_http(struct api_server *server, const struct conf *conf,
+								struct bufferevent *(*make)(struct event_base *, void *))
+{
+	struct evhttp *http = evhttp_new(server->base);
+
+	if (!http)
+		return NULL;
+	evhttp_set_max_headers_size(http, HEADERS_MAX);
+	evhttp_set_max_body_size(http, API_BODY_HARD_MAX);
+	evhttp_set_allowed_methods(http, METHODS_ALLOWED);
+	evhttp_set_default_content_type(http, NULL);
+	evhttp_set_timeout(http, (int)((conf->admin_request_timeout_ms + 999) / 1000));
+	evhttp_set_bevcb(http, make, server);
+	evhttp_set_gencb(http, on_request, server);
+	return http;
+}
+
+static bool open_all(struct api_server *server, const struct conf *conf)
+{
+	const struct timeval period = {.tv_usec = SWEEP_MS * 1000};
+	char *names = strdup(conf->admin_listen_addr), *rest = names;
+	bool ok = names != NULL;
+
+	server->tls = api_tls_create(conf);
+	server->plain = make_http(server, conf, make_plain);
+	server->secure = server->tls ? make_http(server, conf, make_secure) : NULL;
+	server->sweep = event_new(server->base, -1, EV_PERSIST, on_sweep, server);
+	ok = ok && (server->tls || !*conf->admin_tls_cert_file) && server->plain &&
+		 (server->secure || !server->tls) && server->sweep &&
+		 event_add(server->sweep, &period) == 0;
+	for (char *name; ok && (name = strsep(&rest, ", ")) != NULL;) {
+		if (*name)
+			ok = listen_on_name(server, name, conf->admin_listen_port);
+	}
+	free(names);
+	return ok && (!*conf->admin_unix_socket || listen_on_path(server, conf));
+}
+
+struct api_server *api_server_open(struct event_base *base, const struct conf *conf,
+								   api_server_asked asked, void *self)
+{
+	struct api_server *server = calloc(1, sizeof *server);
+
+	if (!server)
+		return NULL;
+	server->base = base;
+	server->asked = asked;
+	server->self = self;
+	server->connection_max = conf->admin_max_clients;
+	server->timeout_us = conf->admin_request_timeout_ms * 1000;
+	list_init(&server->connections);
+	if (open_all(server, conf))
+		return server;
+	api_server_close(server);
+	return NULL;
+}
+
+void api_server_reload(struct api_server *server, const struct conf *conf)
+{
+	SSL_CTX *tls = server->tls ? api_tls_create(conf) : NULL;
+
+	server->timeout_us = conf->admin_request_timeout_ms * 1000;
+	if (!tls)
+		return;
+	SSL_CTX_free(server->tls);
+	server->tls = tls;
+}
+
+void api_server_close(struct api_server *server)
+{
+	if (!server)
+		return;
+	if (server->plain)
+		evhttp_free(server->plain);
+	if (server->secure)
+		evhttp_free(server->secure);
+	list_each (node, after, &server->connections)
+		forget(server, list_entry(node, struct connection, node));
+	if (server->sweep)
+		event_free(server->sweep);
+	SSL_CTX_free(server->tls);
+	if (server->socket_path)
+		unlink(server->socket_path);
+	free(server->socket_path);
+	free(server);
+}
