@@ -45,11 +45,7 @@ OPT      ?= -O2
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-<<<<<<< HEAD
-PKGS     := libevent libevent_pthreads libssl libcrypto libpq jansson libidn libcurl
-=======
-PKGS     := libevent libevent_openssl libevent_pthreads libssl libcrypto libpq jansson libidn
->>>>>>> main
+PKGS     := libevent libevent_openssl libevent_pthreads libssl libcrypto libpq jansson libidn libcurl
 CPPFLAGS += -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"'
 CFLAGS   += -std=c11 $(OPT) -g $(WARN) $(HARDEN) $(SANFLAGS)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)

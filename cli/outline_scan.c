@@ -238,7 +238,7 @@ bool outline_scan(struct outline *outline, const char *usage)
 	const char *body = text ? strstr(text, "\n\n") : NULL;
 	bool whole = true;
 
-	if (!body || outline->verb_count > 0 && !outline->command->noun)
+	if (!body || (outline->verb_count > 0 && !outline->command->noun))
 		return true;
 	whole = scan_synopsis(&scanned, text, body) && scan_options(&scanned, body);
 	for (size_t i = 0; whole && i < scanned.verb_count; i++) {
