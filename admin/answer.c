@@ -12,8 +12,9 @@
 	"SELECT id, path, slug, external_key, cluster, strategy, status, version, pool_weight"
 #define TENANT_COLUMNS_13 TENANT_COLUMNS_OLDER ", permissions"
 #define TENANT_COLUMNS    TENANT_COLUMNS_13 ", region, dedicated_login, login_kid"
-#define PRINCIPAL_COLUMNS                                                                      \
-	"SELECT name, verifier, home_id, reach, disabled, valid_until_ms, version "
+#define PRINCIPAL_COLUMNS_OLDER                                                                \
+	"SELECT name, verifier, home_id, reach, disabled, valid_until_ms, version"
+#define PRINCIPAL_COLUMNS PRINCIPAL_COLUMNS_OLDER ", max_connections, certificate_names"
 
 const char answer_tenant_sql[] = TENANT_COLUMNS " FROM bulkhead_control.lookup_tenant($1)";
 const char answer_tenant_13_sql[] =
@@ -21,7 +22,9 @@ const char answer_tenant_13_sql[] =
 const char answer_tenant_older_sql[] =
 	TENANT_COLUMNS_OLDER " FROM bulkhead_control.lookup_tenant($1)";
 const char answer_principal_sql[] =
-	PRINCIPAL_COLUMNS "FROM bulkhead_control.lookup_principal($1)";
+	PRINCIPAL_COLUMNS " FROM bulkhead_control.lookup_principal($1)";
+const char answer_principal_older_sql[] =
+	PRINCIPAL_COLUMNS_OLDER " FROM bulkhead_control.lookup_principal($1)";
 const char answer_changed_tenants_sql[] =
 	TENANT_COLUMNS " FROM bulkhead_control.changed_tenants($1, $2)";
 const char answer_changed_tenants_13_sql[] =
@@ -29,7 +32,9 @@ const char answer_changed_tenants_13_sql[] =
 const char answer_changed_tenants_older_sql[] =
 	TENANT_COLUMNS_OLDER " FROM bulkhead_control.changed_tenants($1, $2)";
 const char answer_changed_principals_sql[] =
-	PRINCIPAL_COLUMNS "FROM bulkhead_control.changed_principals($1, $2)";
+	PRINCIPAL_COLUMNS " FROM bulkhead_control.changed_principals($1, $2)";
+const char answer_changed_principals_older_sql[] =
+	PRINCIPAL_COLUMNS_OLDER " FROM bulkhead_control.changed_principals($1, $2)";
 
 #define TENANT_VERSION     7
 #define TENANT_PERMISSIONS 9
@@ -37,6 +42,8 @@ const char answer_changed_principals_sql[] =
 #define TENANT_OWN_LOGIN   11
 #define TENANT_LOGIN_KID   12
 #define PRINCIPAL_VERSION  6
+#define PRINCIPAL_LIMIT    7
+#define PRINCIPAL_NAMES    8
 
 /* One row of a result. */
 struct row {
@@ -184,13 +191,33 @@ enum directory_result answer_tenant(const PGresult *result, int row, const struc
 	return DIRECTORY_FOUND;
 }
 
+/* How many connections, and what certificates are called. */
+static bool read_limits(struct row row, struct principal *principal)
+{
+	int64_t limit = 0;
+
+	if (PQnfields(row.result) <= PRINCIPAL_NAMES)
+		return true;
+	if (!is_null(row, PRINCIPAL_LIMIT) &&
+		(!read_int64(row, PRINCIPAL_LIMIT, &limit) || limit < 1 || limit > INT32_MAX))
+		return false;
+	principal->max_connections = (int)limit;
+	if (is_null(row, PRINCIPAL_NAMES))
+		return true;
+	json_t *names = json_loads(text_of(row, PRINCIPAL_NAMES), 0, NULL);
+	bool done = names && principal_read_names(names, principal);
+	json_decref(names);
+	return done;
+}
+
 static bool fill_principal(struct principal *principal, struct row row)
 {
 	int reach = read_word(row, 3, reach_names, COUNT(reach_names));
 
 	if (reach < 0 || !read_text(row, 0, &principal->name) ||
 		!read_text(row, 1, &principal->verifier) || !read_uuid(row, 2, &principal->home) ||
-		!read_int64(row, PRINCIPAL_VERSION, &principal->version))
+		!read_int64(row, PRINCIPAL_VERSION, &principal->version) ||
+		!read_limits(row, principal))
 		return false;
 	principal->reach = (enum reach)reach;
 	/* Only a plain `f` lets anyone in. */

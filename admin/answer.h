@@ -4,11 +4,12 @@
  * Look-ups take one text parameter and give at most one row; comparisons take what is held and
  * its versions, as arrays, and give a row of the same columns for each that differs, with
  * nothing but its id or name where it is gone. All in text form. The functions are in
- * admin/migrations/0014_own_login.sql, 0004_lookup.sql and 0009_changed_rows.sql.
+ * admin/migrations/0014_own_login.sql and 0022_principal_limits.sql.
  *
  * A control schema of step 13 says nothing of logins and regions, one of before that nothing
  * of permissions: the statements that end in _13_sql and _older_sql ask them for the rest. A
- * tenant without permissions in the answer has the defaults of its strategy.
+ * tenant without permissions in the answer has the defaults of its strategy. One of before step
+ * 22 says nothing of principals' limits and certificates: then they have none of their own.
  */
 #ifndef ADMIN_ANSWER_H
 #define ADMIN_ANSWER_H
@@ -21,6 +22,8 @@ extern const char answer_tenant_sql[];
 extern const char answer_principal_sql[];
 extern const char answer_changed_tenants_sql[];
 extern const char answer_changed_principals_sql[];
+extern const char answer_principal_older_sql[];
+extern const char answer_changed_principals_older_sql[];
 extern const char answer_tenant_13_sql[];
 extern const char answer_changed_tenants_13_sql[];
 extern const char answer_tenant_older_sql[];

@@ -34,6 +34,7 @@ EMBED_TEXT(keep_key_sql, "admin/migrations/0020_keep_key.sql");
 EMBED_TEXT(api_key_sql, "admin/migrations/0021_api_key.sql");
 EMBED_TEXT(audit_sql, "admin/migrations/0022_audit.sql");
 EMBED_TEXT(data_key_sql, "admin/migrations/0023_data_key.sql");
+EMBED_TEXT(principal_limits_sql, "admin/migrations/0024_principal_limits.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -45,7 +46,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 23
+#define STEP_COUNT 24
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -72,6 +73,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[20] = (struct step){"api_key", api_key_sql};
 	steps[21] = (struct step){"audit", audit_sql};
 	steps[22] = (struct step){"data_key", data_key_sql};
+	steps[23] = (struct step){"principal_limits", principal_limits_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

@@ -24,6 +24,7 @@
  */
 enum schema {
 	SCHEMA_CURRENT,
+	SCHEMA_WITHOUT_LIMITS,      /* of before step 22 */
 	SCHEMA_WITHOUT_LOGINS,      /* of before step 14 */
 	SCHEMA_WITHOUT_PERMISSIONS, /* of before step 13 */
 	SCHEMA_WITHOUT_ROWS,        /* of before step 9: of what has changed, the name alone */
@@ -55,6 +56,7 @@ static void log_refusal(struct source *source, const PGresult *result)
 
 /* What each lacks. */
 static const char *const schema_lacks[] = {
+	[SCHEMA_WITHOUT_LIMITS] = "principals have no limit and no certificate's name of their own",
 	[SCHEMA_WITHOUT_LOGINS] = "no tenant has a login of its own or a region",
 	[SCHEMA_WITHOUT_PERMISSIONS] = "tenants have the permissions of their strategies",
 	[SCHEMA_WITHOUT_ROWS] = "what has changed is asked for one by one",
@@ -75,7 +77,7 @@ static bool take_older_schema(struct source *source, const PGresult *result,
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
-	if (*schema == oldest || !sqlstate || strcmp(sqlstate, "42703") != 0)
+	if (*schema >= oldest || !sqlstate || strcmp(sqlstate, "42703") != 0)
 		return false;
 	++*schema;
 	log_older_schema(source, *schema);
@@ -100,8 +102,9 @@ struct lookup {
 static void ask_to_look_up(struct lookup *lookup)
 {
 	if (lookup->kind == DIRECTORY_PRINCIPAL)
-		lookup->ask.sql = answer_principal_sql;
-	else if (lookup->schema == SCHEMA_CURRENT)
+		lookup->ask.sql = lookup->schema == SCHEMA_CURRENT ? answer_principal_sql
+														   : answer_principal_older_sql;
+	else if (lookup->schema <= SCHEMA_WITHOUT_LIMITS)
 		lookup->ask.sql = answer_tenant_sql;
 	else if (lookup->schema == SCHEMA_WITHOUT_LOGINS)
 		lookup->ask.sql = answer_tenant_13_sql;
@@ -122,6 +125,12 @@ static enum directory_result judge_error(struct source *source, const PGresult *
 	return DIRECTORY_UNAVAILABLE;
 }
 
+/* The oldest schema from which there is less to ask for. */
+static enum schema oldest_of(enum directory_kind kind)
+{
+	return kind == DIRECTORY_TENANT ? SCHEMA_WITHOUT_PERMISSIONS : SCHEMA_WITHOUT_LIMITS;
+}
+
 static void lookup_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct lookup *lookup = list_entry(ask, struct lookup, ask);
@@ -133,9 +142,8 @@ static void lookup_answered(struct store_ask *ask, const PGresult *result)
 		answer = lookup->kind == DIRECTORY_TENANT ? answer_tenant(result, 0, &tenant)
 												  : answer_principal(result, 0, &principal);
 		lookup->source->refused = false;
-	} else if (result && lookup->kind == DIRECTORY_TENANT &&
-			   take_older_schema(lookup->source, result, &lookup->schema,
-								 SCHEMA_WITHOUT_PERMISSIONS)) {
+	} else if (result && take_older_schema(lookup->source, result, &lookup->schema,
+										   oldest_of(lookup->kind))) {
 		lookup->source->look_up_schema = lookup->schema;
 		ask_to_look_up(lookup);
 		return;
@@ -230,9 +238,11 @@ static void comparison_answered(struct store_ask *ask, const PGresult *result)
 /* By schema and kind. */
 static const char *const comparisons[][2] = {
 	[SCHEMA_CURRENT] = {answer_changed_tenants_sql, answer_changed_principals_sql},
-	[SCHEMA_WITHOUT_LOGINS] = {answer_changed_tenants_13_sql, answer_changed_principals_sql},
+	[SCHEMA_WITHOUT_LIMITS] = {answer_changed_tenants_sql, answer_changed_principals_older_sql},
+	[SCHEMA_WITHOUT_LOGINS] = {answer_changed_tenants_13_sql,
+							   answer_changed_principals_older_sql},
 	[SCHEMA_WITHOUT_PERMISSIONS] = {answer_changed_tenants_older_sql,
-									answer_changed_principals_sql},
+									answer_changed_principals_older_sql},
 	[SCHEMA_WITHOUT_ROWS] = {changed_tenants_by_name_sql, changed_principals_by_name_sql},
 };
 
@@ -461,7 +471,8 @@ struct source *source_create(struct event_base *base, const char *dsn, const cha
 
 	if (!source)
 		return NULL;
-	const struct store_events events = {source, on_connected, on_lost, on_notified, on_pulse, NULL};
+	const struct store_events events = {source,      on_connected, on_lost,
+										on_notified, on_pulse,     NULL};
 	source->face = (struct directory_source){source, find, compare};
 	source->store = store_create(base, dsn, password, timeout_ms, &events);
 	if (!source->store) {

@@ -28,6 +28,7 @@ int cmd_sandbox(int argc, char **argv);
 int cmd_tenant(int argc, char **argv);
 int cmd_cluster(int argc, char **argv);
 int cmd_principal(int argc, char **argv);
+int cmd_api_key(int argc, char **argv);
 int cmd_permission(int argc, char **argv);
 int cmd_setting(int argc, char **argv);
 int cmd_job(int argc, char **argv);

@@ -48,6 +48,14 @@ static const struct {
 	 "a key of the application's own is app. and words of letters, digits, - and _"},
 	{"principal_pkey", "this principal exists already"},
 	{"principal_name_form", "a principal's name is 1 to 63 bytes without control characters"},
+	{"api_key_tenant", "there is no such tenant"},
+	{"api_key_name_form", "a key's name is 1 to 255 bytes without control characters"},
+	{"api_key_role", "a role is viewer, editor, admin or operator"},
+	{"api_key_everything",
+	 "a key that is no operator's is for one tenant and all below: --tenant"},
+	{"api_key_reveal", "only an admin's or operator's key may read sensitive settings"},
+	{"api_key_addresses", "there are at most 100 addresses"},
+	{"api_key_expires_at", "the end of validity is a point in time"},
 	{"principal_valid_until", "the end of validity is a point in time, or never"},
 };
 

@@ -11,9 +11,11 @@
 #include <libpq-fe.h>
 
 #include "admin/migrations.h"
+#include "base/secret.h"
 #include "cli/cli.h"
 #include "cli/dsn.h"
 #include "cli/init_keys.h"
+#include "cli/init_operator.h"
 #include "cli/init_protect.h"
 #include "policy/guard/install.h"
 
@@ -26,6 +28,7 @@ struct init {
 	const char *column, *by; /* for --protect */
 	struct init_keys keys;
 	PGconn *admin, *control; /* the same connection when control_dsn is NULL */
+	struct init_operator operator;
 };
 
 static void usage(FILE *out)
@@ -54,10 +57,10 @@ static void usage(FILE *out)
 		"      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
 		"      --hardening LEVEL    standard (default), or strict for a database of "
 		"Bulkhead's own\n"
-		"      --keys DIR           where guard.key, cluster.secret, pool.password and\n"
-		"                           sidecar.password are, or are written (default: the "
-		"current\n"
-		"                           folder)\n"
+		"      --keys DIR           where guard.key, cluster.secret, api.pepper, "
+		"pool.password,\n"
+		"                           sidecar.password and operator.key are, or are written\n"
+		"                           (default: the current folder)\n"
 		"      --print              write the SQL, for psql, instead of running it\n"
 		"      --protect            then protect the owner's tables: prints the plan first\n"
 		"      --column NAME        the column that names the tenant\n"
@@ -301,7 +304,7 @@ static struct guard_install guard_of(const struct init *init)
  * password comes last, when nothing can fail any more and leave a running sidecar with the old
  * one.
  */
-static bool install(const struct init *init)
+static bool install(struct init *init)
 {
 	const struct guard_install guard = guard_of(init);
 	char *verifier = PQencryptPasswordConn(init->control, init->keys.sidecar_password,
@@ -313,6 +316,7 @@ static bool install(const struct init *init)
 	else
 		done = check_passwords(init) && init_keys_save(&init->keys) &&
 			   install_control(init, NULL) && guard_install(init->admin, &guard, stderr) &&
+			   init_operator_make(&init->keys, init->control, &init->operator) &&
 			   install_control(init, verifier);
 	PQfreemem(verifier);
 	return done;
@@ -323,6 +327,17 @@ static bool install(const struct init *init)
 static const char *or_empty(const char *text)
 {
 	return text ? text : "";
+}
+
+static void print_operator(const struct init *init, const char *keys)
+{
+	printf("[admin]\npepper_file = %s/" INIT_PEPPER "\n\n", keys);
+	if (!init->operator.made)
+		return;
+	printf("The first key of the admin API, an operator's, is in %s/" INIT_OPERATOR_KEY, keys);
+	if (init->operator.drawn)
+		printf("; it is shown once:\n\n\t%s", init->operator.key.text);
+	puts("\n");
 }
 
 static void print_next(const struct init *init)
@@ -346,6 +361,7 @@ static void print_next(const struct init *init)
 		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n\n",
 		   or_empty(PQhost(init->control)), or_empty(PQport(init->control)),
 		   PQdb(init->control), keys);
+	print_operator(init, keys);
 	puts("Then, as the owner of each table that tenants share:\n\n"
 		 "\tSELECT bulkhead.protect('orders', 'tenant_id');\n"
 		 "\tGRANT SELECT, INSERT, UPDATE, DELETE ON orders TO bulkhead_app;");
@@ -359,10 +375,12 @@ static bool install_all(struct init *init)
 
 	if (!may_install(init))
 		return false;
-	done = init_keys_load(&init->keys, init->dir, init->mode == GUARD_SEALED) && install(init);
+	done = init_keys_load(&init->keys, init->dir, init->mode == GUARD_SEALED) &&
+		   init_operator_load(&init->keys, &init->operator) && install(init);
 	if (done)
 		print_next(init);
 	init_keys_fini(&init->keys);
+	secret_wipe(&init->operator.key, sizeof init->operator.key);
 	return done;
 }
 

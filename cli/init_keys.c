@@ -45,11 +45,13 @@ static struct guard_keyring *load_keyring(const char *path)
 	return keyring;
 }
 
-/* Of passwords that are derived from it, init makes none: it need only be sound. */
-static bool load_secret(struct init_keys *keys, const char *path)
+/* A key for a file that is not there. Of one that is, init itself makes no use: it need only be
+ * sound. */
+static bool load_secret(unsigned char secret[GUARD_KEY_SIZE], const char *path, bool *is_new)
 {
-	if (access(path, F_OK) != 0 && errno == ENOENT) {
-		secret_random(keys->secret, sizeof keys->secret);
+	*is_new = access(path, F_OK) != 0 && errno == ENOENT;
+	if (*is_new) {
+		secret_random(secret, GUARD_KEY_SIZE);
 		return true;
 	}
 
@@ -119,8 +121,12 @@ static bool read_files(struct init_keys *keys, bool pooled)
 	char *pool = init_keys_path(keys, INIT_POOL_PASSWORD);
 	char *sidecar = init_keys_path(keys, INIT_SIDECAR_PASSWORD);
 	char *secret = init_keys_path(keys, INIT_CLUSTER_SECRET);
+	char *pepper = init_keys_path(keys, INIT_PEPPER);
+	bool secret_new;
 	bool loaded =
-		key && pool && sidecar && secret && load_key(keys, key) && load_secret(keys, secret) &&
+		key && pool && sidecar && secret && pepper && load_key(keys, key) &&
+		load_secret(keys->secret, secret, &secret_new) &&
+		load_secret(keys->pepper, pepper, &keys->pepper_new) &&
 		(!pooled || load_password(pool, &keys->pool_password, &keys->pool_password_new)) &&
 		load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new);
 
@@ -128,6 +134,7 @@ static bool read_files(struct init_keys *keys, bool pooled)
 	free(pool);
 	free(sidecar);
 	free(secret);
+	free(pepper);
 	return loaded;
 }
 
@@ -182,6 +189,7 @@ bool init_keys_save(const struct init_keys *keys)
 {
 	return save_key(keys, INIT_GUARD_KEY, keys->kid, keys->key) &&
 		   save_key(keys, INIT_CLUSTER_SECRET, FIRST_KID, keys->secret) &&
+		   save_key(keys, INIT_PEPPER, FIRST_KID, keys->pepper) &&
 		   (!keys->pool_password || save_line(keys, INIT_POOL_PASSWORD, keys->pool_password)) &&
 		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password);
 }
@@ -190,6 +198,7 @@ void init_keys_fini(struct init_keys *keys)
 {
 	secret_wipe(keys->key, sizeof keys->key);
 	secret_wipe(keys->secret, sizeof keys->secret);
+	secret_wipe(keys->pepper, sizeof keys->pepper);
 	secret_free(keys->pool_password);
 	secret_free(keys->sidecar_password);
 	if (keys->lock >= 0)

@@ -1,10 +1,10 @@
 /*
  * init_keys.h: the folder where `bulkhead init` keeps what it makes up.
  *
- * Four files of mode 0600: guard.key and cluster.secret (a line `kid base64` each),
- * pool.password and sidecar.password. A file that is there is used as it is and never
- * overwritten. The folder is locked from init_keys_load to init_keys_fini, so that of two runs
- * at once the second uses what the first has made up.
+ * Files of mode 0600: guard.key, cluster.secret and api.pepper (a line `kid base64` each),
+ * pool.password and sidecar.password; operator.key is init_operator.h's. A file that is there
+ * is used as it is and never overwritten. The folder is locked from init_keys_load to
+ * init_keys_fini, so that of two runs at once the second uses what the first has made up.
  */
 #ifndef CLI_INIT_KEYS_H
 #define CLI_INIT_KEYS_H
@@ -17,16 +17,18 @@
 #define INIT_POOL_PASSWORD    "pool.password"
 #define INIT_SIDECAR_PASSWORD "sidecar.password"
 #define INIT_CLUSTER_SECRET   "cluster.secret"
+#define INIT_PEPPER           "api.pepper"
 
 struct init_keys {
 	char *dir;
 	char kid[GUARD_KID_MAX + 1];
 	unsigned char key[GUARD_KEY_SIZE];
 	unsigned char secret[GUARD_KEY_SIZE]; /* for cluster.secret, where there is none yet */
+	unsigned char pepper[GUARD_KEY_SIZE]; /* for api.pepper, likewise */
 	char *pool_password, *sidecar_password;
-	bool pool_password_new, sidecar_password_new; /* drawn by this run */
-	bool dir_new;                                 /* the folder was made by this run */
-	int lock;                                     /* a descriptor of the folder, or -1 */
+	bool pool_password_new, sidecar_password_new, pepper_new; /* drawn by this run */
+	bool dir_new; /* the folder was made by this run */
+	int lock;     /* a descriptor of the folder, or -1 */
 };
 
 /*

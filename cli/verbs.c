@@ -29,6 +29,13 @@ static const struct option options[] = {
 	{"confirm", required_argument, NULL, 0},
 	{"region", required_argument, NULL, 0},
 	{"status", required_argument, NULL, 0},
+	{"role", required_argument, NULL, 0},
+	{"tenant", required_argument, NULL, 0},
+	{"addresses", required_argument, NULL, 0},
+	{"overlap", required_argument, NULL, 0},
+	{"pepper-file", required_argument, NULL, 0},
+	{"key-file", required_argument, NULL, 0},
+	{"reveal", no_argument, NULL, 0},
 	{"no-key", no_argument, NULL, 0},
 	{"no-region", no_argument, NULL, 0},
 	{"to-root", no_argument, NULL, 0},
@@ -85,10 +92,10 @@ _Static_assert(sizeof wanted_words / sizeof *wanted_words == WORDS_MAX + 1,
 static const char *find_fault(const struct noun *noun, const struct verb *verb,
 							  const struct arguments *arguments, int words)
 {
-	uint32_t allowed = verb->takes | ARG(CONTROL_DSN) | ARG(JSON);
+	uint64_t allowed = verb->takes | ARG(CONTROL_DSN) | ARG(JSON);
 
 	for (int place = 0; place < ARG_COUNT; place++) {
-		if (arguments->value[place] && !(allowed & UINT32_C(1) << place)) {
+		if (arguments->value[place] && !(allowed & UINT64_C(1) << place)) {
 			print_complaint("%s %s takes no --%s", noun->name, verb->name, options[place].name);
 			return "";
 		}

@@ -38,7 +38,14 @@ enum argument {
 	ARG_CONFIRM,
 	ARG_REGION,
 	ARG_STATUS,
+	ARG_ROLE,
+	ARG_TENANT,
+	ARG_ADDRESSES,
+	ARG_OVERLAP,
+	ARG_PEPPER_FILE,
+	ARG_KEY_FILE,
 	/* without one */
+	ARG_REVEAL,
 	ARG_NO_KEY,
 	ARG_NO_REGION,
 	ARG_TO_ROOT,
@@ -52,7 +59,7 @@ enum argument {
 	ARG_COUNT,
 };
 
-#define ARG(name) (UINT32_C(1) << ARG_##name)
+#define ARG(name) (UINT64_C(1) << ARG_##name)
 
 struct arguments {
 	const char *verb;             /* for verbs that share a function */
@@ -67,7 +74,7 @@ struct arguments {
 struct verb {
 	const char *name;
 	int words;      /* at most WORDS_MAX: a name, a key and a text */
-	uint32_t takes; /* the options that belong to it, as ARG(…) */
+	uint64_t takes; /* the options that belong to it, as ARG(…) */
 	/* What is wrong with the arguments beyond that, or NULL; itself NULL where nothing can be.
 	 */
 	const char *(*check)(const struct arguments *arguments);

@@ -63,17 +63,31 @@ static bool is_unproved(const struct client *client)
 	return client->state == CLIENT_AUTH || client->state == CLIENT_SLOWED;
 }
 
-static bool may_stay(const struct principal *old, const struct principal *now)
+static bool same_names(char *const *a, char *const *b)
+{
+	if (!a || !b)
+		return a == b;
+	for (; *a && *b; a++, b++) {
+		if (strcmp(*a, *b) != 0)
+			return false;
+	}
+	return *a == *b;
+}
+
+/* Could it log in now as it did? */
+static bool may_stay(const struct client *client, const struct principal *now)
 {
 	return now && !now->disabled && clock_wall_ms() < now->valid_until_ms &&
-		   same_text(old->verifier, now->verifier);
+		   same_text(client->principal->verifier, now->verifier) &&
+		   (same_names(client->principal->certificate_names, now->certificate_names) ||
+			login_tls_names(client, now->name, now));
 }
 
 static void apply_principal(struct client *client, const struct principal *now)
 {
-	if (!may_stay(client->principal, now) && is_unproved(client)) {
+	if (!may_stay(client, now) && is_unproved(client)) {
 		login_must_fail(client);
-	} else if (!may_stay(client->principal, now)) {
+	} else if (!may_stay(client, now)) {
 		client_fatal(client, REASON_REVOKED, NULL);
 	} else if (client->tenant && !principal_reaches(now, client->tenant)) {
 		client_fatal(client, REASON_REACH_LOST, NULL);

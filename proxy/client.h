@@ -257,8 +257,10 @@ void login_tls_failed(struct client *client);
 /* Is the connection as secure as the listener demands, and is the client's certificate good? */
 bool login_tls_will_do(struct client *client, enum reason *why);
 
-/* Where certificates must name the principal: does this one? */
-bool login_tls_names(struct client *client, const char *principal);
+/* Where certificates must name the principal: does this one, by the names that the principal
+ * has for it, or by `name`, its own? `principal` is NULL where there is none of that name. */
+bool login_tls_names(const struct client *client, const char *name,
+					 const struct principal *principal);
 
 /* The tenant that TLS names, from malloc, or NULL; false with the reason when it cannot be
  * said. */

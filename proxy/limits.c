@@ -205,6 +205,16 @@ static bool count_principal(struct client *client, int limit, enum reason *why)
 	return client->of_principal;
 }
 
+/* What the settings say of all is not exceeded by any; 0: no limit. */
+static int places_of_principal(const struct conf *conf, const struct principal *principal)
+{
+	int all = conf->max_user_client_connections, own = principal->max_connections;
+
+	if (!all || (own && own < all))
+		return own;
+	return all;
+}
+
 bool limits_admit_console(struct client *client, enum reason *why)
 {
 	return take_place(client, why) && count_principal(client, 0, why);
@@ -223,7 +233,7 @@ bool limits_admit(struct client *client, enum reason *why)
 	if (!client->of_tenant)
 		return false; /* its departure takes it out of the counts */
 	list_append(&client->of_tenant->members, &client->in_tenant);
-	return count_principal(client, conf->max_user_client_connections, why);
+	return count_principal(client, places_of_principal(conf, client->principal), why);
 }
 
 void limits_departed(struct client *client)

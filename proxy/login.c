@@ -286,6 +286,13 @@ static void principal_answered(struct client *client, enum directory_result resu
 		client->state = CLIENT_PRINCIPAL;
 		return;
 	}
+	if (!login_tls_names(client, client->login->choice.principal, client->principal)) {
+		login_refuse(client, REASON_CERTIFICATE, NULL);
+		return;
+	}
+	/* That it names the principal was proved in the handshake. */
+	if (client->listen->auth == AUTH_CERT && !client->is_local)
+		client->trusted = client->stream.ssl && client->listen->tls_mode == SSLMODE_VERIFY_FULL;
 	if (!client->trusted) {
 		login_scram_begin(client);
 		return;
@@ -342,13 +349,6 @@ static void find_principal(struct client *client)
 
 	if (!choose(client))
 		return;
-	if (!login_tls_names(client, login->choice.principal)) {
-		login_refuse(client, REASON_CERTIFICATE, NULL);
-		return;
-	}
-	/* That it names the principal was proved in the handshake. */
-	if (client->listen->auth == AUTH_CERT && !client->is_local)
-		client->trusted = client->stream.ssl && client->listen->tls_mode == SSLMODE_VERIFY_FULL;
 	enum directory_result result = directory_find_principal(
 		client->worker->directory, login->choice.principal, client->worker->mailbox,
 		on_principal, client, &principal, &login->pending);

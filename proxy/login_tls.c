@@ -93,11 +93,20 @@ bool login_tls_will_do(struct client *client, enum reason *why)
 	return mode < SSLMODE_VERIFY_CA || tls_peer_is_verified(ssl);
 }
 
-bool login_tls_names(struct client *client, const char *principal)
+bool login_tls_names(const struct client *client, const char *name,
+					 const struct principal *principal)
 {
+	struct ssl_st *ssl = client->stream.ssl;
+
 	if (client->is_local || client->listen->tls_mode < SSLMODE_VERIFY_FULL)
 		return true;
-	return client->stream.ssl && tls_peer_is_called(client->stream.ssl, principal);
+	if (!principal || !principal->certificate_names)
+		return ssl && tls_peer_is_called(ssl, name);
+	for (char **own = principal->certificate_names; ssl && *own; own++) {
+		if (tls_peer_is_called(ssl, *own))
+			return true;
+	}
+	return false;
 }
 
 bool login_tls_tenant(struct client *client, char **token, enum reason *why)

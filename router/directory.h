@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "base/histogram.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
@@ -68,6 +70,10 @@ struct principal {
 	struct uuid home;
 	enum reach reach;
 	bool disabled;
+	int max_connections; /* at one time, of all workers together; 0: no limit of its own */
+	/* What its clients' certificates are called, where they must name it; ends with NULL. NULL:
+	 * as the principal itself. */
+	char **certificate_names;
 	int64_t valid_until_ms; /* wall time; INT64_MAX when it never ends */
 	int64_t version;
 	uint64_t moment;
@@ -77,6 +83,12 @@ const struct tenant *tenant_ref(const struct tenant *tenant);
 void tenant_unref(const struct tenant *tenant); /* NULL is fine */
 const struct principal *principal_ref(const struct principal *principal);
 void principal_unref(const struct principal *principal);
+
+/*
+ * Reads certificate_names of an array of texts; null or nothing at all (NULL) leaves it NULL.
+ * False when it is anything else, or memory is out; what was read is freed with the principal.
+ */
+bool principal_read_names(const json_t *value, struct principal *principal);
 
 /* Which isolation rules are in force for tenants that are kept apart so. */
 enum rule_place tenant_place(enum tenant_strategy strategy);

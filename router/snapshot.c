@@ -78,10 +78,14 @@ static json_t *tenant_of(const struct holding *holding)
 static json_t *principal_of(const struct holding *holding)
 {
 	const struct principal *principal = holding->subject.principal;
+	json_t *names = principal->certificate_names ? json_array() : json_null();
 
-	return json_pack("{ss so so si sb sI sI}", "name", principal->name, "verifier",
+	for (char **name = principal->certificate_names; name && *name; name++)
+		json_array_append_new(names, json_string(*name));
+	return json_pack("{ss so so si sb si so sI sI}", "name", principal->name, "verifier",
 					 text_of(principal->verifier), "home", id_of(&principal->home), "reach",
 					 (int)principal->reach, "disabled", (int)principal->disabled,
+					 "max_connections", principal->max_connections, "certificate_names", names,
 					 "valid_until_ms", (json_int_t)principal->valid_until_ms, "version",
 					 (json_int_t)holding->version);
 }
@@ -211,16 +215,20 @@ static const struct tenant *read_tenant(const json_t *value)
 
 static bool fill_principal(const json_t *value, struct principal *principal)
 {
-	json_t *verifier, *home;
+	json_t *verifier, *home, *names = NULL;
 	const char *name;
 	int reach, disabled;
 	json_int_t valid_until, version;
 
-	if (json_unpack((json_t *)value, "{ss so so si sb sI sI}", "name", &name, "verifier",
-					&verifier, "home", &home, "reach", &reach, "disabled", &disabled,
-					"valid_until_ms", &valid_until, "version", &version) != 0 ||
+	/* Programs from before these two were there wrote neither. */
+	if (json_unpack((json_t *)value, "{ss so so si sb s?i s?o sI sI}", "name", &name,
+					"verifier", &verifier, "home", &home, "reach", &reach, "disabled",
+					&disabled, "max_connections", &principal->max_connections,
+					"certificate_names", &names, "valid_until_ms", &valid_until, "version",
+					&version) != 0 ||
 		strlen(name) > PRINCIPAL_NAME_MAX || !copy_text(verifier, &principal->verifier) ||
-		!read_id(home, &principal->home) || reach < REACH_SELF || reach > REACH_ALL)
+		!read_id(home, &principal->home) || reach < REACH_SELF || reach > REACH_ALL ||
+		!principal_read_names(names, principal))
 		return false;
 	principal->name = strdup(name);
 	principal->reach = (enum reach)reach;

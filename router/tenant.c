@@ -50,7 +50,27 @@ void principal_unref(const struct principal *principal)
 		return;
 	free(principal->name);
 	secret_free(principal->verifier);
+	for (char **name = principal->certificate_names; name && *name; name++)
+		free(*name);
+	free(principal->certificate_names);
 	free((struct principal *)principal);
+}
+
+bool principal_read_names(const json_t *value, struct principal *principal)
+{
+	size_t count = json_array_size(value);
+
+	if (!value || json_is_null(value))
+		return true;
+	principal->certificate_names = calloc(count + 1, sizeof *principal->certificate_names);
+	for (size_t i = 0; principal->certificate_names && i < count; i++) {
+		const char *name = json_string_value(json_array_get(value, i));
+
+		principal->certificate_names[i] = name ? strdup(name) : NULL;
+		if (!principal->certificate_names[i])
+			return false;
+	}
+	return json_is_array(value) && count > 0 && principal->certificate_names;
 }
 
 enum rule_place tenant_place(enum tenant_strategy strategy)

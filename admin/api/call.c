@@ -64,6 +64,7 @@ static void free_call(struct api_call *call)
 	json_decref(call->caller);
 	json_decref(call->entered);
 	json_decref(call->before);
+	secret_free(call->kept);
 	api_problem_fini(&call->problem);
 	if (call->retry)
 		event_free(call->retry);
@@ -202,6 +203,18 @@ const json_t *api_call_entered(const struct api_call *call)
 	return call->entered;
 }
 
+bool api_call_keep(struct api_call *call, const char *secret)
+{
+	secret_free(call->kept);
+	call->kept = strdup(secret);
+	return call->kept != NULL;
+}
+
+const char *api_call_kept(const struct api_call *call)
+{
+	return call->kept;
+}
+
 const char *api_call_key_id(const struct api_call *call)
 {
 	return call->key_id;
@@ -231,10 +244,11 @@ static void ask(struct api_call *call, const char *handler)
 	if (!is_last)
 		json_object_del(call->caller, "idempotency_key");
 	else if (call->idempotency_key)
-		json_object_set_new(call->caller, "idempotency_key", json_string(call->idempotency_key));
-	json_object_set_new(call->caller, "dry_run",
-						json_boolean(is_last && json_is_true(json_object_get(
-													call->request, "dry_run"))));
+		json_object_set_new(call->caller, "idempotency_key",
+							json_string(call->idempotency_key));
+	json_object_set_new(
+		call->caller, "dry_run",
+		json_boolean(is_last && json_is_true(json_object_get(call->request, "dry_run"))));
 	forget_params(call);
 	call->params[0] = strdup(handler);
 	call->params[1] = json_dumps(call->caller, JSON_COMPACT);
@@ -243,8 +257,8 @@ static void ask(struct api_call *call, const char *handler)
 		api_refuse(call, 500, "BH-API-INTERNAL", NULL, "out of memory");
 		return;
 	}
-	call->ask = (struct store_ask){
-		.sql = sql, .param_count = 3, .once = true, .answered = on_answered};
+	call->ask =
+		(struct store_ask){.sql = sql, .param_count = 3, .once = true, .answered = on_answered};
 	for (size_t i = 0; i < 3; i++)
 		call->ask.params[i] = call->params[i];
 	store_ask(api_store(call->api), &call->ask);

@@ -35,6 +35,7 @@ struct api_call {
 	json_t *request; /* as the handlers get it */
 	json_t *caller;  /* as bulkhead_api.enter gets it */
 	json_t *entered, *before;
+	char *kept;                 /* api_call_keep's, or NULL */
 	struct api_problem problem; /* status 0: none so far */
 
 	enum call_stage stage;

@@ -6,6 +6,8 @@
 
 EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
 EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
+EMBED_TEXT(api_keys_sql, "admin/api/sql/api_keys.sql");
+EMBED_TEXT(api_principals_sql, "admin/api/sql/principals.sql");
 EMBED_TEXT(api_end_sql, "admin/api/sql/end.sql");
 
 size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
@@ -14,6 +16,8 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"begin", api_begin_sql},
 		{"core", api_core_sql},
 		/* the topics */
+		{"api_keys", api_keys_sql},
+		{"principals", api_principals_sql},
 		{"end", api_end_sql},
 	};
 

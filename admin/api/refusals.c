@@ -28,9 +28,16 @@ static const struct api_refusal refusals[] = {
 	{"tenant_keep_key", 409, "BH-API-FIXED", "body.external_key", NULL},
 	{"tenant_keep_cluster", 409, "BH-API-FIXED", "body.cluster", NULL},
 	{"principal_home", 409, "BH-API-IN-USE", NULL, "principals have their home there"},
+	{"principal_pkey", 409, "BH-API-EXISTS", "body.name", "there is a principal of this name"},
+	{"principal_name_form", 422, "BH-API-VALUE", "body.name", "a principal's name has 1 to 63 bytes and no control characters"},
+	{"principal_reach", 422, "BH-API-VALUE", "body.reach", "a reach is self, subtree or all"},
+	{"principal_max_connections", 422, "BH-API-VALUE", "body.max_connections", "it must be 1 to 1000000"},
+	{"principal_certificate_names", 422, "BH-API-VALUE", "body.certificate_names", "there are 1 to 20 names of 1 to 255 bytes, without control characters"},
 	/* API keys */
 	{"api_key_tenant", 409, "BH-API-TENANT", "body.tenant", "there is no such tenant any more"},
 	{"api_key_everything", 422, "BH-API-VALUE", "body.tenant", "only operators may have the whole tree"},
+	{"api_key_name_form", 422, "BH-API-VALUE", "body.name", "a name has 1 to 255 bytes and no control characters"},
+	{"api_key_addresses", 422, "BH-API-VALUE", "body.addresses", "there are 1 to 100 addresses"},
 	{"api_key_reveal", 422, "BH-API-VALUE", "body.reveal", "only admins and operators may read sensitive values"},
 };
 /* clang-format on */

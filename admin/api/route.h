@@ -118,6 +118,13 @@ const struct api_route *api_call_route(const struct api_call *call);
 /* {"caller": {id, name, role, tenant_id}, "home": path or null}; of routes with `run`. */
 const json_t *api_call_entered(const struct api_call *call);
 
+/*
+ * A secret that `prepare` has for `finish`, of which the database is to see nothing: copied,
+ * and wiped behind the request. False when memory is out. NULL where none was kept.
+ */
+bool api_call_keep(struct api_call *call, const char *secret);
+const char *api_call_kept(const struct api_call *call);
+
 /* Answers; each at most once for a call. `body` is taken over; NULL for none. */
 void api_answer(struct api_call *call, int status, json_t *body);
 

@@ -4,5 +4,7 @@
 
 const struct api_topic *const api_topics[] = {
 	&api_routes_meta,
+	&api_routes_api_keys,
+	&api_routes_principals,
 };
 const size_t api_topic_count = sizeof api_topics / sizeof *api_topics;

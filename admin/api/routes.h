@@ -8,5 +8,7 @@
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 extern const struct api_topic api_routes_meta;
+extern const struct api_topic api_routes_api_keys;
+extern const struct api_topic api_routes_principals;
 
 #endif

@@ -12,7 +12,7 @@ from harness.postgres import PG_BIN
 from harness.program import DONE, FAILED, bulkhead, refusal, succeed, write_secret
 
 PLANTED = "hunter2-never-to-be-seen"
-KEY_FILES = ["cluster.secret", "guard.key", "pool.password", "sidecar.password"]
+KEY_FILES = ["api.pepper", "cluster.secret", "guard.key", "operator.key", "pool.password", "sidecar.password"]
 
 
 @pytest.fixture
@@ -102,10 +102,10 @@ def test_init_into_two_databases(stand, database):
         done = init(stand, database, "--control-dsn", control.conninfo())
         assert done.returncode == DONE, done.stderr
         assert f"in database {database.name}, the control schema in database {control.name}" in done.stdout
-        for where, schemas in ((database, ["bulkhead"]), (control, ["bulkhead_control"])):
+        for where, schemas in ((database, ["bulkhead"]), (control, ["bulkhead_api", "bulkhead_control"])):
             with where.connect() as root:
-                assert root.execute("SELECT array_agg(nspname::text) FROM pg_namespace WHERE nspname ~ '^bulkhead'"
-                                    ).fetchone() == (schemas,)
+                assert root.execute("SELECT array_agg(nspname::text ORDER BY nspname) FROM pg_namespace "
+                                    "WHERE nspname ~ '^bulkhead'").fetchone() == (schemas,)
         assert "acme" in succeed("tenant", "create", "acme", "--control-dsn", control.conninfo())
     finally:
         control.drop()

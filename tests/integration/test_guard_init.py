@@ -63,7 +63,7 @@ def test_strict_takes_more_than_standard_and_standard_gives_nothing_back(unguard
 def test_files_are_closed_to_others(guard_original, guard_keys):
     assert stat.S_IMODE(guard_keys.stat().st_mode) == 0o700
     assert {path.name for path in guard_keys.iterdir()} == {
-        "cluster.secret", "guard.key", "pool.password", "sidecar.password"}
+        "api.pepper", "cluster.secret", "guard.key", "operator.key", "pool.password", "sidecar.password"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in guard_keys.iterdir()} == {0o600}
 
 
@@ -71,7 +71,7 @@ def test_the_control_schema_goes_where_it_is_told(unguarded, guard_keys, guard_c
     control = guard_cluster.create_database()
     try:
         must_init("--dsn", unguarded.conninfo(), "--control-dsn", control.conninfo(), "--keys", guard_keys)
-        for database, schemas in ((unguarded, ["bulkhead"]), (control, ["bulkhead_control"])):
+        for database, schemas in ((unguarded, ["bulkhead"]), (control, ["bulkhead_api", "bulkhead_control"])):
             with database.connect() as admin:
                 found = admin.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'bulkhead%' ORDER BY 1")
                 assert [name for (name,) in found] == schemas
