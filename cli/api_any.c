@@ -113,7 +113,7 @@ static enum cli_exit make(struct api_client *client, const struct api_given *giv
 static char *read_body(const struct api_given *given)
 {
 	const char *data = given->own[OWN_DATA];
-	json_t *value = data ? api_read_json("--data", data) : NULL;
+	json_t *value = data ? api_json_of_word("--data", data) : NULL;
 	char *text = NULL;
 
 	if (!data)

@@ -221,7 +221,7 @@ static enum cli_exit put_all(struct making *making, const struct api_grammar *gr
 static json_t *begin_body(const struct api_given *given, enum cli_exit *result)
 {
 	const char *data = given->own[OWN_DATA];
-	json_t *body = data ? api_read_json("--data", data) : json_object();
+	json_t *body = data ? api_json_of_word("--data", data) : json_object();
 
 	*result = CLI_FAILED;
 	if (body && !json_is_object(body)) {

@@ -28,7 +28,7 @@ char *api_body_text(const json_t *body);
 void api_wipe_json(json_t *value);
 
 /* JSON that stands in a word, or behind its @ in a file. NULL with the reason printed. */
-json_t *api_read_json(const char *what, const char *word);
+json_t *api_json_of_word(const char *what, const char *word);
 
 /* The text with all but letters, digits and -._~ as %XX; from malloc. */
 char *api_percent(const char *text);

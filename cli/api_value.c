@@ -107,7 +107,7 @@ static json_t *parse_and_wipe(const char *what, char *read)
 	return value;
 }
 
-json_t *api_read_json(const char *what, const char *word)
+json_t *api_json_of_word(const char *what, const char *word)
 {
 	const char *why = "out of memory", *file = *word == '@' ? word + 1 : NULL;
 	char *read = file ? input_text(file, FILE_MAX, &why) : strdup(word);
@@ -121,7 +121,7 @@ json_t *api_read_json(const char *what, const char *word)
 
 static json_t *structure(const char *name, const char *word, enum cli_exit *result)
 {
-	json_t *value = api_read_json(name, word);
+	json_t *value = api_json_of_word(name, word);
 
 	if (!value)
 		*result = *word == '@' ? CLI_FAILED : CLI_USAGE;

@@ -1,0 +1,36 @@
+/*
+ * completion.h: scripts that complete command lines of bulkhead in a shell, made of the outline
+ * of all commands (outline.h).
+ */
+#ifndef CLI_COMPLETION_H
+#define CLI_COMPLETION_H
+
+#include <stdio.h>
+
+#include "cli/outline.h"
+
+/* `outlines` are those of the commands that are for people, `count` of them. */
+void completion_bash(FILE *out, const struct outline *outlines, size_t count);
+void completion_zsh(FILE *out, const struct outline *outlines, size_t count);
+
+/* What may be given for the option: "@file", "a|b|c", or "@" where only its user knows. "" when it
+ * takes nothing. From `out`. */
+const char *completion_value(const struct outline_option *option, char out[256]);
+
+/* The verbs' words of one place: of the second those that follow `first`. Calls `each` once for
+ * every different one. */
+void completion_words(const struct outline *outline, const char *first,
+					  void (*each)(FILE *out, const struct outline_verb *verb, int place),
+					  FILE *out);
+
+/* All verbs; longer ones come first, for the shells' patterns: that of "" fits all. */
+void completion_verbs(const struct outline *outline,
+					  void (*each)(FILE *out, const struct outline_verb *verb), FILE *out);
+
+/* The pattern of a verb's command line behind the command: 'list guard '*, or * alone. */
+void completion_pattern(FILE *out, const struct outline_verb *verb);
+
+/* Writes the text between single quotes, as shells have them. */
+void completion_quote(FILE *out, const char *text);
+
+#endif
