@@ -16,7 +16,8 @@
 static const struct api_field words[] = {
 	{"method", API_TEXT, .doc = "GET, POST, PUT, PATCH or DELETE"},
 	{"path", API_TEXT,
-	 .doc = "/v1/... with its query, percent-encoded; what does not begin with / is below /v1/"},
+	 .doc =
+		 "/v1/... with its query, percent-encoded; what does not begin with / is below /v1/"},
 	{0}};
 
 static const struct api_route route = {
@@ -95,14 +96,15 @@ static enum cli_exit make(struct api_client *client, const struct api_given *giv
 	enum cli_exit result = CLI_FAILED;
 
 	api_draw_idempotency_key(drawn);
-	struct api_request request = {
-		.method = method,
-		.path = path,
-		.body = body,
-		.accept = given->own[OWN_ACCEPT],
-		.take = given->own[OWN_ACCEPT] ? write_out : NULL,
-		.if_match = given->own[OWN_IF_MATCH],
-		.idempotency_key = strcmp(method, "POST") != 0 ? NULL : key ? key : drawn};
+	struct api_request request = {.method = method,
+								  .path = path,
+								  .body = body,
+								  .accept = given->own[OWN_ACCEPT],
+								  .take = given->own[OWN_ACCEPT] ? write_out : NULL,
+								  .if_match = given->own[OWN_IF_MATCH],
+								  .idempotency_key = strcmp(method, "POST") != 0 ? NULL
+													 : key                       ? key
+																				 : drawn};
 	if (api_client_send(client, &request, &reply))
 		result = show(&reply);
 	api_reply_fini(&reply);

@@ -74,8 +74,9 @@ static const char *find_fault(CURLU *url, bool allow_http, bool *plain)
 			 has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT))
 		fault = "has more in it than a host, a port and a path";
 	else if (strcmp(scheme, "http") == 0 && !allow_http && !is_this_machine(host))
-		fault = "is not on this machine, and http:// would show the key to everyone on the way: "
-				"use https://, or --allow-http";
+		fault =
+			"is not on this machine, and http:// would show the key to everyone on the way: "
+			"use https://, or --allow-http";
 	*plain = scheme && strcmp(scheme, "http") == 0;
 	curl_free(scheme);
 	curl_free(host);
@@ -327,8 +328,7 @@ static void set_exchange(CURL *curl, struct exchange *exchange)
 
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 	if (request->body) {
-		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
-						 (curl_off_t)strlen(request->body));
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(request->body));
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
 	} else if (strcmp(request->method, "GET") != 0) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)0);
@@ -470,27 +470,40 @@ static const char *text_of(const json_t *object, const char *name)
 	return json_string_value(json_object_get(object, name));
 }
 
+/* What is wrong, why, and where; what is said twice is printed once. */
+static void complain_of_field(const char *detail, const char *reason, const json_t *error)
+{
+	const char *field = text_of(error, "field"), *why = text_of(error, "detail");
+	size_t len = strlen(field ? field : "");
+
+	if (!field || !why || strcmp(detail, why) == 0 ||
+		(strncmp(detail, field, len) == 0 &&
+		 strcmp(detail + len + strspn(detail + len, ": "), why) == 0))
+		print_complaint("%s (%s) %s", why ? why : detail, reason, field ? field : "");
+	else
+		print_complaint("%s (%s) %s: %s", detail, reason, field, why);
+}
+
 void api_reply_complain(const struct api_reply *reply)
 {
 	const char *detail = text_of(reply->json, "detail");
 	const char *title = text_of(reply->json, "title");
 	const char *reason = text_of(reply->json, "reason");
+	const char *request = reply->status >= 500 ? text_of(reply->json, "request_id") : NULL;
 	json_t *errors = json_object_get(reply->json, "errors"), *error;
 	size_t nth;
 
-	if (!reason) {
+	detail = detail ? detail : title ? title : "refused";
+	if (!reason)
 		print_complaint("the API answered %ld%s%s", reply->status, title ? ": " : "",
 						title ? title : "");
-		return;
-	}
-	if (json_array_size(errors) == 0)
-		print_complaint("%s (%s)", detail ? detail : title ? title : "refused", reason);
+	else if (json_array_size(errors) == 0)
+		print_complaint("%s (%s)%s%s", detail, reason, request ? " request " : "",
+						request ? request : "");
 	json_array_foreach(errors, nth, error)
 	{
-		const char *field = text_of(error, "field"), *why = text_of(error, "detail");
-
-		print_complaint("%s (%s) %s: %s", detail ? detail : "refused", reason,
-						field ? field : "?", why ? why : "refused");
+		if (reason)
+			complain_of_field(detail, reason, error);
 	}
 }
 

@@ -11,5 +11,5 @@ static const struct api_verb verbs[] = {
 	{"delete", "DELETE " CLUSTER, "cluster", NULL, NULL, NULL, NULL},
 };
 
-const struct api_noun api_cluster = {"cluster", "The servers that tenants are placed on.", verbs,
-									 sizeof verbs / sizeof *verbs};
+const struct api_noun api_cluster = {"cluster", "The servers that tenants are placed on.",
+									 verbs, sizeof verbs / sizeof *verbs};

@@ -16,7 +16,8 @@
 
 char *api_percent(const char *text)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	static const char plain[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
 	char *out = malloc(3 * strlen(text) + 1), *at = out;
 
 	if (!out)
@@ -197,8 +198,8 @@ static enum cli_exit put_words(struct making *making, const struct api_grammar *
 /* What is no field of the table: the same on all routes that have it. */
 static enum cli_exit put_own(struct making *making, const struct api_given *given)
 {
-	if (given->own[OWN_CURSOR] && !append_query(&making->query, "cursor",
-												json_string_nocheck(given->own[OWN_CURSOR])))
+	if (given->own[OWN_CURSOR] &&
+		!append_query(&making->query, "cursor", json_string_nocheck(given->own[OWN_CURSOR])))
 		return CLI_FAILED;
 	if (given->own[OWN_DRY_RUN] && !append_query(&making->query, "dry_run", json_true()))
 		return CLI_FAILED;

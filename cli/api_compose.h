@@ -20,8 +20,8 @@ enum cli_exit api_compose(struct api_composed *out, const struct api_grammar *gr
 						  const struct api_given *given);
 void api_composed_fini(struct api_composed *composed);
 
-/* The body as it is sent; to be given to secret_free. NULL, with the reason printed, when memory
- * is out. */
+/* The body as it is sent; to be given to secret_free. NULL, with the reason printed, when
+ * memory is out. */
 char *api_body_text(const json_t *body);
 
 /* Overwrites all texts in it, for a body that held secrets. */

@@ -1,9 +1,9 @@
 /*
  * bulkhead events: what is changed, as it happens.
  *
- * The API sends events (server-sent events, as in the HTML standard): `id:`, `event:` and `data:`
- * lines, an empty line behind each, and lines that begin with a colon to show that it is there.
- * When the connection is lost, it is asked for what came behind the last one.
+ * The API sends events (server-sent events, as in the HTML standard): `id:`, `event:` and
+ * `data:` lines, an empty line behind each, and lines that begin with a colon to show that it
+ * is there. When the connection is lost, it is asked for what came behind the last one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,8 +54,9 @@ static const char *text_of(const json_t *object, const char *name)
 
 static void show_line(const struct events *events, const json_t *record)
 {
-	print_line(stdout, "%s  %s  %s  %s", text_of(record, "at"), events->name ? events->name : "",
-			   text_of(record, "actor"), text_of(record, "subject"));
+	print_line(stdout, "%s  %s  %s  %s", text_of(record, "at"),
+			   events->name ? events->name : "", text_of(record, "actor"),
+			   text_of(record, "subject"));
 }
 
 /* Programs get a line of JSON for each. */

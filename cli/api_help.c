@@ -6,7 +6,7 @@
 
 #include "cli/print.h"
 
-#define WIDTH    90
+#define WIDTH     90
 #define OPTION_AT 24 /* where an option's sentence begins */
 
 void api_help_wrap(FILE *out, const char *text, int used, int indent)
@@ -99,6 +99,10 @@ static void write_option(FILE *out, const struct api_option *option)
 
 	option_text(option, text, sizeof text);
 	used = fprintf(out, "  %s", text);
+	if (!*option->doc) {
+		putc('\n', out);
+		return;
+	}
 	if (used + 2 > OPTION_AT) {
 		putc('\n', out);
 		used = 0;
@@ -132,8 +136,10 @@ static void write_words(FILE *out, const struct api_grammar *grammar)
 		char text[80];
 
 		api_word_text(word, text);
+		if (!doc || !*doc)
+			continue;
 		fprintf(out, "  %-*s", OPTION_AT - 2, text);
-		api_help_wrap(out, doc ? doc : "", OPTION_AT, OPTION_AT);
+		api_help_wrap(out, doc, OPTION_AT, OPTION_AT);
 	}
 }
 
@@ -174,7 +180,8 @@ bool api_help_verb(FILE *out, const struct api_noun *noun, const struct api_verb
 	return made;
 }
 
-static void write_line(FILE *out, const struct api_noun *noun, const struct api_grammar *grammar)
+static void write_line(FILE *out, const struct api_noun *noun,
+					   const struct api_grammar *grammar)
 {
 	int used = fprintf(out, "  bulkhead %s %s", noun->name, grammar->verb->name);
 	char text[80];

@@ -21,7 +21,8 @@ bool api_help_verb(FILE *out, const struct api_noun *noun, const struct api_verb
 void api_help_synopsis(FILE *out, const char *lead, const char *noun,
 					   const struct api_grammar *grammar);
 
-/* The options, each with its sentence; those that all verbs have only where `common` says so. */
+/* The options, each with its sentence; those that all verbs have only where `common` says so.
+ */
 void api_help_options(FILE *out, const struct api_grammar *grammar, bool common);
 
 /* "SLUG", "[VALUE]": the word as a synopsis has it. */

@@ -8,7 +8,7 @@
 #include "cli/api_verbs.h"
 
 extern const struct api_noun api_tenant, api_setting, api_setting_key, api_permission,
-	api_permission_key, api_principal, api_api_key, api_audit, api_job, api_cluster, api_session,
-	api_pool, api_statement;
+	api_permission_key, api_principal, api_api_key, api_audit, api_job, api_cluster,
+	api_session, api_pool, api_statement;
 
 #endif

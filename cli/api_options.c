@@ -9,7 +9,8 @@ static const struct {
 	const char *name, *metavar, *doc;
 } owns[] = {
 	{"api", "URL",
-	 "where the API is: http://HOST:PORT, https://HOST:PORT or unix:/PATH; default BULKHEAD_API "
+	 "where the API is: http://HOST:PORT, https://HOST:PORT or unix:/PATH; default "
+	 "BULKHEAD_API "
 	 "of the environment, then http://127.0.0.1:6480"},
 	{"api-key-file", "FILE",
 	 "the file that holds the API key; default BULKHEAD_API_KEY_FILE, then BULKHEAD_API_KEY of "
@@ -17,7 +18,8 @@ static const struct {
 	{"ca-file", "FILE",
 	 "certificates of those who may sign the server's, in PEM; default BULKHEAD_API_CA_FILE, "
 	 "then the system's"},
-	{"cert-file", "FILE", "a certificate to show to the server; default BULKHEAD_API_CERT_FILE"},
+	{"cert-file", "FILE",
+	 "a certificate to show to the server; default BULKHEAD_API_CERT_FILE"},
 	{"cert-key-file", "FILE", "its key; default BULKHEAD_API_CERT_KEY_FILE"},
 	{"allow-http", "", "send the key to other machines without TLS"},
 	{"timeout", "SECONDS", "how long a request may take; default 60"},
@@ -30,10 +32,12 @@ static const struct {
 	{"dry-run", "", "say what would change, and change nothing"},
 	{"limit", "N", "at most so many; default 1000"},
 	{"cursor", "CURSOR", "go on behind those that an earlier answer ended with (its \"next\")"},
-	{"data", "JSON", "the request's body, or @FILE, or @- for standard input; options go over it"},
+	{"data", "JSON",
+	 "the request's body, or @FILE, or @- for standard input; options go over it"},
 	{"accept", "TYPE", "the type of answer to ask for, as in text/csv, written as it comes"},
 	{"follow", "", "go on with what happens from now on; without it, what has happened"},
 	{"after", "ID", "begin behind this event"},
+	{"out", "FILE", "write the secret into this new file (0600) and do not print it"},
 };
 
 _Static_assert(sizeof owns / sizeof *owns == OWN_COUNT, "a row for each option of its own");
@@ -69,6 +73,17 @@ static const struct api_field *find_field(const struct api_field *fields, const 
 	for (; fields && fields->name; fields++) {
 		if (strcmp(fields->name, name) == 0)
 			return fields;
+	}
+	return NULL;
+}
+
+const char *api_secret_of(const struct api_route *route)
+{
+	const struct api_field *field = route->answer ? route->answer->fields : NULL;
+
+	for (; field && field->name; field++) {
+		if (field->flags & API_SECRET)
+			return field->name;
 	}
 	return NULL;
 }
@@ -172,8 +187,7 @@ static void write_metavar(char *out, size_t size, const struct api_field *field)
 
 	snprintf(out, size, "%s", metavar_of(field));
 	for (const char *const *choice = field->choices; choice && *choice; choice++) {
-		int more =
-			snprintf(out + len, size - len, "%s%s", len ? "|" : "", *choice);
+		int more = snprintf(out + len, size - len, "%s%s", len ? "|" : "", *choice);
 
 		if (more < 0 || (size_t)more >= size - len) {
 			snprintf(out, size, "%s", metavar_of(field));
@@ -203,7 +217,8 @@ static struct api_option *add_option(struct api_grammar *grammar, enum api_place
 
 	if (nth == last)
 		grammar->option_count = API_OPTIONS_MAX;
-	*option = (struct api_option){.place = place, .field = field, .doc = field ? field->doc : ""};
+	*option =
+		(struct api_option){.place = place, .field = field, .doc = field ? field->doc : ""};
 	if (!option->doc)
 		option->doc = "";
 	return option;
@@ -299,7 +314,8 @@ static void add_field(struct api_grammar *grammar, enum api_place place,
 	bool has_null = add_constants(grammar, place, field);
 	if (field->type == API_BOOLEAN && is_false_of_interest(grammar, field))
 		add_opposite(grammar, place, field, name, "false");
-	else if (field->type != API_BOOLEAN && field->flags & API_NULLABLE && !has_null && !is_wordy)
+	else if (field->type != API_BOOLEAN && field->flags & API_NULLABLE && !has_null &&
+			 !is_wordy)
 		add_opposite(grammar, place, field, name, "null");
 	if (field->flags & API_REQUIRED && !field->preset && !is_wordy &&
 		grammar->option_count == first + 1)
@@ -338,6 +354,8 @@ static void add_own_of_route(struct api_grammar *grammar)
 	}
 	if (route->body)
 		api_grammar_add_own(grammar, OWN_DATA);
+	if (api_secret_of(route))
+		api_grammar_add_own(grammar, OWN_OUT);
 }
 
 static bool has_twice(const struct api_grammar *grammar)

@@ -12,8 +12,8 @@
 
 /* Where an option's value goes. */
 enum api_place {
-	API_PLACE_OWN,   /* it is the command's own: enum api_own */
-	API_PLACE_PATH,  /* words only */
+	API_PLACE_OWN,  /* it is the command's own: enum api_own */
+	API_PLACE_PATH, /* words only */
 	API_PLACE_QUERY,
 	API_PLACE_BODY,
 };
@@ -38,6 +38,7 @@ enum api_own {
 	OWN_ACCEPT,
 	OWN_FOLLOW,
 	OWN_AFTER,
+	OWN_OUT,
 	OWN_COUNT,
 };
 
@@ -57,7 +58,8 @@ struct api_option {
 struct api_word {
 	char name[64];
 	enum api_place place;
-	const struct api_field *field; /* NULL: {tenant} of a path, whose field is everywhere the same */
+	const struct api_field
+		*field; /* NULL: {tenant} of a path, whose field is everywhere the same */
 	bool is_optional;
 };
 
@@ -78,6 +80,9 @@ const struct api_route *api_find_route(const char *method_and_path);
 
 /* Does it change something that is there, which may have an ETag? */
 bool api_route_is_change(const struct api_route *route);
+
+/* The member of the answer that is shown this once; NULL: none is. */
+const char *api_secret_of(const struct api_route *route);
 
 /* False when the verb's table is wrong, which is said in *why: a test asks for all. */
 bool api_grammar_make(struct api_grammar *grammar, const struct api_verb *verb,
@@ -100,8 +105,8 @@ struct api_given {
 	const char *own[OWN_COUNT];
 };
 
-/* What stands in argv behind its first; false, with the reason printed, when it does not fit. --help alone
- * makes the rest of no interest. */
+/* What stands in argv behind its first; false, with the reason printed, when it does not fit.
+ * --help alone makes the rest of no interest. */
 bool api_given_read(struct api_given *given, const struct api_grammar *grammar, int argc,
 					char **argv);
 

@@ -5,7 +5,8 @@
 #define KEYS   "/v1/permission-keys"
 
 static const struct api_verb verbs[] = {
-	{"show", "GET " GRANTS ":effective", "tenant", NULL, NULL, NULL, NULL},
+	{"show", "GET " GRANTS ":effective", "tenant",
+	 "key value source inherited locked mode own=own.value", NULL, NULL, NULL},
 	{"list", "GET " GRANTS, "tenant", NULL, NULL, NULL, NULL},
 	{"get", "GET " GRANTS "/{key}", "tenant key", NULL, NULL, NULL, NULL},
 	{"set", "PUT " GRANTS "/{key}", "tenant key [value]", NULL, NULL, "value", NULL},
@@ -13,11 +14,11 @@ static const struct api_verb verbs[] = {
 	{"history", "GET " GRANTS "/{key}/history", "tenant key", NULL, NULL, NULL, NULL},
 };
 
-const struct api_noun api_permission = {
-	"permission",
-	"What tenants may do: no tenant holds more than its parent. VALUE is JSON; what is none is a "
-	"list with commas, as in shop.orders,shop.items.",
-	verbs, sizeof verbs / sizeof *verbs};
+const struct api_noun api_permission = {"permission",
+										"What tenants may do: no tenant holds more than its "
+										"parent. VALUE is JSON; what is none is a "
+										"list with commas, as in shop.orders,shop.items.",
+										verbs, sizeof verbs / sizeof *verbs};
 
 static const struct api_verb key_verbs[] = {
 	{"list", "GET " KEYS, NULL, NULL, NULL, NULL, NULL},

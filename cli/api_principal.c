@@ -4,7 +4,8 @@
 #define PRINCIPAL "/v1/principals/{name}"
 
 static const struct api_verb verbs[] = {
-	{"list", "GET /v1/principals", NULL, NULL, NULL, NULL, NULL},
+	{"list", "GET /v1/principals", NULL, "name home reach state valid_until max_connections",
+	 NULL, NULL, NULL},
 	{"show", "GET " PRINCIPAL, "name", NULL, NULL, NULL, NULL},
 	{"create", "POST /v1/principals", "name", NULL, NULL, NULL, NULL},
 	{"set", "PATCH " PRINCIPAL, "name", NULL, NULL, NULL, NULL},

@@ -21,11 +21,11 @@ static const struct api_verb verbs[] = {
 	 NULL},
 };
 
-const struct api_noun api_setting = {
-	"setting",
-	"Values that tenants inherit: the nearest holds, unless one above is locked. VALUE is JSON; "
-	"what is none is a string.",
-	verbs, sizeof verbs / sizeof *verbs};
+const struct api_noun api_setting = {"setting",
+									 "Values that tenants inherit: the nearest holds, unless "
+									 "one above is locked. VALUE is JSON; "
+									 "what is none is a string.",
+									 verbs, sizeof verbs / sizeof *verbs};
 
 static const struct api_verb key_verbs[] = {
 	{"list", "GET " KEYS, NULL, NULL, NULL, NULL, NULL},

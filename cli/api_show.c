@@ -172,8 +172,8 @@ static bool show_rows(const json_t *rows, const char *columns)
 	struct view view = {.rows = rows};
 
 	set_columns(&view, columns);
-	return print_table(&(struct print_table){&view, (int)json_array_size(rows), view.count,
-											 show_cell});
+	return print_table(
+		&(struct print_table){&view, (int)json_array_size(rows), view.count, show_cell});
 }
 
 /* What is in an object and no line of it: lists of objects, and objects. */
@@ -208,8 +208,8 @@ static bool dump(const json_t *answer)
 
 	if (!answer)
 		fputs("null", stdout);
-	else if (json_dumpf(answer, stdout,
-						JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_ENCODE_ANY) != 0)
+	else if (json_dumpf(answer, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII | JSON_ENCODE_ANY) !=
+			 0)
 		whole = ferror(stdout) != 0; /* that is main's to say */
 	if (!whole)
 		print_complaint("out of memory");

@@ -11,8 +11,8 @@
 /*
  * Programs get the JSON, `null` for an answer without any. People get a table of the `items`
  * that a list has, or a line for each member of an object, with tables of what is a list of
- * objects in it behind. `columns` as in struct api_verb. False, with the reason said, when memory
- * is out.
+ * objects in it behind. `columns` as in struct api_verb. False, with the reason said, when
+ * memory is out.
  */
 bool api_show(const json_t *answer, const char *columns, bool json);
 

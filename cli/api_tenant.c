@@ -33,6 +33,6 @@ static const struct api_verb verbs[] = {
 	{"kill-sessions", "POST " TENANT ":kill-sessions", "tenant", NULL, NULL, NULL, NULL},
 };
 
-const struct api_noun api_tenant = {
-	"tenant", "The tree of tenants. TENANT is a slug, an id or a key.", verbs,
-	sizeof verbs / sizeof *verbs};
+const struct api_noun api_tenant = {"tenant",
+									"The tree of tenants. TENANT is a slug, an id or a key.",
+									verbs, sizeof verbs / sizeof *verbs};

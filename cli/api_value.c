@@ -141,8 +141,7 @@ static json_t *list(const struct api_field *field, const char *name, const char 
 	for (const char *at = word; values && *word; at++) {
 		size_t len = strcspn(at, ",");
 		char *one = strndup(at, len);
-		json_t *value =
-			one ? api_value_of_word(field->fields, name, one, result) : NULL;
+		json_t *value = one ? api_value_of_word(field->fields, name, one, result) : NULL;
 
 		free(one);
 		if (!value || json_array_append_new(values, value) != 0) {
@@ -191,8 +190,8 @@ static json_t *of_file(const struct api_option *option, const char *file, enum c
 	unsigned flags = option->field->flags;
 	bool is_secret = flags & API_SECRET && !(flags & API_LINES);
 	const char *why = "out of memory";
-	char *read = is_secret ? input_secret(file, SECRET_MAX, &why)
-						   : input_text(file, FILE_MAX, &why);
+	char *read =
+		is_secret ? input_secret(file, SECRET_MAX, &why) : input_text(file, FILE_MAX, &why);
 	json_t *value;
 
 	*result = CLI_FAILED;

@@ -1,8 +1,11 @@
 #include "cli/api_verbs.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/secret.h"
 #include "cli/api_nouns.h"
@@ -71,12 +74,13 @@ static bool exchange(struct api_run *run, const char *if_match, struct api_reply
 	*reply = (struct api_reply){.status = 0};
 	api_draw_idempotency_key(drawn);
 	if (path && (body || !run->composed.body)) {
-		struct api_request request = {
-			.method = method,
-			.path = path,
-			.body = body,
-			.if_match = if_match,
-			.idempotency_key = strcmp(method, "POST") != 0 ? NULL : key ? key : drawn};
+		struct api_request request = {.method = method,
+									  .path = path,
+									  .body = body,
+									  .if_match = if_match,
+									  .idempotency_key = strcmp(method, "POST") != 0 ? NULL
+														 : key                       ? key
+																					 : drawn};
 
 		sent = api_client_send(run->client, &request, reply);
 	}
@@ -109,8 +113,8 @@ static bool is_readable(const struct api_route *route)
 	return is;
 }
 
-/* The ETag of what is to be changed, from malloc; NULL in *etag where it has none, as what is not
- * there yet. What cannot be read is changed whatever it is. */
+/* The ETag of what is to be changed, from malloc; NULL in *etag where it has none, as what is
+ * not there yet. What cannot be read is changed whatever it is. */
 static bool read_etag(struct api_run *run, char **etag)
 {
 	const struct api_route *route = run->grammar->route;
@@ -227,7 +231,7 @@ static enum cli_exit list(struct api_run *run, struct api_reply *reply)
 	if (!read_limit(run->given, &limit))
 		return CLI_USAGE;
 	return get_page(run, NULL, limit, reply) && follow(run, reply->json, limit) ? CLI_DONE
-																				 : CLI_FAILED;
+																				: CLI_FAILED;
 }
 
 /* ---- answers ---- */
@@ -245,6 +249,41 @@ static void write_columns(char *out, size_t size, const struct api_route *route)
 	}
 }
 
+/* Takes the secret out of the answer, into the file that --out names. */
+static bool take_secret(struct api_run *run, json_t *answer)
+{
+	const char *file = run->given->own[OWN_OUT], *why = "out of memory";
+	const char *name = api_secret_of(run->grammar->route);
+	json_t *secret = name ? json_object_get(answer, name) : NULL;
+	char *line = NULL;
+	bool written;
+
+	if (!file || !json_is_string(secret))
+		return true;
+	written = asprintf(&line, "%s\n", json_string_value(secret)) >= 0 &&
+			  secret_write_file(file, line, strlen(line), &why);
+	if (!written)
+		print_complaint("%s: %s; what it was to hold is lost: make another", file, why);
+	secret_free(line);
+	api_wipe_json(secret);
+	json_object_del(answer, name);
+	return written;
+}
+
+/* It is there before the secret is, which is shown only once. What is there already is not
+ * written over: it may be the only copy of another. */
+static bool create_out(const struct api_given *given)
+{
+	const char *file = given->own[OWN_OUT];
+	int fd = file ? open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+
+	if (file && fd < 0)
+		print_complaint("%s: %s", file, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return !file || fd >= 0;
+}
+
 static enum cli_exit show(struct api_run *run, const struct api_reply *reply)
 {
 	const char *columns = run->grammar->verb->columns;
@@ -257,7 +296,8 @@ static enum cli_exit show(struct api_run *run, const struct api_reply *reply)
 	/* What a change would do takes other forms than what it does. */
 	if (run->given->own[OWN_DRY_RUN] && !json_object_get(reply->json, "items"))
 		columns = NULL;
-	if (!api_show(reply->json, columns, json))
+	bool taken = take_secret(run, reply->json);
+	if (!api_show(reply->json, columns, json) || !taken)
 		return CLI_FAILED;
 	if (!json && run->given->own[OWN_DRY_RUN])
 		puts("nothing was changed: this was a dry run");
@@ -272,6 +312,8 @@ enum cli_exit api_run_and_show(struct api_run *run)
 	enum cli_exit result;
 	struct api_reply reply;
 
+	if (!create_out(run->given))
+		return CLI_FAILED;
 	if (route->flags & API_PAGED)
 		result = list(run, &reply);
 	else if (api_route_is_change(route))
@@ -280,6 +322,8 @@ enum cli_exit api_run_and_show(struct api_run *run)
 		result = api_run_send(run, NULL, &reply) ? CLI_DONE : CLI_FAILED;
 	if (result == CLI_DONE)
 		result = show(run, &reply);
+	else if (run->given->own[OWN_OUT])
+		unlink(run->given->own[OWN_OUT]);
 	api_reply_fini(&reply);
 	return result;
 }

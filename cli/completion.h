@@ -13,8 +13,8 @@
 void completion_bash(FILE *out, const struct outline *outlines, size_t count);
 void completion_zsh(FILE *out, const struct outline *outlines, size_t count);
 
-/* What may be given for the option: "@file", "a|b|c", or "@" where only its user knows. "" when it
- * takes nothing. From `out`. */
+/* What may be given for the option: "@file", "a|b|c", or "@" where only its user knows. "" when
+ * it takes nothing. From `out`. */
 const char *completion_value(const struct outline_option *option, char out[256]);
 
 /* The verbs' words of one place: of the second those that follow `first`. Calls `each` once for

@@ -57,7 +57,8 @@ static void write_words(FILE *out, const struct api_grammar *grammar)
 	}
 }
 
-static void write_verb(FILE *out, const struct api_noun *noun, const struct api_grammar *grammar)
+static void write_verb(FILE *out, const struct api_noun *noun,
+					   const struct api_grammar *grammar)
 {
 	fputs(".SS \"", out);
 	man_text(out, noun->name);
@@ -89,8 +90,9 @@ static bool write_noun(FILE *out, const struct api_noun *noun, struct api_gramma
 
 	fputs(".SH DESCRIPTION\n", out);
 	man_line(out, noun->summary);
-	man_line(out, "These verbs are requests of the admin API. Options that all of them take are "
-				  "in bulkhead(1), with how the API and its key are named.");
+	man_line(out,
+			 "These verbs are requests of the admin API. Options that all of them take are "
+			 "in bulkhead(1), with how the API and its key are named.");
 	fputs(".SH VERBS\n", out);
 	for (size_t i = 0; i < noun->count; i++) {
 		if (!api_grammar_make(grammar, &noun->verbs[i], &why)) {
@@ -183,32 +185,36 @@ static bool write_all_of_it(FILE *out, struct api_grammar *grammar)
 	const char *why;
 
 	write_title(out, "", "PostgreSQL proxy that keeps tenants apart");
-	fputs(".SH SYNOPSIS\n\\fBbulkhead\\fR COMMAND [WORD ...] [OPTIONS]\n.SH DESCRIPTION\n", out);
-	man_line(out,
-			 "Bulkhead stands between an application and PostgreSQL. It finds out which tenant a "
-			 "connection speaks for, lends it a pooled backend, and puts that into the tenant's "
-			 "context in a way that no SQL can change; forced row security then refuses every "
-			 "other tenant's row.");
+	fputs(".SH SYNOPSIS\n\\fBbulkhead\\fR COMMAND [WORD ...] [OPTIONS]\n.SH DESCRIPTION\n",
+		  out);
+	man_line(
+		out,
+		"Bulkhead stands between an application and PostgreSQL. It finds out which tenant a "
+		"connection speaks for, lends it a pooled backend, and puts that into the tenant's "
+		"context in a way that no SQL can change; forced row security then refuses every "
+		"other tenant's row.");
 	write_commands(out);
 	fputs(".SH THE ADMIN API\n", out);
-	man_line(out, "Commands that name things (tenant, setting, session and so on) are requests of "
-				  "the admin API of a Bulkhead that runs. Those that there are without the API "
-				  "too work on the control database when --control-dsn is given; else over the "
-				  "API, if --api or BULKHEAD_API names it; else on the database that CONTROL_DSN "
-				  "names; else over the API at its default address, if a key is given. A problem "
-				  "is one line for each field: what is wrong, the reason in parentheses, and "
-				  "the field. They take these options:");
+	man_line(out,
+			 "Commands that name things (tenant, setting, session and so on) are requests of "
+			 "the admin API of a Bulkhead that runs. Those that there are without the API "
+			 "too work on the control database when --control-dsn is given; else over the "
+			 "API, if --api or BULKHEAD_API names it; else on the database that CONTROL_DSN "
+			 "names; else over the API at its default address, if a key is given. A problem "
+			 "is one line for each field: what is wrong, the reason in parentheses, and "
+			 "the field. They take these options:");
 	if (!api_grammar_of_any(grammar, &why))
 		return false;
 	write_options(out, grammar, true);
 	fputs(".SH EXIT STATUS\n.TP\n0\nIt is done, or was so already.\n.TP\n1\nIt was refused, or "
 		  "went wrong; standard error says why.\n.TP\n2\nThe command line makes no sense.\n",
 		  out);
-	fputs(".SH ENVIRONMENT\n.TP\nBULKHEAD_SECTION_KEY\nA setting of the configuration, over its "
-		  "file.\n.TP\nCONTROL_DSN\nThe control database.\n.TP\nBULKHEAD_API, "
-		  "BULKHEAD_API_KEY, BULKHEAD_API_KEY_FILE\nThe admin API, its key, or the file that "
-		  "holds that.\n",
-		  out);
+	fputs(
+		".SH ENVIRONMENT\n.TP\nBULKHEAD_SECTION_KEY\nA setting of the configuration, over its "
+		"file.\n.TP\nCONTROL_DSN\nThe control database.\n.TP\nBULKHEAD_API, "
+		"BULKHEAD_API_KEY, BULKHEAD_API_KEY_FILE\nThe admin API, its key, or the file that "
+		"holds that.\n",
+		out);
 	fputs(".SH SEE ALSO\n\\fBpsql\\fR(1)\n", out);
 	return true;
 }

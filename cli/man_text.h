@@ -1,6 +1,6 @@
 /*
- * man_text.h: texts in the language of man pages (groff_man(7)), where a backslash, a dash and a
- * dot at the beginning of a line mean something.
+ * man_text.h: texts in the language of man pages (groff_man(7)), where a backslash, a dash and
+ * a dot at the beginning of a line mean something.
  */
 #ifndef CLI_MAN_TEXT_H
 #define CLI_MAN_TEXT_H

@@ -14,8 +14,7 @@
 
 static bool init_verb(struct outline_verb *verb, const char *first, const char *second)
 {
-	*verb = (struct outline_verb){
-		.words = {strdup(first), strdup(second)}, .doc = strdup("")};
+	*verb = (struct outline_verb){.words = {strdup(first), strdup(second)}, .doc = strdup("")};
 	return verb->words[0] && verb->words[1] && verb->doc;
 }
 

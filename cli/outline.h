@@ -1,9 +1,9 @@
 /*
  * outline.h: what the command line consists of: commands, their verbs, their options.
  *
- * It is read out of what tells people of it, so that it cannot lag behind: of nouns of the API out
- * of the tables that their usage texts are made of (api_options.h), of all else out of the usage
- * texts themselves. Of those this is understood:
+ * It is read out of what tells people of it, so that it cannot lag behind: of nouns of the API
+ *out of the tables that their usage texts are made of (api_options.h), of all else out of the
+ *usage texts themselves. Of those this is understood:
  *
  *	Usage: bulkhead key rotate guard --dsn DSN... [--kid NAME]	a verb, of one or two words, and
  *	       bulkhead tenant suspend|resume TENANT [--subtree]	its options; one each

@@ -17,7 +17,8 @@ static bool is_verb_character(char c)
 	return islower((unsigned char)c) || c == '-';
 }
 
-/* Cuts a word like suspend|resume off; returns where to go on, or NULL when it is no such word. */
+/* Cuts a word like suspend|resume off; returns where to go on, or NULL when it is no such word.
+ */
 static const char *take_verbs(const char *at, char out[NAME_SIZE])
 {
 	const char *end;
@@ -39,8 +40,8 @@ static size_t read_value(const char *at, char value[VALUE_SIZE])
 	*value = '\0';
 	if ((*at != ' ' && *at != '=') || !isalpha((unsigned char)at[1]))
 		return 0;
-	while (at[1 + len] && !strchr(" ]\n", at[1 + len]) &&
-		   strncmp(at + 1 + len, "|-", 2) != 0 && strncmp(at + 1 + len, "...", 3) != 0)
+	while (at[1 + len] && !strchr(" ]\n", at[1 + len]) && strncmp(at + 1 + len, "|-", 2) != 0 &&
+		   strncmp(at + 1 + len, "...", 3) != 0)
 		len++;
 	snprintf(value, VALUE_SIZE, "%.*s", (int)len, at + 1);
 	return len + 1;
@@ -171,7 +172,8 @@ static bool has_option(const struct outline *outline, const char *name)
 	return false;
 }
 
-/* To the verbs that have it; to all where none has. `bound` is how many there are of this text. */
+/* To the verbs that have it; to all where none has. `bound` is how many there are of this text.
+ */
 static bool add_to_verbs(struct outline *outline, const char *name, const char *value,
 						 const char *doc)
 {

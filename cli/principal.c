@@ -1,7 +1,7 @@
 /* bulkhead principal: who may log in, on the control schema. */
+#include "cli/principal.h"
 #include "cli/api_nouns.h"
 #include "cli/api_where.h"
-#include "cli/principal.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* bulkhead tenant: the tree of tenants, on the control schema. */
+#include "cli/tenant.h"
 #include "cli/api_nouns.h"
 #include "cli/api_where.h"
-#include "cli/tenant.h"
 
 static const char usage[] =
 	"Usage: bulkhead tenant create SLUG [--parent TENANT] [--id UUID] [--key KEY] [--name "
