@@ -9,15 +9,15 @@ static const struct api_alias names[] = {
 	{"valid-until", "expires_at", NULL}, {"overlap", "overlap_seconds", NULL}, {0}};
 
 static const struct api_verb verbs[] = {
-	{"list", "GET /v1/api-keys", NULL, COLUMNS, NULL, NULL, NULL},
-	{"show", "GET " KEY, "id", NULL, NULL, NULL, NULL},
-	{"create", "POST /v1/api-keys", "name", NULL, names, NULL, NULL},
-	{"set", "PATCH " KEY, "id", NULL, names, NULL, NULL},
-	{"rotate", "POST " KEY ":rotate", "id", NULL, names, NULL, NULL},
-	{"revoke", "POST " KEY ":revoke", "id", NULL, NULL, NULL, NULL},
-	{"delete", "DELETE " KEY, "id", NULL, NULL, NULL, NULL},
-	{"rotate-own", "POST /v1/whoami:rotate", NULL, NULL, names, NULL, NULL},
-	{"whoami", "GET /v1/whoami", NULL, NULL, NULL, NULL, NULL},
+	{.name = "list", .route = "GET /v1/api-keys", .columns = COLUMNS},
+	{.name = "show", .route = "GET " KEY, .words = "id"},
+	{.name = "create", .route = "POST /v1/api-keys", .words = "name", .aliases = names},
+	{.name = "set", .route = "PATCH " KEY, .words = "id", .aliases = names},
+	{.name = "rotate", .route = "POST " KEY ":rotate", .words = "id", .aliases = names},
+	{.name = "revoke", .route = "POST " KEY ":revoke", .words = "id"},
+	{.name = "delete", .route = "DELETE " KEY, .words = "id"},
+	{.name = "rotate-own", .route = "POST /v1/whoami:rotate", .aliases = names},
+	{.name = "whoami", .route = "GET /v1/whoami"},
 };
 
 const struct api_noun api_api_key = {

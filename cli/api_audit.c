@@ -2,13 +2,13 @@
 #include "cli/api_nouns.h"
 
 static const struct api_verb verbs[] = {
-	{"list", "GET /v1/audit", NULL, NULL, NULL, NULL, NULL},
-	{"export", "GET /v1/audit:export", NULL, NULL, NULL, NULL, NULL},
-	{"verify", "GET /v1/audit:verify", NULL, NULL, NULL, NULL, NULL},
-	{"head", "GET /v1/audit:head", NULL, NULL, NULL, NULL, NULL},
-	{"holds", "GET /v1/audit-holds", NULL, NULL, NULL, NULL, NULL},
-	{"hold", "POST /v1/audit-holds", NULL, NULL, NULL, NULL, NULL},
-	{"release", "DELETE /v1/audit-holds/{id}", "id", NULL, NULL, NULL, NULL},
+	{.name = "list", .route = "GET /v1/audit"},
+	{.name = "export", .route = "GET /v1/audit:export"},
+	{.name = "verify", .route = "GET /v1/audit:verify"},
+	{.name = "head", .route = "GET /v1/audit:head"},
+	{.name = "holds", .route = "GET /v1/audit-holds"},
+	{.name = "hold", .route = "POST /v1/audit-holds"},
+	{.name = "release", .route = "DELETE /v1/audit-holds/{id}", .words = "id"},
 };
 
 const struct api_noun api_audit = {

@@ -4,11 +4,11 @@
 #define CLUSTER "/v1/clusters/{cluster}"
 
 static const struct api_verb verbs[] = {
-	{"list", "GET /v1/clusters", NULL, NULL, NULL, NULL, NULL},
-	{"show", "GET " CLUSTER, "cluster", NULL, NULL, NULL, NULL},
-	{"create", "POST /v1/clusters", "name", NULL, NULL, NULL, NULL},
-	{"set", "PATCH " CLUSTER, "cluster", NULL, NULL, NULL, NULL},
-	{"delete", "DELETE " CLUSTER, "cluster", NULL, NULL, NULL, NULL},
+	{.name = "list", .route = "GET /v1/clusters"},
+	{.name = "show", .route = "GET " CLUSTER, .words = "cluster"},
+	{.name = "create", .route = "POST /v1/clusters", .words = "name"},
+	{.name = "set", .route = "PATCH " CLUSTER, .words = "cluster"},
+	{.name = "delete", .route = "DELETE " CLUSTER, .words = "cluster"},
 };
 
 const struct api_noun api_cluster = {"cluster", "The servers that tenants are placed on.",

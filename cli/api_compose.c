@@ -215,6 +215,9 @@ static enum cli_exit put_all(struct making *making, const struct api_grammar *gr
 		if (given->values[i])
 			result = put_option(making, &grammar->options[i], given->values[i]);
 	}
+	if (result == CLI_DONE && grammar->verb->fixed)
+		result = put(making, API_PLACE_BODY, grammar->verb->fixed,
+					 json_loads(grammar->verb->fixed_value, JSON_DECODE_ANY, NULL));
 	return result == CLI_DONE ? put_own(making, given) : result;
 }
 

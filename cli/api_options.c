@@ -372,14 +372,24 @@ static bool has_twice(const struct api_grammar *grammar)
 bool api_grammar_make(struct api_grammar *grammar, const struct api_verb *verb,
 					  const char **why)
 {
-	*grammar = (struct api_grammar){.verb = verb, .route = api_find_route(verb->route)};
+	const struct api_route *route = api_find_route(verb->route);
+
 	*why = "there is no such route";
-	if (!grammar->route || !add_words(grammar, why))
+	return route && api_grammar_make_for(grammar, verb, route, why);
+}
+
+bool api_grammar_make_for(struct api_grammar *grammar, const struct api_verb *verb,
+						  const struct api_route *route, const char **why)
+{
+	*grammar = (struct api_grammar){.verb = verb, .route = route};
+	if (!add_words(grammar, why))
 		return false;
 	for (const struct api_field *field = grammar->route->query; field && field->name; field++)
 		add_field(grammar, API_PLACE_QUERY, field);
-	for (const struct api_field *field = grammar->route->body; field && field->name; field++)
-		add_field(grammar, API_PLACE_BODY, field);
+	for (const struct api_field *field = grammar->route->body; field && field->name; field++) {
+		if (!verb->fixed || strcmp(verb->fixed, field->name) != 0)
+			add_field(grammar, API_PLACE_BODY, field);
+	}
 	add_own_of_route(grammar);
 	api_grammar_add_common(grammar);
 	*why = grammar->option_count == API_OPTIONS_MAX ? "it has too many options"

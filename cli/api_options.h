@@ -88,6 +88,10 @@ const char *api_secret_of(const struct api_route *route);
 bool api_grammar_make(struct api_grammar *grammar, const struct api_verb *verb,
 					  const char **why);
 
+/* The same for any route. */
+bool api_grammar_make_for(struct api_grammar *grammar, const struct api_verb *verb,
+						  const struct api_route *route, const char **why);
+
 /* Puts the options that every verb has, and no route knows, behind those that are there. */
 void api_grammar_add_common(struct api_grammar *grammar);
 void api_grammar_add_own(struct api_grammar *grammar, enum api_own own);

@@ -5,13 +5,18 @@
 #define KEYS   "/v1/permission-keys"
 
 static const struct api_verb verbs[] = {
-	{"show", "GET " GRANTS ":effective", "tenant",
-	 "key value source inherited locked mode own=own.value", NULL, NULL, NULL},
-	{"list", "GET " GRANTS, "tenant", NULL, NULL, NULL, NULL},
-	{"get", "GET " GRANTS "/{key}", "tenant key", NULL, NULL, NULL, NULL},
-	{"set", "PUT " GRANTS "/{key}", "tenant key [value]", NULL, NULL, "value", NULL},
-	{"revoke", "DELETE " GRANTS "/{key}", "tenant key", NULL, NULL, NULL, NULL},
-	{"history", "GET " GRANTS "/{key}/history", "tenant key", NULL, NULL, NULL, NULL},
+	{.name = "show",
+	 .route = "GET " GRANTS ":effective",
+	 .words = "tenant",
+	 .columns = "key value source inherited locked mode own=own.value"},
+	{.name = "list", .route = "GET " GRANTS, .words = "tenant"},
+	{.name = "get", .route = "GET " GRANTS "/{key}", .words = "tenant key"},
+	{.name = "set",
+	 .route = "PUT " GRANTS "/{key}",
+	 .words = "tenant key [value]",
+	 .list = "value"},
+	{.name = "revoke", .route = "DELETE " GRANTS "/{key}", .words = "tenant key"},
+	{.name = "history", .route = "GET " GRANTS "/{key}/history", .words = "tenant key"},
 };
 
 const struct api_noun api_permission = {"permission",
@@ -21,11 +26,11 @@ const struct api_noun api_permission = {"permission",
 										verbs, sizeof verbs / sizeof *verbs};
 
 static const struct api_verb key_verbs[] = {
-	{"list", "GET " KEYS, NULL, NULL, NULL, NULL, NULL},
-	{"show", "GET " KEYS "/{key}", "key", NULL, NULL, NULL, NULL},
-	{"create", "POST " KEYS, "key", NULL, NULL, NULL, NULL},
-	{"set", "PATCH " KEYS "/{key}", "key", NULL, NULL, NULL, NULL},
-	{"delete", "DELETE " KEYS "/{key}", "key", NULL, NULL, NULL, NULL},
+	{.name = "list", .route = "GET " KEYS},
+	{.name = "show", .route = "GET " KEYS "/{key}", .words = "key"},
+	{.name = "create", .route = "POST " KEYS, .words = "key"},
+	{.name = "set", .route = "PATCH " KEYS "/{key}", .words = "key"},
+	{.name = "delete", .route = "DELETE " KEYS "/{key}", .words = "key"},
 };
 
 const struct api_noun api_permission_key = {

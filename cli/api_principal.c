@@ -4,15 +4,16 @@
 #define PRINCIPAL "/v1/principals/{name}"
 
 static const struct api_verb verbs[] = {
-	{"list", "GET /v1/principals", NULL, "name home reach state valid_until max_connections",
-	 NULL, NULL, NULL},
-	{"show", "GET " PRINCIPAL, "name", NULL, NULL, NULL, NULL},
-	{"create", "POST /v1/principals", "name", NULL, NULL, NULL, NULL},
-	{"set", "PATCH " PRINCIPAL, "name", NULL, NULL, NULL, NULL},
-	{"password", "POST " PRINCIPAL ":set-password", "name", NULL, NULL, NULL, NULL},
-	{"disable", "POST " PRINCIPAL ":disable", "name", NULL, NULL, NULL, NULL},
-	{"enable", "POST " PRINCIPAL ":enable", "name", NULL, NULL, NULL, NULL},
-	{"delete", "DELETE " PRINCIPAL, "name", NULL, NULL, NULL, NULL},
+	{.name = "list",
+	 .route = "GET /v1/principals",
+	 .columns = "name home reach state valid_until max_connections"},
+	{.name = "show", .route = "GET " PRINCIPAL, .words = "name"},
+	{.name = "create", .route = "POST /v1/principals", .words = "name"},
+	{.name = "set", .route = "PATCH " PRINCIPAL, .words = "name"},
+	{.name = "password", .route = "POST " PRINCIPAL ":set-password", .words = "name"},
+	{.name = "disable", .route = "POST " PRINCIPAL ":disable", .words = "name"},
+	{.name = "enable", .route = "POST " PRINCIPAL ":enable", .words = "name"},
+	{.name = "delete", .route = "DELETE " PRINCIPAL, .words = "name"},
 };
 
 const struct api_noun api_principal = {

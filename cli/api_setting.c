@@ -4,21 +4,41 @@
 #define SETTINGS "/v1/tenants/{tenant}/settings"
 #define KEYS     "/v1/setting-keys"
 
-static const struct api_alias lock[] = {{"lock", "locked", "true"}, {0}};
+static const struct api_alias lock[] = {{"lock", "locked", NULL}, {0}};
 
 static const struct api_verb verbs[] = {
-	{"show", "GET " SETTINGS ":resolved", "tenant", NULL, NULL, NULL, NULL},
-	{"list", "GET " SETTINGS, "tenant", NULL, NULL, NULL, NULL},
-	{"get", "GET " SETTINGS "/{key}", "tenant key", NULL, NULL, NULL, NULL},
-	{"inheritance", "GET " SETTINGS "/{key}/inheritance", "tenant key", NULL, NULL, NULL, NULL},
-	{"set", "PUT " SETTINGS "/{key}", "tenant key [value]", NULL, lock, NULL, NULL},
-	{"unset", "DELETE " SETTINGS "/{key}", "tenant key", NULL, NULL, NULL, NULL},
-	{"batch", "POST " SETTINGS ":batch", "tenant", NULL, NULL, NULL, NULL},
-	{"diff", "GET " SETTINGS ":diff", "tenant with", NULL, NULL, NULL, NULL},
-	{"drift", "GET " SETTINGS ":drift", "tenant", NULL, NULL, NULL, NULL},
-	{"history", "GET " SETTINGS "/{key}/history", "tenant key", NULL, NULL, NULL, NULL},
-	{"rollback", "POST " SETTINGS "/{key}:rollback", "tenant key revision", NULL, NULL, NULL,
-	 NULL},
+	{.name = "show", .route = "GET " SETTINGS ":resolved", .words = "tenant"},
+	{.name = "list", .route = "GET " SETTINGS, .words = "tenant"},
+	{.name = "get", .route = "GET " SETTINGS "/{key}", .words = "tenant key"},
+	{.name = "inheritance",
+	 .route = "GET " SETTINGS "/{key}/inheritance",
+	 .words = "tenant key"},
+	{.name = "set",
+	 .route = "PUT " SETTINGS "/{key}",
+	 .words = "tenant key [value]",
+	 .aliases = lock},
+	{.name = "unset", .route = "DELETE " SETTINGS "/{key}", .words = "tenant key"},
+	{.name = "lock",
+	 .route = "PATCH " SETTINGS "/{key}",
+	 .words = "tenant key",
+	 .fixed = "locked",
+	 .fixed_value = "true"},
+	{.name = "unlock",
+	 .route = "PATCH " SETTINGS "/{key}",
+	 .words = "tenant key",
+	 .fixed = "locked",
+	 .fixed_value = "false"},
+	{.name = "batch", .route = "POST " SETTINGS ":batch", .words = "tenant"},
+	{.name = "diff", .route = "GET " SETTINGS ":diff", .words = "tenant with"},
+	{.name = "drift", .route = "GET " SETTINGS ":drift", .words = "tenant"},
+	{.name = "history", .route = "GET " SETTINGS "/{key}/history", .words = "tenant key"},
+	{.name = "rollback",
+	 .route = "POST " SETTINGS "/{key}:rollback",
+	 .words = "tenant key revision"},
+	{.name = "data-keys", .route = "GET /v1/tenants/{tenant}/data-keys", .words = "tenant"},
+	{.name = "rotate-data-key",
+	 .route = "POST /v1/tenants/{tenant}/data-keys:rotate",
+	 .words = "tenant"},
 };
 
 const struct api_noun api_setting = {"setting",
@@ -28,11 +48,13 @@ const struct api_noun api_setting = {"setting",
 									 verbs, sizeof verbs / sizeof *verbs};
 
 static const struct api_verb key_verbs[] = {
-	{"list", "GET " KEYS, NULL, NULL, NULL, NULL, NULL},
-	{"show", "GET " KEYS "/{key}", "key", NULL, NULL, NULL, NULL},
-	{"create", "POST " KEYS, "key", NULL, NULL, NULL, NULL},
-	{"set", "PATCH " KEYS "/{key}", "key", NULL, NULL, NULL, NULL},
-	{"delete", "DELETE " KEYS "/{key}", "key", NULL, NULL, NULL, NULL},
+	{.name = "list", .route = "GET " KEYS},
+	{.name = "show", .route = "GET " KEYS "/{key}", .words = "key"},
+	{.name = "create", .route = "POST " KEYS, .words = "key"},
+	{.name = "set", .route = "PATCH " KEYS "/{key}", .words = "key"},
+	{.name = "delete", .route = "DELETE " KEYS "/{key}", .words = "key"},
+	{.name = "master-keys", .route = "GET /v1/master-keys"},
+	{.name = "rewrap", .route = "POST /v1/master-keys:rewrap"},
 };
 
 const struct api_noun api_setting_key = {

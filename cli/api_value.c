@@ -94,29 +94,23 @@ static json_t *any(const char *name, const char *word, enum cli_exit *result)
 	return value ? value : text(name, word, result);
 }
 
-/* What was read of a file is wiped: it may be a secret. */
-static json_t *parse_and_wipe(const char *what, char *read)
-{
-	json_error_t error;
-	json_t *value = json_loads(read, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
-
-	if (!value)
-		print_complaint("%s: it is no JSON: line %d, column %d", what, error.line,
-						error.column);
-	secret_free(read);
-	return value;
-}
-
 json_t *api_json_of_word(const char *what, const char *word)
 {
 	const char *why = "out of memory", *file = *word == '@' ? word + 1 : NULL;
 	char *read = file ? input_text(file, FILE_MAX, &why) : strdup(word);
+	json_error_t error;
+	json_t *value;
 
 	if (!read) {
 		print_complaint("%s: %s", file ? input_name(file) : what, why);
 		return NULL;
 	}
-	return parse_and_wipe(what, read);
+	value = json_loads(read, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
+	if (!value)
+		print_complaint("%s: it is no JSON: line %d, column %d", what, error.line,
+						error.column);
+	secret_free(read); /* it may be one */
+	return value;
 }
 
 static json_t *structure(const char *name, const char *word, enum cli_exit *result)
@@ -185,31 +179,36 @@ json_t *api_value_of_word(const struct api_field *field, const char *name, const
 
 /* ---- files ---- */
 
-static json_t *of_file(const struct api_option *option, const char *file, enum cli_exit *result)
+static char *read_secret_or_text(const struct api_option *option, const char *file)
 {
 	unsigned flags = option->field->flags;
 	bool is_secret = flags & API_SECRET && !(flags & API_LINES);
 	const char *why = "out of memory";
 	char *read =
 		is_secret ? input_secret(file, SECRET_MAX, &why) : input_text(file, FILE_MAX, &why);
-	json_t *value;
 
-	*result = CLI_FAILED;
 	if (read && is_secret && !*read) {
 		why = "it is empty";
 		secret_free(read);
 		read = NULL;
 	}
-	if (!read) {
+	if (!read)
 		print_complaint("%s: %s", input_name(file), why);
-		return NULL;
-	}
-	if (option->field->type == API_TEXT) {
+	return read;
+}
+
+static json_t *of_file(const struct api_option *option, const char *file, enum cli_exit *result)
+{
+	char *read = read_secret_or_text(option, file);
+	json_t *value = NULL;
+
+	*result = CLI_FAILED;
+	if (read && option->field->type == API_JSON)
+		value = any(input_name(file), read, result);
+	else if (read)
 		value = text(input_name(file), read, result);
-		secret_free(read);
-		return value;
-	}
-	return parse_and_wipe(input_name(file), read);
+	secret_free(read);
+	return value;
 }
 
 json_t *api_value_of_option(const struct api_option *option, const char *word,

@@ -47,6 +47,8 @@ struct api_verb {
 	const struct api_alias *aliases; /* NULL: none */
 	/* The field of any JSON whose word, where it is none, is a list with commas between. */
 	const char *list;
+	/* A field of the body that is no option, and the JSON that it always has. NULL: none. */
+	const char *fixed, *fixed_value;
 	/* For one whose answer takes another form than api_show's; NULL for all others. */
 	enum cli_exit (*run)(struct api_run *run);
 };
