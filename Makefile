@@ -5,6 +5,7 @@
 #   make test       unit, integration and attack tests
 #   make attack     every attack with both halves, without the gate, and without hardening; the table of what held
 #   make test-clients  what drivers and ORMs see, and docs/clients.md; over TLS, and docs/tls.md
+#   make openapi-lint  what others' tools find in docs/openapi.json
 #   make bench      CPU, throughput and latency beside PgBouncer and HAProxy
 #   make soak       two minutes of load while clients, backends and the server are killed
 #   make soak-crowd  a thousand tenants with schemas and a hundred with databases, through 60 backends

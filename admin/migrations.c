@@ -35,6 +35,9 @@ EMBED_TEXT(api_key_sql, "admin/migrations/0021_api_key.sql");
 EMBED_TEXT(audit_sql, "admin/migrations/0022_audit.sql");
 EMBED_TEXT(data_key_sql, "admin/migrations/0023_data_key.sql");
 EMBED_TEXT(principal_limits_sql, "admin/migrations/0024_principal_limits.sql");
+EMBED_TEXT(tree_order_sql, "admin/migrations/0025_tree_order.sql");
+EMBED_TEXT(permission_history_sql, "admin/migrations/0026_permission_history.sql");
+EMBED_TEXT(job_path_sql, "admin/migrations/0027_job_path.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -46,7 +49,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 24
+#define STEP_COUNT 27
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -74,6 +77,9 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[21] = (struct step){"audit", audit_sql};
 	steps[22] = (struct step){"data_key", data_key_sql};
 	steps[23] = (struct step){"principal_limits", principal_limits_sql};
+	steps[24] = (struct step){"tree_order", tree_order_sql};
+	steps[25] = (struct step){"permission_history", permission_history_sql};
+	steps[26] = (struct step){"job_path", job_path_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this
@@ -230,6 +236,8 @@ static bool apply_all(PGconn *admin, const struct migrations_options *options, F
 	return apply_functions(admin, err) &&
 		   set_option(admin, "bulkhead.sidecar_login", options->sidecar_login, err) &&
 		   set_option(admin, "bulkhead.sidecar_verifier", options->sidecar_verifier, err) &&
+		   set_option(admin, "bulkhead.api_login", MIGRATIONS_API_LOGIN, err) &&
+		   set_option(admin, "bulkhead.api_verifier", options->api_verifier, err) &&
 		   run(admin, access_sql, "access", err);
 }
 
@@ -306,7 +314,8 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 	list_steps(steps);
 	fputs(
 		"-- The control schema of Bulkhead, for psql.\n"
-		"-- psql -v sidecar_verifier='SCRAM-SHA-256$...' sets the sidecars' password as well.\n"
+		"-- psql -v sidecar_verifier='SCRAM-SHA-256$...' sets the sidecars' password as well,\n"
+		"-- and -v api_verifier=... that of the admin API's login.\n"
 		"\\set ON_ERROR_STOP on\n\\o /dev/null\n" BEGIN_SQL ";\n" LOCK_SQL ";\n\n",
 		out);
 	fputs(install_sql, out);
@@ -323,6 +332,11 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 	fputs("\nSELECT pg_catalog.set_config('bulkhead.sidecar_login', ", out);
 	print_quoted(out, options->sidecar_login);
 	fputs(", true);\n"
+		  "SELECT pg_catalog.set_config('bulkhead.api_login', '" MIGRATIONS_API_LOGIN
+		  "', true);\n"
+		  "\\if :{?api_verifier}\n"
+		  "SELECT pg_catalog.set_config('bulkhead.api_verifier', :'api_verifier', true);\n"
+		  "\\endif\n"
 		  "\\if :{?sidecar_verifier}\n"
 		  "SELECT pg_catalog.set_config('bulkhead.sidecar_verifier', :'sidecar_verifier', "
 		  "true);\n"

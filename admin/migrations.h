@@ -7,7 +7,8 @@
  * step whose text differs from what was run is an error, never run again.
  *
  * Three roles: bulkhead_control (NOLOGIN) owns the schema, bulkhead_admin (NOLOGIN) may change
- * its rows, and the sidecars' login may only call the look-up functions and LISTEN.
+ * its rows, and the sidecars' login may only call the look-up functions and LISTEN. The login
+ * of the admin API is a member of bulkhead_admin.
  */
 #ifndef ADMIN_MIGRATIONS_H
 #define ADMIN_MIGRATIONS_H
@@ -18,12 +19,15 @@
 #include <libpq-fe.h>
 
 #define MIGRATIONS_SIDECAR_LOGIN "bulkhead_sidecar" /* what most installations call it */
+#define MIGRATIONS_API_LOGIN     "bulkhead_api"
 
 struct migrations_options {
 	const char *sidecar_login; /* made when it is missing; refused when it may do too much */
 	/* What ALTER ROLE … PASSWORD is given, as PQencryptPasswordConn makes it; NULL: left alone.
 	 */
 	const char *sidecar_verifier;
+	/* The same for the login that serves the admin API, MIGRATIONS_API_LOGIN. */
+	const char *api_verifier;
 };
 
 /*
@@ -36,9 +40,10 @@ struct migrations_options {
 bool migrations_apply(PGconn *admin, const struct migrations_options *options, FILE *err);
 
 /*
- * Writes a psql script that does the same. The verifier is the psql variable
- * `sidecar_verifier`: it is set only when the script is run with it, and sidecar_verifier of
- * the options is not looked at. False when memory is out or `out` cannot be written.
+ * Writes a psql script that does the same. The verifiers are the psql variables
+ * `sidecar_verifier` and `api_verifier`: they are set only when the script is run with them,
+ * and those of the options are not looked at. False when memory is out or `out` cannot be
+ * written.
  */
 bool migrations_print(const struct migrations_options *options, FILE *out);
 

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "admin/answer.h"
+#include "admin/explain_statement.h"
 #include "base/buf.h"
 #include "cli/cli.h"
 #include "cli/control_db.h"
@@ -95,23 +96,16 @@ static bool parse(struct explain *explain, int argc, char **argv)
 
 /* ---- whose gate ---- */
 
-static const char *const strategies[] = {
-	[SHARED_RLS] = "SHARED_RLS",
-	[SCHEMA_PER_TENANT] = "SCHEMA_PER_TENANT",
-	[DATABASE_PER_TENANT] = "DATABASE_PER_TENANT",
-};
-
 struct subject {
 	const struct tenant *tenant; /* NULL: the defaults of a strategy */
 	enum tenant_strategy strategy;
 	struct gate_settings settings;
-	struct gate gate;
 };
 
 static bool find_strategy(const char *name, enum tenant_strategy *out)
 {
-	for (size_t i = 0; i < sizeof strategies / sizeof *strategies; i++) {
-		if (!name || strcmp(strategies[i], name) == 0) {
+	for (size_t i = 0; i < sizeof explain_strategies / sizeof *explain_strategies; i++) {
+		if (!name || strcmp(explain_strategies[i], name) == 0) {
 			*out = (enum tenant_strategy)i;
 			return true;
 		}
@@ -135,10 +129,7 @@ static bool find_tenant(const struct explain *explain, struct subject *subject)
 		print_complaint("the control schema is of another version");
 	PQclear(row);
 	PQfinish(control);
-	if (found != DIRECTORY_FOUND)
-		return false;
-	subject->strategy = subject->tenant->strategy;
-	return true;
+	return found == DIRECTORY_FOUND;
 }
 
 static bool read_settings(const struct explain *explain, struct gate_settings *settings)
@@ -166,142 +157,14 @@ static bool find_subject(const struct explain *explain, struct subject *subject)
 {
 	if (!read_settings(explain, &subject->settings))
 		return false;
-	if (explain->tenant ? !find_tenant(explain, subject)
-						: !find_strategy(explain->strategy, &subject->strategy))
-		return false;
-	enum rule_place place = tenant_place(subject->strategy);
-
-	gate_init(&subject->gate, place, subject->tenant ? &subject->tenant->id : NULL,
-			  &subject->settings,
-			  subject->tenant ? &subject->tenant->permissions : permissions_of_place(place));
-	return true;
+	return explain->tenant ? find_tenant(explain, subject)
+						   : find_strategy(explain->strategy, &subject->strategy);
 }
 
 static void subject_fini(struct subject *subject)
 {
 	tenant_unref(subject->tenant);
 	gate_settings_fini(&subject->settings);
-}
-
-/* ---- what it is ---- */
-
-static json_t *names_of_classes(uint32_t classes)
-{
-	static const char *const names[] = {"read",
-										"write",
-										"ddl",
-										"copy",
-										"call",
-										"session",
-										"transaction",
-										"listen",
-										"maintenance",
-										"other",
-										"temporary",
-										"ddl or temporary",
-										"temporary function"};
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		if (classes & (uint32_t)1 << i)
-			json_array_append_new(list, json_string(names[i]));
-	}
-	return list;
-}
-
-static json_t *qualified(const char *schema, const char *name)
-{
-	return schema ? json_sprintf("%s.%s", schema, name) : json_string(name);
-}
-
-static json_t *relations_of(const struct verdict *verdict, bool written)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < verdict->relation_count; i++) {
-		const struct sql_relation *relation = &verdict->relations[i];
-
-		if (relation->is_written == written)
-			json_array_append_new(list, qualified(relation->schema, relation->name));
-	}
-	return list;
-}
-
-static json_t *functions_of(const struct verdict *verdict)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < verdict->function_count; i++)
-		json_array_append_new(
-			list, qualified(verdict->functions[i].schema, verdict->functions[i].name));
-	return list;
-}
-
-static json_t *settings_of(const struct verdict *verdict)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < verdict->setting_count; i++)
-		json_array_append_new(list, json_string(verdict->settings[i].name));
-	return list;
-}
-
-static json_t *rules_of(uint64_t rules)
-{
-	json_t *list = json_array();
-
-	for (int i = 0; i < RULE_COUNT; i++) {
-		if (rules & RULE_BIT(i))
-			json_array_append_new(list, json_string(rule_text((enum rule)i)->name));
-	}
-	return list;
-}
-
-static json_t *permissions_of(uint32_t needs)
-{
-	json_t *list = json_array();
-
-	for (int i = 0; i < PERMISSION_COUNT; i++) {
-		if (needs & PERMISSION_BIT(i))
-			json_array_append_new(list, json_string(permission_key((enum permission)i)));
-	}
-	return list;
-}
-
-/* What was decided goes last, and into *is_refused. */
-static json_t *explanation(const struct subject *subject, const struct verdict *verdict,
-						   bool *is_refused)
-{
-	static const char *const modes[] = {"enforce", "observe", "off"};
-	struct gate_refusal refusal;
-	json_t *object = json_object();
-
-	*is_refused = gate_judge(&subject->gate, verdict, false, &refusal);
-	if (subject->tenant)
-		json_object_set_new(object, "tenant", json_string(subject->tenant->slug));
-	json_object_set_new(object, "strategy", json_string(strategies[subject->strategy]));
-	json_object_set_new(object, "gate", json_string(modes[subject->gate.mode]));
-	json_object_set_new(object, "statements", json_integer(verdict->statement_count));
-	json_object_set_new(object, "classes", names_of_classes(verdict->classes));
-	json_object_set_new(object, "reads", relations_of(verdict, false));
-	json_object_set_new(object, "writes", relations_of(verdict, true));
-	json_object_set_new(object, "functions", functions_of(verdict));
-	json_object_set_new(object, "settings", settings_of(verdict));
-	json_object_set_new(object, "needs", permissions_of(verdict->needs));
-	json_object_set_new(object, "rules_hit", rules_of(verdict->rules));
-	json_object_set_new(object, "rules_in_force",
-						rules_of(gate_hits(&subject->gate, verdict) & subject->gate.rules));
-	if (verdict->error)
-		json_object_set_new(object, "error", json_string(verdict->error));
-	json_object_set_new(object, "decision", json_string(*is_refused ? "refused" : "allowed"));
-	if (!*is_refused)
-		return object;
-	json_object_set_new(object, "reason", json_string(reason_code(refusal.reason)));
-	json_object_set_new(object, "sqlstate", json_string(reason_sqlstate(refusal.reason)));
-	json_object_set_new(object, "message", json_string(refusal.message));
-	if (refusal.hint)
-		json_object_set_new(object, "instead", json_string(refusal.hint));
-	return object;
 }
 
 /* ---- showing it ---- */
@@ -353,9 +216,10 @@ static bool read_input(struct buf *out)
 static enum cli_exit explain_text(const struct subject *subject, const char *text, size_t len,
 								  bool json)
 {
+	const struct explain_subject of = {subject->tenant, subject->strategy, &subject->settings};
 	const struct verdict *verdict = sql_read(text, len);
 	bool is_refused = false;
-	json_t *object = verdict ? explanation(subject, verdict, &is_refused) : NULL;
+	json_t *object = verdict ? explain_verdict(&of, verdict, &is_refused) : NULL;
 
 	if (!object) {
 		verdict_unref(verdict);
@@ -370,7 +234,7 @@ static enum cli_exit explain_text(const struct subject *subject, const char *tex
 	}
 	json_decref(object);
 	verdict_unref(verdict);
-	return is_refused && subject->gate.mode == GATE_ENFORCE ? CLI_FAILED : CLI_DONE;
+	return is_refused ? CLI_FAILED : CLI_DONE;
 }
 
 static enum cli_exit run_explain(const struct explain *explain)

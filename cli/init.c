@@ -59,7 +59,9 @@ static void usage(FILE *out)
 		"Bulkhead's own\n"
 		"      --keys DIR           where guard.key, cluster.secret, api.pepper, "
 		"pool.password,\n"
-		"                           sidecar.password and operator.key are, or are written\n"
+		"                           sidecar.password, api.password and operator.key are, "
+		"or\n"
+		"                           are written\n"
 		"                           (default: the current folder)\n"
 		"      --print              write the SQL, for psql, instead of running it\n"
 		"      --protect            then protect the owner's tables: prints the plan first\n"
@@ -275,13 +277,18 @@ static bool check_passwords(const struct init *init)
 			may_set_password(init->admin, init->pool_login, init->keys.pool_password_new,
 							 init->dir, INIT_POOL_PASSWORD)) &&
 		   may_set_password(init->control, MIGRATIONS_SIDECAR_LOGIN,
-							init->keys.sidecar_password_new, init->dir, INIT_SIDECAR_PASSWORD);
+							init->keys.sidecar_password_new, init->dir,
+							INIT_SIDECAR_PASSWORD) &&
+		   may_set_password(init->control, MIGRATIONS_API_LOGIN, init->keys.api_password_new,
+							init->dir, INIT_API_PASSWORD);
 }
 
-static bool install_control(const struct init *init, const char *verifier)
+static bool install_control(const struct init *init, const char *verifier,
+							const char *api_verifier)
 {
 	const struct migrations_options options = {.sidecar_login = MIGRATIONS_SIDECAR_LOGIN,
-											   .sidecar_verifier = verifier};
+											   .sidecar_verifier = verifier,
+											   .api_verifier = api_verifier};
 
 	return migrations_apply(init->control, &options, stderr);
 }
@@ -301,7 +308,7 @@ static struct guard_install guard_of(const struct init *init)
 
 /*
  * The control schema's roles come first, since hardening leaves them what they need; its
- * password comes last, when nothing can fail any more and leave a running sidecar with the old
+ * passwords come last, when nothing can fail any more and leave a running sidecar with the old
  * one.
  */
 static bool install(struct init *init)
@@ -309,16 +316,20 @@ static bool install(struct init *init)
 	const struct guard_install guard = guard_of(init);
 	char *verifier = PQencryptPasswordConn(init->control, init->keys.sidecar_password,
 										   MIGRATIONS_SIDECAR_LOGIN, "scram-sha-256");
+	char *api_verifier = PQencryptPasswordConn(init->control, init->keys.api_password,
+											   MIGRATIONS_API_LOGIN, "scram-sha-256");
 	bool done = false;
 
-	if (!verifier)
+	if (!verifier || !api_verifier)
 		fprintf(stderr, "bulkhead init: %s", PQerrorMessage(init->control));
 	else
 		done = check_passwords(init) && init_keys_save(&init->keys) &&
-			   install_control(init, NULL) && guard_install(init->admin, &guard, stderr) &&
+			   install_control(init, NULL, NULL) &&
+			   guard_install(init->admin, &guard, stderr) &&
 			   init_operator_make(&init->keys, init->control, &init->operator) &&
-			   install_control(init, verifier);
+			   install_control(init, verifier, api_verifier);
 	PQfreemem(verifier);
+	PQfreemem(api_verifier);
 	return done;
 }
 
@@ -358,7 +369,11 @@ static void print_next(const struct init *init)
 	printf("secret_file = %s/" INIT_CLUSTER_SECRET "\n\n", keys);
 	printf("[guard]\nkey_file = %s/" INIT_GUARD_KEY "\n\n", keys);
 	printf("[control]\ndsn = host=%s port=%s dbname=%s user=" MIGRATIONS_SIDECAR_LOGIN "\n"
-		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n\n",
+		   "password_file = %s/" INIT_SIDECAR_PASSWORD "\n",
+		   or_empty(PQhost(init->control)), or_empty(PQport(init->control)),
+		   PQdb(init->control), keys);
+	printf("admin_dsn = host=%s port=%s dbname=%s user=" MIGRATIONS_API_LOGIN "\n"
+		   "admin_password_file = %s/" INIT_API_PASSWORD "\n\n",
 		   or_empty(PQhost(init->control)), or_empty(PQport(init->control)),
 		   PQdb(init->control), keys);
 	print_operator(init, keys);

@@ -120,19 +120,22 @@ static bool read_files(struct init_keys *keys, bool pooled)
 	char *key = init_keys_path(keys, INIT_GUARD_KEY);
 	char *pool = init_keys_path(keys, INIT_POOL_PASSWORD);
 	char *sidecar = init_keys_path(keys, INIT_SIDECAR_PASSWORD);
+	char *api = init_keys_path(keys, INIT_API_PASSWORD);
 	char *secret = init_keys_path(keys, INIT_CLUSTER_SECRET);
 	char *pepper = init_keys_path(keys, INIT_PEPPER);
 	bool secret_new;
 	bool loaded =
-		key && pool && sidecar && secret && pepper && load_key(keys, key) &&
+		key && pool && sidecar && api && secret && pepper && load_key(keys, key) &&
 		load_secret(keys->secret, secret, &secret_new) &&
 		load_secret(keys->pepper, pepper, &keys->pepper_new) &&
 		(!pooled || load_password(pool, &keys->pool_password, &keys->pool_password_new)) &&
-		load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new);
+		load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new) &&
+		load_password(api, &keys->api_password, &keys->api_password_new);
 
 	free(key);
 	free(pool);
 	free(sidecar);
+	free(api);
 	free(secret);
 	free(pepper);
 	return loaded;
@@ -191,7 +194,8 @@ bool init_keys_save(const struct init_keys *keys)
 		   save_key(keys, INIT_CLUSTER_SECRET, FIRST_KID, keys->secret) &&
 		   save_key(keys, INIT_PEPPER, FIRST_KID, keys->pepper) &&
 		   (!keys->pool_password || save_line(keys, INIT_POOL_PASSWORD, keys->pool_password)) &&
-		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password);
+		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password) &&
+		   save_line(keys, INIT_API_PASSWORD, keys->api_password);
 }
 
 void init_keys_fini(struct init_keys *keys)
@@ -201,10 +205,11 @@ void init_keys_fini(struct init_keys *keys)
 	secret_wipe(keys->pepper, sizeof keys->pepper);
 	secret_free(keys->pool_password);
 	secret_free(keys->sidecar_password);
+	secret_free(keys->api_password);
 	if (keys->lock >= 0)
 		close(keys->lock);
 	if (keys->dir_new)
 		rmdir(keys->dir); /* fails, as it should, when there is a file in it */
 	free(keys->dir);
-	keys->pool_password = keys->sidecar_password = keys->dir = NULL;
+	keys->pool_password = keys->sidecar_password = keys->api_password = keys->dir = NULL;
 }

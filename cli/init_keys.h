@@ -2,9 +2,10 @@
  * init_keys.h: the folder where `bulkhead init` keeps what it makes up.
  *
  * Files of mode 0600: guard.key, cluster.secret and api.pepper (a line `kid base64` each),
- * pool.password and sidecar.password; operator.key is init_operator.h's. A file that is there
- * is used as it is and never overwritten. The folder is locked from init_keys_load to
- * init_keys_fini, so that of two runs at once the second uses what the first has made up.
+ * pool.password, sidecar.password and api.password; operator.key is init_operator.h's. A file
+ * that is there is used as it is and never overwritten. The folder is locked from
+ * init_keys_load to init_keys_fini, so that of two runs at once the second uses what the first
+ * has made up.
  */
 #ifndef CLI_INIT_KEYS_H
 #define CLI_INIT_KEYS_H
@@ -16,6 +17,7 @@
 #define INIT_GUARD_KEY        "guard.key"
 #define INIT_POOL_PASSWORD    "pool.password"
 #define INIT_SIDECAR_PASSWORD "sidecar.password"
+#define INIT_API_PASSWORD     "api.password"
 #define INIT_CLUSTER_SECRET   "cluster.secret"
 #define INIT_PEPPER           "api.pepper"
 
@@ -25,8 +27,9 @@ struct init_keys {
 	unsigned char key[GUARD_KEY_SIZE];
 	unsigned char secret[GUARD_KEY_SIZE]; /* for cluster.secret, where there is none yet */
 	unsigned char pepper[GUARD_KEY_SIZE]; /* for api.pepper, likewise */
-	char *pool_password, *sidecar_password;
-	bool pool_password_new, sidecar_password_new, pepper_new; /* drawn by this run */
+	char *pool_password, *sidecar_password, *api_password;
+	/* drawn by this run */
+	bool pool_password_new, sidecar_password_new, api_password_new, pepper_new;
 	bool dir_new; /* the folder was made by this run */
 	int lock;     /* a descriptor of the folder, or -1 */
 };

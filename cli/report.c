@@ -78,7 +78,7 @@ void report_live(struct live *live)
 	struct mailbox *mailbox = mailbox_create();
 	bool done = false;
 
-	if (!mailbox || !live_look(live, LIVE_ALL, mailbox, write_views, &done)) {
+	if (!mailbox || !live_look(live, LIVE_ALL, NULL, mailbox, write_views, &done)) {
 		log_event(LOG_WARNING, "live.failed", "error", "out of memory", NULL);
 		mailbox_destroy(mailbox);
 		return;

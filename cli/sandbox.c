@@ -95,9 +95,9 @@ static int read_request(int argc, char **argv, struct request *request, bool *he
  */
 static void clear_environment(void)
 {
-	static const char *const ours[] = {"BULKHEAD_HOST",     "BULKHEAD_PORT",
-									   "BULKHEAD_DATABASE", "BULKHEAD_USER",
-									   "BULKHEAD_PASSWORD", "CONTROL_DSN"};
+	static const char *const ours[] = {
+		"BULKHEAD_HOST",     "BULKHEAD_PORT", "BULKHEAD_DATABASE", "BULKHEAD_USER",
+		"BULKHEAD_PASSWORD", "CONTROL_DSN",   "BULKHEAD_API",      "BULKHEAD_API_KEY"};
 
 	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
 		unsetenv(ours[i]);
@@ -152,6 +152,15 @@ static bool choose_port(struct sandbox *sandbox, const struct request *request)
 								sandbox->port);
 	sandbox->port = sandbox_port_choose();
 	return sandbox->port || sandbox_complain("no free port on loopback: %s", strerror(errno));
+}
+
+static bool choose_api_port(struct sandbox *sandbox)
+{
+	sandbox->api_port = SANDBOX_API_PORT;
+	if (sandbox->port == sandbox->api_port || !sandbox_port_is_free(sandbox->api_port))
+		sandbox->api_port = sandbox_port_choose();
+	return sandbox->api_port ||
+		   sandbox_complain("no free port on loopback: %s", strerror(errno));
 }
 
 static bool launch_bulkhead(struct sandbox *sandbox)
@@ -268,7 +277,7 @@ static int run(struct sandbox *sandbox, const struct request *request)
 {
 	bool ready = sandbox_dir_open(sandbox, request->dir) && sandbox_cluster_find(sandbox) &&
 				 prepare_folder(sandbox, request->reset) && choose_port(sandbox, request) &&
-				 start_database(sandbox) && start_bulkhead(sandbox);
+				 choose_api_port(sandbox) && start_database(sandbox) && start_bulkhead(sandbox);
 
 	if (ready)
 		return request->command ? run_command(sandbox, request->command)

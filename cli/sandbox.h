@@ -31,6 +31,7 @@
 
 #define SANDBOX_HOST      "127.0.0.1"
 #define SANDBOX_PORT      6432
+#define SANDBOX_API_PORT  6480
 #define SANDBOX_DATABASE  "shop"
 #define SANDBOX_PRINCIPAL "shop"
 #define SANDBOX_OWNER     "shop_owner"
@@ -46,7 +47,7 @@ struct sandbox {
 	int postgres_port; /* on loopback; 0 before one is chosen */
 	bool complete;     /* database, tenants and rows are there: a later start reuses them */
 
-	int port;           /* Bulkhead's */
+	int port, api_port; /* Bulkhead's, and its admin API's */
 	char *programs;     /* folder of initdb and postgres */
 	bool other_account; /* PostgreSQL refuses to run as root: it runs as `account` */
 	struct account account;

@@ -29,13 +29,30 @@ static void print_ini(FILE *file, const struct sandbox *sandbox)
 			sandbox->postgres_port);
 	fprintf(file, " user=bulkhead_sidecar\npassword_file = %s/keys/sidecar.password\n",
 			sandbox->dir);
+	fprintf(file, "admin_dsn = host=" SANDBOX_HOST " port=%d dbname=" SANDBOX_DATABASE,
+			sandbox->postgres_port);
+	fprintf(file, " user=bulkhead_api\nadmin_password_file = %s/keys/api.password\n\n",
+			sandbox->dir);
+	fprintf(file, "[admin]\nlisten_port = %d\npepper_file = %s/keys/api.pepper\n",
+			sandbox->api_port, sandbox->dir);
 }
 
 /* ---- env ---- */
 
+/* The first operator's API key, from malloc; "" when its file is gone. */
+static char *operator_key(const struct sandbox *sandbox)
+{
+	char *path = sandbox_path(sandbox, "keys/operator.key");
+	const char *why;
+	char *key = secret_read_file(path, 1024, &why);
+
+	free(path);
+	return key ? key : sandbox_text("%s", "");
+}
+
 char **sandbox_environment(const struct sandbox *sandbox)
 {
-	char **pairs = calloc(15, sizeof *pairs);
+	char **pairs = calloc(19, sizeof *pairs);
 	size_t count = 0;
 
 	if (!pairs)
@@ -54,6 +71,10 @@ char **sandbox_environment(const struct sandbox *sandbox)
 	pairs[count++] = sandbox_superuser_dsn(sandbox, SANDBOX_DATABASE);
 	pairs[count++] = sandbox_text("CONTROL_DSN");
 	pairs[count++] = sandbox_superuser_dsn(sandbox, SANDBOX_DATABASE);
+	pairs[count++] = sandbox_text("BULKHEAD_API");
+	pairs[count++] = sandbox_text("http://" SANDBOX_HOST ":%d", sandbox->api_port);
+	pairs[count++] = sandbox_text("BULKHEAD_API_KEY");
+	pairs[count++] = operator_key(sandbox);
 	return pairs;
 }
 
@@ -166,6 +187,23 @@ static void print_attack(const struct sandbox *sandbox, const char *victim)
 	printf(",'\"\n");
 }
 
+/* The admin API: who calls, and three requests. */
+static void print_api(const struct sandbox *sandbox)
+{
+	char *key = operator_key(sandbox);
+
+	printf("\nThe admin API, with the key of an operator of the whole tree:\n");
+	printf("    export BULKHEAD_API=http://" SANDBOX_HOST ":%d BULKHEAD_API_KEY=%s\n",
+		   sandbox->api_port, key);
+	printf("    curl -H \"Authorization: Bearer $BULKHEAD_API_KEY\" "
+		   "$BULKHEAD_API/v1/tenants\n");
+	printf("    curl -H \"Authorization: Bearer $BULKHEAD_API_KEY\" -X POST "
+		   "$BULKHEAD_API/v1/tenants/globex:suspend\n");
+	printf("    curl -H \"Authorization: Bearer $BULKHEAD_API_KEY\" -X POST "
+		   "$BULKHEAD_API/v1/tenants/globex:resume\n");
+	secret_free(key);
+}
+
 bool sandbox_announce(const struct sandbox *sandbox, PGconn *superuser)
 {
 	char *victim = tenant_id(superuser, "globex");
@@ -185,6 +223,7 @@ bool sandbox_announce(const struct sandbox *sandbox, PGconn *superuser)
 	print_psql(sandbox, "umbrella");
 	printf(" -c \"SELECT name, email FROM customers LIMIT 3\"\n");
 	print_attack(sandbox, victim);
+	print_api(sandbox);
 	printf(
 		"\nFor programs:  . '%s/env'   (BULKHEAD_HOST, BULKHEAD_PORT, ... PG_SUPERUSER_DSN)\n",
 		sandbox->dir);

@@ -171,12 +171,6 @@ static bool start(struct server *server, struct stream_held requester)
 	return true;
 }
 
-void cancel_backend(struct server *server)
-{
-	if (start(server, (struct stream_held){.fd = -1}))
-		server->hold = true;
-}
-
 static struct client *find_client(struct worker *worker, uint32_t pid, const uint8_t *key,
 								  size_t key_len)
 {
@@ -188,24 +182,50 @@ static struct client *find_client(struct worker *worker, uint32_t pid, const uin
 	return client;
 }
 
+/* What comes behind the statement must not be hit. */
+bool cancel_backend(struct server *server)
+{
+	bool is_sent = start(server, (struct stream_held){.fd = -1});
+
+	server->hold = server->hold || is_sent;
+	return is_sent;
+}
+
+/* Takes `from` over, which may be none. Was there something that it concerns? */
+static bool cancel_client(struct client *client, struct stream_held from)
+{
+	bool is_concerned = true;
+
+	if (client->state == CLIENT_WAITING && !client->server) {
+		local_give_up(client, REASON_CANCELLED);
+	} else if (client->state == CLIENT_WAITING && client->server->state == SERVER_PREPARING) {
+		client->is_cancelled = true; /* handover.c sees to it */
+	} else if (client->state == CLIENT_LINKED && !client->server->cancels &&
+			   !replies_is_empty(&client->server->replies)) {
+		return from.fd < 0 ? cancel_backend(client->server) : start(client->server, from);
+	} else if (client->state == CLIENT_CONSOLE) {
+		console_cancel(client);
+	} else {
+		is_concerned = false;
+	}
+	stream_held_close(&from);
+	return is_concerned;
+}
+
+bool cancel_statement(struct client *client)
+{
+	return cancel_client(client, (struct stream_held){.fd = -1});
+}
+
 static void serve(struct worker *worker, struct stream_held from, uint32_t pid,
 				  const uint8_t *key, size_t key_len)
 {
 	struct client *client = find_client(worker, pid, key, key_len);
 
-	if (client && client->state == CLIENT_WAITING && !client->server) {
-		local_give_up(client, REASON_CANCELLED);
-	} else if (client && client->state == CLIENT_WAITING &&
-			   client->server->state == SERVER_PREPARING) {
-		client->is_cancelled = true; /* handover.c sees to it */
-	} else if (client && client->state == CLIENT_LINKED && !client->server->cancels &&
-			   !replies_is_empty(&client->server->replies)) {
-		start(client->server, from);
-		return;
-	}
-	if (client && client->state == CLIENT_CONSOLE)
-		console_cancel(client);
-	stream_held_close(&from);
+	if (client)
+		cancel_client(client, from);
+	else
+		stream_held_close(&from);
 }
 
 struct cancel_letter {

@@ -51,7 +51,7 @@ static void apply_tenant(struct client *client, const struct tenant *now)
 		client->tenant = tenant_ref(now);
 		gatekeeper_renew(client);
 		if (client->pool_tenant)
-			client->pool_tenant->weight = now->pool_weight;
+			pool_tenant_note(client->pool_tenant, now);
 		if (client->pool)
 			pool_note_kid(client->pool, now->login_kid);
 	}

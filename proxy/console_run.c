@@ -98,7 +98,7 @@ static bool look(struct console *console, enum live_scope scope, live_answered a
 	struct worker *worker = console->client->worker;
 	struct console_question *question = begin_question(console);
 
-	if (question && live_look(worker->live, scope, worker->mailbox, answered, question))
+	if (question && live_look(worker->live, scope, NULL, worker->mailbox, answered, question))
 		return true;
 	console->question = NULL;
 	question_free(question);
@@ -109,9 +109,11 @@ static bool order(struct console *console, enum live_verb verb, live_answered an
 {
 	struct worker *worker = console->client->worker;
 	struct console_question *question = begin_question(console);
+	const struct live_target target = {.has_tenant = !console->of_all,
+									   .tenant = console->tenant};
 
-	if (question && live_order(worker->live, verb, console->of_all ? NULL : &console->tenant,
-							   worker->mailbox, answered, question))
+	if (question &&
+		live_order(worker->live, verb, &target, worker->mailbox, answered, question))
 		return true;
 	console->question = NULL;
 	question_free(question);

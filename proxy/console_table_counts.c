@@ -90,11 +90,12 @@ static void note_paused(struct console_rows *rows)
 		const struct live_view *view = rows->answer->views[i];
 
 		for (size_t j = 0; j < view->paused_count; j++) {
-			struct group *group = group_of(rows, &view->paused[j], sizeof view->paused[j]);
+			const struct uuid *id = &view->paused[j].tenant;
+			struct group *group = group_of(rows, id, sizeof *id);
 
 			if (!group)
 				return;
-			group->id = view->paused[j];
+			group->id = *id;
 			group->paused = true;
 		}
 	}
@@ -109,6 +110,13 @@ static bool gather_tenants(struct console_rows *rows)
 	note_paused(rows);
 	rows->group = rows->groups;
 	return true;
+}
+
+/* By an order for it, or for one above it and all below. */
+static bool is_paused(const struct console_rows *rows, const struct group *group)
+{
+	return group->paused || all_paused(rows) ||
+		   (group->tenant && live_view_pause_of(rows->answer->views[0], group->tenant));
 }
 
 static const struct console_column tenant_columns[] = {
@@ -137,7 +145,7 @@ static bool next_tenant(struct console_rows *rows, struct row *row)
 		cell_int(row, group->tenant->pool_weight);
 	else
 		cell_text(row, NULL);
-	cell_int(row, group->paused || all_paused(rows));
+	cell_int(row, is_paused(rows, group));
 	return true;
 }
 

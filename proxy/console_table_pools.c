@@ -1,7 +1,4 @@
 /* Tables of the console: pools of all workers together, and sums. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "proxy/console_table.h"
 #include "proxy/hosts.h"
 #include "proxy/worker.h"
@@ -9,82 +6,11 @@
 /* What stands for the names of all tenants' own logins or databases. */
 #define OWN_NAMES "t_*"
 
-/* The sum that the pool belongs to, in the table that is being made. */
-static struct live_pool *sum_of(struct console_rows *rows, const struct live_pool *pool)
-{
-	for (size_t i = 0; i < rows->pool_count; i++) {
-		struct live_pool *sum = &rows->pools[i];
-
-		if (strcmp(sum->cluster, pool->cluster) == 0 && sum->own_login == pool->own_login &&
-			sum->own_database == pool->own_database)
-			return sum;
-	}
-	return NULL;
-}
-
-static void add_work(struct live_work *to, const struct live_work *more)
-{
-	to->transactions += more->transactions;
-	to->queries += more->queries;
-	to->requests += more->requests;
-	to->waited_us += more->waited_us;
-}
-
-/* A worker's pool without a whole period behind it has no average. */
-static void add_pool(struct live_pool *to, const struct live_pool *more)
-{
-	to->sessions += more->sessions;
-	to->waiting += more->waiting;
-	to->tenants += more->tenants;
-	to->backends += more->backends;
-	to->active += more->active;
-	to->idle += more->idle;
-	to->opening += more->opening;
-	if (more->longest_wait_us > to->longest_wait_us)
-		to->longest_wait_us = more->longest_wait_us;
-	to->handovers += more->handovers;
-	to->handover_failures += more->handover_failures;
-	to->opened += more->opened;
-	to->closed += more->closed;
-	histogram_add(&to->wait, &more->wait);
-	add_work(&to->work, &more->work);
-	if (!more->before.at_us)
-		return;
-	add_work(&to->last, &more->last);
-	add_work(&to->before, &more->before);
-	to->last.at_us = more->last.at_us;
-	to->before.at_us = more->before.at_us;
-}
-
 /* By database and user; or by cluster alone, where pools that are gone count too. */
 static bool gather(struct console_rows *rows, bool by_cluster)
 {
-	size_t max = 0;
-
-	for (size_t i = 0; i < rows->answer->count; i++)
-		max += rows->answer->views[i]->pool_count;
-	rows->pools = calloc(max + 1, sizeof *rows->pools);
+	rows->pools = live_sum_pools(rows->answer, by_cluster, &rows->pool_count);
 	rows->failed = !rows->pools;
-	for (size_t i = 0; !rows->failed && i < rows->answer->count; i++) {
-		const struct live_view *view = rows->answer->views[i];
-
-		for (size_t j = 0; j < view->pool_count; j++) {
-			struct live_pool pool = view->pools[j];
-
-			if (!pool.cluster || (pool.is_past && !by_cluster))
-				continue;
-			if (by_cluster)
-				pool.own_login = pool.own_database = false;
-			struct live_pool *to = sum_of(rows, &pool);
-			if (!to) {
-				to = &rows->pools[rows->pool_count++];
-				to->cluster = pool.cluster;
-				to->own_login = pool.own_login;
-				to->own_database = pool.own_database;
-			}
-			add_pool(to, &pool);
-		}
-	}
 	return true;
 }
 
@@ -194,7 +120,8 @@ static bool next_database(struct console_rows *rows, struct row *row)
 	if (rows->at >= conf->cluster_count)
 		return false;
 	const struct conf_cluster *cluster = &conf->clusters[rows->at++];
-	const struct live_pool *pool = sum_of(rows, &(struct live_pool){.cluster = cluster->name});
+	const struct live_pool *pool = live_find_sum(rows->pools, rows->pool_count,
+												 &(struct live_pool){.cluster = cluster->name});
 	cell_text(row, cluster->name);
 	const struct hosts *hosts = rows->addresses[cluster - conf->clusters].hosts;
 	cell_text(row, cluster->host);

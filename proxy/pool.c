@@ -68,7 +68,7 @@ static struct pool *create(struct worker *worker, const struct route_key *key)
 	return pool;
 }
 
-static void attend(struct pool *pool)
+void pool_attend(struct pool *pool)
 {
 	if (list_empty(&pool->restless))
 		list_append(&pool->worker->restless, &pool->restless);
@@ -85,14 +85,14 @@ struct pool *pool_hold(struct worker *worker, const struct route_key *key)
 		return NULL;
 	pool->client_count++;
 	if (pool_minimum(pool))
-		attend(pool);
+		pool_attend(pool);
 	return pool;
 }
 
 void pool_drop(struct pool *pool)
 {
 	if (--pool->client_count == 0 && !pool->server_count)
-		attend(pool);
+		pool_attend(pool);
 }
 
 void pool_destroy(struct pool *pool)
@@ -311,8 +311,8 @@ void pool_open_failed(struct pool *pool, enum reason reason, const char *why)
 			  pool_login(pool), "reason", reason_code(reason), "why", why, NULL);
 	if (pool_count_all(pool) == 0 && !failover_is_under_way(pool))
 		refuse_waiting(pool);
-	attend(pool); /* the next attempt is the tick's: one that fails at once must not lead to
-					 another */
+	pool_attend(pool); /* the next attempt is the tick's: one that fails at once must not lead
+					 to another */
 }
 
 /* ---- requests ---- */
@@ -353,7 +353,7 @@ static void request(struct client *client, bool again)
 		return;
 	}
 	queue_enter(client, again);
-	attend(pool);
+	pool_attend(pool);
 	open_for_waiting(pool);
 }
 
@@ -467,7 +467,7 @@ void pool_server_left(struct server *server)
 	list_remove(&server->opened_node);
 	pool->server_count--;
 	if (!pool->client_count || pool_minimum(pool))
-		attend(pool);
+		pool_attend(pool);
 }
 
 void pool_server_gone(struct server *server)
@@ -540,5 +540,5 @@ void pool_take_settings(struct pool *pool, const struct conf_cluster *cluster)
 	while (is_too_large(pool) &&
 		   (server = list_first(&pool->idle, struct server, idle_node)) != NULL)
 		server_close(server, "there are more than default_pool_size");
-	attend(pool);
+	pool_attend(pool);
 }

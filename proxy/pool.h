@@ -195,6 +195,9 @@ bool pool_is_backing_off(const struct pool *pool);
  * no backend. */
 void pool_open_failed(struct pool *pool, enum reason reason, const char *why);
 
+/* The next tick looks at it. */
+void pool_attend(struct pool *pool);
+
 /*
  * What is due: opens for those who wait and up to min_pool_size, frees the pool when nobody
  * uses it. Called for pools on worker->restless; takes those off it that are settled.

@@ -41,24 +41,26 @@ static void destroy(struct pool_tenant *tenant)
 	if (!crew_is_one(crew))
 		common_leave(crew, tenant->common, tenant->pool->worker->number, limit_of(tenant));
 	crew_drop(tenant->pool->worker->crew, COMMON_PART, tenant->common);
+	tenant_unref(tenant->of);
 	free(tenant);
 }
 
-static struct pool_tenant *create(struct pool *pool, const struct uuid *id)
+static struct pool_tenant *create(struct pool *pool, const struct tenant *of)
 {
 	struct pool_tenant *tenant = calloc(1, sizeof *tenant);
 
 	if (!tenant)
 		return NULL;
-	tenant->common = hold_common(pool, id);
+	tenant->common = hold_common(pool, &of->id);
 	if (!tenant->common) {
 		free(tenant);
 		return NULL;
 	}
 	tenant->shares = is_shared(pool);
 	tenant->pool = pool;
-	tenant->id = *id;
-	tenant->paused = operate_is_paused(pool->worker, id);
+	tenant->id = of->id;
+	tenant->of = tenant_ref(of);
+	tenant->paused = operate_is_paused(pool->worker, of);
 	list_init(&tenant->idle);
 	list_init(&tenant->waiting);
 	list_init(&tenant->turn);
@@ -77,10 +79,10 @@ struct pool_tenant *pool_tenant_hold(struct pool *pool, const struct tenant *of)
 
 	HASH_FIND(hh, pool->tenants, &of->id, sizeof of->id, tenant);
 	if (!tenant)
-		tenant = create(pool, &of->id);
+		tenant = create(pool, of);
 	if (!tenant)
 		return NULL;
-	tenant->weight = of->pool_weight;
+	pool_tenant_note(tenant, of);
 	tenant->holders++;
 	return tenant;
 }
@@ -163,6 +165,21 @@ void pool_tenant_pause(struct pool_tenant *tenant, bool paused)
 {
 	tenant->paused = paused;
 	update_turn(tenant);
+}
+
+void pool_tenant_note(struct pool_tenant *tenant, const struct tenant *now)
+{
+	const struct worker *worker = tenant->pool->worker;
+
+	tenant->weight = now->pool_weight;
+	if (tenant->of == now)
+		return;
+	tenant_unref(tenant->of);
+	tenant->of = tenant_ref(now);
+	if (operate_is_paused(worker, now) == tenant->paused)
+		return;
+	pool_tenant_pause(tenant, !tenant->paused);
+	pool_attend(tenant->pool);
 }
 
 static bool take_shared(struct pool_tenant *tenant)

@@ -30,16 +30,17 @@ struct worker;
 struct pool_tenant {
 	struct pool *pool;
 	struct uuid id;
-	unsigned holders;       /* clients and backends that point here */
-	unsigned weight;        /* clients served per turn */
-	unsigned served;        /* of the present turn */
-	unsigned busy;          /* backends that its clients hold or are being given */
-	bool sees_sequences;    /* a client has asked for the last value of a sequence (names.c) */
-	struct common *common;  /* what all workers count of it: busy backends, where `shares` says
-							 * so, and its clients that keep their backends */
-	bool shares;            /* there is a limit, and there are other workers */
-	size_t statement_bytes; /* of its clients' prepared statements, shared or not */
-	bool paused;            /* its clients get no backend */
+	const struct tenant *of; /* its newest state that came by; a reference */
+	unsigned holders;        /* clients and backends that point here */
+	unsigned weight;         /* clients served per turn */
+	unsigned served;         /* of the present turn */
+	unsigned busy;           /* backends that its clients hold or are being given */
+	bool sees_sequences;     /* a client has asked for the last value of a sequence (names.c) */
+	struct common *common;   /* what all workers count of it: busy backends, where `shares` says
+							  * so, and its clients that keep their backends */
+	bool shares;             /* there is a limit, and there are other workers */
+	size_t statement_bytes;  /* of its clients' prepared statements, shared or not */
+	bool paused;             /* its clients get no backend */
 	size_t waiting_count;
 	struct list idle;    /* backends, most recently used first */
 	struct list waiting; /* clients, first come first */
@@ -66,6 +67,10 @@ void pool_tenant_drop(struct pool_tenant *tenant);
 bool pool_tenant_has_room(const struct pool_tenant *tenant);
 
 void pool_tenant_pause(struct pool_tenant *tenant, bool paused);
+
+/* The tenant has this state: its weight, and its place in the tree, by which it may be paused.
+ */
+void pool_tenant_note(struct pool_tenant *tenant, const struct tenant *now);
 
 /* Its clients hold one backend more, or one less. False when that would be one too many, which
  * after pool_tenant_has_room only another worker's clients can make it. */

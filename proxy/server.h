@@ -316,13 +316,17 @@ bool server_note_parameter(struct server *server, const uint8_t *body, size_t le
 /* ---- cancel.c ---- */
 
 /* Asks PostgreSQL to cancel what the backend is doing; the backend stays held until that is
- * done, also under a client that keeps it. */
-void cancel_backend(struct server *server);
+ * done, also under a client that keeps it. False when no request can be made. */
+bool cancel_backend(struct server *server);
 
 /* A CancelRequest came in on this connection, which is taken over and closed when all is done.
  */
 void cancel_request(struct worker *worker, struct stream_held from, uint32_t pid,
 					const uint8_t *key, size_t key_len);
+
+/* Ends what the session has under way, as its own CancelRequest would. False when there is
+ * nothing, or no request can be made. */
+bool cancel_statement(struct client *client);
 
 /* The backend is closed: requests for it go on, but hold nothing any more. */
 void cancel_forget(struct server *server);

@@ -43,59 +43,12 @@ struct question {
 	void *asker;
 	enum live_scope scope;
 	enum live_verb verb;
-	bool of_all;
-	struct uuid tenant;
+	bool is_filtered;
+	struct live_filter filter;
+	struct live_target target;
 	size_t count, missing;
 	struct part parts[];
 };
-
-/* ---- views ---- */
-
-struct live_view *live_view_create(size_t backends_max, size_t pools_max, size_t paused_max)
-{
-	struct live_view *view = calloc(1, sizeof *view);
-
-	if (!view)
-		return NULL;
-	list_init(&view->walk);
-	view->backends = calloc(backends_max + 1, sizeof *view->backends);
-	view->pools = calloc(pools_max + 1, sizeof *view->pools);
-	view->paused = calloc(paused_max + 1, sizeof *view->paused);
-	if (view->backends && view->pools && view->paused)
-		return view;
-	live_view_free(view);
-	return NULL;
-}
-
-bool live_view_reserve(struct live_view *view, size_t sessions_max)
-{
-	view->sessions = calloc(sessions_max + 1, sizeof *view->sessions);
-	view->session_max = view->sessions ? sessions_max : 0;
-	return view->sessions != NULL;
-}
-
-void live_view_free(struct live_view *view)
-{
-	if (!view)
-		return;
-	list_remove(&view->walk);
-	for (size_t i = 0; i < view->session_count; i++) {
-		tenant_unref(view->sessions[i].tenant);
-		principal_unref(view->sessions[i].principal);
-	}
-	for (size_t i = 0; i < view->backend_count; i++) {
-		tenant_unref(view->backends[i].tenant);
-		free(view->backends[i].cluster);
-		free(view->backends[i].host);
-	}
-	for (size_t i = 0; i < view->pool_count; i++)
-		free(view->pools[i].cluster);
-	free(view->sessions);
-	free(view->backends);
-	free(view->pools);
-	free(view->paused);
-	free(view);
-}
 
 void live_answer_free(struct live_answer *answer)
 {
@@ -263,14 +216,14 @@ static void part_deliver(struct letter *letter)
 
 	switch (question->kind) {
 	case QUESTION_LOOK:
-		if (!part->ops.look(self, question->scope, &part->view)) {
+		if (!part->ops.look(self, question->scope,
+							question->is_filtered ? &question->filter : NULL, &part->view)) {
 			mailbox_post(part->mailbox, letter);
 			return;
 		}
 		break;
 	case QUESTION_ORDER:
-		part->concerned =
-			part->ops.obey(self, question->verb, question->of_all ? NULL : &question->tenant);
+		part->concerned = part->ops.obey(self, question->verb, &question->target);
 		break;
 	case QUESTION_MEASURE:
 		part->measures = part->ops.measure(self);
@@ -328,12 +281,17 @@ static bool ask(struct live *live, const struct question *about)
 	return question;
 }
 
-bool live_look(struct live *live, enum live_scope scope, struct mailbox *mailbox,
-			   live_answered answered, void *asker)
+bool live_look(struct live *live, enum live_scope scope, const struct live_filter *filter,
+			   struct mailbox *mailbox, live_answered answered, void *asker)
 {
-	const struct question about = {
-		.mailbox = mailbox, .answered = answered, .asker = asker, .scope = scope};
+	struct question about = {.mailbox = mailbox,
+							 .answered = answered,
+							 .asker = asker,
+							 .scope = scope,
+							 .is_filtered = filter != NULL};
 
+	if (filter)
+		about.filter = *filter;
 	return ask(live, &about);
 }
 
@@ -361,17 +319,16 @@ int64_t live_oldest_beat_us(struct live *live)
 	return oldest;
 }
 
-bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
+bool live_order(struct live *live, enum live_verb verb, const struct live_target *target,
 				struct mailbox *mailbox, live_answered answered, void *asker)
 {
 	struct question about = {.mailbox = mailbox,
 							 .answered = answered,
 							 .asker = asker,
 							 .kind = QUESTION_ORDER,
-							 .verb = verb,
-							 .of_all = !tenant};
+							 .verb = verb};
 
-	if (tenant)
-		about.tenant = *tenant;
+	if (target)
+		about.target = *target;
 	return ask(live, &about);
 }

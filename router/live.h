@@ -19,10 +19,8 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "base/uuid.h"
+#include "router/directory.h"
 #include "router/measures.h"
-
-struct principal;
-struct tenant;
 
 /*
  * Tenants and principals are references of the view's; NULL where there is none. `cluster` is
@@ -53,6 +51,7 @@ struct live_session {
 
 struct live_backend {
 	uint32_t pid;
+	int64_t opened_us; /* on the monotonic clock */
 	char *cluster, *host;
 	/* The tenant's own login that it has, or "": the cluster's. */
 	char own[LIVE_OWN_SIZE];
@@ -84,15 +83,25 @@ struct live_pool {
 	struct live_work work, last, before; /* now, and when the last two periods ended */
 };
 
+/* Nobody of this tenant, nor `below` it, is given a backend. */
+struct live_pause {
+	struct uuid tenant;
+	bool below;
+};
+
 /* One worker's state. */
 struct live_view {
 	struct live_session *sessions;
 	struct live_backend *backends;
 	struct live_pool *pools;
-	struct uuid *paused; /* tenants */
+	struct live_pause *paused;
 	size_t session_count, backend_count, pool_count, paused_count;
 	bool all_paused;
 	size_t clients, logging_in, leaving; /* connections of any kind, and those of two */
+
+	/* Where it was asked with a filter: the sessions that fit, whether or not they are in
+	 * `sessions`. */
+	size_t fitting[SESSION_STATES], fitting_pinned;
 
 	/* Private to the worker while it looks: how far it has come. */
 	struct list walk;
@@ -101,12 +110,55 @@ struct live_view {
 	size_t session_max;
 };
 
+/*
+ * Whom something is about: those of whom all of this holds. Who lies where in the tree is said
+ * by what the session's worker holds of its tenant at that moment. A session without a tenant
+ * fits where no tenant is named.
+ */
+struct live_target {
+	bool has_within, has_tenant;
+	struct uuid within; /* their tenant is this one or below it: all that the asker may touch */
+	struct uuid tenant; /* it is this one, or */
+	bool below;         /* one below it */
+	uint32_t pid;       /* of the session; 0: any */
+};
+
+bool live_target_fits(const struct live_target *target, const struct tenant *tenant,
+					  uint32_t pid);
+
+/* Which sessions and backends a view is to have. Backends fit by their tenants alone. */
+struct live_filter {
+	struct live_target whom;
+	char principal[PRINCIPAL_NAME_MAX + 1]; /* "": any */
+	uint32_t states;                        /* a bit for each enum session_state; 0: any */
+	enum { LIVE_ANY, LIVE_PINNED, LIVE_NOT_PINNED } pins;
+	/* Sessions are in the order of their pids: at most so many behind this one, of each
+	 * worker. The others are counted. */
+	uint32_t after;
+	size_t max;
+};
+
+bool live_filter_fits(const struct live_filter *filter, const struct live_session *session);
+
 /* NULL when memory is out; with room for so many, but for the sessions. */
 struct live_view *live_view_create(size_t backends_max, size_t pools_max, size_t paused_max);
 
 /* Room for sessions; once. False when memory is out. */
 bool live_view_reserve(struct live_view *view, size_t sessions_max);
+
+/*
+ * A place for a session with this pid among those with the lowest, to be filled in; one that is
+ * not among them any more goes. NULL: there are enough lower ones. When all have come,
+ * live_view_sort puts them in order.
+ */
+struct live_session *live_view_place(struct live_view *view, uint32_t pid);
+void live_view_sort(struct live_view *view);
 void live_view_free(struct live_view *view);
+
+/* The order by which the tenant is paused, its own before those of tenants above it; or NULL.
+ * That all are paused is said apart. */
+const struct live_pause *live_view_pause_of(const struct live_view *view,
+											const struct tenant *tenant);
 
 /* What is to be looked at, each with all before it. */
 enum live_scope {
@@ -117,24 +169,26 @@ enum live_scope {
 };
 
 enum live_verb {
-	LIVE_KILL,  /* ends the sessions, with 57P01 */
-	LIVE_PAUSE, /* transactions that run may end; no other begins until LIVE_RESUME */
+	LIVE_KILL,   /* ends the sessions, with 57P01 */
+	LIVE_CANCEL, /* ends what they have under way, as a CancelRequest would */
+	LIVE_PAUSE,  /* transactions that run may end; no other begins until LIVE_RESUME */
 	LIVE_RESUME,
 	LIVE_RECONNECT, /* backends are replaced: idle ones now, others when they are free */
 };
 
-/* What a worker can do; called on its thread. `tenant` NULL: all. */
+/* What a worker can do; called on its thread. `filter` NULL: all is looked at. */
 struct live_ops {
 	void *self;
 	/*
 	 * Begins a view (*view is NULL) or goes on with it. True when it is complete, or NULL
 	 * because memory is out; else it is called again at a later turn of the worker's loop.
 	 */
-	bool (*look)(void *self, enum live_scope scope, struct live_view **view);
+	bool (*look)(void *self, enum live_scope scope, const struct live_filter *filter,
+				 struct live_view **view);
 	/* NULL when memory is out. The caller owns them. */
 	struct measures *(*measure)(void *self);
 	/* How many sessions, or backends, were concerned. */
-	size_t (*obey)(void *self, enum live_verb verb, const struct uuid *tenant);
+	size_t (*obey)(void *self, enum live_verb verb, const struct live_target *target);
 	/* When the loop last turned, on the monotonic clock in microseconds: written by the worker,
 	 * read by anybody. */
 	const _Atomic int64_t *beat_us;
@@ -164,13 +218,26 @@ struct live_answer {
 
 void live_answer_free(struct live_answer *answer);
 
+/*
+ * The pools of all workers in one list, from malloc: one for each cluster and kind of login and
+ * database, or (by_cluster) for each cluster, where pools that are gone count too. Names are
+ * the answer's. NULL when memory is out.
+ */
+struct live_pool *live_sum_pools(const struct live_answer *answer, bool by_cluster,
+								 size_t *count);
+
+/* The sum in that list that the pool belongs to; NULL: there is none. */
+struct live_pool *live_find_sum(struct live_pool *sums, size_t count,
+								const struct live_pool *pool);
+
 /* Called on the asker's thread when all workers have answered; the callee owns the answer,
  * which is NULL when memory is out. */
 typedef void (*live_answered)(void *asker, struct live_answer *answer);
 
-/* False when memory is out, and then nothing was asked. */
-bool live_look(struct live *live, enum live_scope scope, struct mailbox *mailbox,
-			   live_answered answered, void *asker);
+/* False when memory is out, or no worker runs, and then nothing was asked. The filter is
+ * copied; NULL: everything. */
+bool live_look(struct live *live, enum live_scope scope, const struct live_filter *filter,
+			   struct mailbox *mailbox, live_answered answered, void *asker);
 
 /* `all` is one per worker, some of them NULL when memory was out there; they are freed when
  * this returns. */
@@ -184,7 +251,8 @@ bool live_measure(struct live *live, struct mailbox *mailbox, live_measured meas
  * any thread. */
 int64_t live_oldest_beat_us(struct live *live);
 
-bool live_order(struct live *live, enum live_verb verb, const struct uuid *tenant,
+/* As live_look. The target is copied; NULL: all. */
+bool live_order(struct live *live, enum live_verb verb, const struct live_target *target,
 				struct mailbox *mailbox, live_answered answered, void *asker);
 
 #endif

@@ -11,7 +11,7 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIBRARY)
 
 # A worker on the fuzz targets' stage, without their sanitizers.
 STAGE_OBJECTS := $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,stage postgres postgres_session postgres_state message_loop)
-$(BUILD)/tests/operate: $(STAGE_OBJECTS)
+$(BUILD)/tests/operate $(BUILD)/tests/operate_target: $(STAGE_OBJECTS)
 -include $(STAGE_OBJECTS:.o=.d)
 
 .PHONY: test-unit test-fuzz test-integration test-deps
@@ -123,6 +123,23 @@ $(NODE_MODULES): tests/clients/package.json tests/clients/package-lock.json
 	@cd build/clients && npm ci --no-audit --no-fund --silent
 	@touch $@
 
+# docs/openapi.json as others read it: Redocly's linter knows OpenAPI 3.1.
+REDOCLY := build/openapi/node_modules/.package-lock.json
+
+.PHONY: openapi-lint
+openapi-lint:
+	@deploy/install-packages openapi
+	@command -v npm >/dev/null || deploy/install-packages npm
+	@$(MAKE) -s $(REDOCLY)
+	@cd build/openapi && REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true node_modules/.bin/redocly lint \
+		--config redocly.yaml $(abspath docs/openapi.json)
+
+$(REDOCLY): tests/openapi/package.json tests/openapi/package-lock.json tests/openapi/redocly.yaml
+	@mkdir -p build/openapi
+	@cp $^ build/openapi
+	@cd build/openapi && npm ci --no-audit --no-fund --silent
+	@touch $@
+
 # A part of them with the program under valgrind, in some minutes; of leaks only those for certain count.
 # make valgrind VALGRIND_TESTS='handover faults' takes others.
 VALGRIND_TESTS ?= soak differential faults handover hostile limits principals protocol timeouts
@@ -141,11 +158,12 @@ valgrind: build
 # FUZZ_TRACE=1 build/fuzz/NAME FILE tells what an input does; write_corpus.py makes the larger targets' seeds.
 FUZZ_CC    ?= clang
 FUZZ_ARGS  ?= -runs=10000
-FUZZ_NAMES := startup scram_server scram_client replies session backend login statement console
+FUZZ_NAMES := startup scram_server scram_client replies session backend login statement console api_target api_body
 FUZZ_FLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 FUZZ_SHARED  := $(filter-out $(wildcard tests/fuzz/fuzz_*.c),$(wildcard tests/fuzz/*.c))
-FUZZ_SOURCES := $(foreach room,base conf policy policy/guard router proxy,$(wildcard $(room)/*.c)) $(FUZZ_SHARED)
+FUZZ_SOURCES := $(foreach room,base conf policy policy/guard router proxy,$(wildcard $(room)/*.c)) $(FUZZ_SHARED) \
+	admin/api/match.c admin/api/read_json.c admin/api/validate.c
 FUZZ_SOURCES := $(filter-out policy/guard/install.c,$(FUZZ_SOURCES))
 FUZZ_OBJECTS := $(FUZZ_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 FUZZ_LIBRARY := $(BUILD)/fuzz/libfuzzed.a

@@ -14,6 +14,7 @@
 #include "policy/guard/guard.h"
 
 #define CLEANING_S     60
+#define API_STACK      (16u << 20) /* bytes; statements are explained: parsing recurses */
 #define FAILURES_NAMES 4096
 #define RATES_NAMES    4096
 
@@ -238,6 +239,7 @@ bool api_start(const struct api_setup *setup, struct api **out)
 {
 	struct api *api;
 	sigset_t all, before;
+	pthread_attr_t attributes;
 	int error;
 
 	*out = NULL;
@@ -259,7 +261,10 @@ bool api_start(const struct api_setup *setup, struct api **out)
 	/* Signals are the main thread's: this one is started with all of them blocked. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&api->thread, NULL, run, api);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, API_STACK);
+	error = pthread_create(&api->thread, &attributes, run, api);
+	pthread_attr_destroy(&attributes);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error) {
 		log_event(LOG_ERROR, "api.thread", "error", strerror(error), NULL);

@@ -108,8 +108,8 @@ static void reply(struct api_call *call, int status, const char *type, const cha
 	add_common_headers(call);
 	if (text) {
 		add_header(call, "Content-Type", type);
-		if (body)
-			evbuffer_add(body, text, strlen(text));
+		if (body && evbuffer_add(body, text, strlen(text)) == 0)
+			evbuffer_add(body, "\n", 1); /* for those who read it on a terminal */
 	}
 	log_call(call, status);
 	api_server_busy(api->server, call->http, false);
@@ -234,6 +234,47 @@ const char *api_call_header(const struct api_call *call, const char *name)
 
 static void on_answered(struct store_ask *ask, const PGresult *result);
 
+/* The request without the secrets of its body, which `prepare` has not yet made something else
+ * of: a server may write a statement's parameters into its log. */
+static json_t *without_secrets(const struct api_call *call)
+{
+	json_t *request = json_copy(call->request);
+	json_t *body = json_copy(json_object_get(call->request, "body"));
+
+	for (const struct api_field *field = call->route->body; body && field && field->name;
+		 field++) {
+		if (field->flags & API_SECRET)
+			json_object_del(body, field->name);
+	}
+	if (body && json_object_set_new(request, "body", body) == 0)
+		return request;
+	if (!body && !json_object_get(call->request, "body"))
+		return request;
+	json_decref(request);
+	return NULL;
+}
+
+/* What the database is asked now, as text; NULL when memory is out. */
+static char *request_text(const struct api_call *call)
+{
+	json_t *request = NULL;
+	char *text;
+
+	switch (call->stage) {
+	case STAGE_CHECK: /* only who calls */
+		return strdup("{}");
+	case STAGE_BEFORE:
+		request = without_secrets(call);
+		break;
+	case STAGE_MAIN:
+		request = json_incref(call->request);
+		break;
+	}
+	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	json_decref(request);
+	return text;
+}
+
 /* Calls a function of bulkhead_api for the call; goes on in on_answered. */
 static void ask(struct api_call *call, const char *handler)
 {
@@ -252,7 +293,7 @@ static void ask(struct api_call *call, const char *handler)
 	forget_params(call);
 	call->params[0] = strdup(handler);
 	call->params[1] = json_dumps(call->caller, JSON_COMPACT);
-	call->params[2] = json_dumps(call->request, JSON_COMPACT);
+	call->params[2] = request_text(call);
 	if (!call->params[0] || !call->params[1] || !call->params[2]) {
 		api_refuse(call, 500, "BH-API-INTERNAL", NULL, "out of memory");
 		return;
@@ -406,7 +447,10 @@ static void set_out(struct api_call *call)
 {
 	const struct api_route *route = call->route;
 
-	if (call->problem.status || route->run)
+	/* `prepare` may cost much, and says what is wrong with a request. */
+	bool is_shown = route->run || (route->prepare && !route->before);
+
+	if (call->problem.status || is_shown)
 		enter_stage(call, STAGE_CHECK);
 	else if (route->before)
 		enter_stage(call, STAGE_BEFORE);

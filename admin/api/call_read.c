@@ -26,18 +26,6 @@
 #define IDEMPOTENCY_MAX 255
 #define ETAGS_MAX       16
 
-static const struct api_field tenant_param[] = {
-	{.name = "tenant", .type = API_TENANT_WORD, .doc = "a tenant's id, slug or key"},
-	{.name = NULL}};
-
-static const struct api_field page_query[] = {
-	{.name = "limit", .type = API_INTEGER, .min = 1, .max = 200, .preset = "50"},
-	{.name = "cursor", .type = API_TEXT, .min = 1, .max = 2000, .pattern = "^[A-Za-z0-9_-]+$"},
-	{.name = NULL}};
-
-static const struct api_field dry_run_query[] = {
-	{.name = "dry_run", .type = API_BOOLEAN, .preset = "false"}, {.name = NULL}};
-
 static bool refuse(struct api_call *call, int status, const char *reason, const char *field,
 				   const char *detail)
 {
@@ -228,9 +216,9 @@ static void read_query(struct api_call *call, const char *text, struct api_findi
 		query = json_object();
 	}
 	if (route->flags & API_PAGED)
-		take_query(query, page_query, more, findings);
+		take_query(query, api_page_query, more, findings);
 	if (route->flags & API_DRY_RUN)
-		take_query(query, dry_run_query, call->request, findings);
+		take_query(query, api_dry_run_query, call->request, findings);
 	api_validate_texts(query, route->query, "query", findings);
 	json_object_update(query, more);
 	json_decref(more);
@@ -426,7 +414,7 @@ static void read_rest(struct api_call *call, json_t *params, const char *query,
 	else if (json_object_get(params, "tenant")) {
 		json_t *tenant = json_pack("{s:O}", "tenant", json_object_get(params, "tenant"));
 		json_object_del(params, "tenant");
-		api_validate_texts(tenant, tenant_param, "path", &findings);
+		api_validate_texts(tenant, api_tenant_param, "path", &findings);
 		api_validate_texts(params, route->params, "path", &findings);
 		json_object_update(params, tenant);
 		json_decref(tenant);

@@ -6,8 +6,13 @@
 
 EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
 EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
+EMBED_TEXT(api_live_sql, "admin/api/sql/live.sql");
 EMBED_TEXT(api_keys_sql, "admin/api/sql/api_keys.sql");
 EMBED_TEXT(api_principals_sql, "admin/api/sql/principals.sql");
+EMBED_TEXT(api_tenants_sql, "admin/api/sql/tenants.sql");
+EMBED_TEXT(api_permissions_sql, "admin/api/sql/permissions.sql");
+EMBED_TEXT(api_jobs_sql, "admin/api/sql/jobs.sql");
+EMBED_TEXT(api_clusters_sql, "admin/api/sql/clusters.sql");
 EMBED_TEXT(api_end_sql, "admin/api/sql/end.sql");
 
 size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
@@ -16,8 +21,13 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"begin", api_begin_sql},
 		{"core", api_core_sql},
 		/* the topics */
+		{"live", api_live_sql},
 		{"api_keys", api_keys_sql},
 		{"principals", api_principals_sql},
+		{"tenants", api_tenants_sql},
+		{"permissions", api_permissions_sql},
+		{"jobs", api_jobs_sql},
+		{"clusters", api_clusters_sql},
 		{"end", api_end_sql},
 	};
 

@@ -187,6 +187,9 @@ static const char *take_parameter(json_t *params, const char *text, size_t len, 
 	if (!name)
 		return "its name is not readable";
 	snprintf(field, FIELD_SIZE, "query.%.60s", json_string_value(name));
+	/* What is cut must not lose a part of a character. */
+	while (!utf8_valid(field, strlen(field)))
+		field[strlen(field) - 1] = '\0';
 	value = equals ? api_decode(equals + 1, len - name_len - 1, true) : json_string("");
 	if (!value)
 		fault = "its value is not UTF-8, or holds control characters";

@@ -56,14 +56,14 @@ static void separate(struct scan *scan)
 	scan->wants_name = step && !step->is_array;
 }
 
-/* The end of the text in quotes that begins at `at`. */
+/* The closing quote of the text that begins at `at`, or the end where there is none. */
 static size_t skip_text(const char *text, size_t len, size_t at)
 {
 	for (at++; at < len && text[at] != '"'; at++) {
 		if (text[at] == '\\')
 			at++;
 	}
-	return at < len ? at : len - 1;
+	return at < len ? at : len;
 }
 
 /* Scans up to `offset`, or until it is too deep; returns where it stopped. */
@@ -173,6 +173,13 @@ json_t *api_read_json(const char *text, size_t len, struct api_fault *fault)
 		write_place(&scan, fault->field, sizeof fault->field);
 		snprintf(fault->detail, sizeof fault->detail, "this is deeper than %d levels",
 				 API_JSON_DEPTH);
+		return NULL;
+	}
+	/* Behind a number jansson overlooks it. */
+	const char *nul = len ? memchr(text, '\0', len) : NULL;
+	if (nul) {
+		api_json_place(text, len, (size_t)(nul - text), fault->field, sizeof fault->field);
+		snprintf(fault->detail, sizeof fault->detail, "NUL is not allowed");
 		return NULL;
 	}
 	json_t *value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);

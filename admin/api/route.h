@@ -108,6 +108,11 @@ struct api_topic {
 extern const struct api_topic *const api_topics[];
 extern const size_t api_topic_count;
 
+/* What many routes take: {tenant} of a path; with API_PAGED; with API_DRY_RUN. */
+extern const struct api_field api_tenant_param[];
+extern const struct api_field api_page_query[];
+extern const struct api_field api_dry_run_query[];
+
 /* ---- for `prepare`, `finish` and `run`; see call.h ---- */
 
 struct api;

@@ -1,4 +1,5 @@
 /* What the API says of itself. */
+#include "admin/api/openapi.h"
 #include "admin/api/routes.h"
 
 static const struct api_field version_fields[] = {
@@ -14,7 +15,29 @@ static void show_version(struct api_call *call, json_t *request)
 			   json_pack("{s:s, s:s}", "name", "bulkhead", "version", BULKHEAD_VERSION));
 }
 
+static const struct api_schema document = {.name = "Document", .is_open = true};
+
+static void show_document(struct api_call *call, json_t *request)
+{
+	json_t *made = openapi_document();
+
+	(void)request;
+	if (made)
+		api_answer(call, 200, made);
+	else
+		api_refuse(call, 500, "BH-API-INTERNAL", NULL, "out of memory");
+}
+
 static const struct api_route routes[] = {
+	{.id = "openapi.show",
+	 .method = "GET",
+	 .path = "/v1/openapi.json",
+	 .role = API_VIEWER,
+	 .run = show_document,
+	 .answer = &document,
+	 .tag = "Meta",
+	 .summary = "What there is to ask for",
+	 .doc = "This document, in OpenAPI 3.1."},
 	{.id = "version.show",
 	 .method = "GET",
 	 .path = "/v1/version",

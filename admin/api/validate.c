@@ -222,6 +222,14 @@ static bool check_array(json_t *value, const struct api_field *field, const char
 	return good;
 }
 
+/* What is cut must not lose a part of a character. */
+static void name_place(char out[PLACE_SIZE], const char *place, const char *name)
+{
+	snprintf(out, PLACE_SIZE, "%s.%.64s", place, name);
+	while (!utf8_valid(out, strlen(out)))
+		out[strlen(out) - 1] = '\0';
+}
+
 static bool check_map(json_t *value, const struct api_field *field, const char *place,
 					  struct api_findings *findings)
 {
@@ -238,7 +246,7 @@ static bool check_map(json_t *value, const struct api_field *field, const char *
 	}
 	json_object_foreach(value, name, member)
 	{
-		snprintf(within, sizeof within, "%s.%s", place, name);
+		name_place(within, place, name);
 		good = check_value(member, field->fields, within, findings) && good;
 	}
 	return good;
@@ -295,13 +303,6 @@ static void preset(json_t *object, const struct api_field *field, struct api_fin
 
 	if (json_object_set_new(object, field->name, value) != 0)
 		findings->out_of_memory = true;
-}
-
-static void name_place(char out[PLACE_SIZE], const char *place, const char *name)
-{
-	snprintf(out, PLACE_SIZE, "%s.%.64s", place, name);
-	while (!utf8_valid(out, strlen(out)))
-		out[strlen(out) - 1] = '\0';
 }
 
 bool api_validate(json_t *object, const struct api_field *fields, const char *place,

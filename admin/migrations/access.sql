@@ -1,6 +1,6 @@
 -- The sidecars' login: made when it is missing, given its functions, and checked. Run at every
 -- installation, after the numbered steps. The settings bulkhead.sidecar_login and, where a password is
--- to be set, bulkhead.sidecar_verifier say what to do; both end with the transaction.
+-- to be set, bulkhead.sidecar_verifier say what to do, and those of api_login; all end with the transaction.
 
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
@@ -84,6 +84,48 @@ BEGIN
 	   OR pg_catalog.has_schema_privilege(login, 'bulkhead_control', 'CREATE')
 	   OR NOT pg_catalog.has_database_privilege(login, pg_catalog.current_database(), 'CONNECT') THEN
 		RAISE EXCEPTION 'role % must be able to connect and to use schema bulkhead_control, and must not create in it', login;
+	END IF;
+END
+$$;
+
+-- The login that serves the admin API: a member of bulkhead_admin, and nothing else.
+DO $$
+DECLARE
+	login text := pg_catalog.current_setting('bulkhead.api_login');
+	verifier text := pg_catalog.current_setting('bulkhead.api_verifier', true);
+	culprit text;
+BEGIN
+	BEGIN
+		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = login) THEN
+			EXECUTE pg_catalog.format('CREATE ROLE %I LOGIN', login);
+		END IF;
+	EXCEPTION
+		WHEN duplicate_object OR unique_violation THEN NULL;
+	END;
+	IF verifier <> '' THEN
+		EXECUTE pg_catalog.format('ALTER ROLE %I PASSWORD %L', login, verifier);
+	END IF;
+	IF NOT pg_catalog.pg_has_role(login, 'bulkhead_admin', 'USAGE') THEN
+		EXECUTE pg_catalog.format('GRANT bulkhead_admin TO %I', login);
+	END IF;
+	IF NOT pg_catalog.has_database_privilege(login, pg_catalog.current_database(), 'CONNECT') THEN
+		EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO %I', pg_catalog.current_database(), login);
+	END IF;
+
+	IF EXISTS (SELECT FROM pg_catalog.pg_roles
+			   WHERE rolname = login
+			   AND (NOT rolcanlogin OR rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)) THEN
+		RAISE EXCEPTION 'role % must be able to log in, and must not be a superuser, bypass row security, replicate, or create roles or databases', login;
+	END IF;
+	SELECT m.roleid::pg_catalog.regrole::text INTO culprit
+	FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member
+	WHERE r.rolname = login AND m.roleid <> 'bulkhead_admin'::pg_catalog.regrole LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'role % must not be a member of %', login, culprit;
+	END IF;
+	IF NOT pg_catalog.pg_has_role(login, 'bulkhead_admin', 'USAGE')
+	   OR NOT pg_catalog.has_database_privilege(login, pg_catalog.current_database(), 'CONNECT') THEN
+		RAISE EXCEPTION 'role % must be able to connect, and be a member of bulkhead_admin', login;
 	END IF;
 END
 $$;

@@ -44,7 +44,7 @@ DECLARE
 	owner text := current_setting('bulkhead.owner');
 	mode text := current_setting('bulkhead.guard');
 	found_mode text;
-	ours CONSTANT text[] := '{bulkhead_guard, bulkhead_app, bulkhead_control, bulkhead_admin, bulkhead_sidecar}';
+	ours CONSTANT text[] := '{bulkhead_guard, bulkhead_app, bulkhead_control, bulkhead_admin, bulkhead_sidecar, bulkhead_api}';
 BEGIN
 	IF current_setting('server_version_num')::integer < 150000 THEN
 		RAISE EXCEPTION 'the guard needs PostgreSQL 15 or later, this is %',

@@ -19,7 +19,7 @@ CREATE OR REPLACE FUNCTION bulkhead.login_faults(login name) RETURNS SETOF text
 		 WHERE r.rolname = login_faults.login AND NOT r.rolsuper
 		   AND (g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication
 		        OR starts_with(g.rolname::text, 'pg_') OR g.rolname ~ '^t_[0-9a-f]{32}$'
-		        OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar'))
+		        OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar', 'bulkhead_api'))
 		UNION ALL
 		SELECT format('%s may set backtrace_functions, which only bulkhead_guard may; '
 		              'REVOKE ALL ON PARAMETER backtrace_functions FROM %s', grantee.name, grantee.name)

@@ -47,7 +47,7 @@ SELECT 'login-membership', 'critical', quote_ident(m.rolname),
        e.revoke
   FROM edge AS e JOIN role AS g ON g.oid = e.roleid JOIN role AS m ON m.oid = e.member JOIN tenant AS t ON t.oid = e.member
  WHERE g.is_strong OR g.rolname ~ '^pg_' OR g.rolname ~ '^t_[0-9a-f]{32}$' OR (g.owns AND NOT g.speaks)
-    OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar')
+    OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar', 'bulkhead_api')
     OR (m.is_tenant AND g.rolname NOT IN ('bulkhead_app', 'bulkhead_tenants'))
 UNION ALL
 SELECT 'login-owns', 'critical', format('%s of %I', described.object, r.rolname),

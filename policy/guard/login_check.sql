@@ -49,7 +49,7 @@ CREATE OR REPLACE FUNCTION bulkhead.tenant_login_faults(login name) RETURNS SETO
 		  FROM me JOIN reach AS r ON r.oid <> me.oid JOIN pg_roles AS g ON g.oid = r.oid
 		 WHERE g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication
 		    OR starts_with(g.rolname::text, 'pg_') OR g.rolname ~ '^t_[0-9a-f]{32}$'
-		    OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar')
+		    OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar', 'bulkhead_api')
 		UNION ALL
 		-- Temporary objects go with their sessions. Large objects and default privileges open nothing, and any tenant may
 		-- make some, as bulkhead_app too: they must not stop the service.

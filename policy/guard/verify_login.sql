@@ -34,7 +34,7 @@ CREATE OR REPLACE FUNCTION pg_temp.installation_faults() RETURNS SETOF text
 		 WHERE pg_has_role('bulkhead_app', g.oid, 'MEMBER')
 		   AND (g.rolsuper OR g.rolbypassrls OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication
 		        OR starts_with(g.rolname::text, 'pg_') OR g.rolname ~ '^t_[0-9a-f]{32}$'
-		        OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar'))
+		        OR g.rolname IN ('bulkhead_guard', 'bulkhead_control', 'bulkhead_admin', 'bulkhead_sidecar', 'bulkhead_api'))
 		UNION ALL
 		-- Any tenant may make temporary and large objects as bulkhead_app.
 		SELECT format('bulkhead_app owns %s; let another role own it', pg_describe_object(s.classid, s.objid, s.objsubid))

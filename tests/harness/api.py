@@ -17,6 +17,7 @@ import json
 import secrets
 from contextlib import ExitStack
 
+from harness.openapi import Document
 from harness.postgres import HOST, free_port
 from harness.stand import DATABASE
 
@@ -69,9 +70,9 @@ class Answer:
 
 
 class Client:
-    """One API key (None: without). Each request is a connection of its own unless `keep` is true."""
+    """One API key (None: without). Each request is a connection of its own unless `keep` is true.
 
-    watchers = []  # called with each answer, as (method, path, body, answer): the tests of the document
+    Every request and answer must be as the OpenAPI document says."""
 
     def __init__(self, port, key, keep=False):
         self.port = port
@@ -93,8 +94,7 @@ class Client:
         answer = Answer(f"{method} {path}", response, response.read().decode())
         if not self.connection:
             connection.close()
-        for watch in self.watchers:
-            watch(method, path, body, answer)
+        Document.current().check(method, path, raw, answer)
         return answer
 
     def get(self, path, **headers):
@@ -140,7 +140,7 @@ class Api:
     def __enter__(self):
         pepper, master = self.key_file("pepper", KID, self.pepper), self.key_file("master", "m1", secrets.token_bytes(32))
         with self.admin() as root:
-            if not root.execute("SELECT FROM pg_roles WHERE rolname = %s", (API_LOGIN,)).fetchone():
+            if not root.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (API_LOGIN,)).fetchone():
                 root.execute(f"CREATE ROLE {API_LOGIN} LOGIN IN ROLE bulkhead_admin")
             root.execute(f"ALTER ROLE {API_LOGIN} PASSWORD '{API_PASSWORD}'")
             root.execute(f"ALTER ROLE {API_LOGIN} SET deadlock_timeout = '20ms'")

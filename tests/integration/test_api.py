@@ -1,7 +1,9 @@
 """The admin API's frame: who is let in, what is refused before anything is looked at, and how it is said."""
 
 import pytest
-from harness.api import Api, random_id, random_secret
+from harness.api import Api, random_secret
+
+UNKNOWN = f"bhk_{'a' * 16}_{'A' * 43}"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def test_a_request_id_is_kept(api):
     assert api.client().get("/v1/version", **{"X-Request-Id": "mine-1"}).headers["X-Request-Id"] == "mine-1"
 
 
-@pytest.mark.parametrize("key", [None, "", "x", f"bhk_{random_id()}_{random_secret()}", f"bhk_{random_id()}_", "bhk__"])
+@pytest.mark.parametrize("key", [None, "", "x", UNKNOWN, UNKNOWN[:21], UNKNOWN + "A", "bhk__"])
 def test_strangers_are_refused(api, key):
     answer = api.stranger(key).get("/v1/version")
     assert (answer.status, answer.reason) == (401, "BH-API-KEY"), answer

@@ -106,7 +106,8 @@ def test_each_verb_has_its_example_in_the_documentation(noun, count):
     assert len(verbs) == count and sorted(map("".join, examples)) == sorted(verbs)
 
 
-@pytest.mark.parametrize("option, file", [("--sample", "conf/bulkhead.ini"), ("--docs", "docs/configuration.md")])
+@pytest.mark.parametrize("option, file", [("--sample", "conf/bulkhead.ini"), ("--docs", "docs/configuration.md"),
+                                          ("--openapi", "docs/openapi.json")])
 def test_generated_files_are_current(option, file):
     assert bulkhead("conf", option).stdout == (ROOT / file).read_text()
 

@@ -12,7 +12,8 @@ from harness.postgres import PG_BIN
 from harness.program import DONE, FAILED, bulkhead, refusal, succeed, write_secret
 
 PLANTED = "hunter2-never-to-be-seen"
-KEY_FILES = ["api.pepper", "cluster.secret", "guard.key", "operator.key", "pool.password", "sidecar.password"]
+KEY_FILES = ["api.password", "api.pepper", "cluster.secret", "guard.key", "operator.key", "pool.password",
+             "sidecar.password"]
 
 
 @pytest.fixture

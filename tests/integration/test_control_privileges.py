@@ -7,9 +7,10 @@ import pytest
 from harness.control import ADMIN, CHANNEL, SIDECAR
 from harness.stand import run
 
-TABLES = ["api_key", "audit", "audit_checkpoint", "audit_draft", "audit_head", "audit_hold", "cluster", "departed", "idempotency", "job", "migration", "migration_file",
-          "migration_target", "migration_turn", "permission_frozen", "permission_grant", "permission_key",
-          "principal", "setting", "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
+TABLES = ["api_key", "audit", "audit_checkpoint", "audit_draft", "audit_head", "audit_hold", "cluster", "departed",
+          "idempotency", "job", "migration", "migration_file", "migration_target", "migration_turn",
+          "permission_frozen", "permission_grant", "permission_history", "permission_key", "principal", "setting",
+          "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 

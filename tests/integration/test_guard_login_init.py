@@ -47,7 +47,7 @@ def test_it_does_what_the_role_may_and_says_what_it_may_not(server, database, ke
     assert warning == "WARNING:  hardening: these stay open to PUBLIC, since only a superuser can take them away"
     assert "pg_stat_activity" in detail and "lo_get(oid)" in detail and hint.startswith("HINT:") and not rest
     assert {path.name for path in keys.iterdir()} == {
-        "api.pepper", "cluster.secret", "guard.key", "operator.key", "sidecar.password"}
+        "api.password", "api.pepper", "cluster.secret", "guard.key", "operator.key", "sidecar.password"}
     with database.connect(HALF) as half:
         members = half.execute("SELECT pg_has_role('bulkhead_guard', 'USAGE')").fetchone()
         assert members == (False,), "who installed it is the guard no longer"
@@ -146,7 +146,7 @@ def test_another_administrator_is_told_what_he_needs(server, database, keys):
             assert done.returncode == 0, done.stderr
             return
         assert_refused(done)
-        superuser.execute("GRANT bulkhead_control, bulkhead_admin, bulkhead_sidecar TO second WITH ADMIN OPTION")
+        superuser.execute("GRANT bulkhead_control, bulkhead_admin, bulkhead_sidecar, bulkhead_api TO second WITH ADMIN OPTION")
         assert_refused(server.init(other, keys, user="second"),
                        "GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION")
         superuser.execute("GRANT bulkhead_guard, bulkhead_app TO second WITH ADMIN OPTION, INHERIT FALSE, SET FALSE")

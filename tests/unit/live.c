@@ -23,11 +23,12 @@ struct office {
 	uint64_t connections;
 };
 
-static bool look(void *self, enum live_scope scope, struct live_view **view)
+static bool look(void *self, enum live_scope scope, const struct live_filter *filter,
+				 struct live_view **view)
 {
 	struct worker *worker = self;
 
-	cr_expect_eq(scope, LIVE_ALL);
+	cr_expect(scope == LIVE_ALL && !filter);
 	worker->looks++;
 	if (!*view) {
 		*view = live_view_create(0, 0, 0);
@@ -37,11 +38,11 @@ static bool look(void *self, enum live_scope scope, struct live_view **view)
 	return (*view)->session_count == (size_t)worker->turns;
 }
 
-static size_t obey(void *self, enum live_verb verb, const struct uuid *tenant)
+static size_t obey(void *self, enum live_verb verb, const struct live_target *target)
 {
 	struct worker *worker = self;
 
-	cr_expect(verb == LIVE_KILL && tenant && tenant->b[0] == 7);
+	cr_expect(verb == LIVE_KILL && target->has_tenant && target->tenant.b[0] == 7);
 	worker->orders++;
 	return 2;
 }
@@ -122,7 +123,8 @@ static void add_up(void *asker, struct measures *const all[], size_t count)
 
 static void ask(struct office *office, int asker)
 {
-	cr_assert(live_look(office->live, LIVE_ALL, office->workers[asker].mailbox, note, office));
+	cr_assert(
+		live_look(office->live, LIVE_ALL, NULL, office->workers[asker].mailbox, note, office));
 }
 
 Test(live, a_look_takes_as_many_turns_as_the_slowest_needs)
@@ -144,11 +146,11 @@ Test(live, a_look_takes_as_many_turns_as_the_slowest_needs)
 Test(live, an_order_reaches_all_and_is_counted)
 {
 	struct office office;
-	const struct uuid tenant = {.b = {7}};
+	const struct live_target target = {.has_tenant = true, .tenant = {.b = {7}}};
 
 	open_office(&office);
 	cr_assert(
-		live_order(office.live, LIVE_KILL, &tenant, office.workers[0].mailbox, note, &office));
+		live_order(office.live, LIVE_KILL, &target, office.workers[0].mailbox, note, &office));
 	turn(&office, 2);
 	cr_expect(office.answers == 1 && office.concerned == 2 * WORKERS);
 	close_office(&office);

@@ -1,0 +1,22 @@
+-- Where in the tree a job's tenant was when the job was queued: who may see a subtree sees its jobs, also those that
+-- have removed tenants of it.
+
+ALTER TABLE job ADD COLUMN tenant_path ltree;
+
+UPDATE job j SET tenant_path = t.path FROM tenant t WHERE t.id = j.tenant_id;
+
+CREATE INDEX job_purged ON job USING gist (tenant_path) WHERE kind = 'purge' AND state = 'done';
+
+COMMENT ON COLUMN job.tenant_path IS 'of its tenant when it was queued; NULL: from before this was kept';
+
+CREATE FUNCTION job_find_path() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	SELECT t.path INTO NEW.tenant_path FROM bulkhead_control.tenant t WHERE t.id = NEW.tenant_id;
+	RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER job_find_path BEFORE INSERT ON job
+	FOR EACH ROW EXECUTE FUNCTION job_find_path();
