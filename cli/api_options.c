@@ -38,6 +38,7 @@ static const struct {
 	{"follow", "", "go on with what happens from now on; without it, what has happened"},
 	{"after", "ID", "begin behind this event"},
 	{"out", "FILE", "write the secret into this new file (0600) and do not print it"},
+	{"wait", "", "wait until the job that does it has ended"},
 };
 
 _Static_assert(sizeof owns / sizeof *owns == OWN_COUNT, "a row for each option of its own");
@@ -75,6 +76,14 @@ static const struct api_field *find_field(const struct api_field *fields, const 
 			return fields;
 	}
 	return NULL;
+}
+
+bool api_route_has_job(const struct api_route *route)
+{
+	const struct api_field *fields = route->answer ? route->answer->fields : NULL;
+
+	return strcmp(route->method, "POST") == 0 &&
+		   (route->status == 202 || (route->status == 201 && find_field(fields, "job")));
 }
 
 const char *api_secret_of(const struct api_route *route)
@@ -348,6 +357,8 @@ static void add_own_of_route(struct api_grammar *grammar)
 		api_grammar_add_own(grammar, OWN_IDEMPOTENCY_KEY);
 	if (route->flags & API_DRY_RUN)
 		api_grammar_add_own(grammar, OWN_DRY_RUN);
+	if (api_route_has_job(route))
+		api_grammar_add_own(grammar, OWN_WAIT);
 	if (route->flags & API_PAGED) {
 		api_grammar_add_own(grammar, OWN_LIMIT);
 		api_grammar_add_own(grammar, OWN_CURSOR);

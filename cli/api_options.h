@@ -39,6 +39,7 @@ enum api_own {
 	OWN_FOLLOW,
 	OWN_AFTER,
 	OWN_OUT,
+	OWN_WAIT,
 	OWN_COUNT,
 };
 
@@ -83,6 +84,9 @@ bool api_route_is_change(const struct api_route *route);
 
 /* The member of the answer that is shown this once; NULL: none is. */
 const char *api_secret_of(const struct api_route *route);
+
+/* Does it begin something that a job does, or may it? */
+bool api_route_has_job(const struct api_route *route);
 
 /* False when the verb's table is wrong, which is said in *why: a test asks for all. */
 bool api_grammar_make(struct api_grammar *grammar, const struct api_verb *verb,

@@ -14,9 +14,14 @@ static const struct api_verb verbs[] = {
 	{.name = "set",
 	 .route = "PUT " GRANTS "/{key}",
 	 .words = "tenant key [value]",
+	 .columns = "key=grant.key value=grant.value mode=grant.mode revocation=grant.revocation "
+				"holds=effective.value source=effective.source",
 	 .list = "value"},
 	{.name = "revoke", .route = "DELETE " GRANTS "/{key}", .words = "tenant key"},
-	{.name = "history", .route = "GET " GRANTS "/{key}/history", .words = "tenant key"},
+	{.name = "history",
+	 .route = "GET " GRANTS "/{key}/history",
+	 .words = "tenant key",
+	 .columns = "revision change at actor before=before.value after=after.value"},
 };
 
 const struct api_noun api_permission = {"permission",

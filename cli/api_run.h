@@ -26,6 +26,10 @@ bool api_run_send(struct api_run *run, const char *if_match, struct api_reply *r
 /* GET of any path; as api_run_send. */
 bool api_run_get(struct api_run *run, const char *path, struct api_reply *reply);
 
+/* Waits until the job that the answer names, or is, has ended; what is in the answer is then as
+ * it is then. False, with the reason printed, when it failed. */
+bool api_wait(struct api_run *run, struct api_reply *reply);
+
 /* Carries the request out as its route wants it (pages, If-Match) and shows the answer. */
 enum cli_exit api_run_and_show(struct api_run *run);
 

@@ -172,8 +172,23 @@ static bool show_rows(const json_t *rows, const char *columns)
 	struct view view = {.rows = rows};
 
 	set_columns(&view, columns);
-	return print_table(
-		&(struct print_table){&view, (int)json_array_size(rows), view.count, show_cell});
+	if (view.count == 0)
+		puts("(none)");
+	return view.count == 0 || print_table(&(struct print_table){
+								  &view, (int)json_array_size(rows), view.count, show_cell});
+}
+
+/* A list of which there may be more than it has. */
+static bool show_list_of(const json_t *list, const char *columns)
+{
+	const json_t *items = json_object_get(list, "items");
+	json_int_t more =
+		json_integer_value(json_object_get(list, "count")) - (json_int_t)json_array_size(items);
+	bool whole = show_rows(items, columns);
+
+	if (more > 0)
+		printf("and %" JSON_INTEGER_FORMAT " more\n", more);
+	return whole;
 }
 
 /* What is in an object and no line of it: lists of objects, and objects. */
@@ -187,7 +202,8 @@ static bool show_inner(const json_t *object)
 	{
 		if (is_scalar(member) || is_list_of_scalars(member))
 			continue;
-		print_line(stdout, "\n%s:", name);
+		putchar('\n');
+		print_line(stdout, "%s:", name);
 		whole = whole && api_show(member, NULL, false);
 	}
 	return whole;
@@ -226,7 +242,7 @@ bool api_show(const json_t *answer, const char *columns, bool json)
 	if (!answer)
 		return true;
 	if (json_is_array(items))
-		return show_rows(items, columns);
+		return show_list_of(answer, columns);
 	if (json_is_array(answer) && !is_list_of_scalars(answer))
 		return show_rows(answer, columns);
 	if (json_is_object(answer))

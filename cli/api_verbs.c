@@ -284,26 +284,39 @@ static bool create_out(const struct api_given *given)
 	return !file || fd >= 0;
 }
 
-static enum cli_exit show(struct api_run *run, const struct api_reply *reply)
+/* What people read of it. */
+static bool show_people(struct api_run *run, const json_t *answer)
 {
-	const char *columns = run->grammar->verb->columns;
-	bool json = run->given->own[OWN_JSON];
+	const struct api_verb *verb = run->grammar->verb;
+	const json_t *part = verb->part ? json_object_get(answer, verb->part) : NULL;
+	const char *columns = verb->columns;
+	bool dry = run->given->own[OWN_DRY_RUN];
 	char own[1024];
 
 	write_columns(own, sizeof own, run->grammar->route);
 	if (!columns && *own)
 		columns = own;
 	/* What a change would do takes other forms than what it does. */
-	if (run->given->own[OWN_DRY_RUN] && !json_object_get(reply->json, "items"))
+	if (dry && !part && !json_object_get(answer, "items"))
 		columns = NULL;
-	bool taken = take_secret(run, reply->json);
-	if (!api_show(reply->json, columns, json) || !taken)
-		return CLI_FAILED;
-	if (!json && run->given->own[OWN_DRY_RUN])
+	if (part && json_array_size(json_object_get(part, "items")) == 0)
+		puts("nothing was changed: it is so already");
+	else if (!api_show(part ? part : answer, part ? NULL : columns, false))
+		return false;
+	else if (dry)
 		puts("nothing was changed: this was a dry run");
-	if (!json && json_is_string(json_object_get(reply->json, "next")))
+	if (json_is_string(json_object_get(answer, "next")))
 		fputs("bulkhead: there are more: --limit shows them\n", stderr);
-	return CLI_DONE;
+	return true;
+}
+
+static enum cli_exit show(struct api_run *run, const struct api_reply *reply)
+{
+	bool taken = take_secret(run, reply->json);
+	bool shown = run->given->own[OWN_JSON] ? api_show(reply->json, NULL, true)
+										   : show_people(run, reply->json);
+
+	return shown && taken ? CLI_DONE : CLI_FAILED;
 }
 
 enum cli_exit api_run_and_show(struct api_run *run)
@@ -320,7 +333,9 @@ enum cli_exit api_run_and_show(struct api_run *run)
 		result = change(run, &reply) ? CLI_DONE : CLI_FAILED;
 	else
 		result = api_run_send(run, NULL, &reply) ? CLI_DONE : CLI_FAILED;
-	if (result == CLI_DONE)
+	if (result == CLI_DONE && run->given->own[OWN_WAIT] && !api_wait(run, &reply))
+		result = CLI_FAILED;
+	else if (result == CLI_DONE)
 		result = show(run, &reply);
 	else if (run->given->own[OWN_OUT])
 		unlink(run->given->own[OWN_OUT]);

@@ -44,6 +44,9 @@ struct api_verb {
 	/* What people are shown of the answer or its items: "slug key=external_key cluster.name",
 	 * as title=member. NULL: all that are no objects or arrays. */
 	const char *columns;
+	/* The member of the answer that they are shown in place of the whole, of a change: a list
+	 * of what it changed. NULL: the whole. */
+	const char *part;
 	const struct api_alias *aliases; /* NULL: none */
 	/* The field of any JSON whose word, where it is none, is a list with commas between. */
 	const char *list;

@@ -84,7 +84,7 @@ static void write_verb(FILE *out, const struct api_noun *noun,
 	write_options(out, grammar, false);
 }
 
-static bool write_noun(FILE *out, const struct api_noun *noun, struct api_grammar *grammar)
+static void write_noun(FILE *out, const struct api_noun *noun, struct api_grammar *grammar)
 {
 	const char *why;
 
@@ -95,13 +95,9 @@ static bool write_noun(FILE *out, const struct api_noun *noun, struct api_gramma
 			 "in bulkhead(1), with how the API and its key are named.");
 	fputs(".SH VERBS\n", out);
 	for (size_t i = 0; i < noun->count; i++) {
-		if (!api_grammar_make(grammar, &noun->verbs[i], &why)) {
-			print_complaint("%s %s: %s", noun->name, noun->verbs[i].name, why);
-			return false;
-		}
-		write_verb(out, noun, grammar);
+		if (api_grammar_make(grammar, &noun->verbs[i], &why))
+			write_verb(out, noun, grammar);
 	}
-	return true;
 }
 
 /* ---- pages ---- */
@@ -152,7 +148,7 @@ static bool write_command(FILE *out, const struct command *command, struct api_g
 	man_text(out, command->name);
 	fputs(command->noun ? "\\fR VERB [WORD ...] [OPTIONS]\n" : "\\fR ...\n", out);
 	if (command->noun)
-		whole = whole && write_noun(out, command->noun, grammar);
+		write_noun(out, command->noun, grammar);
 	else
 		fputs(".SH DESCRIPTION\n", out);
 	if (direct) {

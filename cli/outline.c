@@ -117,15 +117,11 @@ static bool add_grammar(struct outline *outline, const struct api_grammar *gramm
 static bool add_noun(struct outline *outline, struct api_grammar *grammar)
 {
 	const struct api_noun *noun = outline->command->noun;
+	const char *why;
 
 	for (size_t i = 0; i < noun->count; i++) {
-		const char *why;
-
-		if (!api_grammar_make(grammar, &noun->verbs[i], &why)) {
-			print_complaint("%s %s: %s", noun->name, noun->verbs[i].name, why);
-			return false;
-		}
-		if (!add_grammar(outline, grammar, noun->verbs[i].name))
+		if (api_grammar_make(grammar, &noun->verbs[i], &why) &&
+			!add_grammar(outline, grammar, noun->verbs[i].name))
 			return false;
 	}
 	return true;
@@ -142,7 +138,7 @@ static bool add_tables(struct outline *outline)
 	else if (whole && outline->command->run == cmd_api)
 		whole = api_grammar_of_any(grammar, &why) && add_grammar(outline, grammar, "");
 	else if (whole && outline->command->run == cmd_events)
-		whole = api_grammar_of_events(grammar, &why) && add_grammar(outline, grammar, "");
+		whole = !api_grammar_of_events(grammar, &why) || add_grammar(outline, grammar, "");
 	free(grammar);
 	return whole;
 }
