@@ -185,9 +185,7 @@ static bool open_cluster(struct job_run *run)
 	return run->admin && lock_tenant(run);
 }
 
-/* For tests: the process ends by itself when it comes to a step (`schema`), or behind it
- * (`schema+`). */
-static void die_where_told(const char *step, const char *mark)
+void job_test_kill(const char *step, const char *mark)
 {
 	const char *told = getenv("JOB_TEST_KILL");
 	size_t len = strlen(step);
@@ -220,13 +218,13 @@ static bool run_steps(struct job_run *run)
 	for (; step->name; step++) {
 		if (!begin_step(run, step->name))
 			return false;
-		die_where_told(step->name, "");
+		job_test_kill(step->name, "");
 		if (!step->run(run)) {
 			if (run->state == JOB_RUNNING)
 				job_fail(run, false, "%s failed", step->name);
 			return false;
 		}
-		die_where_told(step->name, "+");
+		job_test_kill(step->name, "+");
 	}
 	return true;
 }

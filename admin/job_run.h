@@ -99,6 +99,10 @@ PGconn *job_connect(struct job_run *run, const char *database);
  */
 bool job_hold(struct job_run *run, const char *step);
 
+/* For tests: the process ends by itself when it comes to a step (JOB_TEST_KILL is `schema`), or
+ * behind it (`schema+`: the mark is "+"). */
+void job_test_kill(const char *step, const char *mark);
+
 struct job_step {
 	const char *name;
 	bool (*run)(struct job_run *run);

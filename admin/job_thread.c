@@ -12,6 +12,7 @@
 #include <libpq-fe.h>
 
 #include "admin/job.h"
+#include "admin/key_job.h"
 #include "base/log.h"
 
 #define LOOK_S  1 /* how often it is looked whether a job is due */
@@ -35,7 +36,7 @@ struct job_thread {
 
 static bool has_work(const struct conf *conf)
 {
-	bool has = false;
+	bool has = conf && *conf->admin_master_key_file;
 
 	for (size_t i = 0; conf && i < conf->cluster_count; i++)
 		has = has || *conf->clusters[i].admin_login;
@@ -101,6 +102,14 @@ static void log_step(void *arg, const char *slug, const char *step)
 	log_event(LOG_DEBUG, "job.step", "tenant", slug, "step", step, NULL);
 }
 
+/* The next that is due, of those on clusters and of those that rotate keys. */
+static enum job_outcome run_next(const struct job_runner *runner)
+{
+	enum job_outcome outcome = job_run_next(runner, NULL);
+
+	return outcome == JOB_NONE ? key_job_run_next(runner, NULL) : outcome;
+}
+
 /* Carries out what is due; returns after how many seconds to look again. */
 static int work(struct job_thread *thread)
 {
@@ -113,7 +122,7 @@ static int work(struct job_thread *thread)
 									  .arg = thread};
 
 	while (!is_stopping(thread) && !atomic_load(&thread->reloading)) {
-		switch (job_run_next(&runner, NULL)) {
+		switch (run_next(&runner)) {
 		case JOB_NONE:
 		case JOB_STOPPED:
 			return LOOK_S;

@@ -2,9 +2,9 @@
  * job_thread.h: the thread of `bulkhead serve` that carries out jobs (job.h).
  *
  * It looks once a second whether one is due, on a connection of its own to the control database
- * ([control] admin_dsn), and works while [cluster:NAME] has an admin_login. It shares nothing
- * with the threads that serve: a server that is slow to make a database, or does not answer,
- * costs them nothing.
+ * ([control] admin_dsn), and works while [cluster:NAME] has an admin_login, or [admin] a
+ * master_key_file. It shares nothing with the threads that serve: a server that is slow to make
+ * a database, or does not answer, costs them nothing.
  */
 #ifndef ADMIN_JOB_THREAD_H
 #define ADMIN_JOB_THREAD_H

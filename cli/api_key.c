@@ -111,7 +111,7 @@ int cmd_api_key(int argc, char **argv)
 		 api_key_rotate_check, api_key_rotate},
 		{"revoke", 1, 0, NULL, revoke},
 	};
-	const struct noun noun = {"api-key", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"api-key", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
 	return api_where_run(&noun, &api_api_key, argc, argv);
 }

@@ -234,7 +234,8 @@ enum cli_exit api_where_run(const struct noun *direct, const struct api_noun *ap
 
 	enum side side = wish.dsn && wish.api ? SIDE_NONE : choose(&wish);
 	if (side == SIDE_DATABASE && direct && (wish.in_database || !wish.in_api))
-		return verbs_run(direct, argc, argv);
+		return direct->run ? (enum cli_exit)direct->run(argc, argv)
+						   : verbs_run(direct, argc, argv);
 	result = side == SIDE_API && wish.in_api ? api_verbs_run(api, at, argc, argv)
 											 : complain(name, verb, &wish);
 	if (result == CLI_USAGE)

@@ -33,6 +33,7 @@ int cmd_permission(int argc, char **argv);
 int cmd_setting(int argc, char **argv);
 int cmd_job(int argc, char **argv);
 int cmd_key(int argc, char **argv);
+int cmd_audit(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_explain_statement(int argc, char **argv);
 int cmd_events(int argc, char **argv);

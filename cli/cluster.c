@@ -125,7 +125,7 @@ static const struct verb verbs[] = {
 
 int cmd_cluster(int argc, char **argv)
 {
-	const struct noun noun = {"cluster", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"cluster", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
 	return api_where_run(&noun, &api_cluster, argc, argv);
 }

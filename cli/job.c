@@ -196,7 +196,7 @@ static const struct verb verbs[] = {
 
 int cmd_job(int argc, char **argv)
 {
-	const struct noun noun = {"job", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"job", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
 	return api_where_run(&noun, &api_job, argc, argv);
 }

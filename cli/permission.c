@@ -93,7 +93,7 @@ static const struct verb verbs[] = {
 
 int cmd_permission(int argc, char **argv)
 {
-	const struct noun noun = {"permission", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"permission", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
 	return api_where_run(&noun, &api_permission, argc, argv);
 }

@@ -51,7 +51,7 @@ bool principal_is_reach(const char *word)
 
 int cmd_principal(int argc, char **argv)
 {
-	const struct noun noun = {"principal", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"principal", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
 	return api_where_run(&noun, &api_principal, argc, argv);
 }

@@ -59,7 +59,7 @@ static const struct verb verbs[] = {
 
 int cmd_setting(int argc, char **argv)
 {
-	const struct noun noun = {"setting", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"setting", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
 	return api_where_run(&noun, &api_setting, argc, argv);
 }

@@ -61,7 +61,7 @@ static const struct verb verbs[] = {
 
 int cmd_tenant(int argc, char **argv)
 {
-	const struct noun noun = {"tenant", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"tenant", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
 	return api_where_run(&noun, &api_tenant, argc, argv);
 }

@@ -10,10 +10,12 @@
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
 #include "admin/api_key.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "policy/guard/guard.h"
 
 #define CLEANING_S     60
+#define READ_AGAIN_US  1000000
 #define API_STACK      (16u << 20) /* bytes; statements are explained: parsing recurses */
 #define FAILURES_NAMES 4096
 #define RATES_NAMES    4096
@@ -102,6 +104,24 @@ static bool reload_keys(const char *path, struct guard_keyring **keyring)
 		return false;
 	guard_keyring_destroy(*keyring);
 	*keyring = fresh;
+	return true;
+}
+
+bool api_read_master(struct api *api)
+{
+	const char *path = api->conf->admin_master_key_file, *why = NULL;
+	const int64_t now = clock_monotonic_us();
+
+	if (!*path || now - api->master_read_us < READ_AGAIN_US)
+		return false;
+	api->master_read_us = now;
+	struct guard_keyring *fresh = api_key_pepper(path, &why);
+	if (!fresh || (api->master && guard_keyring_equal(fresh, api->master))) {
+		guard_keyring_destroy(fresh);
+		return false;
+	}
+	guard_keyring_destroy(api->master);
+	api->master = fresh;
 	return true;
 }
 

@@ -36,6 +36,7 @@ struct api {
 	struct store *stores[API_STORES_MAX];
 	int store_count;
 	struct guard_keyring *pepper, *master; /* master: NULL when there is none */
+	int64_t master_read_us;
 	struct throttle *failures, *rates;
 	struct list calls; /* those under way */
 	/* The server and the stores are gone: what comes still is only freed. */
@@ -45,5 +46,11 @@ struct api {
 
 /* The one with the least to do. */
 struct store *api_store(struct api *api);
+
+/*
+ * Reads the file of master keys again, at most once a second. True when it holds others than
+ * before.
+ */
+bool api_read_master(struct api *api);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "admin/api/api_internal.h"
 #include "admin/api/call_internal.h"
+#include "admin/api/secret_fields.h"
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
 #include "base/clock.h"
@@ -17,34 +18,9 @@
 #include "base/secret.h"
 
 #define ATTEMPTS_MAX 8
+#define ROUNDS_MAX   8
 
 /* ---- the end ---- */
-
-/* Texts of a request may be secrets. jansson keeps them in memory of their own. */
-static void wipe(json_t *value)
-{
-	size_t index;
-	const char *name;
-	json_t *member;
-
-	switch (json_typeof(value)) {
-	case JSON_STRING:
-		secret_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
-		break;
-	case JSON_ARRAY:
-		json_array_foreach(value, index, member) wipe(member);
-		break;
-	case JSON_OBJECT:
-		json_object_foreach(value, name, member) wipe(member);
-		break;
-	case JSON_INTEGER:
-	case JSON_REAL:
-	case JSON_TRUE:
-	case JSON_FALSE:
-	case JSON_NULL:
-		break;
-	}
-}
 
 static void forget_params(struct api_call *call)
 {
@@ -59,7 +35,7 @@ static void free_call(struct api_call *call)
 	list_remove(&call->node);
 	forget_params(call);
 	if (call->request)
-		wipe(call->request);
+		api_wipe(call->request);
 	json_decref(call->request);
 	json_decref(call->caller);
 	json_decref(call->entered);
@@ -162,11 +138,22 @@ void api_refuse(struct api_call *call, int status, const char *reason, const cha
 	api_call_refuse(call);
 }
 
+void api_fail(struct api_call *call, int status, const char *reason, const char *format, ...)
+{
+	char detail[sizeof call->problem.detail];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(detail, sizeof detail, format, arguments);
+	va_end(arguments);
+	api_problem_set(&call->problem, status, reason, NULL, "%s", detail);
+}
+
 void api_answer(struct api_call *call, int status, json_t *body)
 {
 	reply_json(call, status, "application/json", body);
 	if (body)
-		wipe(body);
+		api_wipe(body);
 	json_decref(body);
 }
 
@@ -234,27 +221,11 @@ const char *api_call_header(const struct api_call *call, const char *name)
 
 static void on_answered(struct store_ask *ask, const PGresult *result);
 
-/* The request without the secrets of its body, which `prepare` has not yet made something else
- * of: a server may write a statement's parameters into its log. */
-static json_t *without_secrets(const struct api_call *call)
-{
-	json_t *request = json_copy(call->request);
-	json_t *body = json_copy(json_object_get(call->request, "body"));
-
-	for (const struct api_field *field = call->route->body; body && field && field->name;
-		 field++) {
-		if (field->flags & API_SECRET)
-			json_object_del(body, field->name);
-	}
-	if (body && json_object_set_new(request, "body", body) == 0)
-		return request;
-	if (!body && !json_object_get(call->request, "body"))
-		return request;
-	json_decref(request);
-	return NULL;
-}
-
-/* What the database is asked now, as text; NULL when memory is out. */
+/*
+ * What the database is asked now, as text; NULL when memory is out. Of a route with a `prepare`
+ * what is secret in the body stays here: a server may write a statement's parameters into its
+ * log. It gets what was made of that, in `more`.
+ */
 static char *request_text(const struct api_call *call)
 {
 	json_t *request = NULL;
@@ -264,10 +235,11 @@ static char *request_text(const struct api_call *call)
 	case STAGE_CHECK: /* only who calls */
 		return strdup("{}");
 	case STAGE_BEFORE:
-		request = without_secrets(call);
+		request = api_without_secrets(call->request, call->route->body);
 		break;
 	case STAGE_MAIN:
-		request = json_incref(call->request);
+		request = call->route->prepare ? api_without_secrets(call->request, call->route->body)
+									   : json_incref(call->request);
 		break;
 	}
 	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
@@ -381,7 +353,14 @@ static void pass_on(struct api_call *call, const PGresult *result)
 	}
 	json_t *body = read_body(result);
 	call->route->finish(call, call->request, body);
-	api_answer(call, status, body);
+	if (!call->problem.status) {
+		api_answer(call, status, body);
+		return;
+	}
+	if (body)
+		api_wipe(body);
+	json_decref(body);
+	api_call_refuse(call);
 }
 
 static void run_or_go_on(struct api_call *call)
@@ -418,6 +397,20 @@ static void take_answer(struct api_call *call, const PGresult *result)
 	}
 }
 
+/* What was made from what `before` said does not fit any more: a data key was rotated. */
+static bool prepare_again(struct api_call *call)
+{
+	if (strcmp(call->problem.reason, "BH-API-DATA-KEY") != 0 || call->stage != STAGE_MAIN ||
+		!call->route->before || ++call->rounds >= ROUNDS_MAX)
+		return false;
+	api_problem_fini(&call->problem);
+	call->problem = (struct api_problem){.status = 0};
+	json_decref(call->before);
+	call->before = NULL;
+	enter_stage(call, STAGE_BEFORE);
+	return true;
+}
+
 static void on_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct api_call *call = list_entry(ask, struct api_call, ask);
@@ -437,7 +430,8 @@ static void on_answered(struct store_ask *ask, const PGresult *result)
 						"Idempotency-Key makes it safe to ask again");
 	else
 		api_problem_of(&call->problem, result);
-	api_call_refuse(call);
+	if (!prepare_again(call))
+		api_call_refuse(call);
 }
 
 /* ---- the beginning ---- */

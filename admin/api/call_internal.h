@@ -39,7 +39,8 @@ struct api_call {
 	struct api_problem problem; /* status 0: none so far */
 
 	enum call_stage stage;
-	int attempts;
+	int attempts; /* of a statement that ran into others */
+	int rounds;   /* of preparing and carrying out */
 	struct store_ask ask;
 	char *params[STORE_PARAMS_MAX];
 	struct event *retry;

@@ -8,6 +8,7 @@
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "admin/api/api_internal.h"
 #include "admin/api/call_internal.h"
@@ -269,7 +270,8 @@ static void read_idempotency(struct api_call *call, struct evkeyvalq *headers)
 		call->idempotency_key = value;
 }
 
-/* What makes two requests the same. */
+/* What makes two requests the same. Under the pepper: a body may hold a password, which must
+ * not be there to be guessed at by whoever reads the database. */
 static void set_fingerprint(struct api_call *call, const char *target, const char *body,
 							size_t len)
 {
@@ -281,11 +283,14 @@ static void set_fingerprint(struct api_call *call, const char *target, const cha
 	if (context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) &&
 		EVP_DigestUpdate(context, call->method, strlen(call->method) + 1) &&
 		EVP_DigestUpdate(context, target, strlen(target) + 1) &&
-		EVP_DigestUpdate(context, body, len) && EVP_DigestFinal_ex(context, digest, &size)) {
+		EVP_DigestUpdate(context, body, len) && EVP_DigestFinal_ex(context, digest, &size) &&
+		HMAC(EVP_sha256(), guard_keyring_key(call->api->pepper, 0), GUARD_KEY_SIZE, digest, size,
+			 digest, &size)) {
 		hex_encode(digest, size, hex);
 		json_object_set_new(call->caller, "fingerprint", json_string(hex));
 	}
 	EVP_MD_CTX_free(context);
+	secret_wipe(digest, sizeof digest);
 }
 
 static bool is_json_type(const char *type)

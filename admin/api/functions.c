@@ -6,7 +6,10 @@
 
 EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
 EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
+EMBED_TEXT(api_settings_sql, "admin/api/sql/settings.sql");
+EMBED_TEXT(api_setting_keys_sql, "admin/api/sql/setting_keys.sql");
 EMBED_TEXT(api_live_sql, "admin/api/sql/live.sql");
+EMBED_TEXT(api_audit_sql, "admin/api/sql/audit.sql");
 EMBED_TEXT(api_keys_sql, "admin/api/sql/api_keys.sql");
 EMBED_TEXT(api_principals_sql, "admin/api/sql/principals.sql");
 EMBED_TEXT(api_tenants_sql, "admin/api/sql/tenants.sql");
@@ -21,7 +24,10 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"begin", api_begin_sql},
 		{"core", api_core_sql},
 		/* the topics */
+		{"settings", api_settings_sql},
+		{"setting_keys", api_setting_keys_sql},
 		{"live", api_live_sql},
+		{"audit", api_audit_sql},
 		{"api_keys", api_keys_sql},
 		{"principals", api_principals_sql},
 		{"tenants", api_tenants_sql},

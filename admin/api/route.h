@@ -73,8 +73,10 @@ enum {
  * A route with `run` is answered there, on the API's thread, when the check has passed. All
  * others are answered by bulkhead_api.HANDLER(request). Where there is a `before`, that
  * function is called first, and `prepare` gets what it answered: it may put things into
- * request["more"], must take secrets out of request["body"], or refuse. `finish` may add to
- * what the client sees. With `run` only `before` and `prepare` are looked at.
+ * request["more"], or refuse. Of a route with `prepare` the database is not told those fields
+ * of the body that are API_SECRET, only what `prepare` made of them; that may have to be done
+ * again, where the database has changed meanwhile. `finish` may add to what the client sees, or
+ * have it refused after all (api_fail). With `run` only `before` and `prepare` are looked at.
  *
  * prepare returns false when it has refused (api_refuse).
  */
@@ -136,5 +138,9 @@ void api_answer(struct api_call *call, int status, json_t *body);
 /* Answers with a problem. `field`, or NULL: body.slug, query.limit, path.tenant, header.X. */
 void api_refuse(struct api_call *call, int status, const char *reason, const char *field,
 				const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* For `finish`: what is answered instead. */
+void api_fail(struct api_call *call, int status, const char *reason, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

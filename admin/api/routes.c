@@ -5,6 +5,8 @@
 const struct api_topic *const api_topics[] = {
 	&api_routes_live,
 	&api_routes_meta,
+	&api_routes_settings,
+	&api_routes_setting_keys,
 	&api_routes_tenants,
 	&api_routes_permissions,
 	&api_routes_jobs,

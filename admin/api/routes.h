@@ -9,6 +9,8 @@
 
 extern const struct api_topic api_routes_live;
 extern const struct api_topic api_routes_meta;
+extern const struct api_topic api_routes_settings;
+extern const struct api_topic api_routes_setting_keys;
 extern const struct api_topic api_routes_clusters;
 extern const struct api_topic api_routes_jobs;
 extern const struct api_topic api_routes_permissions;

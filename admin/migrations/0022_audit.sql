@@ -298,20 +298,21 @@ DECLARE
 	secret text[] := TG_ARGV[4]::text[];
 	was jsonb;
 	is_now jsonb;
-	either jsonb;
+	either jsonb; -- whole
 	of_tenant uuid;
 	t record;
 BEGIN
 	IF TG_OP <> 'INSERT' THEN
-		was := to_jsonb(OLD) - TG_ARGV[3]::text[];
+		either := to_jsonb(OLD);
+		was := either - TG_ARGV[3]::text[];
 	END IF;
 	IF TG_OP <> 'DELETE' THEN
-		is_now := to_jsonb(NEW) - TG_ARGV[3]::text[];
+		either := to_jsonb(NEW);
+		is_now := either - TG_ARGV[3]::text[];
 	END IF;
 	IF was = is_now THEN
 		RETURN NULL;
 	END IF;
-	either := coalesce(is_now, was);
 	IF TG_ARGV[1] <> '' THEN
 		of_tenant := either ->> TG_ARGV[1];
 	END IF;

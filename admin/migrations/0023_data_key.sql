@@ -28,12 +28,13 @@ COMMENT ON TABLE tenant_data_key IS 'what sensitive settings of each tenant are 
 -- The data key that a value is sealed by; NULL of a plain one.
 CREATE FUNCTION setting_data_kid(value jsonb) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN jsonb_typeof(value) = 'object' AND value ? '$enc' THEN split_part(value ->> '$enc', '.', 2) END;
+RETURN CASE WHEN jsonb_typeof(value) = 'object' AND value ? '$enc'
+	THEN coalesce(split_part(value ->> '$enc', '.', 2), '') END;
 
 CREATE FUNCTION setting_is_sealed_well(value jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN value - '$enc' = '{}'
-	AND value ->> '$enc' ~ '^v1\.[0-9a-f]{16}\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22,}={0,2}$';
+	AND coalesce(value ->> '$enc' ~ '^v1\.[0-9a-f]{16}\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22,}={0,2}$', false);
 
 ALTER TABLE setting
 	DROP CONSTRAINT setting_size,
@@ -107,6 +108,12 @@ BEGIN
 	ELSIF k.key IS NULL AND of_key !~ '^app\.' THEN
 		refusal := 'setting_key_registered';
 		why := format('there is no setting %s', of_key);
+	ELSIF k.key IS NULL AND NOT (of_key ~ '^app(\.[A-Za-z0-9_-]+)+$' AND octet_length(of_key) <= 255) THEN
+		refusal := 'setting_app_key';
+		why := 'behind app. stand letters, digits, _ and -, in parts with dots between them, 255 in all';
+	ELSIF octet_length(to_value::text) > (CASE WHEN sealed_by IS NULL THEN 65536 ELSE 87600 END) THEN
+		refusal := 'setting_size';
+		why := format('the value of %s is longer than 64 KiB', of_key);
 	ELSIF k.sensitive AND sealed_by IS NULL THEN
 		refusal := 'setting_sensitive';
 		why := format('%s is sensitive: its values are stored sealed, by the admin API', of_key);
@@ -198,6 +205,15 @@ $$;
 DROP TRIGGER setting_changed ON setting;
 CREATE TRIGGER setting_changed AFTER UPDATE ON setting
 	REFERENCING OLD TABLE AS was NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION setting_tell();
+
+-- What is sealed anew is no change to be recorded; what follows from the value, neither.
+DROP TRIGGER audit ON setting;
+CREATE TRIGGER audit AFTER INSERT OR DELETE ON setting FOR EACH ROW
+	EXECUTE FUNCTION audit_row('setting', 'tenant_id', 'key',
+							   '{tenant_id,created_at,updated_at,registered_key,revision,resealed_at,data_kid}', '{}');
+CREATE TRIGGER audit_changed AFTER UPDATE ON setting FOR EACH ROW WHEN (NEW.revision <> OLD.revision)
+	EXECUTE FUNCTION audit_row('setting', 'tenant_id', 'key',
+							   '{tenant_id,created_at,updated_at,registered_key,resealed_at,data_kid}', '{}');
 
 -- ---- several at once ----
 

@@ -55,7 +55,7 @@ class Control:
         self.database = stand.postgres.create_database()
         run("init", "--dsn", self.database.conninfo(), "--keys", stand.keys)
         with self.database.connect() as root:
-            if not root.execute("SELECT FROM pg_roles WHERE rolname = %s", (ADMIN,)).fetchone():
+            if not root.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (ADMIN,)).fetchone():
                 root.execute(f"CREATE ROLE {ADMIN} LOGIN IN ROLE bulkhead_admin")
                 root.execute(f"ALTER ROLE {ADMIN} SET deadlock_timeout = '20ms'")
         self.admin = self.connect()

@@ -157,7 +157,7 @@ BEGIN
 		BEGIN
 			networks := networks || word::cidr;
 		EXCEPTION WHEN invalid_text_representation THEN
-			PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', format('body.addresses.%s', cardinality(networks)),
+			PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', format('body.addresses[%s]', cardinality(networks)),
 				'this is no IP address and no network as 10.0.0.0/8 or fd00::/8');
 		END;
 	END LOOP;

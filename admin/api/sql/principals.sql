@@ -152,14 +152,14 @@ DECLARE
 	query jsonb := request -> 'query';
 	size integer := (query ->> 'limit')::integer;
 	home bulkhead_control.tenant.path%TYPE := bulkhead_api.home();
-	home_id uuid;
+	only_id uuid;
 	items json[];
 	keys jsonb[];
 BEGIN
 	IF query ? 'home' THEN
-		SELECT t.path, t.id INTO home, home_id FROM bulkhead_api.tenant(query ->> 'home', 'query.home') t;
+		SELECT t.path, t.id INTO home, only_id FROM bulkhead_api.tenant(query ->> 'home', 'query.home') t;
 		IF (query ->> 'subtree')::boolean THEN
-			home_id := NULL;
+			only_id := NULL;
 		END IF;
 	END IF;
 	SELECT array_agg(bulkhead_api.principal_json(s.p) ORDER BY (s.p).name),
@@ -167,7 +167,7 @@ BEGIN
 	INTO items, keys
 	FROM (SELECT p FROM bulkhead_control.principal p
 		  WHERE (NOT query ? 'cursor' OR p.name > query ->> 'cursor')
-		  AND (home_id IS NULL OR p.home_id = home_id)
+		  AND (only_id IS NULL OR p.home_id = only_id)
 		  AND (home IS NULL OR EXISTS (SELECT FROM bulkhead_control.tenant t
 									   WHERE t.id = p.home_id AND bulkhead_control.path_is_within(t.path, home)))
 		  AND (NOT query ? 'q' OR starts_with(p.name, query ->> 'q'))
