@@ -235,11 +235,16 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 
 	exchange->heard = clock_monotonic_us();
 	char *etag = header_value(line, size * count, "ETag:");
+	char *next = header_value(line, size * count, "Next-Cursor:");
 	char *wait = header_value(line, size * count, "Retry-After:");
 
 	if (etag) {
 		free(exchange->reply->etag);
 		exchange->reply->etag = etag;
+	}
+	if (next) {
+		free(exchange->reply->next);
+		exchange->reply->next = next;
 	}
 	if (wait)
 		exchange->retry_after = strtol(wait, NULL, 10);
@@ -459,6 +464,7 @@ void api_reply_fini(struct api_reply *reply)
 {
 	json_decref(reply->json);
 	free(reply->etag);
+	free(reply->next);
 	buf_wipe(&reply->body);
 	*reply = (struct api_reply){.status = 0};
 }

@@ -51,7 +51,7 @@ struct api_request {
 
 struct api_reply {
 	long status;
-	char *etag; /* NULL where there was none */
+	char *etag, *next; /* ETag and Next-Cursor; NULL where there was none */
 	struct buf body;
 	json_t *json; /* of the body; NULL when it is none */
 };

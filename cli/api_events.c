@@ -29,7 +29,6 @@ bool api_grammar_of_events(struct api_grammar *grammar, const char **why)
 	if (!api_grammar_make(grammar, &verb, why))
 		return false;
 	api_grammar_add_own(grammar, OWN_FOLLOW);
-	api_grammar_add_own(grammar, OWN_AFTER);
 	api_grammar_add_own(grammar, OWN_LIMIT);
 	return true;
 }
@@ -39,8 +38,8 @@ struct events {
 	struct buf data; /* of the event */
 	char *id, *last; /* of the event; of the last one that was shown. NULL: none */
 	char *name;
-	bool json, is_broken;
-	long left; /* how many more are wanted; -1: all */
+	bool json, is_over; /* the API said that it was the last */
+	long left;          /* how many more are wanted; -1: all */
 };
 
 /* ---- events ---- */
@@ -76,12 +75,25 @@ static bool show(struct events *events)
 	return whole && fflush(stdout) == 0;
 }
 
+/* It is no event of the log, but why there will be no more. */
+static void end_stream(struct events *events)
+{
+	json_t *why = json_loadb((char *)buf_data(&events->data), buf_len(&events->data), 0, NULL);
+
+	events->is_over = true;
+	print_complaint("the API ended it (%s)", text_of(why, "reason"));
+	json_decref(why);
+}
+
 /* At the empty line behind it. */
 static bool end_event(struct events *events)
 {
 	bool whole = true;
 
-	if (buf_len(&events->data)) {
+	if (events->name && strcmp(events->name, "end") == 0 && buf_len(&events->data)) {
+		end_stream(events);
+		whole = false;
+	} else if (buf_len(&events->data)) {
 		whole = show(events);
 		if (events->id) {
 			free(events->last);
@@ -173,7 +185,9 @@ static void forget_part(struct events *events)
 static bool listen_once(struct api_run *run, struct events *events, enum cli_exit *result)
 {
 	bool follow = run->given->own[OWN_FOLLOW];
-	char *path = api_run_path(run, NULL);
+	/* All that there is, unless it is said from where on. */
+	bool from_begin = !follow && !events->last && !strstr(run->composed.query, "after=");
+	char *path = api_run_path(run, from_begin ? "after=0" : NULL);
 	struct api_request request = {.method = "GET",
 								  .path = path,
 								  .accept = "text/event-stream",
@@ -189,13 +203,13 @@ static bool listen_once(struct api_run *run, struct events *events, enum cli_exi
 		api_reply_complain(&reply);
 	api_reply_fini(&reply);
 	free(path);
-	*result = answered && !refused ? CLI_DONE : CLI_FAILED;
-	return follow && !refused && events->left != 0 && !ferror(stdout);
+	*result = answered && !refused && !events->is_over ? CLI_DONE : CLI_FAILED;
+	return follow && !refused && !events->is_over && events->left != 0 && !ferror(stdout);
 }
 
 static enum cli_exit listen(struct api_run *run)
 {
-	const char *limit = run->given->own[OWN_LIMIT], *after = run->given->own[OWN_AFTER];
+	const char *limit = run->given->own[OWN_LIMIT];
 	struct events events = {.json = run->given->own[OWN_JSON], .left = -1};
 	enum cli_exit result = CLI_FAILED;
 	char *end = NULL;
@@ -206,8 +220,6 @@ static enum cli_exit listen(struct api_run *run)
 		print_complaint("--limit: it is 1 or more");
 		return CLI_USAGE;
 	}
-	if (after && !set(&events.last, after))
-		return CLI_FAILED;
 	while (listen_once(run, &events, &result)) {
 		forget_part(&events);
 		nanosleep(&(struct timespec){.tv_sec = PAUSE_S}, NULL);

@@ -36,7 +36,6 @@ static const struct {
 	 "the request's body, or @FILE, or @- for standard input; options go over it"},
 	{"accept", "TYPE", "the type of answer to ask for, as in text/csv, written as it comes"},
 	{"follow", "", "go on with what happens from now on; without it, what has happened"},
-	{"after", "ID", "begin behind this event"},
 	{"out", "FILE", "write the secret into this new file (0600) and do not print it"},
 	{"wait", "", "wait until the job that does it has ended"},
 };
@@ -63,10 +62,12 @@ const struct api_route *api_find_route(const char *method_and_path)
 	return NULL;
 }
 
-bool api_route_is_change(const struct api_route *route)
+bool api_is_change(const struct api_grammar *grammar)
 {
+	const struct api_route *route = grammar->route;
+
 	return strcmp(route->method, "PUT") == 0 || strcmp(route->method, "PATCH") == 0 ||
-		   strcmp(route->method, "DELETE") == 0 || route->flags & API_IF_MATCH;
+		   strcmp(route->method, "DELETE") == 0 || grammar->verb->is_conditional;
 }
 
 static const struct api_field *find_field(const struct api_field *fields, const char *name)
@@ -351,7 +352,7 @@ static void add_own_of_route(struct api_grammar *grammar)
 {
 	const struct api_route *route = grammar->route;
 
-	if (api_route_is_change(route))
+	if (api_is_change(grammar))
 		api_grammar_add_own(grammar, OWN_IF_MATCH);
 	if (strcmp(route->method, "POST") == 0)
 		api_grammar_add_own(grammar, OWN_IDEMPOTENCY_KEY);

@@ -37,7 +37,6 @@ enum api_own {
 	OWN_DATA,
 	OWN_ACCEPT,
 	OWN_FOLLOW,
-	OWN_AFTER,
 	OWN_OUT,
 	OWN_WAIT,
 	OWN_COUNT,
@@ -80,7 +79,7 @@ struct api_grammar {
 const struct api_route *api_find_route(const char *method_and_path);
 
 /* Does it change something that is there, which may have an ETag? */
-bool api_route_is_change(const struct api_route *route);
+bool api_is_change(const struct api_grammar *grammar);
 
 /* The member of the answer that is shown this once; NULL: none is. */
 const char *api_secret_of(const struct api_route *route);

@@ -103,11 +103,19 @@ bool api_run_get(struct api_run *run, const char *path, struct api_reply *reply)
 
 /* ---- changes of what has an ETag ---- */
 
-/* Is there a route that reads what this one changes? */
+/* Where what is changed is to be read: without what a POST does with it. */
+static int resource_length(const char *path)
+{
+	const char *colon = strrchr(path, ':');
+
+	return (int)(colon && !strchr(colon, '/') ? (size_t)(colon - path) : strlen(path));
+}
+
 static bool is_readable(const struct api_route *route)
 {
 	char *name = NULL;
-	bool is = asprintf(&name, "GET %s", route->path) >= 0 && api_find_route(name);
+	bool is = asprintf(&name, "GET %.*s", resource_length(route->path), route->path) >= 0 &&
+			  api_find_route(name);
 
 	free(name);
 	return is;
@@ -118,13 +126,17 @@ static bool is_readable(const struct api_route *route)
 static bool read_etag(struct api_run *run, char **etag)
 {
 	const struct api_route *route = run->grammar->route;
-	struct api_request request = {.method = "GET", .path = run->composed.path};
+	const char *full = run->composed.path;
+	char *path = NULL;
 	struct api_reply reply;
 	bool known;
 
 	*etag = NULL;
 	if (!is_readable(route))
 		return !(route->flags & API_IF_MATCH) || (*etag = strdup("*"));
+	if (asprintf(&path, "%.*s", resource_length(full), full) < 0)
+		return false;
+	struct api_request request = {.method = "GET", .path = path};
 	known = api_client_send(run->client, &request, &reply);
 	if (known && reply.status == 404 && strcmp(route->method, "PUT") == 0)
 		*etag = NULL;
@@ -133,6 +145,7 @@ static bool read_etag(struct api_run *run, char **etag)
 	else
 		known = false;
 	api_reply_fini(&reply);
+	free(path);
 	return known;
 }
 
@@ -329,7 +342,7 @@ enum cli_exit api_run_and_show(struct api_run *run)
 		return CLI_FAILED;
 	if (route->flags & API_PAGED)
 		result = list(run, &reply);
-	else if (api_route_is_change(route))
+	else if (api_is_change(run->grammar))
 		result = change(run, &reply) ? CLI_DONE : CLI_FAILED;
 	else
 		result = api_run_send(run, NULL, &reply) ? CLI_DONE : CLI_FAILED;

@@ -48,6 +48,8 @@ struct api_verb {
 	 * of what it changed. NULL: the whole. */
 	const char *part;
 	const struct api_alias *aliases; /* NULL: none */
+	/* A POST that wants the ETag of what its path names in front of the last colon. */
+	bool is_conditional;
 	/* The field of any JSON whose word, where it is none, is a list with commas between. */
 	const char *list;
 	/* A field of the body that is no option, and the JSON that it always has. NULL: none. */

@@ -147,8 +147,9 @@ BEGIN
 END
 $$;
 
+-- VOLATILE, so that it sees the job that its caller has just queued.
 CREATE FUNCTION bulkhead_api.key_job_answer(of_job bigint) RETURNS bulkhead_api.answer
-LANGUAGE sql STABLE
+LANGUAGE sql VOLATILE
 BEGIN ATOMIC
 	SELECT a.* FROM bulkhead_control.job j, bulkhead_api.accepted('/v1/jobs/' || j.id, json_build_object(
 		'job', j.id, 'kind', j.kind, 'state', j.state)) a
