@@ -118,6 +118,18 @@ static bool is_given(const struct api_given *given, const struct api_grammar *gr
 	return given->own[OWN_DATA];
 }
 
+/* The first option of a field is what is asked for, or the word that may be left out. */
+static void want(const struct api_grammar *grammar, const struct api_option *option)
+{
+	for (size_t i = 0; i < grammar->word_count; i++) {
+		if (grammar->words[i].field == option->field) {
+			print_complaint("%s or --%s is wanted", grammar->words[i].name, option->name);
+			return;
+		}
+	}
+	print_complaint("--%s is wanted", option->name);
+}
+
 static bool has_all_fields(const struct api_given *given, const struct api_grammar *grammar)
 {
 	for (size_t i = 0; i < grammar->option_count; i++) {
@@ -125,7 +137,7 @@ static bool has_all_fields(const struct api_given *given, const struct api_gramm
 
 		if (field && field->flags & API_REQUIRED && !field->preset &&
 			!is_given(given, grammar, field)) {
-			print_complaint("--%s is wanted", grammar->options[i].name);
+			want(grammar, &grammar->options[i]);
 			return false;
 		}
 	}
