@@ -42,7 +42,8 @@ static const char usage[] =
 /* What is shown of a key, from a row k of the table. */
 #define COLUMNS_SQL                                                                            \
 	"k.id, k.name, k.role, (SELECT t.slug FROM bulkhead_control.tenant t"                      \
-	" WHERE t.id = k.tenant_id) AS tenant, k.reveal, k.addresses::text[] AS addresses,"        \
+	" WHERE t.id = k.tenant_id) AS tenant, k.reveal, to_json(k.addresses::text[]) AS "         \
+	"addresses,"                                                                               \
 	" CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.expires_at <= now()"            \
 	" THEN 'expired' ELSE 'active' END AS state,"                                              \
 	" " CONTROL_DB_TIME("k.expires_at") " AS expires_at,"                                      \

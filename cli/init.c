@@ -342,7 +342,9 @@ static const char *or_empty(const char *text)
 
 static void print_operator(const struct init *init, const char *keys)
 {
-	printf("[admin]\npepper_file = %s/" INIT_PEPPER "\n\n", keys);
+	printf("# For the admin API as well, with [control] admin_dsn, a login in bulkhead_admin:\n"
+		   "# [admin]\n# pepper_file = %s/" INIT_PEPPER "\n\n",
+		   keys);
 	if (!init->operator.made)
 		return;
 	printf("The first key of the admin API, an operator's, is in %s/" INIT_OPERATOR_KEY, keys);

@@ -13,7 +13,8 @@ static const char usage[] =
 	"       bulkhead principal disable|enable NAME [--dry-run]\n"
 	"       bulkhead principal password NAME [--password-file FILE|-]\n"
 	"       bulkhead principal set NAME [--home TENANT] [--reach self|subtree|all]\n"
-	"                [--valid-until TIME|never] [--dry-run]\n"
+	"                [--valid-until TIME|never] [--max-connections NUMBER|none]\n"
+	"                [--certificate-names NAME,…|none] [--dry-run]\n"
 	"       bulkhead principal delete NAME [--dry-run]\n"
 	"\n"
 	"TENANT is a slug, an id or a key.\n"
@@ -24,6 +25,11 @@ static const char usage[] =
 	"is\n"
 	"                   drawn and printed once\n"
 	"  --valid-until    when its logins end, as PostgreSQL reads times; without a zone in UTC\n"
+	"  --max-connections    at one time in one Bulkhead, and at most what its settings say of "
+	"all\n"
+	"  --certificate-names  of which its clients' certificates must bear one, where they must "
+	"name\n"
+	"                   the principal; none: its own name\n"
 	"  --dry-run        say what would change, and change nothing\n"
 	"  --json           an array of objects, one for each row\n"
 	"  --control-dsn    the control database; default CONTROL_DSN of the environment\n"
@@ -38,8 +44,10 @@ static const struct verb verbs[] = {
 	{"disable", 1, ARG(DRY_RUN), NULL, principal_disable},
 	{"enable", 1, ARG(DRY_RUN), NULL, principal_enable},
 	{"password", 1, ARG(PASSWORD_FILE), NULL, principal_password},
-	{"set", 1, ARG(HOME) | ARG(REACH) | ARG(VALID_UNTIL) | ARG(DRY_RUN), principal_set_check,
-	 principal_set},
+	{"set", 1,
+	 ARG(HOME) | ARG(REACH) | ARG(VALID_UNTIL) | ARG(MAX_CONNECTIONS) | ARG(CERTIFICATE_NAMES) |
+		 ARG(DRY_RUN),
+	 principal_set_check, principal_set},
 	{"delete", 1, ARG(DRY_RUN), NULL, principal_delete},
 };
 

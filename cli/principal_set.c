@@ -72,7 +72,8 @@ const char *principal_set_check(const struct arguments *arguments)
 {
 	const char *const *value = arguments->value;
 
-	if (!value[ARG_HOME] && !value[ARG_REACH] && !value[ARG_VALID_UNTIL])
+	if (!value[ARG_HOME] && !value[ARG_REACH] && !value[ARG_VALID_UNTIL] &&
+		!value[ARG_MAX_CONNECTIONS] && !value[ARG_CERTIFICATE_NAMES])
 		return "there is nothing to set";
 	if (value[ARG_REACH] && !principal_is_reach(value[ARG_REACH]))
 		return "a reach is self, subtree or all";
@@ -85,7 +86,11 @@ enum cli_exit principal_set(PGconn *control, const struct arguments *arguments)
 		" new AS ("
 		" UPDATE bulkhead_control.principal p SET home_id = coalesce($2::uuid, home_id),"
 		"  reach = coalesce($3, reach), valid_until = CASE WHEN $5::boolean THEN NULL"
-		"   ELSE coalesce($4::timestamptz, valid_until) END"
+		"   ELSE coalesce($4::timestamptz, valid_until) END,"
+		"  max_connections = CASE WHEN $6 = 'none' THEN NULL"
+		"   ELSE coalesce($6::integer, max_connections) END,"
+		"  certificate_names = CASE WHEN $7 = 'none' THEN NULL"
+		"   ELSE coalesce(string_to_array($7, ','), certificate_names) END"
 		" FROM old WHERE p.name = old.name"
 		" RETURNING p.*, old.version AS old_version)" CHANGED_SQL;
 	const char *const *value = arguments->value;
@@ -96,10 +101,14 @@ enum cli_exit principal_set(PGconn *control, const struct arguments *arguments)
 	if (value[ARG_HOME] && !control_db_find_tenant(control, value[ARG_HOME], &home))
 		return CLI_FAILED;
 
-	const char *const values[] = {arguments->word, value[ARG_HOME] ? home.id : NULL,
-								  value[ARG_REACH], never ? NULL : until,
-								  never ? "true" : "false"};
-	return change(control, arguments, sql, 5, values, "so");
+	const char *const values[] = {arguments->word,
+								  value[ARG_HOME] ? home.id : NULL,
+								  value[ARG_REACH],
+								  never ? NULL : until,
+								  never ? "true" : "false",
+								  value[ARG_MAX_CONNECTIONS],
+								  value[ARG_CERTIFICATE_NAMES]};
+	return change(control, arguments, sql, 7, values, "so");
 }
 
 enum cli_exit principal_delete(PGconn *control, const struct arguments *arguments)

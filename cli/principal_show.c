@@ -31,7 +31,8 @@ enum cli_exit principal_show(PGconn *control, const struct arguments *arguments)
 		"SELECT p.name, t.slug AS home, p.home_id, t.status AS home_status, p.reach, " STATE_SQL
 		", p.disabled, " CONTROL_DB_TIME(
 			"p.valid_until") " AS valid_until,"
-							 " p.verifier IS NOT NULL AS has_password, p.version,"
+							 " p.verifier IS NOT NULL AS has_password, p.max_connections,"
+							 " to_json(p.certificate_names) AS certificate_names, p.version,"
 							 " " CONTROL_DB_TIME(
 								 "p.created_at") " AS created_at,"
 												 " " CONTROL_DB_TIME(

@@ -35,6 +35,8 @@ static const struct option options[] = {
 	{"overlap", required_argument, NULL, 0},
 	{"pepper-file", required_argument, NULL, 0},
 	{"key-file", required_argument, NULL, 0},
+	{"max-connections", required_argument, NULL, 0},
+	{"certificate-names", required_argument, NULL, 0},
 	{"reveal", no_argument, NULL, 0},
 	{"no-key", no_argument, NULL, 0},
 	{"no-region", no_argument, NULL, 0},

@@ -190,6 +190,7 @@ struct conf {
 	int64_t admin_request_timeout_ms;
 	int admin_rate_limit, admin_failure_limit; /* a second, a minute; 0: none */
 	int64_t admin_audit_retention_ms;          /* 0: for ever */
+	int admin_event_streams;
 
 	/* [probes] */
 	char *probes_listen_addr; /* comma-separated; "" for none */

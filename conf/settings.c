@@ -451,7 +451,10 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "Requests of one address in a minute that may be refused for their API key; further ones are not looked at. 0 for no limit."},
 	{.section = "admin", .key = "audit_retention", .type = TYPE_DURATION, IN_CONF(admin_audit_retention_ms),
 	 .unit = DAY, .min = 0, .max = 36500 * DAY, .preset = "0", .reloadable = true,
-	 .doc = "How long audit records are kept that no hold is on; 0 for ever."},
+	 .doc = "How long audit records are kept that no hold is on, a day at the least; 0 for ever."},
+	{.section = "admin", .key = "event_streams", .type = TYPE_INT, IN_CONF(admin_event_streams),
+	 .min = 0, .max = 1000, .preset = "16",
+	 .doc = "Streams of /v1/events at one time, half of them at the most of one API key."},
 
 	{.section = "probes", .key = "listen_addr", .type = TYPE_STRING, IN_CONF(probes_listen_addr),
 	 .max = 4095, .preset = "127.0.0.1",

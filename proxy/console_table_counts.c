@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "proxy/console_table.h"
+#include "proxy/limits.h"
 
 #define GATHER_SLICE 1000 /* sessions that are counted at one turn */
 
@@ -191,7 +192,7 @@ static bool next_user(struct console_rows *rows, struct row *row)
 	rows->group = group->hh.next;
 	cell_text(row, group->principal->name);
 	cell_text(row, pool_mode_name(rows));
-	cell_int(row, rows->conf->max_user_client_connections);
+	cell_int(row, limits_of_principal(rows->conf, group->principal));
 	cell_count(row, group->sessions);
 	cell_text(row, reaches[group->principal->reach]);
 	cell_id(row, &group->principal->home);

@@ -205,8 +205,7 @@ static bool count_principal(struct client *client, int limit, enum reason *why)
 	return client->of_principal;
 }
 
-/* What the settings say of all is not exceeded by any; 0: no limit. */
-static int places_of_principal(const struct conf *conf, const struct principal *principal)
+int limits_of_principal(const struct conf *conf, const struct principal *principal)
 {
 	int all = conf->max_user_client_connections, own = principal->max_connections;
 
@@ -233,7 +232,7 @@ bool limits_admit(struct client *client, enum reason *why)
 	if (!client->of_tenant)
 		return false; /* its departure takes it out of the counts */
 	list_append(&client->of_tenant->members, &client->in_tenant);
-	return count_principal(client, places_of_principal(conf, client->principal), why);
+	return count_principal(client, limits_of_principal(conf, client->principal), why);
 }
 
 void limits_departed(struct client *client)

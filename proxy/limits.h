@@ -22,8 +22,10 @@
 #include <uthash.h>
 
 struct client;
+struct conf;
 struct common;
 struct directory_change;
+struct principal;
 struct worker;
 
 /* One tenant's or principal's clients of this worker; exists while it has any. */
@@ -63,6 +65,10 @@ bool limits_admit(struct client *client, enum reason *why);
  * principal, but is held to no limit of it.
  */
 bool limits_admit_console(struct client *client, enum reason *why);
+
+/* How many clients this principal may have: its own limit, but no more than the settings say of
+ * all. 0: no limit. */
+int limits_of_principal(const struct conf *conf, const struct principal *principal);
 
 /* The client's login has ended, one way or the other. */
 void limits_logged_in(struct client *client);

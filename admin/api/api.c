@@ -7,6 +7,8 @@
 #include <event2/thread.h>
 
 #include "admin/api/call.h"
+#include "admin/api/events.h"
+#include "admin/api/retention.h"
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
 #include "admin/api_key.h"
@@ -173,18 +175,22 @@ static void on_cleaning(evutil_socket_t fd, short what, void *arg)
 	static const char sql[] = "DELETE FROM bulkhead_control.idempotency"
 							  " WHERE created_at < pg_catalog.now() - interval '1 day'";
 	struct store_ask *ask = calloc(1, sizeof *ask);
+	struct api *api = arg;
 
 	(void)fd, (void)what;
+	retention_tick(api->retention);
 	if (!ask)
 		return;
 	ask->sql = sql;
 	ask->answered = on_cleaned;
-	store_ask(api_store(arg), ask);
+	store_ask(api_store(api), ask);
 }
 
 static void close_all(struct api *api)
 {
 	api->is_stopping = true;
+	events_destroy(api->events);
+	api->events = NULL;
 	for (int i = 0; i < api->store_count; i++)
 		store_destroy(api->stores[i]);
 	api->store_count = 0;
@@ -218,6 +224,7 @@ void api_destroy(struct api *api)
 	mailbox_destroy(api->mailbox);
 	throttle_destroy(api->failures);
 	throttle_destroy(api->rates);
+	retention_destroy(api->retention);
 	guard_keyring_destroy(api->pepper);
 	guard_keyring_destroy(api->master);
 	if (api->base)
@@ -236,7 +243,11 @@ static bool init_loop(struct api *api)
 	api->mailbox = mailbox_create();
 	api->failures = throttle_create(FAILURES_NAMES);
 	api->rates = throttle_create(RATES_NAMES);
-	if (!api->base || !api->mailbox || !api->failures || !api->rates)
+	api->retention = retention_create(api);
+	if (!api->base || !api->mailbox || !api->failures || !api->rates || !api->retention)
+		return false;
+	api->events = events_create(api);
+	if (!api->events)
 		return false;
 	api->mail =
 		event_new(api->base, mailbox_fd(api->mailbox), EV_READ | EV_PERSIST, on_mail, api);

@@ -19,6 +19,8 @@
 #define API_STORES_MAX 64
 
 struct api_server;
+struct events;
+struct retention;
 struct guard_keyring;
 struct throttle;
 
@@ -38,6 +40,8 @@ struct api {
 	struct guard_keyring *pepper, *master; /* master: NULL when there is none */
 	int64_t master_read_us;
 	struct throttle *failures, *rates;
+	struct events *events;
+	struct retention *retention;
 	struct list calls; /* those under way */
 	/* The server and the stores are gone: what comes still is only freed. */
 	bool is_stopping;

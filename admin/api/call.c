@@ -52,13 +52,22 @@ static void add_header(struct api_call *call, const char *name, const char *valu
 	evhttp_add_header(evhttp_request_get_output_headers(call->http), name, value);
 }
 
+/* Of what answers these evhttp does not say how long it is; and the one must not have a body.
+ */
+static bool has_no_length(const struct api_call *call)
+{
+	enum evhttp_cmd_type command = evhttp_request_get_command(call->http);
+
+	return command == EVHTTP_REQ_HEAD || command == EVHTTP_REQ_CONNECT;
+}
+
 static void add_common_headers(struct api_call *call)
 {
 	add_header(call, "X-Request-Id", call->request_id);
 	add_header(call, "Cache-Control", "no-store");
 	add_header(call, "X-Content-Type-Options", "nosniff");
-	if (evhttp_request_get_command(call->http) == EVHTTP_REQ_HEAD)
-		add_header(call, "Connection", "close"); /* its answer would have a body */
+	if (has_no_length(call))
+		add_header(call, "Connection", "close");
 }
 
 static void log_call(const struct api_call *call, int status)
@@ -84,7 +93,8 @@ static void reply(struct api_call *call, int status, const char *type, const cha
 	add_common_headers(call);
 	if (text) {
 		add_header(call, "Content-Type", type);
-		if (body && evbuffer_add(body, text, strlen(text)) == 0)
+		if (body && evhttp_request_get_command(call->http) != EVHTTP_REQ_HEAD &&
+			evbuffer_add(body, text, strlen(text)) == 0)
 			evbuffer_add(body, "\n", 1); /* for those who read it on a terminal */
 	}
 	log_call(call, status);
@@ -411,6 +421,38 @@ static bool prepare_again(struct api_call *call)
 	return true;
 }
 
+/* ---- keys that are over ---- */
+
+static void on_noted(struct store_ask *ask, const PGresult *result)
+{
+	struct api_call *call = list_entry(ask, struct api_call, ask);
+
+	forget_params(call);
+	if (call->api->is_stopping)
+		return;
+	if (!result || PQresultStatus(result) != PGRES_TUPLES_OK)
+		log_event(LOG_WARNING, "api.not_audited", "key", call->key_id, NULL);
+	api_call_refuse(call);
+}
+
+/* That one is still used is for the audit log; then the call is refused. */
+static bool note_over(struct api_call *call)
+{
+	forget_params(call);
+	call->params[0] = json_dumps(call->caller, JSON_COMPACT);
+	if (!call->params[0])
+		return false;
+	call->ask = (struct store_ask){.sql = "SELECT bulkhead_api.note_over($1::jsonb)",
+								   .param_count = 1,
+								   .params = {call->params[0]},
+								   .once = true,
+								   .answered = on_noted};
+	store_ask(api_store(call->api), &call->ask);
+	return true;
+}
+
+/* ---- what the database says ---- */
+
 static void on_answered(struct store_ask *ask, const PGresult *result)
 {
 	struct api_call *call = list_entry(ask, struct api_call, ask);
@@ -430,7 +472,7 @@ static void on_answered(struct store_ask *ask, const PGresult *result)
 						"Idempotency-Key makes it safe to ask again");
 	else
 		api_problem_of(&call->problem, result);
-	if (!prepare_again(call))
+	if (!prepare_again(call) && !(call->problem.over && note_over(call)))
 		api_call_refuse(call);
 }
 

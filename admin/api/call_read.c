@@ -350,9 +350,10 @@ static void add_clusters(struct api_call *call)
 		const struct conf_cluster *cluster = &conf->clusters[i];
 
 		json_object_set_new(clusters, cluster->name,
-							json_pack("{s:b, s:s}", "can_run", job_can_run(conf, cluster->name),
-									  "guard",
-									  cluster->guard == GUARD_LOGIN ? "login" : "sealed"));
+							json_pack("{s:b, s:s, s:s}", "can_run",
+									  job_can_run(conf, cluster->name), "guard",
+									  cluster->guard == GUARD_LOGIN ? "login" : "sealed",
+									  "tenant", cluster->tenant));
 	}
 	json_object_set_new(json_object_get(call->request, "more"), "clusters", clusters);
 }
@@ -377,18 +378,30 @@ static bool find_route(struct api_call *call, const char *path, json_t **params)
 	return false;
 }
 
-/* Where the body ends must be said once (RFC 9112, section 6.3): something in front of us may
- * have read it the other way. */
+static bool refuse_framing(struct api_call *call, const char *field, const char *detail)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(call->http), "Connection", "close");
+	return refuse(call, 400, "BH-API-SYNTAX", field, detail);
+}
+
+/*
+ * Where the body ends must be said once, and so that it can be read in one way (RFC 9112,
+ * section 6.3): something in front of us may have read it the other way. libevent takes more.
+ */
 static bool check_length(struct api_call *call, struct evkeyvalq *headers)
 {
-	const char *value;
-	int lengths = count_headers(headers, "Content-Length", &value);
+	const char *length = NULL, *encoding = NULL;
+	int lengths = count_headers(headers, "Content-Length", &length);
+	int encodings = count_headers(headers, "Transfer-Encoding", &encoding);
 
-	if (lengths + count_headers(headers, "Transfer-Encoding", &value) <= 1)
-		return true;
-	evhttp_add_header(evhttp_request_get_output_headers(call->http), "Connection", "close");
-	return refuse(call, 400, "BH-API-SYNTAX", "header.Content-Length",
-				  "the length of the body is said twice");
+	if (lengths + encodings > 1)
+		return refuse_framing(call, "header.Content-Length",
+							  "the length of the body is said twice");
+	if (length && !api_matches(length, "^[0-9]+$"))
+		return refuse_framing(call, "header.Content-Length", "this is no number of bytes");
+	if (encoding && strcasecmp(encoding, "chunked") != 0)
+		return refuse_framing(call, "header.Transfer-Encoding", "only chunked is understood");
+	return true;
 }
 
 /* Its parts must be as they came: what libevent decodes or normalizes is not looked at. */

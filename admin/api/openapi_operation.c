@@ -31,6 +31,11 @@ static const struct api_field headers_taken[] = {
 	{.name = NULL},
 };
 
+static const struct api_field match_of_old = {
+	.name = "If-Match",
+	.type = API_TEXT,
+	.doc = "The ETag of what is replaced, or *; needed where there is something."};
+
 static json_t *parameter(const struct api_field *field, const char *in)
 {
 	struct api_field bare = *field;
@@ -115,6 +120,8 @@ static json_t *parameters(const struct api_route *route)
 		ok = add_shared(list, "dry_run");
 	if (ok && (route->flags & API_IF_MATCH))
 		ok = add_shared(list, "If-Match");
+	if (ok && (route->flags & API_MAY_MATCH))
+		ok = add(list, parameter(&match_of_old, "header"));
 	if (ok && strcmp(route->method, "POST") == 0)
 		ok = add_shared(list, "Idempotency-Key");
 	return openapi_made(list, ok && add_shared(list, "X-Request-Id"));

@@ -57,7 +57,7 @@ static bool applies(const struct problem *problem, const struct api_route *route
 	case WITH_CHANGE:
 		return is_change(route);
 	case WITH_CONDITION:
-		return route->flags & API_IF_MATCH;
+		return route->flags & (API_IF_MATCH | API_MAY_MATCH);
 	case WITH_BODY:
 		return route->body != NULL;
 	}

@@ -15,6 +15,7 @@ const struct api_reason api_reasons[] = {
 	{"BH-API-SUSPENDED", 403, "The tenant of the API key is not active"},
 	{"BH-API-ROLE", 403, "The role of the API key does not allow it"},
 	{"BH-API-SUBTREE", 403, "The API key is for a part of the tree"},
+	{"BH-API-HOME", 403, "It is decided above the tenant of the API key"},
 	{"BH-API-BEYOND", 403, "It goes further than the API key does"},
 	{"BH-API-PATH", 404, "There is no such path"},
 	{"BH-API-TENANT", 404, "There is no such tenant"},
@@ -28,6 +29,8 @@ const struct api_reason api_reasons[] = {
 	{"BH-API-FIXED", 409, "It cannot be changed"},
 	{"BH-API-STATE", 409, "Its state does not allow it"},
 	{"BH-API-STATUS", 409, "The status of a tenant does not allow it"},
+	{"BH-API-LOCKED", 409, "A tenant above has locked it"},
+	{"BH-API-BOUND", 409, "The parent does not hold, or does not pass on, so much"},
 	{"BH-API-DEPTH", 409, "The tree would be too deep"},
 	{"BH-API-CYCLE", 409, "The tree would have a cycle"},
 	{"BH-API-PARENT", 409, "The parent is not there any more"},
@@ -99,6 +102,8 @@ void api_problem_set(struct api_problem *problem, int status, const char *reason
 
 /* ---- the database's errors ---- */
 
+#define REFUSED_FIELD_SIZE 128
+
 /* Of bulkhead_api.refuse(). */
 static bool take_refusal(struct api_problem *problem, const PGresult *result)
 {
@@ -112,20 +117,38 @@ static bool take_refusal(struct api_problem *problem, const PGresult *result)
 		api_problem_set(problem, status, reason, NULL, "%s",
 						PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 		problem->errors = json_is_array(errors) ? json_incref(errors) : NULL;
+		problem->over = json_is_true(json_object_get(more, "over"));
 	}
 	json_decref(more);
 	return reason != NULL;
 }
 
-/* A field that the path names has no other name in the body. */
+/* Where there is a list in the body, the error's column says whose member it was:
+ * `body.tenants[3].` */
+static void name_field(const struct api_refusal *refusal, const PGresult *result,
+					   char out[REFUSED_FIELD_SIZE])
+{
+	const char *place = PQresultErrorField(result, PG_DIAG_COLUMN_NAME),
+			   *field = refusal->field;
+
+	if (place && strncmp(place, "body.", 5) == 0 && strncmp(field, "body.", 5) == 0)
+		snprintf(out, REFUSED_FIELD_SIZE, "%s%s", place, field + 5);
+	else
+		snprintf(out, REFUSED_FIELD_SIZE, "%s", field);
+}
+
 static bool take_constraint(struct api_problem *problem, const PGresult *result)
 {
 	const struct api_refusal *refusal =
 		api_find_refusal(PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME));
+	char field[REFUSED_FIELD_SIZE];
 
 	if (!refusal)
 		return false;
-	api_problem_set(problem, refusal->status, refusal->reason, refusal->field, "%s",
+	if (refusal->field)
+		name_field(refusal, result, field);
+	api_problem_set(problem, refusal->status, refusal->reason, refusal->field ? field : NULL,
+					"%s",
 					refusal->detail ? refusal->detail
 									: PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 	return true;

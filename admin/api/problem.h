@@ -17,6 +17,7 @@ struct api_problem {
 	char reason[48];
 	char detail[512];
 	json_t *errors; /* [{field, detail}] or NULL; the problem's */
+	bool over;      /* the API key was a true one, which is revoked or has expired; not told */
 };
 
 void api_problem_fini(struct api_problem *problem);
@@ -28,8 +29,8 @@ void api_problem_set(struct api_problem *problem, int status, const char *reason
 
 /*
  * What a failed statement comes to: what a function of bulkhead_api refused, a constraint that
- * did not hold, or a value that PostgreSQL could not read; all else is a fault of ours (500), or
- * of the database's (503). NULL is a database that did not answer.
+ * did not hold, or a value that PostgreSQL could not read; all else is a fault of ours (500),
+ * or of the database's (503). NULL is a database that did not answer.
  */
 void api_problem_of(struct api_problem *problem, const PGresult *result);
 

@@ -66,6 +66,7 @@ enum {
 	API_DRY_RUN = 1 << 2,    /* takes ?dry_run=true */
 	API_PAGED = 1 << 3,      /* takes ?limit= and ?cursor=, answers {items: [answer], next} */
 	API_LARGE = 1 << 4,      /* a body of up to 4 MiB, not one of 256 KiB */
+	API_MAY_MATCH = 1 << 6,  /* wants If-Match where there is something that it replaces */
 	API_STREAM = 1 << 5,     /* `run` answers in a form of its own: not application/json */
 };
 

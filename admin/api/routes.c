@@ -3,6 +3,7 @@
 #include "admin/api/routes.h"
 
 const struct api_topic *const api_topics[] = {
+	&api_routes_audit,
 	&api_routes_live,
 	&api_routes_meta,
 	&api_routes_settings,

@@ -7,6 +7,7 @@
 /* The lists are data: what a field or a route does not say it does not have. */
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
+extern const struct api_topic api_routes_audit;
 extern const struct api_topic api_routes_live;
 extern const struct api_topic api_routes_meta;
 extern const struct api_topic api_routes_settings;

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,11 +187,15 @@ static bool listen_on(struct api_server *server, struct evhttp *http, const char
 {
 	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
 						   (address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
-	struct evconnlistener *listener = evconnlistener_new_bind(
-		server->base, NULL, NULL, flags, BACKLOG, address, (int)len);
+	struct evconnlistener *listener =
+		evconnlistener_new_bind(server->base, NULL, NULL, flags, BACKLOG, address, (int)len);
 
 	if (!listener)
 		return fail(where, port, strerror(errno));
+	/* Connections have it from here: an answer that takes two writes waits for no ACK. */
+	if (address->sa_family != AF_UNIX)
+		setsockopt(evconnlistener_get_fd(listener), IPPROTO_TCP, TCP_NODELAY, &(int){1},
+				   sizeof(int));
 	if (evhttp_bind_listener(http, listener))
 		return true;
 	evconnlistener_free(listener);

@@ -348,19 +348,22 @@ $$;
 
 -- As take_job, for a runner whose file has this master key first.
 CREATE FUNCTION take_key_job(has_kid text, only_job bigint, by_runner text, lease interval) RETURNS SETOF job
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-	UPDATE job j
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY
+	UPDATE bulkhead_control.job j
 	SET state = 'running', attempts = j.attempts + 1, runner = by_runner, lease_until = clock_timestamp() + lease,
 		started_at = coalesce(j.started_at, clock_timestamp())
-	WHERE j.id = (SELECT due.id FROM job due
+	WHERE j.id = (SELECT due.id FROM bulkhead_control.job due
 				  WHERE due.cluster = '' AND (only_job IS NULL OR due.id = only_job)
 				  AND (due.kind = 'rekey' OR due.step = has_kid)
 				  AND (due.state = 'queued' AND due.next_at <= clock_timestamp()
 					   OR due.state = 'running' AND due.lease_until < clock_timestamp())
 				  ORDER BY due.next_at, due.id LIMIT 1 FOR UPDATE SKIP LOCKED)
 	RETURNING j.*;
-END;
+END
+$$;
 
 -- The tenant's new data key, unless this job has made one before; what it had is superseded. Returns the name of
 -- the one that is made; NULL when the job is another's.

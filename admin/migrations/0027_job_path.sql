@@ -20,3 +20,21 @@ $$;
 
 CREATE TRIGGER job_find_path BEFORE INSERT ON job
 	FOR EACH ROW EXECUTE FUNCTION job_find_path();
+
+-- As before. In SQL its columns would be those of the day when it was made.
+CREATE OR REPLACE FUNCTION take_job(on_clusters text[], only_job bigint, by_runner text, lease interval) RETURNS SETOF job
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY
+	UPDATE bulkhead_control.job j
+	SET state = 'running', attempts = j.attempts + 1, runner = by_runner, lease_until = clock_timestamp() + lease,
+		started_at = coalesce(j.started_at, clock_timestamp())
+	WHERE j.id = (SELECT due.id FROM bulkhead_control.job due
+				  WHERE due.cluster = ANY (on_clusters) AND (only_job IS NULL OR due.id = only_job)
+				  AND (due.state = 'queued' AND due.next_at <= clock_timestamp()
+					   OR due.state = 'running' AND due.lease_until < clock_timestamp())
+				  ORDER BY due.next_at, due.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+	RETURNING j.*;
+END
+$$;

@@ -9,7 +9,6 @@ In the ground's database every handler of the API is wrapped: what it does is un
 that no request changes anything, and that it was begun is counted where no rollback reaches (`ground.begun()`).
 """
 
-import json
 from collections import namedtuple
 from contextlib import ExitStack
 from urllib.parse import quote, urlencode
@@ -27,17 +26,40 @@ PLACES = {"own": "ground-own", "child": "ground-child", "low": "ground-low", "an
 WITHIN = {"ground-own": {"own", "child", "low"}, "ground-child": {"child", "low"},
           "ground-root": {"own", "child", "low", "ancestor", "sibling", "nephew"}, None: set(PLACES)}
 
-# Where the handlers are that a request may come to; `check` is what routes without one call.
+# Where the handlers are that a request may come to; `check` is what routes without one call. What a caller of one part
+# of the tree changes outside of it makes the request fail.
 WRAP = """
 CREATE SCHEMA ground;
 CREATE SEQUENCE ground.begun;
 GRANT USAGE ON SCHEMA ground TO PUBLIC;
 GRANT ALL ON SEQUENCE ground.begun TO PUBLIC;
+
+CREATE FUNCTION ground.outside(home bulkhead_control.tenant.path%TYPE) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    f record;
+    one text;
+    state jsonb := '{}';
+BEGIN
+    FOR f IN SELECT c.relname, CASE WHEN c.relname = 'tenant' THEN 'id' ELSE a.attname END AS column
+             FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('tenant_id', 'home_id')
+             WHERE c.relnamespace = 'bulkhead_control'::regnamespace AND c.relkind IN ('r', 'p')
+             AND c.relname NOT IN ('audit_head', 'departed', 'idempotency') LOOP
+        EXECUTE format('SELECT count(*) || md5(string_agg(v, '','' ORDER BY v)) FROM '
+                       '(SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t WHERE %s) x',
+                       f.relname, coalesce(format('NOT EXISTS (SELECT FROM bulkhead_control.tenant o '
+                                                  'WHERE o.id = t.%I AND bulkhead_control.path_is_within(o.path, $1))', f.column), 'true'))
+        INTO one USING home;
+        state := state || jsonb_build_object(f.relname, one);
+    END LOOP;
+    RETURN state;
+END
+$$;
+
 DO $wrap$
 DECLARE
     f record;
 BEGIN
-    FOR f IN SELECT p.oid, p.proname, p.oid::regprocedure AS signature FROM pg_proc p
+    FOR f IN SELECT p.oid, p.proname, p.oid::regprocedure AS signature, p.provolatile = 'v' AS changes FROM pg_proc p
              WHERE p.pronamespace = 'bulkhead_api'::regnamespace AND p.proname <> 'check'
                AND p.prorettype = 'bulkhead_api.answer'::regtype
                AND p.pronargs = 1 AND p.proargtypes[0] = 'jsonb'::regtype LOOP
@@ -46,18 +68,23 @@ BEGIN
             CREATE FUNCTION bulkhead_api.%1$I(request jsonb) RETURNS bulkhead_api.answer LANGUAGE plpgsql AS $$
             DECLARE
                 given bulkhead_api.answer;
+                home bulkhead_control.tenant.path%%TYPE := bulkhead_api.home();
+                before jsonb := CASE WHEN %3$L AND home IS NOT NULL THEN ground.outside(home) END;
             BEGIN
                 PERFORM nextval('ground.begun');
                 BEGIN
                     SELECT * INTO given FROM bulkhead_api.%2$I(request);
                     SET CONSTRAINTS ALL IMMEDIATE;
+                    IF before IS NOT NULL AND ground.outside(home) <> before THEN
+                        RAISE EXCEPTION 'it has changed what is outside of %%: %% to %%', home, before, ground.outside(home);
+                    END IF;
                     RAISE EXCEPTION USING ERRCODE = 'BHUND';
                 EXCEPTION WHEN SQLSTATE 'BHUND' THEN
                     RETURN given;
                 END;
             END
             $$
-        $body$, f.proname, f.proname || '__real');
+        $body$, f.proname, f.proname || '__real', f.changes);
         EXECUTE format('ALTER FUNCTION bulkhead_api.%I(jsonb) OWNER TO bulkhead_control', f.proname);
         EXECUTE format('GRANT EXECUTE ON FUNCTION bulkhead_api.%I(jsonb) TO bulkhead_admin', f.proname);
     END LOOP;
@@ -181,6 +208,15 @@ class Ground:
                 body = put(body, field[1:], word, operation.body)
         return Ask(operation.method, path + (f"?{urlencode(query)}" if query else ""), body, headers)
 
+    # ---- what is told ----
+
+    def secrets(self, caller):
+        """What no answer to this caller may hold: names of what is outside of its part of the tree."""
+        outside = set(PLACES) - WITHIN[caller.home]
+        slugs = {PLACES[place] for place in outside}
+        ids = {self.stand.ids[PLACES[place]] for place in outside - {"ancestor"}}  # a path holds those above
+        return slugs | ids | {self.things[place]["api-keys"] for place in outside}
+
     # ---- what has happened ----
 
     def begun(self):
@@ -199,7 +235,3 @@ def is_there(value, way):
         value = value[step]
     return True
 
-
-def told(answer):
-    """The text of an answer, to be looked through for what it must not tell."""
-    return json.dumps(answer.json) if answer.json is not None else answer.text

@@ -105,7 +105,7 @@ def text_faults(schema):
         yield "not of the pattern", "~ \"'"
     if "enum" in schema:
         yield "no choice", "nothing-of-the-kind"
-        yield "a choice in upper case", str(schema["enum"][0]).upper()
+        yield "a choice in the other case", str(schema["enum"][0]).swapcase()
     if schema.get("format") == "uuid":
         yield from (("no uuid", word) for word in ("", "x", UUID[:-1], UUID + "0", UUID.replace("-", "_"), "g" * 32))
     if schema.get("format") == "date-time":

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from harness.api import Api  # noqa: E402
 from harness.application import KINDS, Applications  # noqa: E402
 from harness.control import ADMIN, Control  # noqa: E402
 from harness.guard import Guard  # noqa: E402
@@ -195,6 +196,19 @@ def control(control_database):
     """The control schema without tenants."""
     control_database.clear()
     return control_database
+
+
+@pytest.fixture(scope="session")
+def tree_api(stand, control_database):
+    """The admin API in front of control_database."""
+    with Api(stand, control_database.database.name) as api:
+        yield api
+
+
+@pytest.fixture
+def root(tree_api, control):
+    """An operator of the whole tree, which is empty."""
+    return tree_api.client()
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,8 @@ def allowed(ground, caller, ask, has_handler):
     begun = ground.begun()
     answer = caller.client.request(*ask)
     assert answer.status < 500, f"{caller.name}: {answer!r}"
+    told = [word for word in ground.secrets(caller) if f'"{word}"' in answer.text]
+    assert not told or told == [word for word in told if word in str(ask)], f"{caller.name} is told {told}: {answer!r}"
     if has_handler:
         assert ground.begun() > begun, f"{caller.name}: no handler has begun: {answer!r}"
     else:

@@ -337,6 +337,32 @@ def test_revoked_expired_forged_and_unknown_look_alike(api):
     assert [answer.status for answer in answers] == [401] * 4 and all(body == bodies[0] for body in bodies)
 
 
+def test_the_use_of_what_is_over_is_told_apart_in_the_audit_log_alone(api):
+    over = {"revoked": api.key("viewer", "acme", revoked_at="2020-01-01"),
+            "expired": api.key("editor", "acme", expires_at="2020-01-01")}
+    key = api.key("viewer", "acme")
+    forged = {why: text[:21] + key[21:] for why, text in over.items()}
+    for text in (*forged.values(), *over.values(), *over.values()):
+        assert api.stranger(text).get("/v1/whoami").status == 401
+
+    def noted():
+        with api.admin() as admin:
+            return admin.execute("SELECT actor_id, after ->> 'because', after ->> 'action', address, tenant_slug "
+                                 "FROM bulkhead_control.audit WHERE action = 'api_key.refused' AND actor_id = ANY(%s) "
+                                 "ORDER BY id", ([text[4:20] for text in over.values()],)).fetchall()
+    assert noted()[:2] == [(text[4:20], why, "whoami.show", "127.0.0.1", "acme") for why, text in over.items()]
+    assert len(noted()) <= 4  # once a minute; one may have just begun
+
+
+def test_the_secret_before_does_not_come_to_the_new_one(api, root):
+    key = api.client("admin", "acme")
+    new = api.stranger(key.post("/v1/whoami:rotate", {"overlap_seconds": 600})["key"])
+    for client in (key.post("/v1/whoami:rotate"), key.post("/v1/whoami:rotate", {"overlap_seconds": 60}),
+                   key.post(path(key, ":rotate"))):
+        assert (client.status, client.reason) == (403, "BH-API-STATE")
+    assert new.post("/v1/whoami:rotate").status == 200 and not works(api, key.key)
+
+
 # ---- races ----
 
 def test_rotation_against_use(api, root):

@@ -51,6 +51,11 @@ def pid_of(connection):
     return connection.info.backend_pid
 
 
+def port_of(connection):
+    with socket.fromfd(connection.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as copy:
+        return copy.getsockname()[1]
+
+
 def tenants(items):
     return {item["tenant"] for item in items}
 
@@ -90,7 +95,7 @@ def test_a_session_is_shown_as_it_is(root, people, proxy):
         "pid": pid_of(people["acme"]), "tenant": "acme", "principal": "shop", "cluster": "default", "state": "idle",
         "application_name": "of acme", "address": "127.0.0.1", "waited_ms": None, "backend_pid": None, "pin": None,
         "tls": None}
-    assert answer["port"] == socket.fromfd(people["acme"].pgconn.socket, socket.AF_INET, socket.SOCK_STREAM).getsockname()[1]
+    assert answer["port"] == port_of(people["acme"])
     assert abs(datetime.fromisoformat(answer["connected_at"].replace("Z", "+00:00")) - before) < timedelta(minutes=1)
     assert answer["instance"] == f"{socket.gethostname()}:{proxy.process.pid}"
 
@@ -105,7 +110,8 @@ def test_sessions_change_state(root, people):
 
 
 @pytest.mark.parametrize("query,wanted", [
-    ("", {"acme", "acme-labs", "globex"}), ("tenant=acme", {"acme"}), ("tenant=acme&subtree=true", {"acme", "acme-labs"}),
+    ("", {"acme", "acme-labs", "globex"}), ("tenant=acme", {"acme"}),
+    ("tenant=acme&subtree=true", {"acme", "acme-labs"}),
     ("tenant=102", {"acme-labs"}), ("principal=shop&tenant=globex", {"globex"}), ("principal=nobody", set()),
     ("state=idle", {"acme", "acme-labs", "globex"}), ("state=active", set()), ("pinned=true", set()),
     ("pinned=false&state=idle&tenant=acme", {"acme"})])
@@ -342,8 +348,9 @@ def test_a_statement_is_explained(api, root):
 
 
 def test_it_says_what_the_gate_says(root, people):
-    for sql in ["SELECT 1", "SELECT pg_sleep(0)", "SET ROLE bulkhead_guard", "LISTEN x", "CREATE TABLE public.x (y int)",
-                "INSERT INTO orders VALUES (bulkhead.tenant_id(), 900, 'x') ON CONFLICT DO NOTHING", "SELECT setseed(0)"]:
+    for sql in ["SELECT 1", "SELECT pg_sleep(0)", "SET ROLE bulkhead_guard", "LISTEN x", "SELECT setseed(0)",
+                "CREATE TABLE public.x (y int)",
+                "INSERT INTO orders VALUES (bulkhead.tenant_id(), 900, 'x') ON CONFLICT DO NOTHING"]:
         said = root.post("/v1/statements:explain", {"tenant": "acme", "sql": sql}).json
         try:
             people["acme"].execute(sql)

@@ -206,7 +206,7 @@ def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
             "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None,
             "relations": None, "functions": None, "relations_denied": [], "functions_denied": []}, None, False, None)]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
-        (name, VERIFIER, acme, "subtree", False, 1893553445678, 1)]
+        (name, VERIFIER, acme, "subtree", False, 1893553445678, 1, None, None)]
 
 
 def test_a_look_up_follows_changes(control, sidecar):

@@ -292,6 +292,10 @@ DECLARE
 	overlap integer := (request #>> '{body,overlap_seconds}')::integer;
 	k bulkhead_control.api_key;
 BEGIN
+	-- Who has found the secret that is about to end must not come to the new one by it.
+	IF was.id = current_setting('bulkhead.actor_id', true) AND current_setting('bulkhead.by_previous', true) = 'true' THEN
+		PERFORM bulkhead_api.refuse(403, 'BH-API-STATE', 'this secret was rotated: only the one after it rotates the key');
+	END IF;
 	IF was.revoked_at IS NOT NULL OR was.expires_at <= clock_timestamp() THEN
 		PERFORM bulkhead_api.refuse_field(409, 'BH-API-STATE', 'path.id', 'this API key is revoked or expired');
 	END IF;

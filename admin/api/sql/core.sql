@@ -124,6 +124,46 @@ $$;
 
 -- ---- the way in ----
 
+-- Does the caller have the key's secret, or within its overlap the one before?
+CREATE FUNCTION bulkhead_api.shows_key(caller jsonb, k bulkhead_control.api_key) RETURNS boolean
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT coalesce(caller -> 'hashes' ->> k.hash_kid = encode(k.hash, 'hex')
+					OR k.previous_until > clock_timestamp()
+					   AND caller -> 'hashes' ->> k.previous_kid = encode(k.previous_hash, 'hex'), false);
+END;
+
+CREATE FUNCTION bulkhead_api.key_is_over(k bulkhead_control.api_key) RETURNS boolean
+LANGUAGE sql VOLATILE
+BEGIN ATOMIC
+	SELECT k.revoked_at IS NOT NULL OR coalesce(k.expires_at <= clock_timestamp(), false);
+END;
+
+-- Notes that somebody still uses a key that is over, once a minute at most. In a transaction of its own, behind the
+-- one that refused: the answer does not say which it was.
+CREATE FUNCTION bulkhead_api.note_over(caller jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = bulkhead_control, pg_catalog, pg_temp
+AS $$
+DECLARE
+	k bulkhead_control.api_key;
+BEGIN
+	SELECT * INTO k FROM bulkhead_control.api_key o
+	WHERE o.id = caller ->> 'id' AND o.last_used_at IS DISTINCT FROM date_trunc('minute', clock_timestamp())
+	FOR NO KEY UPDATE SKIP LOCKED;
+	IF NOT FOUND OR NOT bulkhead_api.shows_key(caller, k) OR NOT bulkhead_api.key_is_over(k) THEN
+		RETURN;
+	END IF;
+	UPDATE bulkhead_control.api_key o SET last_used_at = date_trunc('minute', clock_timestamp()) WHERE o.id = k.id;
+	PERFORM set_config('bulkhead.actor', 'api-key:' || k.name, true),
+		set_config('bulkhead.actor_id', k.id, true),
+		set_config('bulkhead.address', coalesce(caller ->> 'address', ''), true),
+		set_config('bulkhead.request_id', coalesce(caller ->> 'request_id', ''), true);
+	PERFORM bulkhead_control.audit_note('api_key.refused', k.tenant_id, 'api-key:' || k.id, jsonb_build_object(
+		'because', CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' ELSE 'expired' END,
+		'action', caller ->> 'action'));
+END
+$$;
+
 -- Checks who calls and what the route asks of that: `caller` is
 --   {"id", "hashes": {KID: HEX, …}, "rank", "everywhere", "tenants": {FIELD: WORD, …}, "address", "request_id",
 --    "action"}.
@@ -138,11 +178,11 @@ DECLARE
 	word text;
 BEGIN
 	SELECT * INTO k FROM bulkhead_control.api_key o WHERE o.id = caller ->> 'id';
-	IF k.id IS NULL OR k.revoked_at IS NOT NULL OR k.expires_at <= clock_timestamp()
-	   OR NOT coalesce(caller -> 'hashes' ->> k.hash_kid = encode(k.hash, 'hex')
-					   OR k.previous_until > clock_timestamp()
-						  AND caller -> 'hashes' ->> k.previous_kid = encode(k.previous_hash, 'hex'), false) THEN
-		PERFORM bulkhead_api.refuse(401, 'BH-API-KEY', 'there is no such API key, or it is no longer valid');
+	IF NOT bulkhead_api.shows_key(caller, k) OR bulkhead_api.key_is_over(k) THEN
+		-- Whoever has the secret is no stranger: `over` is for the audit log (note_over).
+		RAISE EXCEPTION USING ERRCODE = 'BHAPI', MESSAGE = 'there is no such API key, or it is no longer valid',
+			DETAIL = jsonb_build_object('status', 401, 'reason', 'BH-API-KEY',
+										'over', bulkhead_api.shows_key(caller, k))::text;
 	END IF;
 	IF k.addresses IS NOT NULL
 	   AND NOT coalesce((caller ->> 'address')::inet <<= ANY (k.addresses), false) THEN
@@ -150,6 +190,9 @@ BEGIN
 	END IF;
 	IF k.tenant_id IS NOT NULL THEN
 		SELECT t.path INTO home FROM bulkhead_control.tenant t WHERE t.id = k.tenant_id;
+		IF home IS NULL THEN -- it is gone since the key was read, and so is the key: none of its is everything
+			PERFORM bulkhead_api.refuse(401, 'BH-API-KEY', 'there is no such API key, or it is no longer valid');
+		END IF;
 		IF EXISTS (SELECT FROM bulkhead_control.tenant a WHERE a.id = ANY (bulkhead_control.path_ids(home))
 				   AND a.status IN ('suspended', 'archived', 'purging')) THEN
 			PERFORM bulkhead_api.refuse(403, 'BH-API-SUSPENDED', 'the tenant of this API key is not active');
@@ -164,6 +207,8 @@ BEGIN
 
 	PERFORM set_config('bulkhead.actor', 'api-key:' || k.name, true),
 		set_config('bulkhead.actor_id', k.id, true),
+		set_config('bulkhead.by_previous',
+				   (caller -> 'hashes' ->> k.hash_kid IS DISTINCT FROM encode(k.hash, 'hex'))::text, true),
 		set_config('bulkhead.home', coalesce(home::text, ''), true),
 		set_config('bulkhead.address', coalesce(caller ->> 'address', ''), true),
 		set_config('bulkhead.request_id', coalesce(caller ->> 'request_id', ''), true),
@@ -229,8 +274,13 @@ BEGIN
 	-- A dry run is the whole, but for its end: what it set stands in variables, which stay.
 	BEGIN
 		EXECUTE format('SELECT * FROM bulkhead_api.%I($1)', handler) INTO given USING request;
-		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem.
+		-- What is checked at the end of a transaction is checked now, while its answer can still be a problem. The
+		-- audit log's head is taken last: nobody waits for anything who has it.
+		SET CONSTRAINTS bulkhead_control.tenant_parent, bulkhead_control.tenant_parent_active IMMEDIATE;
 		SET CONSTRAINTS ALL IMMEDIATE;
+		IF given.status IS NULL THEN
+			RAISE EXCEPTION 'bulkhead_api.% gave no answer', handler;
+		END IF;
 		IF (caller ->> 'dry_run')::boolean THEN
 			RAISE EXCEPTION USING ERRCODE = 'BHDRY';
 		END IF;

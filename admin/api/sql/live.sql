@@ -1,8 +1,8 @@
 -- Sessions, backends and orders to them are the data plane's (admin/api/live_run.c). The database says which tenant a
 -- request names and which part of the tree is the caller's, and keeps a record of an order before it is given.
 
--- {"home": the caller's own tenant, "tenant": the one that is named, "path": its ids, root first, "after": the
--- cursor}, each null where there is none.
+-- {"home": the top of the caller's part of the tree, "tenant": the one that is named, "path": its ids, root first,
+-- "after": the cursor}, each null where there is none.
 CREATE FUNCTION bulkhead_api.live_scope(request jsonb) RETURNS json
 LANGUAGE plpgsql STABLE SET search_path = bulkhead_control, pg_catalog, pg_temp
 AS $$
@@ -10,11 +10,12 @@ DECLARE
 	field text := CASE WHEN request -> 'path' ? 'tenant' THEN 'path' WHEN request -> 'query' ? 'tenant' THEN 'query'
 				  WHEN request -> 'body' ? 'tenant' THEN 'body' END;
 	named bulkhead_control.tenant;
+	home uuid[] := bulkhead_control.path_ids(bulkhead_api.home());
 BEGIN
 	IF field IS NOT NULL THEN
 		named := bulkhead_api.tenant(request #>> ARRAY[field, 'tenant'], field || '.tenant');
 	END IF;
-	RETURN json_build_object('home', (SELECT c.tenant_id FROM bulkhead_api.caller() c), 'tenant', named.id,
+	RETURN json_build_object('home', home[cardinality(home)], 'tenant', named.id,
 							 'path', bulkhead_control.path_ids(named.path), 'after', request #> '{query,cursor}');
 END
 $$;

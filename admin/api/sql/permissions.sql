@@ -262,9 +262,6 @@ BEGIN
 			'grant', given -> 'grant', 'before', given -> 'before', 'effective', given -> 'effective',
 			'affected', bulkhead_api.held_differences(before.ids, before.held, after.ids, after.held));
 	END IF;
-	IF old.key IS NULL THEN
-		RETURN bulkhead_api.created(format('/v1/tenants/%s/permissions/%s', t.id, k.key), given, bulkhead_api.grant_etag(new));
-	END IF;
 	RETURN bulkhead_api.ok(given, bulkhead_api.grant_etag(new));
 END
 $$;

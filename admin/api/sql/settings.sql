@@ -551,7 +551,7 @@ BEGIN
 	PERFORM bulkhead_api.setting_keep_data_key(t.id, more);
 	SELECT jsonb_agg(to_jsonb(p) || jsonb_build_object('value', p.value, 'status', m.status, 'reason', m.reason,
 													   'at', p.field || '.' || m.part) ORDER BY p.place),
-		jsonb_agg(jsonb_build_object('field', p.field || '.' || m.part, 'detail', p.why, 'reason', m.reason)
+		jsonb_agg(jsonb_build_object('field', p.field || '.' || m.part, 'detail', p.why)
 				  ORDER BY p.place) FILTER (WHERE p.refusal IS NOT NULL)
 	INTO planned, errors
 	FROM bulkhead_api.settings_planned(t.id, request -> 'body', more) p

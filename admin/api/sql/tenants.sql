@@ -264,14 +264,15 @@ LANGUAGE sql IMMUTABLE
 RETURN coalesce(cluster ->> 'tenant', '') = ''
 	AND (strategy <> 'SHARED_RLS' OR dedicated_login OR coalesce(cluster ->> 'guard' = 'login', false));
 
--- Whose id, slug or key is this already?
-CREATE FUNCTION bulkhead_api.not_taken(word text, field text) RETURNS void
+-- Refused where it is the id, slug or key of another tenant than this already.
+CREATE FUNCTION bulkhead_api.not_taken(word text, field text, by uuid DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
-	IF EXISTS (SELECT FROM bulkhead_control.tenant_token k WHERE k.token = bulkhead_control.token_of(word)) THEN
+	IF EXISTS (SELECT FROM bulkhead_control.tenant_token k
+			   WHERE k.token = bulkhead_control.token_of(word) AND k.tenant_id IS DISTINCT FROM by) THEN
 		PERFORM bulkhead_api.refuse_field(409, 'BH-API-EXISTS', field,
-										  'a tenant has this as its id, slug or key already');
+										  'another tenant has this as its id, slug or key');
 	END IF;
 END
 $$;
@@ -372,7 +373,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = code, MESSAGE = why, SCHEMA = 'bulkhead_control', TABLE = 'tenant',
 			CONSTRAINT = of_constraint, COLUMN = place;
 	END;
-	RETURN bulkhead_api.created(NULL, (
+	RETURN bulkhead_api.created('/v1/tenants', (
 		SELECT json_build_object('items', coalesce(json_agg(bulkhead_api.tenant_json(t) ORDER BY m.n), '[]'))
 		FROM unnest(made) WITH ORDINALITY AS m (id, n) JOIN bulkhead_control.tenant t ON t.id = m.id));
 END
@@ -416,6 +417,8 @@ BEGIN
 											  'of a tenant an editor changes the name');
 		END LOOP;
 	END IF;
+	PERFORM bulkhead_api.not_taken(body ->> 'slug', 'body.slug', t.id),
+		bulkhead_api.not_taken(body ->> 'external_key', 'body.external_key', t.id);
 	IF body ? 'external_key' AND body ->> 'external_key' IS DISTINCT FROM t.external_key THEN
 		PERFORM bulkhead_api.for_whole_tree('body.external_key', 'a key is given by API keys of the whole tree');
 	END IF;
@@ -447,6 +450,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	said text[] := ARRAY(SELECT w FROM unnest(ARRAY['before', 'after', 'to']) w WHERE body ->> w IS NOT NULL);
+	sibling bulkhead_control.tenant;
 BEGIN
 	IF cardinality(said) > 1 THEN
 		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.' || said[2],
@@ -454,8 +458,12 @@ BEGIN
 	ELSIF said[1] = 'to' THEN
 		PERFORM bulkhead_control.place_tenant(t.id, NULL, body ->> 'to' = 'first');
 	ELSIF said[1] IS NOT NULL THEN
-		PERFORM bulkhead_control.place_tenant(
-			t.id, (bulkhead_api.tenant(body ->> said[1], 'body.' || said[1])).id, said[1] = 'before');
+		sibling := bulkhead_api.tenant(body ->> said[1], 'body.' || said[1]);
+		IF sibling.id = t.id OR sibling.parent_id IS DISTINCT FROM t.parent_id THEN
+			PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', 'body.' || said[1],
+											  format('tenant %s is no sibling of %s', sibling.slug, t.slug));
+		END IF;
+		PERFORM bulkhead_control.place_tenant(t.id, sibling.id, said[1] = 'before');
 	END IF;
 END
 $$;
