@@ -53,8 +53,8 @@ static const char *text_of(const json_t *object, const char *name)
 
 static void show_line(const struct events *events, const json_t *record)
 {
-	print_line(stdout, "%s  %s  %s  %s", text_of(record, "at"),
-			   events->name ? events->name : "", text_of(record, "actor"),
+	print_line(stdout, "%s  %s  %s  %s  %s", text_of(record, "at"), text_of(record, "actor"),
+			   events->name ? events->name : "", text_of(record, "tenant_slug"),
 			   text_of(record, "subject"));
 }
 
