@@ -122,6 +122,15 @@ void completion_verbs(const struct outline *outline,
 	}
 }
 
+bool completion_takes_files(const struct outline *outline)
+{
+	for (size_t i = 0; i < outline->verb_count; i++) {
+		if (word_count(&outline->verbs[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 void completion_pattern(FILE *out, const struct outline_verb *verb)
 {
 	if (*verb->words[0])

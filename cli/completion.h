@@ -5,6 +5,7 @@
 #ifndef CLI_COMPLETION_H
 #define CLI_COMPLETION_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "cli/outline.h"
@@ -26,6 +27,9 @@ void completion_words(const struct outline *outline, const char *first,
 /* All verbs; longer ones come first, for the shells' patterns: that of "" fits all. */
 void completion_verbs(const struct outline *outline,
 					  void (*each)(FILE *out, const struct outline_verb *verb), FILE *out);
+
+/* Does the command do something without a verb? Its words are files then. */
+bool completion_takes_files(const struct outline *outline);
 
 /* The pattern of a verb's command line behind the command: 'list guard '*, or * alone. */
 void completion_pattern(FILE *out, const struct outline_verb *verb);

@@ -10,7 +10,8 @@ static const char head[] =
 static const char tail[] =
 	"_bulkhead()\n"
 	"{\n"
-	"	local cur=${COMP_WORDS[COMP_CWORD]} option= value= verbs= more= options= values=\n"
+	"	local cur=${COMP_WORDS[COMP_CWORD]} option= value= verbs= more= files= options= "
+	"values=\n"
 	"	COMPREPLY=()\n"
 	"	if ((COMP_CWORD == 1)); then\n"
 	"		mapfile -t COMPREPLY < <(compgen -W \"$_bulkhead_commands --help --version\" -- "
@@ -39,10 +40,13 @@ static const char tail[] =
 	"	done\n"
 	"\n"
 	"	if ((COMP_CWORD == 2)) && [[ $verbs && $cur != -* ]]; then\n"
-	"		options=$verbs\n"
+	"		mapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$cur\"; [[ ! $files ]] || "
+	"compgen "
+	"-f -- \"$cur\")\n"
+	"		return\n"
 	"	elif ((COMP_CWORD == 3)) && [[ $more && $cur != -* ]]; then\n"
 	"		options=$more\n"
-	"	elif [[ ! $verbs && $cur != -* ]]; then\n"
+	"	elif [[ $files && $cur != -* ]]; then\n"
 	"		compopt -o filenames\n"
 	"		mapfile -t COMPREPLY < <(compgen -f -- \"$cur\")\n"
 	"		return\n"
@@ -101,7 +105,7 @@ static void write_command(FILE *out, const struct outline *outline)
 {
 	fprintf(out, "\t%s)\n\t\tverbs='", outline->command->name);
 	completion_words(outline, NULL, write_word, out);
-	fputs("'\n", out);
+	fputs(completion_takes_files(outline) ? "' files=yes\n" : "'\n", out);
 	write_more(out, outline);
 	fputs("\t\tcase \"$2 $3 \" in\n", out);
 	completion_verbs(outline, write_verb, out);

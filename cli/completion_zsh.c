@@ -12,7 +12,7 @@ static const char tail[] =
 	"_bulkhead()\n"
 	"{\n"
 	"	local -a verbs more options values\n"
-	"	local option value current=$words[CURRENT]\n"
+	"	local option value files current=$words[CURRENT]\n"
 	"	if (( CURRENT == 2 )); then\n"
 	"		_bulkhead_commands\n"
 	"		_describe -t commands command verbs\n"
@@ -42,12 +42,13 @@ static const char tail[] =
 	"		_describe -o -t options option options\n"
 	"	elif (( CURRENT == 3 && $#verbs )); then\n"
 	"		_describe -t verbs verb verbs\n"
+	"		[[ $files ]] && _files\n"
 	"	elif (( CURRENT == 4 && $#more )); then\n"
 	"		compadd -- $more\n"
-	"	elif (( $#verbs )); then\n"
-	"		_describe -o -t options option options\n"
-	"	else\n"
+	"	elif [[ $files ]]; then\n"
 	"		_files\n"
+	"	else\n"
+	"		_describe -o -t options option options\n"
 	"	fi\n"
 	"}\n"
 	"\n"
@@ -127,7 +128,7 @@ static void write_command(FILE *out, const struct outline *outline)
 {
 	fprintf(out, "\t(%s)\n\t\tverbs=( ", outline->command->name);
 	completion_words(outline, NULL, write_word, out);
-	fputs(")\n", out);
+	fputs(completion_takes_files(outline) ? ") files=yes\n" : ")\n", out);
 	write_more(out, outline);
 	fputs("\t\tcase \"$2 $3 \" in\n", out);
 	completion_verbs(outline, write_verb, out);

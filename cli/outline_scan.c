@@ -94,6 +94,10 @@ static bool add_entry(struct outline *outline, const char *firsts, const char *s
 			verb = outline_verb(outline, first, second);
 			if (!verb || !add_options(verb, at, end))
 				return false;
+			/* Before the second word is there, all of the first one's may come. */
+			verb = *second ? outline_verb(outline, first, "") : verb;
+			if (!verb || !add_options(verb, at, end))
+				return false;
 		} while (*other);
 	} while (*next);
 	return true;
