@@ -190,8 +190,10 @@ struct exchange {
 	long retry_after; /* seconds; -1: not said */
 	bool is_stopped;  /* by `take` */
 	bool is_too_large;
+	long silence;   /* seconds after which it was given up; 0: it was not */
 	bool has_begun; /* something went to `take` */
-	int64_t heard;  /* when the last byte came; microseconds, 0: none has */
+	int64_t begun,
+		heard; /* when it began, when the last byte came (0: none has); microseconds */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -256,15 +258,16 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 static int look_at_clock(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
 	struct exchange *exchange = context;
-	long quiet = exchange->request->quiet;
-	int64_t silence = exchange->heard ? clock_monotonic_us() - exchange->heard : 0;
+	long quiet = exchange->request->quiet, limit = exchange->client->timeout;
+	int64_t since = exchange->heard ? exchange->heard : exchange->begun;
 
 	(void)a, (void)b, (void)c, (void)d;
-	if (silence < (quiet ? quiet : SILENCE_MAX_S) * INT64_C(1000000))
+	if (exchange->heard)
+		limit = quiet ? quiet : SILENCE_MAX_S;
+	if (clock_monotonic_us() - since < limit * INT64_C(1000000))
 		return 0;
-	exchange->is_stopped = quiet != 0;
-	snprintf(exchange->error, sizeof exchange->error, "nothing was heard for %d seconds",
-			 SILENCE_MAX_S);
+	exchange->is_stopped = exchange->heard && quiet;
+	exchange->silence = limit;
 	return 1;
 }
 
@@ -292,7 +295,7 @@ static bool add_headers(struct exchange *exchange)
 	return add_header(exchange, "", exchange->client->authorization) &&
 		   add_header(exchange,
 					  "Accept: ", request->accept ? request->accept : "application/json") &&
-		   (!request->body || add_header(exchange, "Content-Type: ", "application/json")) &&
+		   add_header(exchange, "Content-Type:", request->body ? " application/json" : "") &&
 		   add_header(exchange, "If-Match: ", request->if_match) &&
 		   add_header(exchange, "Idempotency-Key: ", request->idempotency_key) &&
 		   add_header(exchange, "Last-Event-ID: ", request->last_event_id) &&
@@ -363,6 +366,7 @@ static enum outcome attempt(struct exchange *exchange, const char *url)
 	CURLcode code;
 
 	exchange->heard = 0;
+	exchange->begun = clock_monotonic_us();
 	curl_easy_reset(curl);
 	set_way(curl, exchange->client);
 	set_exchange(curl, exchange);
@@ -371,7 +375,10 @@ static enum outcome attempt(struct exchange *exchange, const char *url)
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &exchange->reply->status);
 	if (code == CURLE_OK || exchange->is_stopped)
 		return ANSWERED;
-	if (!*exchange->error)
+	if (exchange->silence)
+		snprintf(exchange->error, sizeof exchange->error, "nothing was heard for %ld seconds",
+				 exchange->silence);
+	else if (!*exchange->error)
 		snprintf(exchange->error, sizeof exchange->error, "%s", curl_easy_strerror(code));
 	switch (code) {
 	case CURLE_COULDNT_RESOLVE_HOST:

@@ -70,6 +70,8 @@ static bool show(struct events *events)
 		putchar('\n');
 	} else if (record) {
 		show_line(events, record);
+	} else {
+		print_complaint("an event is no JSON, and is left out");
 	}
 	json_decref(record);
 	return whole && fflush(stdout) == 0;

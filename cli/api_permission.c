@@ -2,7 +2,6 @@
 #include "cli/api_nouns.h"
 
 #define GRANTS "/v1/tenants/{tenant}/permissions"
-#define KEYS   "/v1/permission-keys"
 
 static const struct api_verb verbs[] = {
 	{.name = "show",
@@ -31,11 +30,7 @@ const struct api_noun api_permission = {"permission",
 										verbs, sizeof verbs / sizeof *verbs};
 
 static const struct api_verb key_verbs[] = {
-	{.name = "list", .route = "GET " KEYS},
-	{.name = "show", .route = "GET " KEYS "/{key}", .words = "key"},
-	{.name = "create", .route = "POST " KEYS, .words = "key"},
-	{.name = "set", .route = "PATCH " KEYS "/{key}", .words = "key"},
-	{.name = "delete", .route = "DELETE " KEYS "/{key}", .words = "key"},
+	API_REGISTRY_VERBS("/v1/permission-keys"),
 };
 
 const struct api_noun api_permission_key = {

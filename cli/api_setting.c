@@ -2,7 +2,6 @@
 #include "cli/api_nouns.h"
 
 #define SETTINGS "/v1/tenants/{tenant}/settings"
-#define KEYS     "/v1/setting-keys"
 #define ONE                                                                                    \
 	"key value sensitive source=source_tenant_id inherited locked masked own=own.value "       \
 	"revision=own.revision"
@@ -71,11 +70,7 @@ const struct api_noun api_setting = {"setting",
 									 verbs, sizeof verbs / sizeof *verbs};
 
 static const struct api_verb key_verbs[] = {
-	{.name = "list", .route = "GET " KEYS},
-	{.name = "show", .route = "GET " KEYS "/{key}", .words = "key"},
-	{.name = "create", .route = "POST " KEYS, .words = "key"},
-	{.name = "set", .route = "PATCH " KEYS "/{key}", .words = "key"},
-	{.name = "delete", .route = "DELETE " KEYS "/{key}", .words = "key"},
+	API_REGISTRY_VERBS("/v1/setting-keys"),
 	{.name = "master-keys", .route = "GET /v1/master-keys"},
 	{.name = "rewrap", .route = "POST /v1/master-keys:rewrap"},
 };

@@ -91,8 +91,17 @@ static bool is_first_of_kind(const struct outline *outline, size_t nth, int plac
 	return true;
 }
 
-void completion_words(const struct outline *outline, const char *first,
-					  void (*each)(FILE *out, const struct outline_verb *verb, int place),
+static bool is_first_with_more(const struct outline *outline, size_t nth)
+{
+	for (size_t i = 0; i < nth; i++) {
+		if (*outline->verbs[i].words[1] &&
+			strcmp(outline->verbs[i].words[0], outline->verbs[nth].words[0]) == 0)
+			return false;
+	}
+	return true;
+}
+
+void completion_words(const struct outline *outline, const char *first, completion_word *each,
 					  FILE *out)
 {
 	int place = first ? 1 : 0;
@@ -103,6 +112,20 @@ void completion_words(const struct outline *outline, const char *first,
 		if (*verb->words[place] && (!first || strcmp(verb->words[0], first) == 0) &&
 			is_first_of_kind(outline, i, place, first))
 			each(out, verb, place);
+	}
+}
+
+void completion_more(const struct outline *outline, const char *begin, const char *end,
+					 completion_word *each, FILE *out)
+{
+	for (size_t i = 0; i < outline->verb_count; i++) {
+		const char *first = outline->verbs[i].words[0];
+
+		if (!*outline->verbs[i].words[1] || !is_first_with_more(outline, i))
+			continue;
+		fprintf(out, "\t\t[[ $2 == %s ]] && more=%s", first, begin);
+		completion_words(outline, first, each, out);
+		fprintf(out, "%s\n", end);
 	}
 }
 

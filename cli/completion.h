@@ -18,11 +18,16 @@ void completion_zsh(FILE *out, const struct outline *outlines, size_t count);
  * it takes nothing. From `out`. */
 const char *completion_value(const struct outline_option *option, char out[256]);
 
-/* The verbs' words of one place: of the second those that follow `first`. Calls `each` once for
- * every different one. */
-void completion_words(const struct outline *outline, const char *first,
-					  void (*each)(FILE *out, const struct outline_verb *verb, int place),
+/* Writes one of the words of a verb, in front of a blank. */
+typedef void completion_word(FILE *out, const struct outline_verb *verb, int place);
+
+/* The verbs' words of one place, each once: of the second those that follow `first`. */
+void completion_words(const struct outline *outline, const char *first, completion_word *each,
 					  FILE *out);
+
+/* A line for each first word that others follow, which sets `more` to those. */
+void completion_more(const struct outline *outline, const char *begin, const char *end,
+					 completion_word *each, FILE *out);
 
 /* All verbs; longer ones come first, for the shells' patterns: that of "" fits all. */
 void completion_verbs(const struct outline *outline,

@@ -87,26 +87,12 @@ static void write_verb(FILE *out, const struct outline_verb *verb)
 	fputs("' ;;\n", out);
 }
 
-static void write_more(FILE *out, const struct outline *outline)
-{
-	for (size_t i = 0; i < outline->verb_count; i++) {
-		const char *first = outline->verbs[i].words[0];
-
-		if (!*outline->verbs[i].words[1] ||
-			(i > 0 && strcmp(outline->verbs[i - 1].words[0], first) == 0))
-			continue;
-		fprintf(out, "\t\t[[ $2 == %s ]] && more='", first);
-		completion_words(outline, first, write_word, out);
-		fputs("'\n", out);
-	}
-}
-
 static void write_command(FILE *out, const struct outline *outline)
 {
 	fprintf(out, "\t%s)\n\t\tverbs='", outline->command->name);
 	completion_words(outline, NULL, write_word, out);
 	fputs(completion_takes_files(outline) ? "' files=yes\n" : "'\n", out);
-	write_more(out, outline);
+	completion_more(outline, "'", "'", write_word, out);
 	fputs("\t\tcase \"$2 $3 \" in\n", out);
 	completion_verbs(outline, write_verb, out);
 	fputs("\t\tesac\n\t\t;;\n", out);

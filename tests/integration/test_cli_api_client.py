@@ -294,6 +294,49 @@ def test_a_certificate_is_shown_to_the_server(authority):
                    BULKHEAD_API_CERT_KEY_FILE=str(mine.key)).returncode == DONE
 
 
+# ---- events ----
+
+STREAM = {"Content-Type": "text/event-stream"}
+
+
+def test_events_go_on_where_the_connection_was_lost():
+    """What came in part comes again, and is shown once."""
+    first = b': hello\r\nretry: 2000\n\nid: 7\nevent: tenant.create\ndata: {"id": 7,\ndata: "x": "\xc3\xa4"}\n\nid: 8\ndata: {"id'
+    second = b'id: 8\nevent: tenant.set\nunknown: x\ndata: {"id": 8}\n\nid: 9\ndata: {"id": 9}\n\nid: 10\ndata: {"id": 10}\n\n'
+    with serving((200, STREAM, first), problem(503), (200, STREAM, second)) as server:
+        done = bulkhead("events", "--follow", "--limit", "3", "--json", "--tenant", "acme", BULKHEAD_API=server.url)
+        assert done.returncode == DONE, done
+        assert [json.loads(line) for line in done.stdout.splitlines()] == [{"id": 7, "x": "ä"}, {"id": 8}, {"id": 9}]
+        asked = [(path, headers.get("Last-Event-ID"), headers["Accept"]) for _, path, headers, _ in server.requests]
+        assert asked == [("/v1/events?tenant=acme", last, "text/event-stream") for last in (None, "7", "7")]
+
+
+def test_events_up_to_now():
+    with serving((200, STREAM, b'id: 7\nevent: x\ndata: {"at": "then", "actor": "who\\u001b"}\n\n')) as server:
+        done = bulkhead("events", BULKHEAD_API=server.url)
+        assert (done.returncode, done.stderr) == (DONE, "") and done.stdout.split() == ["then", "who\\u001b", "x"]
+        assert server.requests[0][1] == "/v1/events?after=0"
+        assert bulkhead("events", "--after", "5", BULKHEAD_API=server.url).returncode == DONE
+        assert server.requests[1][1] == "/v1/events?after=5"
+
+
+@pytest.mark.parametrize("answer, words", [
+    (problem(403, "BH-API-ROLE"), "(BH-API-ROLE)"),
+    ((200, STREAM, b'event: end\ndata: {"reason": "BH-API-KEY"}\n\n'), "(BH-API-KEY)"),
+])
+def test_events_end_for_good(answer, words):
+    with serving(answer) as server:
+        done = bulkhead("events", "--follow", BULKHEAD_API=server.url)
+        assert (done.returncode, done.stdout) == (FAILED, "") and words in done.stderr
+        assert len(server.requests) == 1
+
+
+def test_events_of_a_server_that_does_not_answer():
+    with Tcp(("127.0.0.1", 0), Handler) as deaf:
+        done = bulkhead("events", "--timeout", "1", BULKHEAD_API=f"http://127.0.0.1:{deaf.server_address[1]}")
+        assert done.returncode == FAILED and "nothing was heard for 1 seconds" in done.stderr
+
+
 # ---- which of the two ----
 
 @pytest.mark.parametrize("words, environment, expected", [
