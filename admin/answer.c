@@ -14,7 +14,8 @@
 #define TENANT_COLUMNS    TENANT_COLUMNS_13 ", region, dedicated_login, login_kid"
 #define PRINCIPAL_COLUMNS_OLDER                                                                \
 	"SELECT name, verifier, home_id, reach, disabled, valid_until_ms, version"
-#define PRINCIPAL_COLUMNS PRINCIPAL_COLUMNS_OLDER ", max_connections, certificate_names"
+#define PRINCIPAL_COLUMNS                                                                      \
+	PRINCIPAL_COLUMNS_OLDER ", max_connections, certificate_names, tenants"
 
 const char answer_tenant_sql[] = TENANT_COLUMNS " FROM bulkhead_control.lookup_tenant($1)";
 const char answer_tenant_13_sql[] =
@@ -44,6 +45,7 @@ const char answer_changed_principals_older_sql[] =
 #define PRINCIPAL_VERSION  6
 #define PRINCIPAL_LIMIT    7
 #define PRINCIPAL_NAMES    8
+#define PRINCIPAL_TENANTS  9
 
 /* One row of a result. */
 struct row {
@@ -191,23 +193,31 @@ enum directory_result answer_tenant(const PGresult *result, int row, const struc
 	return DIRECTORY_FOUND;
 }
 
-/* How many connections, and what certificates are called. */
+/* A JSON array, or NULL, into the principal. */
+static bool read_list(struct row row, int column, struct principal *principal,
+					  bool (*read)(const json_t *, struct principal *))
+{
+	if (is_null(row, column))
+		return true;
+	json_t *list = json_loads(text_of(row, column), 0, NULL);
+	bool done = json_is_array(list) && read(list, principal);
+	json_decref(list);
+	return done;
+}
+
+/* How many connections, what certificates are called, and for which tenants it may speak. */
 static bool read_limits(struct row row, struct principal *principal)
 {
 	int64_t limit = 0;
 
-	if (PQnfields(row.result) <= PRINCIPAL_NAMES)
+	if (PQnfields(row.result) <= PRINCIPAL_TENANTS)
 		return true;
 	if (!is_null(row, PRINCIPAL_LIMIT) &&
 		(!read_int64(row, PRINCIPAL_LIMIT, &limit) || limit < 1 || limit > INT32_MAX))
 		return false;
 	principal->max_connections = (int)limit;
-	if (is_null(row, PRINCIPAL_NAMES))
-		return true;
-	json_t *names = json_loads(text_of(row, PRINCIPAL_NAMES), 0, NULL);
-	bool done = names && principal_read_names(names, principal);
-	json_decref(names);
-	return done;
+	return read_list(row, PRINCIPAL_NAMES, principal, principal_read_names) &&
+		   read_list(row, PRINCIPAL_TENANTS, principal, principal_read_tenants);
 }
 
 static bool fill_principal(struct principal *principal, struct row row)

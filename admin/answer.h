@@ -4,12 +4,13 @@
  * Look-ups take one text parameter and give at most one row; comparisons take what is held and
  * its versions, as arrays, and give a row of the same columns for each that differs, with
  * nothing but its id or name where it is gone. All in text form. The functions are in
- * admin/migrations/0014_own_login.sql and 0024_principal_limits.sql.
+ * admin/migrations/0014_own_login.sql and 0029_principal_tenants.sql.
  *
  * A control schema of step 13 says nothing of logins and regions, one of before that nothing
  * of permissions: the statements that end in _13_sql and _older_sql ask them for the rest. A
  * tenant without permissions in the answer has the defaults of its strategy. One of before step
- * 22 says nothing of principals' limits and certificates: then they have none of their own.
+ * 29 says nothing of principals' limits, certificates and lists of tenants: then they have
+ * none.
  */
 #ifndef ADMIN_ANSWER_H
 #define ADMIN_ANSWER_H

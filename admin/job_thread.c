@@ -105,9 +105,11 @@ static void log_step(void *arg, const char *slug, const char *step)
 /* The next that is due, of those on clusters and of those that rotate keys. */
 static enum job_outcome run_next(const struct job_runner *runner)
 {
+	const struct key_job_setup keys = {.master_file = runner->conf->admin_master_key_file,
+									   .lease_ms = runner->conf->job_lease_ms};
 	enum job_outcome outcome = job_run_next(runner, NULL);
 
-	return outcome == JOB_NONE ? key_job_run_next(runner, NULL) : outcome;
+	return outcome == JOB_NONE ? key_job_run_next(runner, &keys) : outcome;
 }
 
 /* Carries out what is due; returns after how many seconds to look again. */

@@ -450,16 +450,16 @@ static bool is_due(const struct job_runner *runner)
 	return due;
 }
 
-static enum job_outcome take(struct key_job *job, const char *only)
+static enum job_outcome take(struct key_job *job, const struct key_job_setup *setup)
 {
 	static const char sql[] =
 		"SELECT j.id, j.kind, j.attempts, j.tenant_id, j.slug, j.step"
 		" FROM bulkhead_control.take_key_job($1, $2, $3, $4::bigint * interval '1 ms') j";
-	const char *const values[] = {guard_keyring_kid(job->master, 0), only, job->runner->name,
-								  job->lease};
+	const char *const values[] = {guard_keyring_kid(job->master, 0), setup->only,
+								  job->runner->name, job->lease};
 	enum job_outcome outcome = JOB_NONE;
 
-	snprintf(job->lease, sizeof job->lease, "%lld", (long long)job->runner->conf->job_lease_ms);
+	snprintf(job->lease, sizeof job->lease, "%lld", (long long)setup->lease_ms);
 	PGresult *row = ask(job, sql, 4, values);
 	if (!row)
 		outcome = JOB_BROKEN;
@@ -475,10 +475,11 @@ static enum job_outcome take(struct key_job *job, const char *only)
 	return outcome;
 }
 
-enum job_outcome key_job_run_next(const struct job_runner *runner, const char *only)
+enum job_outcome key_job_run_next(const struct job_runner *runner,
+								  const struct key_job_setup *setup)
 {
 	struct key_job job = {.runner = runner, .state = JOB_RUNNING};
-	const char *path = runner->conf->admin_master_key_file, *why = NULL;
+	const char *path = setup->master_file, *why = NULL;
 
 	if (!*path || !is_due(runner))
 		return PQstatus(runner->control) == CONNECTION_OK ? JOB_NONE : JOB_BROKEN;
@@ -488,7 +489,7 @@ enum job_outcome key_job_run_next(const struct job_runner *runner, const char *o
 		return JOB_NONE;
 	}
 	job.master = master;
-	enum job_outcome outcome = take(&job, only);
+	enum job_outcome outcome = take(&job, setup);
 	guard_keyring_destroy(master);
 	return outcome;
 }

@@ -10,13 +10,22 @@
 #ifndef ADMIN_KEY_JOB_H
 #define ADMIN_KEY_JOB_H
 
+#include <stdint.h>
+
 #include "admin/job.h"
 
+struct key_job_setup {
+	const char *master_file; /* [admin] master_key_file; "" for none */
+	int64_t lease_ms;
+	const char *only; /* a job's number; NULL for any */
+};
+
 /*
- * Takes the next such job that is due, or `only` that one (its number; NULL for any), and
- * carries it out with the keys of [admin] master_key_file, which is read for it. JOB_NONE where
- * there is no file.
+ * Takes the next such job that is due and carries it out with the keys of the file, which is
+ * read for it. JOB_NONE where there is none, or no file. Of the runner clusters and settings
+ * are not looked at.
  */
-enum job_outcome key_job_run_next(const struct job_runner *runner, const char *only);
+enum job_outcome key_job_run_next(const struct job_runner *runner,
+								  const struct key_job_setup *setup);
 
 #endif

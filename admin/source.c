@@ -24,7 +24,7 @@
  */
 enum schema {
 	SCHEMA_CURRENT,
-	SCHEMA_WITHOUT_LIMITS,      /* of before step 24 */
+	SCHEMA_WITHOUT_LIMITS,      /* of before step 29 */
 	SCHEMA_WITHOUT_LOGINS,      /* of before step 14 */
 	SCHEMA_WITHOUT_PERMISSIONS, /* of before step 13 */
 	SCHEMA_WITHOUT_ROWS,        /* of before step 9: of what has changed, the name alone */
@@ -56,7 +56,8 @@ static void log_refusal(struct source *source, const PGresult *result)
 
 /* What each lacks. */
 static const char *const schema_lacks[] = {
-	[SCHEMA_WITHOUT_LIMITS] = "principals have no limit and no certificate's name of their own",
+	[SCHEMA_WITHOUT_LIMITS] =
+		"principals have no limit, certificates' names or list of tenants of their own",
 	[SCHEMA_WITHOUT_LOGINS] = "no tenant has a login of its own or a region",
 	[SCHEMA_WITHOUT_PERMISSIONS] = "tenants have the permissions of their strategies",
 	[SCHEMA_WITHOUT_ROWS] = "what has changed is asked for one by one",

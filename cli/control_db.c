@@ -57,6 +57,7 @@ static const struct {
 	{"api_key_addresses", "there are at most 100 addresses"},
 	{"api_key_expires_at", "the end of validity is a point in time"},
 	{"principal_max_connections", "the number of connections is 1 to 1000000, or none"},
+	{"principal_tenants", "there are 1 to 100 tenants, each of which must exist"},
 	{"principal_certificate_names", "there are 1 to 20 names of 1 to 255 bytes"},
 	{"principal_valid_until", "the end of validity is a point in time, or never"},
 };

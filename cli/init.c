@@ -57,8 +57,8 @@ static void usage(FILE *out)
 		"      --owner ROLE         the role that owns the tables; it is given BYPASSRLS\n"
 		"      --hardening LEVEL    standard (default), or strict for a database of "
 		"Bulkhead's own\n"
-		"      --keys DIR           where guard.key, cluster.secret, api.pepper, "
-		"pool.password,\n"
+		"      --keys DIR           where guard.key, cluster.secret, api.pepper,\n"
+		"                           master.key, pool.password,\n"
 		"                           sidecar.password, api.password and operator.key are, "
 		"or\n"
 		"                           are written\n"
@@ -342,9 +342,9 @@ static const char *or_empty(const char *text)
 
 static void print_operator(const struct init *init, const char *keys)
 {
-	printf("# For the admin API as well, with [control] admin_dsn, a login in bulkhead_admin:\n"
-		   "# [admin]\n# pepper_file = %s/" INIT_PEPPER "\n\n",
-		   keys);
+	printf("[admin]\npepper_file = %s/" INIT_PEPPER "\nmaster_key_file = %s/" INIT_MASTER_KEY
+		   "\n\n",
+		   keys, keys);
 	if (!init->operator.made)
 		return;
 	printf("The first key of the admin API, an operator's, is in %s/" INIT_OPERATOR_KEY, keys);

@@ -123,11 +123,13 @@ static bool read_files(struct init_keys *keys, bool pooled)
 	char *api = init_keys_path(keys, INIT_API_PASSWORD);
 	char *secret = init_keys_path(keys, INIT_CLUSTER_SECRET);
 	char *pepper = init_keys_path(keys, INIT_PEPPER);
-	bool secret_new;
+	char *master = init_keys_path(keys, INIT_MASTER_KEY);
+	bool secret_new, master_new;
 	bool loaded =
-		key && pool && sidecar && api && secret && pepper && load_key(keys, key) &&
+		key && pool && sidecar && api && secret && pepper && master && load_key(keys, key) &&
 		load_secret(keys->secret, secret, &secret_new) &&
 		load_secret(keys->pepper, pepper, &keys->pepper_new) &&
+		load_secret(keys->master, master, &master_new) &&
 		(!pooled || load_password(pool, &keys->pool_password, &keys->pool_password_new)) &&
 		load_password(sidecar, &keys->sidecar_password, &keys->sidecar_password_new) &&
 		load_password(api, &keys->api_password, &keys->api_password_new);
@@ -138,6 +140,7 @@ static bool read_files(struct init_keys *keys, bool pooled)
 	free(api);
 	free(secret);
 	free(pepper);
+	free(master);
 	return loaded;
 }
 
@@ -193,6 +196,7 @@ bool init_keys_save(const struct init_keys *keys)
 	return save_key(keys, INIT_GUARD_KEY, keys->kid, keys->key) &&
 		   save_key(keys, INIT_CLUSTER_SECRET, FIRST_KID, keys->secret) &&
 		   save_key(keys, INIT_PEPPER, FIRST_KID, keys->pepper) &&
+		   save_key(keys, INIT_MASTER_KEY, FIRST_KID, keys->master) &&
 		   (!keys->pool_password || save_line(keys, INIT_POOL_PASSWORD, keys->pool_password)) &&
 		   save_line(keys, INIT_SIDECAR_PASSWORD, keys->sidecar_password) &&
 		   save_line(keys, INIT_API_PASSWORD, keys->api_password);
@@ -203,6 +207,7 @@ void init_keys_fini(struct init_keys *keys)
 	secret_wipe(keys->key, sizeof keys->key);
 	secret_wipe(keys->secret, sizeof keys->secret);
 	secret_wipe(keys->pepper, sizeof keys->pepper);
+	secret_wipe(keys->master, sizeof keys->master);
 	secret_free(keys->pool_password);
 	secret_free(keys->sidecar_password);
 	secret_free(keys->api_password);

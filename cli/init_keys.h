@@ -1,9 +1,9 @@
 /*
  * init_keys.h: the folder where `bulkhead init` keeps what it makes up.
  *
- * Files of mode 0600: guard.key, cluster.secret and api.pepper (a line `kid base64` each),
- * pool.password, sidecar.password and api.password; operator.key is init_operator.h's. A file
- * that is there is used as it is and never overwritten. The folder is locked from
+ * Files of mode 0600: guard.key, cluster.secret, api.pepper and master.key (a line `kid base64`
+ * each), pool.password, sidecar.password and api.password; operator.key is init_operator.h's. A
+ * file that is there is used as it is and never overwritten. The folder is locked from
  * init_keys_load to init_keys_fini, so that of two runs at once the second uses what the first
  * has made up.
  */
@@ -20,6 +20,7 @@
 #define INIT_API_PASSWORD     "api.password"
 #define INIT_CLUSTER_SECRET   "cluster.secret"
 #define INIT_PEPPER           "api.pepper"
+#define INIT_MASTER_KEY       "master.key"
 
 struct init_keys {
 	char *dir;
@@ -27,6 +28,7 @@ struct init_keys {
 	unsigned char key[GUARD_KEY_SIZE];
 	unsigned char secret[GUARD_KEY_SIZE]; /* for cluster.secret, where there is none yet */
 	unsigned char pepper[GUARD_KEY_SIZE]; /* for api.pepper, likewise */
+	unsigned char master[GUARD_KEY_SIZE]; /* for master.key, likewise */
 	char *pool_password, *sidecar_password, *api_password;
 	/* drawn by this run */
 	bool pool_password_new, sidecar_password_new, api_password_new, pepper_new;

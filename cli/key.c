@@ -19,21 +19,9 @@
 #include "cli/cli.h"
 #include "cli/dsn.h"
 #include "cli/init_keys.h"
+#include "cli/key_command.h"
 #include "cli/key_db.h"
 #include "cli/key_file.h"
-
-struct key_command {
-	const char *dsns[KEY_DBS_MAX];
-	size_t dsn_count;
-	const char *keys, *file, *kid, *tenant, *out;
-	const char *name; /* of the file in the folder */
-	bool json, help;
-	char *path; /* of the key file, without symbolic links: it is replaced, not what leads to it
-				 */
-	int lock;   /* on its folder, or -1 */
-	struct guard_keyring *keyring;
-	struct key_dbs dbs;
-};
 
 static void usage(FILE *out)
 {
@@ -45,6 +33,10 @@ static void usage(FILE *out)
 		"FILE]\n"
 		"       bulkhead key rotate logins [--keys DIR|--file FILE] [--kid NAME]\n"
 		"       bulkhead key retire logins KID [--dsn CONTROL] [--keys DIR|--file FILE]\n"
+		"       bulkhead key list|rewrap master [--dsn CONTROL] [--keys DIR|--file FILE]\n"
+		"       bulkhead key rotate master [--keys DIR|--file FILE] [--kid NAME]\n"
+		"       bulkhead key retire master KID [--dsn CONTROL] [--keys DIR|--file FILE]\n"
+		"       bulkhead key rotate data --tenant ID [--dsn CONTROL] [--keys DIR|--file FILE]\n"
 		"\n"
 		"  list    names of the keys, and where each of them is\n"
 		"  rotate  a new key: into the databases, then into the file, where it signs from now "
@@ -56,13 +48,20 @@ static void usage(FILE *out)
 		"are\n"
 		"          derived: a new key is for the passwords that bulkhead job rotate gives "
 		"them\n"
+		"  master  the same for master.key, by which the tenants' data keys are wrapped;\n"
+		"          rewrap wraps all of them by the first of the file\n"
+		"  data    a tenant's data key: another one, by which its sensitive settings are "
+		"sealed "
+		"anew\n"
 		"\n"
 		"      --dsn DSN     a database that the keys sign for, as superuser; name all of "
 		"them;\n"
-		"                    of logins, the control database (default: CONTROL_DSN of the "
-		"environment)\n"
-		"      --keys DIR    the folder of guard.key and cluster.secret (default: the current "
-		"one)\n"
+		"                    of logins, master and data, the control database (default: "
+		"CONTROL_DSN\n"
+		"                    of the environment)\n"
+		"      --keys DIR    the folder of guard.key, cluster.secret and master.key (default: "
+		"the\n"
+		"                    current one)\n"
 		"      --file FILE   the key file itself\n"
 		"      --kid NAME    name of the new key (default: the next of k1, k2 …)\n"
 		"      --tenant ID   the tenant's UUID\n"
@@ -72,7 +71,7 @@ static void usage(FILE *out)
 		out);
 }
 
-static bool complain(const char *what, const char *why)
+bool key_complain(const char *what, const char *why)
 {
 	fprintf(stderr, "bulkhead key: %s: %s\n", what, why);
 	return false;
@@ -132,9 +131,9 @@ static bool find_file(struct key_command *command)
 	else if (asprintf(&named, "%s/%s", command->keys ? command->keys : ".", command->name) < 0)
 		named = NULL;
 	if (!named)
-		return complain("key file", "out of memory");
+		return key_complain("key file", "out of memory");
 	command->path = realpath(named, NULL);
-	bool found = command->path || complain(named, strerror(errno));
+	bool found = command->path || key_complain(named, strerror(errno));
 	free(named);
 	return found;
 }
@@ -146,10 +145,10 @@ static bool lock_folder(struct key_command *command)
 	if (copy)
 		command->lock = key_folder_lock(dirname(copy));
 	free(copy);
-	return command->lock >= 0 || complain(command->path, strerror(errno));
+	return command->lock >= 0 || key_complain(command->path, strerror(errno));
 }
 
-static bool load_file(struct key_command *command)
+bool key_load_file(struct key_command *command)
 {
 	const char *why = NULL;
 
@@ -157,10 +156,10 @@ static bool load_file(struct key_command *command)
 		return false;
 	command->keyring = guard_keyring_load(command->path, &why);
 	if (!command->keyring)
-		return complain(command->path, why);
+		return key_complain(command->path, why);
 	if (guard_keyring_tenant(command->keyring))
-		return complain(command->path,
-						"it holds the keys of one tenant; the installation's are needed");
+		return key_complain(command->path,
+							"it holds the keys of one tenant; the installation's are needed");
 	return true;
 }
 
@@ -248,7 +247,7 @@ static void print_list(json_t *keys, bool as_json)
 static enum cli_exit list(struct key_command *command)
 {
 	json_t *keys = json_object();
-	bool done = load_file(command) && open_databases(command);
+	bool done = key_load_file(command) && open_databases(command);
 	const char *kid;
 
 	for (size_t i = 0; done && (kid = guard_keyring_kid(command->keyring, i)) != NULL; i++)
@@ -282,7 +281,7 @@ static void note_number(const char *kid, unsigned *highest)
 }
 
 /* A name that neither the file nor a database has. */
-static bool choose_kid(const struct key_command *command, char kid[GUARD_KID_MAX + 1])
+bool key_choose_kid(const struct key_command *command, char kid[GUARD_KID_MAX + 1])
 {
 	unsigned highest = 0;
 	const char *known;
@@ -302,7 +301,7 @@ static bool choose_kid(const struct key_command *command, char kid[GUARD_KID_MAX
 	return true;
 }
 
-static bool is_taken(const struct key_command *command, const char *kid)
+bool key_is_taken(const struct key_command *command, const char *kid)
 {
 	const char *known;
 
@@ -327,7 +326,7 @@ static bool put_in_force(struct key_command *command, const char *kid,
 	}
 	if (key_file_add(command->path, kid, key, &why))
 		return true;
-	complain(command->path, why);
+	key_complain(command->path, why);
 	key_dbs_take_back(&command->dbs, kid);
 	return false;
 }
@@ -337,20 +336,20 @@ static enum cli_exit rotate(struct key_command *command)
 	char kid[GUARD_KID_MAX + 1] = "";
 	unsigned char key[GUARD_KEY_SIZE];
 
-	if (!load_file(command) || !open_databases(command) ||
+	if (!key_load_file(command) || !open_databases(command) ||
 		!key_dbs_hold(&command->dbs, guard_keyring_kid(command->keyring, 0),
 					  guard_keyring_key(command->keyring, 0)))
 		return CLI_FAILED;
-	if (!command->kid && !choose_kid(command, kid))
+	if (!command->kid && !key_choose_kid(command, kid))
 		return CLI_FAILED;
 	if (command->kid && strlen(command->kid) > GUARD_KID_MAX) {
-		complain(command->kid, "a key's name is 1 to 32 of a-z, 0-9, _ and -");
+		key_complain(command->kid, "a key's name is 1 to 32 of a-z, 0-9, _ and -");
 		return CLI_FAILED;
 	}
 	if (command->kid)
 		snprintf(kid, sizeof kid, "%s", command->kid);
-	if (is_taken(command, kid)) {
-		complain(kid, "there is a key of this name");
+	if (key_is_taken(command, kid)) {
+		key_complain(kid, "there is a key of this name");
 		return CLI_FAILED;
 	}
 	secret_random(key, sizeof key);
@@ -377,13 +376,13 @@ static enum cli_exit retire(struct key_command *command, const char *kid)
 {
 	const char *why = NULL;
 
-	if (!load_file(command))
+	if (!key_load_file(command))
 		return CLI_FAILED;
 
-	bool in_file = is_taken(command, kid), found = in_file;
+	bool in_file = key_is_taken(command, kid), found = in_file;
 	const char *signer = guard_keyring_kid(command->keyring, 0);
 	if (strcmp(signer, kid) == 0) {
-		complain(kid, "this key signs; make another first: bulkhead key rotate guard");
+		key_complain(kid, "this key signs; make another first: bulkhead key rotate guard");
 		return CLI_FAILED;
 	}
 	/* Where the key that signs is missing, the old one may be all that there is. */
@@ -392,115 +391,17 @@ static enum cli_exit retire(struct key_command *command, const char *kid)
 		!key_dbs_retire(&command->dbs, kid, &found))
 		return CLI_FAILED;
 	if (!found) {
-		complain(kid, "there is no such key, neither in the file nor in a database");
+		key_complain(kid, "there is no such key, neither in the file nor in a database");
 		return CLI_FAILED;
 	}
 	if (!key_dbs_commit(&command->dbs))
 		return CLI_FAILED;
 	if (in_file && !key_file_remove(command->path, kid, &why)) {
-		complain(command->path, why);
+		key_complain(command->path, why);
 		return CLI_FAILED;
 	}
 	printf("The key %s is accepted no more; %s signs.\n", kid, signer);
 	return CLI_DONE;
-}
-
-/* ---- logins ---- */
-
-/* No database has to know a key of these: logins keep their passwords until they are given
- * others. */
-static enum cli_exit rotate_logins(struct key_command *command)
-{
-	char kid[GUARD_KID_MAX + 1] = "";
-	unsigned char key[GUARD_KEY_SIZE];
-	const char *why = NULL;
-
-	if (!load_file(command) || (!command->kid && !choose_kid(command, kid)))
-		return CLI_FAILED;
-	if (command->kid)
-		snprintf(kid, sizeof kid, "%s", command->kid);
-	if ((command->kid && strlen(command->kid) > GUARD_KID_MAX) || is_taken(command, kid)) {
-		complain(command->kid ? command->kid : kid,
-				 "a key's name is 1 to 32 of a-z, 0-9, _ and -, and not there yet");
-		return CLI_FAILED;
-	}
-	secret_random(key, sizeof key);
-	bool done = key_file_add(command->path, kid, key, &why);
-	secret_wipe(key, sizeof key);
-	if (!done) {
-		complain(command->path, why);
-		return CLI_FAILED;
-	}
-	printf("Passwords are derived from the key %s from now on, in %s.\n"
-		   "Give the file to all sidecars of the cluster, and derive the keys of those for one "
-		   "tenant again.\n"
-		   "When all have read it:\n"
-		   "\n"
-		   "\tbulkhead job rotate CLUSTER -c FILE\n"
-		   "\n"
-		   "gives the logins their new passwords, and then\n"
-		   "\n"
-		   "\tbulkhead key retire logins %s --file %s\n"
-		   "\n"
-		   "takes the old key away.\n",
-		   kid, command->path, guard_keyring_kid(command->keyring, 0), command->path);
-	return CLI_DONE;
-}
-
-/* Does the control schema know of tenants whose passwords are of this key? True, too, when it
- * cannot be asked; a line says which. */
-static bool is_in_use(const char *dsn, const char *kid)
-{
-	PGconn *control = dsn_connect(dsn, "bulkhead key");
-	PGresult *result;
-	bool in_use = true;
-
-	if (!control)
-		return true;
-	result = PQexecParams(control,
-						  "SELECT pg_catalog.count(*) FROM bulkhead_control.tenant"
-						  " WHERE login_kid OPERATOR(pg_catalog.=) $1",
-						  1, NULL, &kid, NULL, NULL, 0);
-	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		fprintf(stderr, "bulkhead key: %s", PQerrorMessage(control));
-	else if (strcmp(PQgetvalue(result, 0, 0), "0") == 0)
-		in_use = false;
-	else
-		fprintf(stderr,
-				"bulkhead key: %s: the passwords of %s logins are of this key; "
-				"bulkhead job rotate gives them others\n",
-				kid, PQgetvalue(result, 0, 0));
-	PQclear(result);
-	PQfinish(control);
-	return in_use;
-}
-
-static enum cli_exit retire_logins(struct key_command *command, const char *kid)
-{
-	const char *control =
-		command->dsn_count ? command->dsns[0] : getenv("CONTROL_DSN"); /* not in `ps` */
-	const char *why = NULL;
-
-	if (!control || !*control) {
-		complain(kid, "name the control database with --dsn or CONTROL_DSN");
-		return CLI_FAILED;
-	}
-	if (!load_file(command))
-		return CLI_FAILED;
-	if (strcmp(guard_keyring_kid(command->keyring, 0), kid) == 0)
-		why = "new passwords are of this key; make another first: bulkhead key rotate logins";
-	else if (!is_taken(command, kid))
-		why = "there is no such key in the file";
-	if (why) {
-		complain(kid, why);
-		return CLI_FAILED;
-	}
-	if (is_in_use(control, kid))
-		return CLI_FAILED;
-	if (key_file_remove(command->path, kid, &why))
-		return CLI_DONE;
-	complain(command->path, why);
-	return CLI_FAILED;
 }
 
 /* ---- derive ---- */
@@ -512,7 +413,7 @@ static bool may_write(const struct key_command *command)
 	bool same = out && strcmp(out, command->path) == 0;
 
 	free(out);
-	return !same || complain(command->out, "this is the file of the installation's keys");
+	return !same || key_complain(command->out, "this is the file of the installation's keys");
 }
 
 static enum cli_exit derive(struct key_command *command)
@@ -523,10 +424,10 @@ static enum cli_exit derive(struct key_command *command)
 	struct buf content;
 
 	if (!uuid_parse(command->tenant, strlen(command->tenant), &tenant)) {
-		complain(command->tenant, "a tenant is named by its UUID here");
+		key_complain(command->tenant, "a tenant is named by its UUID here");
 		return CLI_FAILED;
 	}
-	if (!load_file(command) || !may_write(command))
+	if (!key_load_file(command) || !may_write(command))
 		return CLI_FAILED;
 	buf_init(&content);
 	derived = guard_keyring_derive(command->keyring, &tenant);
@@ -536,8 +437,29 @@ static enum cli_exit derive(struct key_command *command)
 	buf_wipe(&content);
 	guard_keyring_destroy(derived);
 	if (!done)
-		complain(command->out, why);
+		key_complain(command->out, why);
 	return done ? CLI_DONE : CLI_FAILED;
+}
+
+/* Verbs on master.key and what it wraps. */
+static enum cli_exit run_master(struct key_command *command, int words, char **word)
+{
+	bool master = strcmp(word[1], "master") == 0;
+
+	command->name = INIT_MASTER_KEY;
+	if (master && words == 2 && strcmp(word[0], "list") == 0 && command->dsn_count <= 1)
+		return key_list_masters(command);
+	if (master && words == 2 && strcmp(word[0], "rotate") == 0 && !command->dsn_count)
+		return key_rotate_master(command);
+	if (master && words == 2 && strcmp(word[0], "rewrap") == 0 && command->dsn_count <= 1)
+		return key_rewrap_master(command);
+	if (master && words == 3 && strcmp(word[0], "retire") == 0 && command->dsn_count <= 1)
+		return key_retire_master(command, word[2]);
+	if (!master && words == 2 && strcmp(word[0], "rotate") == 0 && command->tenant &&
+		command->dsn_count <= 1)
+		return key_rotate_data(command);
+	usage(stderr);
+	return CLI_USAGE;
 }
 
 static enum cli_exit run(struct key_command *command, int words, char **word)
@@ -545,6 +467,8 @@ static enum cli_exit run(struct key_command *command, int words, char **word)
 	bool guard = words >= 2 && strcmp(word[1], "guard") == 0;
 	bool logins = words >= 2 && strcmp(word[1], "logins") == 0;
 
+	if (words >= 2 && (strcmp(word[1], "master") == 0 || strcmp(word[1], "data") == 0))
+		return run_master(command, words, word);
 	command->name = logins ? INIT_CLUSTER_SECRET : INIT_GUARD_KEY;
 	if (guard && words == 2 && strcmp(word[0], "list") == 0)
 		return list(command);
@@ -556,9 +480,9 @@ static enum cli_exit run(struct key_command *command, int words, char **word)
 		command->out)
 		return derive(command);
 	if (logins && words == 2 && strcmp(word[0], "rotate") == 0 && !command->dsn_count)
-		return rotate_logins(command);
+		return key_rotate_logins(command);
 	if (logins && words == 3 && strcmp(word[0], "retire") == 0 && command->dsn_count <= 1)
-		return retire_logins(command, word[2]);
+		return key_retire_logins(command, word[2]);
 	usage(stderr);
 	return CLI_USAGE;
 }

@@ -14,7 +14,8 @@ static const char usage[] =
 	"       bulkhead principal password NAME [--password-file FILE|-]\n"
 	"       bulkhead principal set NAME [--home TENANT] [--reach self|subtree|all]\n"
 	"                [--valid-until TIME|never] [--max-connections NUMBER|none]\n"
-	"                [--certificate-names NAME,…|none] [--dry-run]\n"
+	"                [--certificate-names NAME,…|none] [--tenants TENANT,…|none]\n"
+	"                [--dry-run]\n"
 	"       bulkhead principal delete NAME [--dry-run]\n"
 	"\n"
 	"TENANT is a slug, an id or a key.\n"
@@ -30,6 +31,8 @@ static const char usage[] =
 	"  --certificate-names  of which its clients' certificates must bear one, where they must "
 	"name\n"
 	"                   the principal; none: its own name\n"
+	"  --tenants        of those within its reach, for whom it may speak: these and all below\n"
+	"                   them; none: all\n"
 	"  --dry-run        say what would change, and change nothing\n"
 	"  --json           an array of objects, one for each row\n"
 	"  --control-dsn    the control database; default CONTROL_DSN of the environment\n"
@@ -46,7 +49,7 @@ static const struct verb verbs[] = {
 	{"password", 1, ARG(PASSWORD_FILE), NULL, principal_password},
 	{"set", 1,
 	 ARG(HOME) | ARG(REACH) | ARG(VALID_UNTIL) | ARG(MAX_CONNECTIONS) | ARG(CERTIFICATE_NAMES) |
-		 ARG(DRY_RUN),
+		 ARG(TENANTS) | ARG(DRY_RUN),
 	 principal_set_check, principal_set},
 	{"delete", 1, ARG(DRY_RUN), NULL, principal_delete},
 };

@@ -73,7 +73,7 @@ const char *principal_set_check(const struct arguments *arguments)
 	const char *const *value = arguments->value;
 
 	if (!value[ARG_HOME] && !value[ARG_REACH] && !value[ARG_VALID_UNTIL] &&
-		!value[ARG_MAX_CONNECTIONS] && !value[ARG_CERTIFICATE_NAMES])
+		!value[ARG_MAX_CONNECTIONS] && !value[ARG_CERTIFICATE_NAMES] && !value[ARG_TENANTS])
 		return "there is nothing to set";
 	if (value[ARG_REACH] && !principal_is_reach(value[ARG_REACH]))
 		return "a reach is self, subtree or all";
@@ -90,7 +90,10 @@ enum cli_exit principal_set(PGconn *control, const struct arguments *arguments)
 		"  max_connections = CASE WHEN $6 = 'none' THEN NULL"
 		"   ELSE coalesce($6::integer, max_connections) END,"
 		"  certificate_names = CASE WHEN $7 = 'none' THEN NULL"
-		"   ELSE coalesce(string_to_array($7, ','), certificate_names) END"
+		"   ELSE coalesce(string_to_array($7, ','), certificate_names) END,"
+		"  tenants = CASE WHEN $8 = 'none' THEN NULL WHEN $8 IS NULL THEN tenants"
+		"   ELSE ARRAY(SELECT t.id FROM string_to_table($8, ',') AS w (word)"
+		"    LEFT JOIN bulkhead_control.lookup_tenant(w.word) t ON true) END"
 		" FROM old WHERE p.name = old.name"
 		" RETURNING p.*, old.version AS old_version)" CHANGED_SQL;
 	const char *const *value = arguments->value;
@@ -107,8 +110,9 @@ enum cli_exit principal_set(PGconn *control, const struct arguments *arguments)
 								  never ? NULL : until,
 								  never ? "true" : "false",
 								  value[ARG_MAX_CONNECTIONS],
-								  value[ARG_CERTIFICATE_NAMES]};
-	return change(control, arguments, sql, 7, values, "so");
+								  value[ARG_CERTIFICATE_NAMES],
+								  value[ARG_TENANTS]};
+	return change(control, arguments, sql, 8, values, "so");
 }
 
 enum cli_exit principal_delete(PGconn *control, const struct arguments *arguments)

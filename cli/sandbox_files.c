@@ -35,6 +35,7 @@ static void print_ini(FILE *file, const struct sandbox *sandbox)
 			sandbox->dir);
 	fprintf(file, "[admin]\nlisten_port = %d\npepper_file = %s/keys/api.pepper\n",
 			sandbox->api_port, sandbox->dir);
+	fprintf(file, "master_key_file = %s/keys/master.key\n", sandbox->dir);
 }
 
 /* ---- env ---- */

@@ -37,6 +37,7 @@ static const struct option options[] = {
 	{"key-file", required_argument, NULL, 0},
 	{"max-connections", required_argument, NULL, 0},
 	{"certificate-names", required_argument, NULL, 0},
+	{"tenants", required_argument, NULL, 0},
 	{"reveal", no_argument, NULL, 0},
 	{"no-key", no_argument, NULL, 0},
 	{"no-region", no_argument, NULL, 0},

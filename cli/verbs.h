@@ -46,6 +46,7 @@ enum argument {
 	ARG_KEY_FILE,
 	ARG_MAX_CONNECTIONS,
 	ARG_CERTIFICATE_NAMES,
+	ARG_TENANTS,
 	/* without one */
 	ARG_REVEAL,
 	ARG_NO_KEY,

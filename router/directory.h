@@ -74,6 +74,9 @@ struct principal {
 	/* What its clients' certificates are called, where they must name it; ends with NULL. NULL:
 	 * as the principal itself. */
 	char **certificate_names;
+	/* Of those within its reach, for whom it may speak: these and all below. NULL: all. */
+	struct uuid *tenants;
+	size_t tenant_count;
 	int64_t valid_until_ms; /* wall time; INT64_MAX when it never ends */
 	int64_t version;
 	uint64_t moment;
@@ -89,6 +92,9 @@ void principal_unref(const struct principal *principal);
  * False when it is anything else, or memory is out; what was read is freed with the principal.
  */
 bool principal_read_names(const json_t *value, struct principal *principal);
+
+/* Reads tenants of an array of ids, in the same way. */
+bool principal_read_tenants(const json_t *value, struct principal *principal);
 
 /* Which isolation rules are in force for tenants that are kept apart so. */
 enum rule_place tenant_place(enum tenant_strategy strategy);

@@ -79,14 +79,18 @@ static json_t *principal_of(const struct holding *holding)
 {
 	const struct principal *principal = holding->subject.principal;
 	json_t *names = principal->certificate_names ? json_array() : json_null();
+	json_t *tenants = principal->tenants ? json_array() : json_null();
 
 	for (char **name = principal->certificate_names; name && *name; name++)
 		json_array_append_new(names, json_string(*name));
-	return json_pack("{ss so so si sb si so sI sI}", "name", principal->name, "verifier",
+	for (size_t i = 0; i < principal->tenant_count; i++)
+		json_array_append_new(tenants, id_of(&principal->tenants[i]));
+	return json_pack("{ss so so si sb si so so sI sI}", "name", principal->name, "verifier",
 					 text_of(principal->verifier), "home", id_of(&principal->home), "reach",
 					 (int)principal->reach, "disabled", (int)principal->disabled,
 					 "max_connections", principal->max_connections, "certificate_names", names,
-					 "valid_until_ms", (json_int_t)principal->valid_until_ms, "version",
+					 "tenants", tenants, "valid_until_ms",
+					 (json_int_t)principal->valid_until_ms, "version",
 					 (json_int_t)holding->version);
 }
 
@@ -215,20 +219,20 @@ static const struct tenant *read_tenant(const json_t *value)
 
 static bool fill_principal(const json_t *value, struct principal *principal)
 {
-	json_t *verifier, *home, *names = NULL;
+	json_t *verifier, *home, *names = NULL, *tenants = NULL;
 	const char *name;
 	int reach, disabled;
 	json_int_t valid_until, version;
 
-	/* Programs from before these two were there wrote neither. */
-	if (json_unpack((json_t *)value, "{ss so so si sb s?i s?o sI sI}", "name", &name,
+	/* Programs from before these were there wrote none of them. */
+	if (json_unpack((json_t *)value, "{ss so so si sb s?i s?o s?o sI sI}", "name", &name,
 					"verifier", &verifier, "home", &home, "reach", &reach, "disabled",
 					&disabled, "max_connections", &principal->max_connections,
-					"certificate_names", &names, "valid_until_ms", &valid_until, "version",
-					&version) != 0 ||
+					"certificate_names", &names, "tenants", &tenants, "valid_until_ms",
+					&valid_until, "version", &version) != 0 ||
 		strlen(name) > PRINCIPAL_NAME_MAX || !copy_text(verifier, &principal->verifier) ||
 		!read_id(home, &principal->home) || reach < REACH_SELF || reach > REACH_ALL ||
-		!principal_read_names(names, principal))
+		!principal_read_names(names, principal) || !principal_read_tenants(tenants, principal))
 		return false;
 	principal->name = strdup(name);
 	principal->reach = (enum reach)reach;

@@ -53,6 +53,7 @@ void principal_unref(const struct principal *principal)
 	for (char **name = principal->certificate_names; name && *name; name++)
 		free(*name);
 	free(principal->certificate_names);
+	free(principal->tenants);
 	free((struct principal *)principal);
 }
 
@@ -71,6 +72,23 @@ bool principal_read_names(const json_t *value, struct principal *principal)
 			return false;
 	}
 	return json_is_array(value) && count > 0 && principal->certificate_names;
+}
+
+bool principal_read_tenants(const json_t *value, struct principal *principal)
+{
+	size_t count = json_array_size(value);
+
+	if (!value || json_is_null(value))
+		return true;
+	principal->tenants = count ? calloc(count, sizeof *principal->tenants) : NULL;
+	for (size_t i = 0; principal->tenants && i < count; i++) {
+		const char *id = json_string_value(json_array_get(value, i));
+
+		if (!id || !uuid_parse(id, strlen(id), &principal->tenants[i]))
+			return false;
+		principal->tenant_count++;
+	}
+	return principal->tenants != NULL;
 }
 
 enum rule_place tenant_place(enum tenant_strategy strategy)
@@ -103,7 +121,17 @@ bool tenant_is_within(const struct tenant *tenant, const struct uuid *ancestor)
 	return false;
 }
 
-bool principal_reaches(const struct principal *principal, const struct tenant *tenant)
+/* Is it, or is one above it, among those for whom the principal may speak? */
+static bool is_listed(const struct principal *principal, const struct tenant *tenant)
+{
+	for (size_t i = 0; i < principal->tenant_count; i++) {
+		if (tenant_is_within(tenant, &principal->tenants[i]))
+			return true;
+	}
+	return !principal->tenants;
+}
+
+static bool is_in_reach(const struct principal *principal, const struct tenant *tenant)
 {
 	switch (principal->reach) {
 	case REACH_ALL:
@@ -114,4 +142,9 @@ bool principal_reaches(const struct principal *principal, const struct tenant *t
 		return uuid_equal(&tenant->id, &principal->home);
 	}
 	return false;
+}
+
+bool principal_reaches(const struct principal *principal, const struct tenant *tenant)
+{
+	return is_in_reach(principal, tenant) && is_listed(principal, tenant);
 }

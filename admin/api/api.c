@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <event2/thread.h>
 
@@ -12,12 +13,10 @@
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
 #include "admin/api_key.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "policy/guard/guard.h"
 
 #define CLEANING_S     60
-#define READ_AGAIN_US  1000000
 #define API_STACK      (16u << 20) /* bytes; statements are explained: parsing recurses */
 #define FAILURES_NAMES 4096
 #define RATES_NAMES    4096
@@ -109,14 +108,26 @@ static bool reload_keys(const char *path, struct guard_keyring **keyring)
 	return true;
 }
 
+/* Is it another file than the one that was read last, or has it been written since? */
+static bool has_changed(struct api *api, const char *path)
+{
+	struct stat now, *seen = &api->master_stat;
+
+	if (stat(path, &now) != 0)
+		return false;
+	bool same = now.st_dev == seen->st_dev && now.st_ino == seen->st_ino &&
+				now.st_size == seen->st_size && now.st_mtim.tv_sec == seen->st_mtim.tv_sec &&
+				now.st_mtim.tv_nsec == seen->st_mtim.tv_nsec;
+	*seen = now;
+	return !same;
+}
+
 bool api_read_master(struct api *api)
 {
 	const char *path = api->conf->admin_master_key_file, *why = NULL;
-	const int64_t now = clock_monotonic_us();
 
-	if (!*path || now - api->master_read_us < READ_AGAIN_US)
+	if (!*path || !has_changed(api, path))
 		return false;
-	api->master_read_us = now;
 	struct guard_keyring *fresh = api_key_pepper(path, &why);
 	if (!fresh || (api->master && guard_keyring_equal(fresh, api->master))) {
 		guard_keyring_destroy(fresh);

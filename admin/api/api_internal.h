@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <event2/event.h>
 
@@ -38,7 +39,7 @@ struct api {
 	struct store *stores[API_STORES_MAX];
 	int store_count;
 	struct guard_keyring *pepper, *master; /* master: NULL when there is none */
-	int64_t master_read_us;
+	struct stat master_stat;               /* of its file, when that was looked at last */
 	struct throttle *failures, *rates;
 	struct events *events;
 	struct retention *retention;
@@ -51,10 +52,8 @@ struct api {
 /* The one with the least to do. */
 struct store *api_store(struct api *api);
 
-/*
- * Reads the file of master keys again, at most once a second. True when it holds others than
- * before.
- */
+/* Reads the file of master keys again, where it was written since. True when it holds others
+ * than before. */
 bool api_read_master(struct api *api);
 
 #endif

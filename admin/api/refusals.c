@@ -60,6 +60,7 @@ static const struct api_refusal refusals[] = {
 	{"setting_app_key", 422, "BH-API-VALUE", "path.key", "behind app. stand letters, digits, _ and -, in parts with dots between them"},
 	{"setting_key_registered", 409, "BH-API-NOT-FOUND", "path.key", "there is no such setting any more"},
 	{"setting_data_key", 409, "BH-API-DATA-KEY", NULL, "the tenant's data key was rotated meanwhile: try again"},
+	{"tenant_data_key_retired", 503, "BH-API-KEY-MISSING", NULL, "the master key that this Bulkhead has was retired: it needs the newer file"},
 	{"tenant_data_key_tenant", 404, "BH-API-TENANT", "path.tenant", "there is no such tenant any more"},
 	{"setting_key_pkey", 409, "BH-API-EXISTS", "body.key", "there is a setting of this name"},
 	{"setting_key_form", 422, "BH-API-VALUE", "body.key", "a setting is words of a-z, 0-9 and _ with dots between them"},
@@ -73,6 +74,7 @@ static const struct api_refusal refusals[] = {
 	{"principal_name_form", 422, "BH-API-VALUE", "body.name", "a principal's name has 1 to 63 bytes and no control characters"},
 	{"principal_reach", 422, "BH-API-VALUE", "body.reach", "a reach is self, subtree or all"},
 	{"principal_max_connections", 422, "BH-API-VALUE", "body.max_connections", "it must be 1 to 1000000"},
+	{"principal_tenants", 422, "BH-API-VALUE", "body.tenants", "there are 1 to 100 tenants"},
 	{"principal_certificate_names", 422, "BH-API-VALUE", "body.certificate_names", "there are 1 to 20 names of 1 to 255 bytes, without control characters"},
 	/* API keys */
 	{"api_key_tenant", 409, "BH-API-TENANT", "body.tenant", "there is no such tenant any more"},

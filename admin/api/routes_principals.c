@@ -19,7 +19,15 @@ static const struct api_field certificate_name[] = {
 #define CERTIFICATE_DOC "the names of which its client's certificate must bear one, where a listener asks for certificates " \
 						"that name the principal; null: the principal's own name"
 #define CONNECTIONS_DOC "client connections at one time, in one proxy; at most what its settings say of all; null: as those say"
+#define TENANTS_DOC     "of those within its reach, for whom it may speak: these and all below them; null: all"
 #define PASSWORD_DOC    "only a SCRAM-SHA-256 verifier of it is kept"
+
+static const struct api_field tenant_id[] = {
+	{.name = "tenant_id", .type = API_UUID},
+	{.name = NULL}};
+static const struct api_field tenant_word[] = {
+	{.name = "tenant", .type = API_TENANT_WORD},
+	{.name = NULL}};
 
 static const struct api_field name_param[] = {
 	{.name = "name", .type = API_TEXT, .min = 1, .max = 63, .doc = "the principal's name"},
@@ -38,6 +46,7 @@ static const struct api_field name_param[] = {
 	{.name = "valid_until", .type = API_TIME, .flags = API_NULLABLE, .doc = "when its logins end; null: never"},              \
 	{.name = "max_connections", .type = API_INTEGER, .flags = API_NULLABLE, .doc = CONNECTIONS_DOC},                          \
 	{.name = "certificate_names", .type = API_ARRAY, .flags = API_NULLABLE, .fields = certificate_name, .doc = CERTIFICATE_DOC}, \
+	{.name = "tenants", .type = API_ARRAY, .flags = API_NULLABLE, .fields = tenant_id, .doc = TENANTS_DOC},                   \
 	{.name = "version", .type = API_INTEGER, .doc = "the ETag"},                                                              \
 	{.name = "created_at", .type = API_TIME},                                                                                 \
 	{.name = "updated_at", .type = API_TIME}
@@ -57,7 +66,8 @@ static const struct api_schema new_principal_schema = {.name = "NewPrincipal", .
 	{.name = "disabled", .type = API_BOOLEAN, .doc = "it cannot log in, and its sessions end"},                               \
 	{.name = "valid_until", .type = API_TIME, .flags = API_NULLABLE, .doc = "when its logins end; null: never"},              \
 	{.name = "max_connections", .type = API_INTEGER, .flags = API_NULLABLE, .min = 1, .max = CONNECTIONS_MAX, .doc = CONNECTIONS_DOC}, \
-	{.name = "certificate_names", .type = API_ARRAY, .flags = API_NULLABLE, .min = 1, .max = 20, .fields = certificate_name, .doc = CERTIFICATE_DOC}
+	{.name = "certificate_names", .type = API_ARRAY, .flags = API_NULLABLE, .min = 1, .max = 20, .fields = certificate_name, .doc = CERTIFICATE_DOC}, \
+	{.name = "tenants", .type = API_ARRAY, .flags = API_NULLABLE, .min = 1, .max = 100, .fields = tenant_word, .doc = TENANTS_DOC}
 
 static const struct api_field create_body[] = {
 	{.name = "name", .type = API_TEXT, .flags = API_REQUIRED, .min = 1, .max = 63},

@@ -23,6 +23,45 @@ CREATE INDEX tenant_data_key_master ON tenant_data_key (master_kid, tenant_id, k
 
 COMMENT ON TABLE tenant_data_key IS 'what sensitive settings of each tenant are sealed with; itself wrapped by the master key';
 
+-- Names of master keys that nothing may be wrapped by any more: a Bulkhead that has not been given the newer file must
+-- not go on with a key that is about to be thrown away.
+CREATE TABLE retired_master_key (
+	kid text COLLATE "C" PRIMARY KEY,
+	retired_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE FUNCTION tenant_data_key_check() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM bulkhead_control.retired_master_key r WHERE r.kid = split_part(NEW.wrapped, '.', 2)) THEN
+		RAISE check_violation USING
+			MESSAGE = format('the master key %s was retired', split_part(NEW.wrapped, '.', 2)),
+			SCHEMA = 'bulkhead_control', TABLE = 'tenant_data_key', CONSTRAINT = 'tenant_data_key_retired';
+	END IF;
+	RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER tenant_data_key_check BEFORE INSERT OR UPDATE OF wrapped ON tenant_data_key
+	FOR EACH ROW EXECUTE FUNCTION tenant_data_key_check();
+
+-- How many data keys the master key wraps; where there is none, none will be.
+CREATE FUNCTION retire_master_key(of_kid text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	wrapped bigint;
+BEGIN
+	LOCK TABLE bulkhead_control.tenant_data_key IN SHARE ROW EXCLUSIVE MODE;
+	SELECT count(*) INTO wrapped FROM bulkhead_control.tenant_data_key d WHERE d.master_kid = of_kid;
+	IF wrapped = 0 THEN
+		INSERT INTO bulkhead_control.retired_master_key (kid) VALUES (of_kid) ON CONFLICT DO NOTHING;
+	END IF;
+	RETURN wrapped;
+END
+$$;
+
 -- ---- sealed values ----
 
 -- The data key that a value is sealed by; NULL of a plain one.
@@ -474,10 +513,10 @@ COMMENT ON FUNCTION set_settings(uuid, jsonb, text[]) IS 'sets and takes away se
 REVOKE ALL ON FUNCTION setting_refusal(uuid, text, jsonb), set_settings(uuid, jsonb, text[]),
 	add_data_key(uuid, text, text), rewrap_data_keys(jsonb), reseal_settings(uuid, jsonb), queue_rewrap(text),
 	queue_rekey(uuid), take_key_job(text, bigint, text, interval), begin_rekey(bigint, integer, text, text),
-	finish_key_job(bigint, integer) FROM PUBLIC;
+	finish_key_job(bigint, integer), retire_master_key(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION setting_refusal(uuid, text, jsonb), set_settings(uuid, jsonb, text[]),
 	add_data_key(uuid, text, text), rewrap_data_keys(jsonb), reseal_settings(uuid, jsonb), queue_rewrap(text),
 	queue_rekey(uuid), take_key_job(text, bigint, text, interval), begin_rekey(bigint, integer, text, text),
-	finish_key_job(bigint, integer), setting_standing(uuid[], text), setting_data_kid(jsonb), path_ids(ltree)
+	finish_key_job(bigint, integer), retire_master_key(text), setting_standing(uuid[], text), setting_data_kid(jsonb), path_ids(ltree)
 	TO bulkhead_admin;
-GRANT SELECT ON tenant_data_key, setting_history TO bulkhead_admin;
+GRANT SELECT ON tenant_data_key, setting_history, retired_master_key TO bulkhead_admin;

@@ -91,7 +91,10 @@ class Client:
             headers.setdefault("Content-Type", "application/json")
         connection.request(method, path, raw, headers)
         response = connection.getresponse()
-        answer = Answer(f"{method} {path}", response, response.read().decode())
+        endless = response.headers.get("Content-Type", "").startswith("text/event-stream")
+        answer = Answer(f"{method} {path}", response, "" if endless else response.read().decode())
+        if endless and self.connection:
+            self.connection.close()
         if not self.connection:
             connection.close()
         Document.current().check(method, path, raw, answer)

@@ -96,9 +96,10 @@ $wrap$;
 FINGERPRINT = """
 SELECT c.relname, (xpath('/row/h/text()', query_to_xml(format(
     'SELECT count(*) || coalesce(md5(string_agg(v, '','' ORDER BY v)), '''') AS h '
-    'FROM (SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t) x', c.relname),
-    false, true, '')))[1]::text
+    'FROM (SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t '
+    'WHERE to_jsonb(t) ->> ''action'' IS DISTINCT FROM ''api_key.refused'') x', c.relname), false, true, '')))[1]::text
 FROM pg_class c WHERE c.relnamespace = 'bulkhead_control'::regnamespace AND c.relkind IN ('r', 'p')
+AND c.relname <> 'audit_head'
 """
 
 Caller = namedtuple("Caller", "name role home client verdict")  # verdict: (status, reason) of all it asks, or None
@@ -224,7 +225,8 @@ class Ground:
         return self.root.execute("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ground.begun").fetchone()[0]
 
     def state(self):
-        """All that the control schema holds, but for when keys were used: {table: count and hash}."""
+        """All that the control schema holds, but for when keys were used or those that are over refused: {table: count
+        and hash}."""
         return dict(self.root.execute(FINGERPRINT).fetchall())
 
 

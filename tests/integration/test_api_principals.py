@@ -68,13 +68,13 @@ def ends(wire):
 
 def test_a_principal_is_made_and_logs_in(api, acme, stand):
     answer = made(acme, "clerk", reach="subtree", password=PASSWORD, valid_until="2999-01-01T01:00:00+01:00",
-                  max_connections=7, certificate_names=["clerk.example", "clerk@example"])
+                  max_connections=7, certificate_names=["clerk.example", "clerk@example"], tenants=["acme"])
     assert answer.headers["Location"] == "/v1/principals/clerk" and answer.etag == '"1"'
     times = [answer.json.pop(name) for name in ("created_at", "updated_at")]
     assert times[0] == times[1] and answer.json == {
         "name": "clerk", "home_id": stand.ids["acme"], "home": "acme", "reach": "subtree", "state": "active",
         "disabled": False, "has_password": True, "valid_until": LATE, "max_connections": 7,
-        "certificate_names": ["clerk.example", "clerk@example"], "version": 1}
+        "certificate_names": ["clerk.example", "clerk@example"], "tenants": [stand.ids["acme"]], "version": 1}
     assert outcome(api, "clerk") == outcome(api, "clerk", tenant="acme-labs") == "served"
     assert outcome(api, "clerk", tenant="globex") == ("28000", "BH-ID-REACH")
     assert outcome(api, "clerk", "wrong") == WRONG
@@ -141,6 +141,10 @@ def test_odd_names(acme, name):
     ({"certificate_names": ["é" * 255]}, "body.certificate_names"),
     ({"certificate_names": ["ok", "a\nb"]}, "body.certificate_names[1]"),
     ({"certificate_names": [None]}, "body.certificate_names[0]"), ({"token_subjects": ["x"]}, "body.token_subjects"),
+    ({"tenants": []}, "body.tenants"), ({"tenants": ["acme"] * 101}, "body.tenants"),
+    ({"tenants": "acme"}, "body.tenants"),
+    ({"tenants": ["acme", "nosuch"]}, "body.tenants[1]"), ({"tenants": ["globex"]}, "body.tenants[0]"),
+    ({"tenants": [None]}, "body.tenants[0]"),
 ])
 def test_malformed_principals_are_refused(acme, more, field):
     answer = acme.post("/v1/principals", {"name": "malformed", "home": "acme", "reach": "self", **more})
@@ -281,6 +285,42 @@ def test_enabled_again(api, acme):
     wait_for(lambda: outcome(api, "switched") == "served", "it is enabled")
 
 
+# ---- for whom it may speak ----
+
+def test_of_its_reach_a_principal_speaks_for_those_that_are_listed(api, root, stand):
+    made(root, "picky", reach="all", password=PASSWORD, tenants=["acme-labs", "globex"])
+
+    def served():
+        tenants = {}
+        for tenant in ("acme", "acme-labs", "globex"):
+            tenants[tenant] = outcome(api, "picky", tenant=tenant)
+        assert set(tenants.values()) <= {"served", ("28000", "BH-ID-REACH")}, tenants
+        return {tenant for tenant, found in tenants.items() if found == "served"}
+
+    assert served() == {"acme-labs", "globex"}
+    with api.proxy.wire("globex", principal="picky", password=PASSWORD) as goes, \
+            api.proxy.wire("acme-labs", principal="picky", password=PASSWORD) as stays:
+        assert rows(goes.query(COUNT)) == rows(stays.query(COUNT)) == [[str(ROWS)]]
+        answer = root.patch(path("picky"), {"tenants": ["acme"]})  # and those below it
+        assert answer["tenants"] == [stand.ids["acme"]]
+        assert ends(goes) == ("57P01", "BH-ID-REACH-LOST")
+        assert rows(stays.query(COUNT)) == [[str(ROWS)]]
+    assert served() == {"acme", "acme-labs"}
+    assert root.patch(path("picky"), {"reach": "self", "home": "globex"}).status == 200
+    wait_for(lambda: served() == set(), "home and list have nothing in common")
+    assert root.patch(path("picky"), {"tenants": None})["tenants"] is None
+    wait_for(lambda: served() == {"globex"}, "there is no list")
+
+
+def test_a_list_whose_tenants_are_gone_is_not_everybody(api, root, stand):
+    stand.command("tenant", "create", "passing")
+    made(root, "bereft", reach="all", password=PASSWORD, tenants=["passing"])
+    with api.admin() as admin:
+        admin.execute("DELETE FROM bulkhead_control.tenant WHERE slug = 'passing'")
+    assert len(root.get(path("bereft"))["tenants"]) == 1
+    assert outcome(api, "bereft") == ("28000", "BH-ID-REACH")
+
+
 # ---- limits ----
 
 def served_at_once(stand, limit, **settings):
@@ -367,19 +407,26 @@ def test_names_of_certificates(stand, pki):
         wait_for(lambda: served() == {"robot"}, "its own name again")
 
 
-# ---- the snapshot, and older schemas ----
+# ---- the snapshot ----
 
 def test_a_snapshot_has_them_too(stand, acme):
-    """A sidecar that starts while the control database is away holds to limits and names of certificates."""
-    made(acme, "stored", password=PASSWORD, max_connections=1)
+    """A sidecar that starts while the control database is away holds to limits and lists."""
+    made(acme, "stored", reach="subtree", password=PASSWORD, max_connections=1, tenants=["acme-labs"])
     snapshot = stand.folder / "principals.snapshot"
     snapshot.unlink(missing_ok=True)
+
+    def refusal(proxy, tenant):
+        with pytest.raises(WireError) as refused:
+            proxy.wire(tenant, principal="stored", password=PASSWORD)
+        return why(refused.value.fields)
+
     with stand.proxy(control={"snapshot_file": snapshot}) as proxy:
-        proxy.wire("acme", principal="stored", password=PASSWORD).close()
-        wait_for(lambda: snapshot.exists() and b'"stored"' in snapshot.read_bytes(), "it is written")
-    with stand.proxy(control={"snapshot_file": snapshot, "dsn": "host=127.0.0.1 port=1 dbname=x user=bulkhead_sidecar"}
-                     ) as proxy, proxy.wire("acme", principal="stored", password=PASSWORD) as wire:
+        proxy.wire("acme-labs", principal="stored", password=PASSWORD).close()
+        assert refusal(proxy, "acme") == ("28000", "BH-ID-REACH")
+        wait_for(lambda: snapshot.exists() and all(
+            word in snapshot.read_bytes() for word in (b'"stored"', b'"acme"', b'"acme-labs"')), "it is written")
+    away = {"snapshot_file": snapshot, "dsn": "host=127.0.0.1 port=1 dbname=x user=bulkhead_sidecar"}
+    with stand.proxy(control=away) as proxy, proxy.wire("acme-labs", principal="stored", password=PASSWORD) as wire:
         assert rows(wire.query(COUNT)) == [[str(ROWS)]]
-        with pytest.raises(WireError) as refusal:
-            proxy.wire("acme", principal="stored", password=PASSWORD)
-        assert why(refusal.value.fields) == ("53300", "BH-LIM-USER-CLIENTS")
+        assert refusal(proxy, "acme-labs") == ("53300", "BH-LIM-USER-CLIENTS")
+        assert refusal(proxy, "acme") == ("28000", "BH-ID-REACH")

@@ -12,7 +12,7 @@ from harness.postgres import PG_BIN
 from harness.program import DONE, FAILED, USAGE, bulkhead, refusal, succeed, write_secret
 
 PLANTED = "hunter2-never-to-be-seen"
-KEY_FILES = ["api.password", "api.pepper", "cluster.secret", "guard.key", "operator.key", "pool.password",
+KEY_FILES = ["api.password", "api.pepper", "cluster.secret", "guard.key", "master.key", "operator.key", "pool.password",
              "sidecar.password"]
 
 

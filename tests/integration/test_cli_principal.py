@@ -56,7 +56,7 @@ def test_a_principal_is_shown_without_its_verifier(control, dsn, acme):
     assert all(row.pop(time).endswith("+00:00") for time in ("created_at", "updated_at"))
     assert row == {"name": "shop", "home": "acme", "home_id": str(acme), "home_status": "active", "reach": "subtree",
                    "state": "active", "disabled": False, "valid_until": None, "has_password": True, "version": 1,
-                   "max_connections": None, "certificate_names": None}
+                   "max_connections": None, "certificate_names": None, "tenants": None}
     people = succeed("principal", "show", "shop", **dsn)
     assert "disabled: no\n" in people and "has_password: yes\n" in people and "valid_until" not in people
     assert "SCRAM" not in people + json.dumps(row)

@@ -9,8 +9,8 @@ from harness.stand import run
 
 TABLES = ["api_key", "audit", "audit_checkpoint", "audit_draft", "audit_head", "audit_hold", "cluster", "departed",
           "idempotency", "job", "migration", "migration_file", "migration_target", "migration_turn",
-          "permission_frozen", "permission_grant", "permission_history", "permission_key", "principal", "setting",
-          "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
+          "permission_frozen", "permission_grant", "permission_history", "permission_key", "principal",
+          "retired_master_key", "setting", "setting_history", "setting_key", "tenant", "tenant_data_key", "tenant_token", "tree_lock"]
 MARK = "bWFya2Vk"  # stands in every salt
 VERIFIER = f"SCRAM-SHA-256$4096:{MARK}{MARK}{MARK}$" + "A" * 43 + "=:" + "B" * 43 + "="
 
@@ -206,7 +206,7 @@ def test_a_look_up_tells_all_that_a_sidecar_needs(control, sidecar):
             "held": ["sql.call", "sql.copy", "sql.read", "sql.write"], "read_only": False, "gate": None,
             "relations": None, "functions": None, "relations_denied": [], "functions_denied": []}, None, False, None)]
     assert sidecar.execute("SELECT * FROM bulkhead_control.lookup_principal(%s)", (name,)).fetchall() == [
-        (name, VERIFIER, acme, "subtree", False, 1893553445678, 1, None, None)]
+        (name, VERIFIER, acme, "subtree", False, 1893553445678, 1, None, None, None)]
 
 
 def test_a_look_up_follows_changes(control, sidecar):

@@ -63,7 +63,7 @@ def test_strict_takes_more_than_standard_and_standard_gives_nothing_back(unguard
 def test_files_are_closed_to_others(guard_original, guard_keys):
     assert stat.S_IMODE(guard_keys.stat().st_mode) == 0o700
     assert {path.name for path in guard_keys.iterdir()} == {
-        "api.password", "api.pepper", "cluster.secret", "guard.key", "operator.key", "pool.password", "sidecar.password"}
+        "api.password", "api.pepper", "cluster.secret", "guard.key", "master.key", "operator.key", "pool.password", "sidecar.password"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in guard_keys.iterdir()} == {0o600}
 
 

@@ -47,7 +47,7 @@ def test_it_does_what_the_role_may_and_says_what_it_may_not(server, database, ke
     assert warning == "WARNING:  hardening: these stay open to PUBLIC, since only a superuser can take them away"
     assert "pg_stat_activity" in detail and "lo_get(oid)" in detail and hint.startswith("HINT:") and not rest
     assert {path.name for path in keys.iterdir()} == {
-        "api.password", "api.pepper", "cluster.secret", "guard.key", "operator.key", "sidecar.password"}
+        "api.password", "api.pepper", "cluster.secret", "guard.key", "master.key", "operator.key", "sidecar.password"}
     with database.connect(HALF) as half:
         members = half.execute("SELECT pg_has_role('bulkhead_guard', 'USAGE')").fetchone()
         assert members == (False,), "who installed it is the guard no longer"

@@ -44,7 +44,7 @@ def test_init_makes_the_first_operator(server, tmp_path):
     file, pepper = tmp_path / "keys/operator.key", tmp_path / "keys/api.pepper"
     key = file.read_text().strip()
     assert KEY.fullmatch(key) and done.stdout.count(key) == 1
-    assert f"# [admin]\n# pepper_file = {pepper}\n" in done.stdout and str(file) in done.stdout
+    assert f"[admin]\npepper_file = {pepper}\n" in done.stdout and str(file) in done.stdout
     assert {stat.S_IMODE(path.stat().st_mode) for path in (file, pepper)} == {0o600}
     with database.connect() as admin:
         assert admin.execute(OPERATORS).fetchall() == [(key[4:20], "first operator", "operator", None, True,
@@ -260,6 +260,18 @@ def test_wrong_usage(arguments):
     assert "Usage: bulkhead api-key" in done.stderr and "refused" not in done.stderr
 
 
+def test_a_principals_tenants(control, dsn, acme):
+    control.principal("shop", acme, reach="subtree")
+    labs = control.create("labs", acme)
+    rows("principal", "set", "shop", "--tenants", f"acme,{labs}", **dsn)
+    assert rows("principal", "show", "shop", **dsn)[0]["tenants"] == ["acme", "labs"]
+    assert "must exist" in refusal("principal", "set", "shop", "--tenants", "acme,nosuch", **dsn)
+    control.delete(labs)
+    assert rows("principal", "show", "shop", **dsn)[0]["tenants"] == ["acme", str(labs)]
+    rows("principal", "set", "shop", "--tenants", "none", **dsn)
+    assert rows("principal", "show", "shop", **dsn)[0]["tenants"] is None
+
+
 def test_principals_limits_and_certificates(control, dsn, acme):
     control.principal("shop", acme)
     (row,) = rows("principal", "set", "shop", "--max-connections", "5", "--certificate-names", "a.example,b@example",
@@ -272,4 +284,5 @@ def test_principals_limits_and_certificates(control, dsn, acme):
     (row,) = rows("principal", "show", "shop", **dsn)
     assert (row["max_connections"], row["certificate_names"], row["version"]) == (None, None, 3)
     assert "1 to 1000000" in refusal("principal", "set", "shop", "--max-connections", "0", **dsn)
-    assert "1 to 20 names" in refusal("principal", "set", "shop", "--certificate-names", ",", **dsn)
+    for names in (",", ""):
+        assert "1 to 20 names" in refusal("principal", "set", "shop", "--certificate-names", names, **dsn)

@@ -18,6 +18,7 @@ BEGIN ATOMIC
 		'valid_until', p.valid_until,
 		'max_connections', p.max_connections,
 		'certificate_names', to_json(p.certificate_names),
+		'tenants', to_json(p.tenants),
 		'version', p.version,
 		'created_at', p.created_at,
 		'updated_at', p.updated_at);
@@ -113,6 +114,11 @@ BEGIN
 		p.certificate_names := CASE WHEN jsonb_typeof(body -> 'certificate_names') = 'array'
 			THEN ARRAY(SELECT jsonb_array_elements_text(body -> 'certificate_names')) END;
 	END IF;
+	IF body ? 'tenants' THEN
+		p.tenants := CASE WHEN jsonb_typeof(body -> 'tenants') = 'array'
+			THEN ARRAY(SELECT (bulkhead_api.tenant(w.word, format('body.tenants[%s]', w.n - 1))).id
+					   FROM jsonb_array_elements_text(body -> 'tenants') WITH ORDINALITY AS w (word, n)) END;
+	END IF;
 	RETURN p;
 END
 $$;
@@ -130,9 +136,9 @@ BEGIN
 	p := bulkhead_api.principal_with(p, request);
 	PERFORM bulkhead_api.principal_within_mine(p, request, NULL);
 	INSERT INTO bulkhead_control.principal
-		(name, verifier, home_id, reach, disabled, valid_until, max_connections, certificate_names)
+		(name, verifier, home_id, reach, disabled, valid_until, max_connections, certificate_names, tenants)
 	VALUES (request #>> '{body,name}', request #>> '{more,verifier}', p.home_id, p.reach, p.disabled, p.valid_until,
-			p.max_connections, p.certificate_names)
+			p.max_connections, p.certificate_names, p.tenants)
 	RETURNING * INTO p;
 	RETURN bulkhead_api.created('/v1/principals/' || bulkhead_api.url_part(p.name), bulkhead_api.principal_json(p),
 								p.version::text);
@@ -187,7 +193,7 @@ BEGIN
 	PERFORM bulkhead_api.principal_within_mine(p, request, NULL);
 	UPDATE bulkhead_control.principal o
 	SET home_id = p.home_id, reach = p.reach, disabled = p.disabled, valid_until = p.valid_until,
-		max_connections = p.max_connections, certificate_names = p.certificate_names
+		max_connections = p.max_connections, certificate_names = p.certificate_names, tenants = p.tenants
 	WHERE o.name = p.name
 	RETURNING * INTO p;
 	RETURN bulkhead_api.principal_answer(p);

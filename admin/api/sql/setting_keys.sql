@@ -161,13 +161,15 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
 	t bulkhead_control.tenant;
+	queued bigint;
 BEGIN
 	PERFORM bulkhead_control.take_turn();
 	t := bulkhead_api.tenant(request #>> '{path,tenant}');
 	IF t.status IN ('archived', 'purging') THEN
 		PERFORM bulkhead_api.refuse(409, 'BH-API-STATUS', format('the tenant is %s', t.status));
 	END IF;
-	RETURN bulkhead_api.key_job_answer(bulkhead_control.queue_rekey(t.id));
+	queued := bulkhead_control.queue_rekey(t.id);
+	RETURN bulkhead_api.key_job_answer(queued);
 END
 $$;
 
@@ -186,7 +188,9 @@ END;
 CREATE FUNCTION bulkhead_api.master_key_rewrap(request jsonb) RETURNS bulkhead_api.answer
 LANGUAGE plpgsql
 AS $$
+DECLARE
+	queued bigint := bulkhead_control.queue_rewrap(request #>> '{more,master_kid}');
 BEGIN
-	RETURN bulkhead_api.key_job_answer(bulkhead_control.queue_rewrap(request #>> '{more,master_kid}'));
+	RETURN bulkhead_api.key_job_answer(queued);
 END
 $$;
