@@ -7,6 +7,7 @@
 
 #include <event2/event.h>
 
+#include "admin/recorder.h"
 #include "admin/source.h"
 #include "base/clock.h"
 #include "base/list.h"
@@ -25,6 +26,7 @@ struct control {
 	struct mailbox *mailbox;
 	struct event *mail, *tick;
 	struct source *source;
+	struct recorder *recorder; /* NULL: nothing is recorded */
 	pthread_t thread;
 };
 
@@ -71,6 +73,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	recorder_tick(control->recorder);
 	if (snapshot_changes(control->directory) != control->snapshot_changes ||
 		clock_monotonic_us() - control->snapshot_written_us >= SNAPSHOT_KEEP_US)
 		write_snapshot(control);
@@ -115,6 +118,7 @@ static void *run(void *arg)
 	if (control->tick && snapshot_changes(control->directory) != control->snapshot_changes)
 		write_snapshot(control);
 	source_destroy(control->source);
+	recorder_destroy(control->recorder);
 	return NULL;
 }
 
@@ -132,7 +136,8 @@ static void control_free(struct control *control)
 	free(control);
 }
 
-static bool control_init(struct control *control, const struct conf *conf)
+static bool control_init(struct control *control, const struct conf *conf,
+						 struct sightings *sightings)
 {
 	control->stop.deliver = stop_deliver;
 	control->base = event_base_new();
@@ -145,7 +150,11 @@ static bool control_init(struct control *control, const struct conf *conf)
 		return false;
 	control->source = source_create(control->base, conf->control_dsn, conf->control_password,
 									conf->directory_timeout_ms);
-	return control->source != NULL;
+	if (!control->source)
+		return false;
+	control->recorder =
+		sightings ? recorder_create(source_store(control->source), sightings) : NULL;
+	return control->recorder || !sightings;
 }
 
 /* Signals are the main thread's: the new thread is started with all of them blocked. */
@@ -161,15 +170,16 @@ static bool thread_start(struct control *control)
 	return started;
 }
 
-struct control *control_start(const struct conf *conf)
+struct control *control_start(const struct conf *conf, struct sightings *sightings)
 {
 	struct control *control = calloc(1, sizeof *control);
 
 	if (!control)
 		return NULL;
-	if (control_init(control, conf) && thread_start(control))
+	if (control_init(control, conf, sightings) && thread_start(control))
 		return control;
 	source_destroy(control->source);
+	recorder_destroy(control->recorder);
 	control_free(control);
 	return NULL;
 }

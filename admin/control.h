@@ -23,10 +23,14 @@
 #include "router/snapshot.h"
 
 struct control;
+struct sightings;
 
-/* Uses the settings of [control], which it copies. NULL when memory, descriptors or threads are
- * out. */
-struct control *control_start(const struct conf *conf);
+/*
+ * Uses the settings of [control], which it copies. What is in `sightings`, which must outlive
+ * it and may be NULL, it brings into the audit log, as soon as it has a directory. NULL when
+ * memory, descriptors or threads are out.
+ */
+struct control *control_start(const struct conf *conf, struct sightings *sightings);
 
 /*
  * The control thread goes by the settings of [control] in `conf`, which it copies, as soon as

@@ -38,8 +38,7 @@ EMBED_TEXT(principal_limits_sql, "admin/migrations/0024_principal_limits.sql");
 EMBED_TEXT(tree_order_sql, "admin/migrations/0025_tree_order.sql");
 EMBED_TEXT(permission_history_sql, "admin/migrations/0026_permission_history.sql");
 EMBED_TEXT(job_path_sql, "admin/migrations/0027_job_path.sql");
-EMBED_TEXT(take_job_sql, "admin/migrations/0028_take_job.sql");
-EMBED_TEXT(principal_tenants_sql, "admin/migrations/0029_principal_tenants.sql");
+EMBED_TEXT(principal_tenants_sql, "admin/migrations/0028_principal_tenants.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -51,7 +50,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 29
+#define STEP_COUNT 28
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -82,8 +81,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[24] = (struct step){"tree_order", tree_order_sql};
 	steps[25] = (struct step){"permission_history", permission_history_sql};
 	steps[26] = (struct step){"job_path", job_path_sql};
-	steps[27] = (struct step){"take_job", take_job_sql};
-	steps[28] = (struct step){"principal_tenants", principal_tenants_sql};
+	steps[27] = (struct step){"principal_tenants", principal_tenants_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

@@ -465,6 +465,11 @@ void source_feed(struct source *source, struct directory *directory)
 
 /* ---- the whole ---- */
 
+struct store *source_store(struct source *source)
+{
+	return source->store;
+}
+
 struct source *source_create(struct event_base *base, const char *dsn, const char *password,
 							 int64_t timeout_ms)
 {

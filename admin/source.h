@@ -15,6 +15,7 @@
 #include "router/directory.h"
 
 struct source;
+struct store;
 
 /* As store_create. */
 struct source *source_create(struct event_base *base, const char *dsn, const char *password,
@@ -22,6 +23,9 @@ struct source *source_create(struct event_base *base, const char *dsn, const cha
 
 /* As store_change. */
 void source_change(struct source *source, char *dsn, char *password, int64_t timeout_ms);
+
+/* For those who ask something else. */
+struct store *source_store(struct source *source);
 
 /* Answers look-ups that are open with DIRECTORY_UNAVAILABLE. NULL is fine. */
 void source_destroy(struct source *source);

@@ -40,6 +40,7 @@
 #include "proxy/worker.h"
 #include "router/directory.h"
 #include "router/live.h"
+#include "router/sightings.h"
 #include "router/snapshot.h"
 
 #define WORKER_STACK (16u << 20) /* bytes; parsing SQL recurses */
@@ -58,6 +59,7 @@ struct service {
 	struct control *control;
 	struct directory *directory;
 	struct live *live;
+	struct sightings *sightings;
 	struct probes *probes;
 	struct job_thread *jobs;
 	struct api *api;
@@ -201,6 +203,7 @@ static bool start_workers(struct service *service)
 		.tls = service->tls,
 		.directory = service->directory,
 		.live = service->live,
+		.sightings = service->sightings,
 		.crew = service->crew,
 		.addresses = service->addresses,
 		.address_count = service->conf->cluster_count,
@@ -324,10 +327,11 @@ static bool start(struct service *service, const struct options *options)
 	if (!load_files(service))
 		return false;
 	service->live = live_create();
+	service->sightings = sightings_create();
 	service->crew = crew_create((size_t)conf->workers);
-	if (!service->live || !service->crew)
+	if (!service->live || !service->sightings || !service->crew)
 		return false;
-	service->control = control_start(conf);
+	service->control = control_start(conf, service->sightings);
 	if (!service->control)
 		return false;
 	const struct directory_limits limits = {.ttl_ms = conf->directory_ttl_ms,
@@ -415,6 +419,7 @@ static void stop(struct service *service)
 	probes_destroy(service->probes);
 	directory_destroy(service->directory);
 	live_destroy(service->live);
+	sightings_destroy(service->sightings);
 	crew_destroy(service->crew);
 	guard_keyring_destroy(service->keyring);
 	tls_destroy(service->tls);

@@ -166,6 +166,7 @@ struct conf {
 	char *control_password;      /* secret; NULL when none */
 	char *control_admin_dsn, *control_admin_password_file; /* "" when not set */
 	char *control_admin_password;                          /* secret; NULL when none */
+	bool audit_sessions, audit_refusals;
 	int64_t job_lease_ms;
 	int64_t directory_ttl_ms;     /* how old a cached answer may be before it is asked again */
 	int64_t directory_timeout_ms; /* how long one look-up may take */

@@ -22,6 +22,7 @@
 #include "proxy/pins.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
+#include "proxy/seen.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/wire.h"
@@ -528,9 +529,10 @@ void client_fatal(struct client *client, enum reason reason, const char *detail)
 
 	if (client->state == CLIENT_LEAVING || client->state == CLIENT_CLOSED)
 		return;
-	if (client->logging_in)
+	if (client->logging_in) {
 		client->worker->counters.refused[reason]++;
-	else
+		seen_refused(client, reason);
+	} else
 		client->worker->counters.ended[reason]++;
 	client_log_ended(client, reason_code(reason), reason_sqlstate(reason), detail);
 	buf_init(&last);

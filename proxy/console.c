@@ -9,6 +9,7 @@
 #include "proxy/client_log.h"
 #include "proxy/console_internal.h"
 #include "proxy/limits.h"
+#include "proxy/seen.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
 
@@ -309,6 +310,7 @@ void console_begin(struct client *client, const char *application_name)
 	list_remove(&client->queue);
 	client->state = CLIENT_CONSOLE;
 	client->worker->counters.logins++;
+	seen_opened(client);
 	log_event(LOG_INFO, "console.welcome", "principal", name, NULL);
 	client_log_connected(client);
 	client_send_buf(client, &out);

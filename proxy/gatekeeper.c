@@ -10,6 +10,7 @@
 #include "proxy/client.h"
 #include "proxy/client_log.h"
 #include "proxy/pins.h"
+#include "proxy/seen.h"
 #include "proxy/server.h"
 #include "proxy/settings.h"
 #include "proxy/startup.h"
@@ -121,8 +122,10 @@ static void report(struct client *client, const struct gate_refusal *refusal)
 
 	if (is_observed)
 		counters->statements_observed[refusal->reason]++;
-	else
+	else {
 		counters->statements_refused[refusal->reason]++;
+		seen_statement(client, refusal->reason);
+	}
 	if (!may_log(&client->worker->gatekeeper, &missed))
 		return;
 	if (missed)

@@ -18,6 +18,7 @@
 #include "proxy/limits.h"
 #include "proxy/login_internal.h"
 #include "proxy/pool.h"
+#include "proxy/seen.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
 #include "proxy/settings.h"
@@ -463,6 +464,7 @@ static size_t consume_startup(struct client *client, const uint8_t *data, size_t
 	case STARTUP_REFUSED:
 		client->worker->counters.logins_refused++;
 		client->worker->counters.refused[REASON_STARTUP]++;
+		seen_refused(client, REASON_STARTUP);
 		client_fatal_text(client, startup->sqlstate, startup->error, NULL);
 		break;
 	case STARTUP_SSL:
@@ -521,6 +523,7 @@ void login_welcome(struct client *client, const struct params *params)
 	login_free(client);
 	limits_logged_in(client);
 	client->worker->counters.logins++;
+	seen_opened(client);
 	client_is_idle(client);
 	struct ssl_st *ssl = client->stream.ssl;
 	log_event(LOG_DEBUG, "client.welcome", "tenant", client->tenant->slug, "principal",

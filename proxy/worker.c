@@ -207,6 +207,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->tls = setup->tls;
 	worker->directory = setup->directory;
 	worker->live = setup->live;
+	worker->sightings = setup->sightings;
 	worker->crew = setup->crew;
 	crew_join(worker->crew, worker);
 	worker->addresses = setup->addresses;

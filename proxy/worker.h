@@ -40,6 +40,7 @@ struct paused;
 struct pool;
 struct pool_past;
 struct settings_table;
+struct sightings;
 struct tls;
 struct prepared_table;
 struct upstream;
@@ -64,6 +65,7 @@ struct worker_setup {
 	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
+	struct sightings *sightings; /* NULL: nobody wants to know */
 	struct crew *crew;
 	const struct worker_address *addresses; /* one per cluster of conf */
 	size_t address_count;
@@ -85,6 +87,7 @@ struct worker {
 	const struct tls *tls;
 	struct directory *directory;
 	struct live *live;
+	struct sightings *sightings;
 	struct crew *crew;
 	size_t number; /* its place in the crew */
 	const struct worker_address *addresses;

@@ -293,7 +293,7 @@ static const struct api_schema session = {"Session", session_fields, false},
 
 /* ---- routes ---- */
 
-#define TAG  "live"
+#define TAG  "Live"
 #define LOOK .before = "find_live", .prepare = live_prepare, .tag = TAG
 #define NOTE .before = "note_live", .prepare = live_prepare, .tag = TAG
 

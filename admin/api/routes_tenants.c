@@ -321,8 +321,8 @@ static const struct api_field purge_body[] = {
 
 #define TENANT "/v1/tenants/{tenant}"
 #define CHANGES_STATUS                                                                         \
-	.method = "POST", .role = API_ADMIN, .flags = API_DRY_RUN, .body = status_body,            \
-	.answer = &status_schema, .tag = "tenants"
+	.method = "POST", .role = API_ADMIN, .flags = API_DRY_RUN | API_MAY_MATCH,                 \
+	.body = status_body, .answer = &status_schema, .tag = "tenants"
 
 static const struct api_route routes[] = {
 	{.id = "tenant.create",
@@ -411,7 +411,7 @@ static const struct api_route routes[] = {
 	 .method = "POST",
 	 .path = TENANT ":move",
 	 .role = API_ADMIN,
-	 .flags = API_DRY_RUN,
+	 .flags = API_DRY_RUN | API_MAY_MATCH,
 	 .body = move_body,
 	 .handler = "tenant_move",
 	 .answer = &move_schema,
@@ -423,6 +423,7 @@ static const struct api_route routes[] = {
 	 .method = "POST",
 	 .path = TENANT ":reorder",
 	 .role = API_ADMIN,
+	 .flags = API_MAY_MATCH,
 	 .body = reorder_body,
 	 .handler = "tenant_reorder",
 	 .answer = &tenant_schema,
@@ -456,7 +457,7 @@ static const struct api_route routes[] = {
 	 .method = "POST",
 	 .path = TENANT ":purge",
 	 .role = API_ADMIN,
-	 .flags = API_DRY_RUN,
+	 .flags = API_DRY_RUN | API_MAY_MATCH,
 	 .body = purge_body,
 	 .handler = "tenant_purge",
 	 .answer = &api_job_schema,

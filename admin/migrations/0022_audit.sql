@@ -352,10 +352,12 @@ CREATE TRIGGER audit AFTER INSERT OR UPDATE ON audit_hold FOR EACH ROW
 -- Of a job that it is to be done, that it is to be done again, and what became of it; not its way from runner to
 -- runner.
 CREATE TRIGGER audit_queued AFTER INSERT ON job FOR EACH ROW
-	EXECUTE FUNCTION audit_row('job', 'tenant_id', 'id', '{tenant_id,again,attempts,failures,next_at,runner,lease_until,created_at,started_at,finished_at}', '{}');
+	EXECUTE FUNCTION audit_row('job', 'tenant_id', 'id',
+							   '{tenant_id,path,again,attempts,failures,next_at,runner,lease_until,created_at,started_at,finished_at}', '{}');
 CREATE TRIGGER audit_ended AFTER UPDATE OF state ON job FOR EACH ROW
 	WHEN (OLD.state <> NEW.state AND (NEW.state IN ('done', 'failed') OR OLD.state = 'failed'))
-	EXECUTE FUNCTION audit_row('job', 'tenant_id', 'id', '{tenant_id,again,failures,next_at,runner,lease_until,created_at,started_at,finished_at}', '{}');
+	EXECUTE FUNCTION audit_row('job', 'tenant_id', 'id',
+							   '{tenant_id,path,again,failures,next_at,runner,lease_until,created_at,started_at,finished_at}', '{}');
 
 -- ---- tenants ----
 
@@ -425,6 +427,10 @@ BEGIN
 		AND (NOT h.is_status OR NOT EXISTS (SELECT FROM taken t WHERE t.id = h.id AND t.top <> t.id))
 		ORDER BY h.path
 	LOOP
+		IF c.is_moved THEN
+			c.was := c.was - 'position'::text; -- it is the last one there
+			c.is_now := c.is_now - 'position'::text;
+		END IF;
 		c.is_now := c.is_now || CASE
 			WHEN c.is_moved THEN jsonb_build_object('moved_along', (
 				SELECT count(*) - 1 FROM bulkhead_control.tenant t WHERE bulkhead_control.path_is_within(t.path, c.path)))

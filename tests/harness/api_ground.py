@@ -46,8 +46,9 @@ BEGIN
              AND c.relname NOT IN ('audit_head', 'departed', 'idempotency') LOOP
         EXECUTE format('SELECT count(*) || md5(string_agg(v, '','' ORDER BY v)) FROM '
                        '(SELECT (to_jsonb(t) - ''last_used_at'')::text AS v FROM bulkhead_control.%I t WHERE %s) x',
-                       f.relname, coalesce(format('NOT EXISTS (SELECT FROM bulkhead_control.tenant o '
-                                                  'WHERE o.id = t.%I AND bulkhead_control.path_is_within(o.path, $1))', f.column), 'true'))
+                       f.relname, CASE WHEN f.column IS NULL THEN 'true' ELSE format(
+                           'NOT EXISTS (SELECT FROM bulkhead_control.tenant o '
+                           'WHERE o.id = t.%I AND bulkhead_control.path_is_within(o.path, $1))', f.column) END)
         INTO one USING home;
         state := state || jsonb_build_object(f.relname, one);
     END LOOP;
@@ -74,6 +75,9 @@ BEGIN
                 PERFORM nextval('ground.begun');
                 BEGIN
                     SELECT * INTO given FROM bulkhead_api.%2$I(request);
+                    IF given.status IS NULL THEN
+                        RAISE EXCEPTION 'no answer';
+                    END IF;
                     SET CONSTRAINTS ALL IMMEDIATE;
                     IF before IS NOT NULL AND ground.outside(home) <> before THEN
                         RAISE EXCEPTION 'it has changed what is outside of %%: %% to %%', home, before, ground.outside(home);
@@ -215,7 +219,7 @@ class Ground:
         """What no answer to this caller may hold: names of what is outside of its part of the tree."""
         outside = set(PLACES) - WITHIN[caller.home]
         slugs = {PLACES[place] for place in outside}
-        ids = {self.stand.ids[PLACES[place]] for place in outside - {"ancestor"}}  # a path holds those above
+        ids = {self.stand.ids[PLACES[place]] for place in outside}
         return slugs | ids | {self.things[place]["api-keys"] for place in outside}
 
     # ---- what has happened ----

@@ -147,9 +147,9 @@ BEGIN
 END
 $$;
 
--- VOLATILE, so that it sees the job that its caller has just queued.
+-- Volatile, so that it sees the job that was queued in the same breath.
 CREATE FUNCTION bulkhead_api.key_job_answer(of_job bigint) RETURNS bulkhead_api.answer
-LANGUAGE sql VOLATILE
+LANGUAGE sql
 BEGIN ATOMIC
 	SELECT a.* FROM bulkhead_control.job j, bulkhead_api.accepted('/v1/jobs/' || j.id, json_build_object(
 		'job', j.id, 'kind', j.kind, 'state', j.state)) a
