@@ -198,12 +198,14 @@ static enum cli_exit put_words(struct making *making, const struct api_grammar *
 /* What is no field of the table: the same on all routes that have it. */
 static enum cli_exit put_own(struct making *making, const struct api_given *given)
 {
-	if (given->own[OWN_CURSOR] &&
-		!append_query(&making->query, "cursor", json_string_nocheck(given->own[OWN_CURSOR])))
-		return CLI_FAILED;
-	if (given->own[OWN_DRY_RUN] && !append_query(&making->query, "dry_run", json_true()))
-		return CLI_FAILED;
-	return CLI_DONE;
+	const char *cursor = given->own[OWN_CURSOR];
+	enum cli_exit result = CLI_DONE;
+
+	if (cursor)
+		result = put(making, API_PLACE_QUERY, "cursor", json_string_nocheck(cursor));
+	if (result == CLI_DONE && given->own[OWN_DRY_RUN])
+		result = put(making, API_PLACE_QUERY, "dry_run", json_true());
+	return result;
 }
 
 static enum cli_exit put_all(struct making *making, const struct api_grammar *grammar,

@@ -199,6 +199,10 @@ def test_a_sensitive_value_comes_from_a_file(cli, slug, tmp_path):
     assert "0600" in cli.refusal("setting", "set", slug, "app.secret", "--sensitive", "--value-file", file)
     assert len(cli.json("setting", "data-keys", slug)["items"]) == 1
     assert cli.json("setting", "rotate-data-key", slug)["kind"] == "rekey"
+    wait_for(lambda: cli.json("setting", "data-keys", slug)["job"] is None, "the end of the job")
+    job = cli.json("setting", "rotate-data-key", slug, "--wait")
+    assert (job["kind"], job["state"]) == ("rekey", "done")
+    assert cli.json("setting", "get", slug, "app.secret", "--reveal")["value"] == {"a": 1}
 
 
 def test_settings_are_registered(cli):
