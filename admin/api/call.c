@@ -52,22 +52,13 @@ static void add_header(struct api_call *call, const char *name, const char *valu
 	evhttp_add_header(evhttp_request_get_output_headers(call->http), name, value);
 }
 
-/* Of what answers these evhttp does not say how long it is; and the one must not have a body.
- */
-static bool has_no_length(const struct api_call *call)
-{
-	enum evhttp_cmd_type command = evhttp_request_get_command(call->http);
-
-	return command == EVHTTP_REQ_HEAD || command == EVHTTP_REQ_CONNECT;
-}
-
 static void add_common_headers(struct api_call *call)
 {
 	add_header(call, "X-Request-Id", call->request_id);
 	add_header(call, "Cache-Control", "no-store");
 	add_header(call, "X-Content-Type-Options", "nosniff");
-	if (has_no_length(call))
-		add_header(call, "Connection", "close");
+	if (evhttp_request_get_command(call->http) == EVHTTP_REQ_HEAD)
+		add_header(call, "Connection", "close"); /* evhttp says no length */
 }
 
 static void log_call(const struct api_call *call, int status)
@@ -84,6 +75,17 @@ static void log_call(const struct api_call *call, int status)
 			  call->request_id, "duration_ms", duration, NULL);
 }
 
+/* To CONNECT evhttp says no length either, and does not end the connection. */
+static void add_length(struct api_call *call, struct evbuffer *body)
+{
+	char length[24];
+
+	if (!body || evhttp_request_get_command(call->http) != EVHTTP_REQ_CONNECT)
+		return;
+	snprintf(length, sizeof length, "%zu", evbuffer_get_length(body));
+	add_header(call, "Content-Length", length);
+}
+
 /* Sends the answer; the text may be NULL. The call is gone then. */
 static void reply(struct api_call *call, int status, const char *type, const char *text)
 {
@@ -97,6 +99,7 @@ static void reply(struct api_call *call, int status, const char *type, const cha
 			evbuffer_add(body, text, strlen(text)) == 0)
 			evbuffer_add(body, "\n", 1); /* for those who read it on a terminal */
 	}
+	add_length(call, body);
 	log_call(call, status);
 	api_server_busy(api->server, call->http, false);
 	evhttp_send_reply(call->http, status, api_status_phrase(status), body);
