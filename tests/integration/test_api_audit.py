@@ -72,6 +72,19 @@ def test_a_caller_sees_its_own_part_of_the_tree(api, root, ids):
     assert api.client("editor", "acme").get("/v1/audit").reason == "BH-API-ROLE"
 
 
+def test_a_caller_learns_nothing_of_what_is_above(api, root, ids):
+    """Not even from records of its own part of the tree, which somebody from above has made."""
+    assert root.post("/v1/tenants", {"slug": "wanderer", "name": "x", "parent": "globex"}).status == 201
+    assert root.post("/v1/tenants/wanderer:move", {"parent": "acme-labs"}).status == 200
+    mine = api.client("admin", "acme-labs")
+    records = mine.pages("/v1/audit?tenant=wanderer&action=tenant.move")
+    assert [(r["before"]["parent_id"], r["after"]["parent_id"]) for r in records] == [(None, ids["acme-labs"])]
+    assert (records[0]["actor"], records[0]["actor_id"], records[0]["address"]) == ("api-key:operator of all", None, None)
+    text = mine.get("/v1/audit?limit=200").text + mine.get("/v1/audit:export?format=csv").text
+    assert ids["acme"] not in text and ids["globex"] not in text and root.key[4:20] not in text
+    assert mine.key[4:20] in text  # its own reading
+
+
 def test_filters(api, root, ids):
     set_app(api, "acme", value="10")
     since = root.get("/v1/audit?limit=1").items[0]["at"]
