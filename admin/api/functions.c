@@ -13,6 +13,7 @@ EMBED_TEXT(api_audit_sql, "admin/api/sql/audit.sql");
 EMBED_TEXT(api_keys_sql, "admin/api/sql/api_keys.sql");
 EMBED_TEXT(api_principals_sql, "admin/api/sql/principals.sql");
 EMBED_TEXT(api_tenants_sql, "admin/api/sql/tenants.sql");
+EMBED_TEXT(api_tenant_changes_sql, "admin/api/sql/tenant_changes.sql");
 EMBED_TEXT(api_permissions_sql, "admin/api/sql/permissions.sql");
 EMBED_TEXT(api_jobs_sql, "admin/api/sql/jobs.sql");
 EMBED_TEXT(api_clusters_sql, "admin/api/sql/clusters.sql");
@@ -31,6 +32,7 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"api_keys", api_keys_sql},
 		{"principals", api_principals_sql},
 		{"tenants", api_tenants_sql},
+		{"tenant_changes", api_tenant_changes_sql},
 		{"permissions", api_permissions_sql},
 		{"jobs", api_jobs_sql},
 		{"clusters", api_clusters_sql},

@@ -69,7 +69,6 @@ static const struct api_refusal refusals[] = {
 	{"setting_key_sensitive_default", 422, "BH-API-VALUE", "body.default_value", "a sensitive setting has no default"},
 	{"setting_key_description", 422, "BH-API-VALUE", "body.description", "a description has 1 to 1000 bytes"},
 	{"setting_key_fixed", 409, "BH-API-FIXED", NULL, NULL},
-	{"job_unfinished", 409, "BH-API-BUSY", NULL, "another job of the tenant is not finished"},
 	{"principal_pkey", 409, "BH-API-EXISTS", "body.name", "there is a principal of this name"},
 	{"principal_name_form", 422, "BH-API-VALUE", "body.name", "a principal's name has 1 to 63 bytes and no control characters"},
 	{"principal_reach", 422, "BH-API-VALUE", "body.reach", "a reach is self, subtree or all"},

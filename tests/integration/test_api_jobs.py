@@ -16,8 +16,8 @@ def jobs(root):
 
 
 def fail(control, job):
-    attempt, = control.admin.execute("SELECT attempts FROM bulkhead_control.take_job('{default}', %s, 'runner-1', '1 minute')",
-                                     (job,)).fetchone()
+    attempt, = control.admin.execute(
+        "SELECT attempts FROM bulkhead_control.take_job('{default}', %s, 'runner-1', '1 minute')", (job,)).fetchone()
     control.admin.execute("SELECT bulkhead_control.begin_job_step(%s, %s, 'schema', '1 minute')", (job, attempt))
     control.admin.execute("SELECT bulkhead_control.fail_job(%s, %s, 'no room on db-7.internal', NULL)", (job, attempt))
 

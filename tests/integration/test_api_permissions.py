@@ -12,7 +12,8 @@ def tree(root, control):
     tenants = [("acme", None), ("labs", "acme"), ("works", "acme"), ("one", "labs"), ("two", "labs")]
     assert root.post("/v1/tenants:batch", {"tenants": [
         {"slug": slug, "parent": parent} for slug, parent in tenants]}).status == 201
-    for key, kind, more in (("app.limit", "number", {"default": 5}), ("app.flag", "bool", {}), ("app.areas", "set", {})):
+    for key, kind, more in (("app.limit", "number", {"default": 5}), ("app.flag", "bool", {}),
+                            ("app.areas", "set", {})):
         assert root.post(KEY, {"key": key, "kind": kind, "description": "x", **more}).status == 201
     yield
     control.clear()
@@ -89,7 +90,8 @@ def test_one_key_shows_the_grants_on_the_way(root, tree):
     grant(root, "acme", 4, mode="DELEGATED")
     grant(root, "one", 2)
     answer = root.get(path("one"))
-    assert [(w["tenant"], w["value"], w["mode"]) for w in answer["way"]] == [("acme", 4, "DELEGATED"), ("one", 2, "INHERITED")]
+    assert [(grant["tenant"], grant["value"], grant["mode"]) for grant in answer["way"]] == [
+        ("acme", 4, "DELEGATED"), ("one", 2, "INHERITED")]
     assert answer["effective"] == held(root, "one") and answer["grant"]["value"] == 2
 
 
@@ -183,7 +185,8 @@ def test_soft_leaves_those_below_what_they_hold(root, tree, control):
     grant(root, "one", 2)
     gone = revoke(root, "acme")
     assert [item["tenant"] for item in gone["revoked"]["items"]] == ["acme"]
-    assert {item["tenant"]: item["value"] for item in gone["frozen"]["items"]} == {"labs": 4, "works": 4, "one": 2, "two": 4}
+    assert {item["tenant"]: item["value"] for item in gone["frozen"]["items"]} == {
+        "labs": 4, "works": 4, "one": 2, "two": 4}
     assert values(root) == {"acme": 0, "labs": 4, "works": 4, "one": 2, "two": 4}
     assert held(root, "labs")["source"] == "frozen"
     # What is kept frozen has no grant to name, and goes the same way.
@@ -199,7 +202,7 @@ def test_history_tells_who_did_what(root, tree, tree_api):
     grant(tree_api.client("editor", "acme", name="Ed"), "labs", 2)
     revoke(root, "labs")
     lines = root.pages("/v1/tenants/labs/permissions/app.limit/history", 1)
-    assert [(line["change"], line["actor"], line["before"] and line["before"]["value"], line["after"] and line["after"]["value"])
+    assert [(line["change"], line["actor"], *[side and side["value"] for side in (line["before"], line["after"])])
             for line in lines] == [
         ("revoked", "api-key:operator of all", 2, None), ("changed", "api-key:Ed", 3, 2),
         ("granted", "api-key:operator of all", None, 3)]
@@ -231,7 +234,8 @@ def test_an_editor_changes_values_alone(root, tree, tree_api):
     grant(root, "one", 3)
     assert editor.put(path("one"), {"value": 2, "mode": "INHERITED"}, "*").status == 200
     assert_refused(editor.put(path("one"), {"value": 2, "mode": "LOCKED"}, "*"), 403, "BH-API-ROLE", "body.mode")
-    assert_refused(editor.put(path("one"), {"value": 2, "revocation": "SOFT"}, "*"), 403, "BH-API-ROLE", "body.revocation")
+    assert_refused(editor.put(path("one"), {"value": 2, "revocation": "SOFT"}, "*"),
+                   403, "BH-API-ROLE", "body.revocation")
     assert editor.delete(path("one")).reason == "BH-API-ROLE"
 
 
@@ -250,8 +254,9 @@ def test_keys_are_registered_and_described(root, tree):
     made = root.post(KEY, {"key": "shop.refunds", "kind": "number", "default": 10, "database_default": 100,
                            "description": "largest refund"})
     assert (made.status, made.headers["Location"]) == (201, f"{KEY}/shop.refunds")
-    assert made.json == {"key": "shop.refunds", "kind": "number", "elements": "words", "default": 10, "schema_default": 10,
-                         "database_default": 100, "description": "largest refund", "builtin": False}
+    assert made.json == {
+        "key": "shop.refunds", "kind": "number", "elements": "words", "default": 10, "schema_default": 10,
+        "database_default": 100, "description": "largest refund", "builtin": False}
     assert held(root, "one", "shop.refunds")["value"] == 10
     changed = root.patch(f"{KEY}/shop.refunds", {"description": "the largest refund"}, made.etag)
     assert (changed.status, changed["description"]) == (200, "the largest refund")

@@ -28,7 +28,8 @@ def plans(control_database):
                          "SELECT gen_random_uuid(), (SELECT id FROM bulkhead_control.tenant WHERE slug = %s), "
                          "'w-' || %s || n, 'x' FROM generate_series(1, %s) n", (parent, parent.lower(), many))
         root.execute("ANALYZE bulkhead_control.tenant")
-        root.execute("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;"
+        root.execute("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; "
+                     "SET auto_explain.log_nested_statements = on;"
                      "SET auto_explain.log_format = json; SET auto_explain.log_verbose = off")
         yield Plans(root)
     control.clear()
@@ -48,7 +49,8 @@ class Plans:
         self.root.add_notice_handler(handler_of := lambda notice: seen.append(notice.message_primary))
         try:
             with self.root.transaction():
-                self.root.execute("SELECT set_config('bulkhead.home', %s, true), set_config('client_min_messages', 'log', true)",
+                self.root.execute("SELECT set_config('bulkhead.home', %s, true), "
+                                  "set_config('client_min_messages', 'log', true)",
                                   (self.path(home) if home else "",))
                 body, = self.root.execute(
                     psycopg.sql.SQL("SELECT (bulkhead_api.{}(%s)).body").format(psycopg.sql.Identifier(handler)),

@@ -223,7 +223,8 @@ def test_a_key_sees_its_own_part_of_the_tree_and_nothing_else(root, tree, tree_a
             answer = viewer.get(f"/v1/tenants/{other}{path}")
             assert (answer.status, answer.reason, answer.fields) == (404, "BH-API-TENANT", ["path.tenant"])
     for sort in SORTED:
-        assert slugs(viewer.pages(f"/v1/tenants?sort={sort}", 1)) == [s for s in SORTED[sort] if s in ("labs", "one", "two")]
+        assert slugs(viewer.pages(f"/v1/tenants?sort={sort}", 1)) == [
+            slug for slug in SORTED[sort] if slug in ("labs", "one", "two")]
     assert slugs(viewer.get("/v1/tenants?roots=true").items) == ["labs"]
     assert slugs(viewer.get("/v1/tenants/one/ancestors").items) == ["labs"]
     assert viewer.get("/v1/tenants?parent=acme").fields == ["query.parent"]
@@ -238,13 +239,14 @@ def test_an_admin_of_a_part_makes_tenants_there(tree, tree_api):
             "body.tenants[0].parent"]
 
 
-@pytest.mark.parametrize("body", [{}, {"parent": None}, {"id": str(uuid.uuid4())}, {"external_key": "7"}, {"pool_weight": 2},
-                                  {"cluster": "other"}, {"provision": False}])
+@pytest.mark.parametrize("body", [{}, {"parent": None}, {"id": "3f0c1111-2222-4333-8444-555566667777"},
+                                  {"external_key": "7"}, {"pool_weight": 2}, {"cluster": "other"}, {"provision": False}])
 def test_claims_on_what_tenants_share_are_for_keys_of_the_whole_tree(root, tree, tree_api, control, body):
     control.admin.execute("INSERT INTO bulkhead_control.cluster (name) VALUES ('other') ON CONFLICT DO NOTHING")
     body = {"slug": "new", **({"parent": "labs"} if body and "parent" not in body else {}), **body}
     field = next(iter(set(body) - {"slug", "parent"}), "parent")
-    for path, sent, place in (("/v1/tenants", body, "body."), ("/v1/tenants:batch", {"tenants": [body]}, "body.tenants[0].")):
+    for path, sent, place in (("/v1/tenants", body, "body."),
+                              ("/v1/tenants:batch", {"tenants": [body]}, "body.tenants[0].")):
         answer = tree_api.client("admin", "labs").post(path, sent)
         assert (answer.status, answer.reason, answer.fields) == (403, "BH-API-SUBTREE", [place + field]), answer
     assert root.post("/v1/tenants", body).status == 201
@@ -264,8 +266,8 @@ def test_a_tenant_is_changed_field_by_field(root):
     assert changed.status == 200 and changed.etag != old.etag
     assert {**changed.json, "slug": "acme", "version": 1, "updated_at": old["updated_at"]} == old.json
     assert root.get("/v1/tenants/acme").status == 404
-    changed = root.patch("/v1/tenants/acme-two", {"name": "Two", "external_key": None, "region": None, "pool_weight": 5},
-                         changed.etag)
+    changed = root.patch("/v1/tenants/acme-two", {
+        "name": "Two", "external_key": None, "region": None, "pool_weight": 5}, changed.etag)
     assert [changed[name] for name in ("name", "external_key", "region", "pool_weight")] == ["Two", None, None, 5]
     assert root.get("/v1/tenants/1042").status == 404
     again = root.patch("/v1/tenants/acme-two", {"name": "Two"}, changed.etag)

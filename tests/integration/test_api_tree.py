@@ -106,8 +106,8 @@ def test_a_move_does_not_make_the_tree_too_deep(root, tree):
 
 def test_a_preview_says_what_another_parent_changes(root, tree, control):
     ids = {item["slug"]: item["id"] for item in root.pages("/v1/tenants")}
-    for tenant, key, value in (("acme", "app.color", '"red"'), ("globex", "app.color", '"blue"'), ("acme", "app.only", "1"),
-                               ("globex", "proxy.read_only", "true")):
+    for tenant, key, value in (("acme", "app.color", '"red"'), ("globex", "app.color", '"blue"'),
+                               ("acme", "app.only", "1"), ("globex", "proxy.read_only", "true")):
         control.admin.execute("SELECT bulkhead_control.set_setting(%s, %s, %s, %s)",
                               (ids[tenant], key, value, tenant == "globex"))
     root.put("/v1/tenants/globex/permissions/sql.write", {"value": False, "mode": "LOCKED"})

@@ -29,7 +29,8 @@ def clients(tree_api, control):
 
 
 def make(client, *tenants):
-    answer = client.post("/v1/tenants:batch", {"tenants": [{"slug": slug, "parent": parent} for slug, parent in tenants]})
+    answer = client.post("/v1/tenants:batch", {"tenants": [
+        {"slug": slug, "parent": parent} for slug, parent in tenants]})
     assert answer.status == 201, answer
 
 
@@ -87,7 +88,8 @@ def test_two_edits_with_one_etag(clients):
 def test_two_are_made_with_one_slug(clients):
     one, two, *_ = clients
     for n in range(ROUNDS):
-        answers = together(*[lambda client=client: client.post("/v1/tenants", {"slug": f"t-{n}"}) for client in (one, two)])
+        answers = together(*[lambda client=client, n=n: client.post("/v1/tenants", {"slug": f"t-{n}"})
+                             for client in (one, two)])
         assert outcomes(answers) == [(201, ""), (409, "BH-API-EXISTS")], answers
 
 

@@ -29,7 +29,8 @@ BEGIN ATOMIC
 END;
 
 -- The registered key that a request names.
-CREATE FUNCTION bulkhead_api.permission_key(word text, field text DEFAULT 'path.key') RETURNS bulkhead_control.permission_key
+CREATE FUNCTION bulkhead_api.permission_key(word text, field text DEFAULT 'path.key')
+RETURNS bulkhead_control.permission_key
 LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
@@ -200,7 +201,8 @@ $$;
 
 -- The tenant, the key and the grant of a request that changes it, in the tree's turn, as the request expects it to be.
 -- What a tenant is granted is decided above it: not by API keys at home there.
-CREATE FUNCTION bulkhead_api.take_grant(request jsonb, OUT t bulkhead_control.tenant, OUT k bulkhead_control.permission_key,
+CREATE FUNCTION bulkhead_api.take_grant(request jsonb, OUT t bulkhead_control.tenant,
+										OUT k bulkhead_control.permission_key,
 										OUT g bulkhead_control.permission_grant)
 LANGUAGE plpgsql
 AS $$
