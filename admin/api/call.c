@@ -10,6 +10,7 @@
 
 #include "admin/api/api_internal.h"
 #include "admin/api/call_internal.h"
+#include "admin/api/read_json.h"
 #include "admin/api/secret_fields.h"
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
@@ -52,22 +53,13 @@ static void add_header(struct api_call *call, const char *name, const char *valu
 	evhttp_add_header(evhttp_request_get_output_headers(call->http), name, value);
 }
 
-/* Of what answers these evhttp does not say how long it is; and the one must not have a body.
- */
-static bool has_no_length(const struct api_call *call)
-{
-	enum evhttp_cmd_type command = evhttp_request_get_command(call->http);
-
-	return command == EVHTTP_REQ_HEAD || command == EVHTTP_REQ_CONNECT;
-}
-
 static void add_common_headers(struct api_call *call)
 {
 	add_header(call, "X-Request-Id", call->request_id);
 	add_header(call, "Cache-Control", "no-store");
 	add_header(call, "X-Content-Type-Options", "nosniff");
-	if (has_no_length(call))
-		add_header(call, "Connection", "close");
+	if (evhttp_request_get_command(call->http) == EVHTTP_REQ_HEAD)
+		add_header(call, "Connection", "close"); /* evhttp says no length */
 }
 
 static void log_call(const struct api_call *call, int status)
@@ -84,6 +76,17 @@ static void log_call(const struct api_call *call, int status)
 			  call->request_id, "duration_ms", duration, NULL);
 }
 
+/* To CONNECT evhttp says no length either, and does not end the connection. */
+static void add_length(struct api_call *call, struct evbuffer *body)
+{
+	char length[24];
+
+	if (!body || evhttp_request_get_command(call->http) != EVHTTP_REQ_CONNECT)
+		return;
+	snprintf(length, sizeof length, "%zu", evbuffer_get_length(body));
+	add_header(call, "Content-Length", length);
+}
+
 /* Sends the answer; the text may be NULL. The call is gone then. */
 static void reply(struct api_call *call, int status, const char *type, const char *text)
 {
@@ -97,6 +100,7 @@ static void reply(struct api_call *call, int status, const char *type, const cha
 			evbuffer_add(body, text, strlen(text)) == 0)
 			evbuffer_add(body, "\n", 1); /* for those who read it on a terminal */
 	}
+	add_length(call, body);
 	log_call(call, status);
 	api_server_busy(api->server, call->http, false);
 	evhttp_send_reply(call->http, status, api_status_phrase(status), body);
@@ -339,6 +343,17 @@ static json_t *read_body(const PGresult *result)
 	return text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
 }
 
+/* As the database has it, but for its blanks. */
+static void reply_text(struct api_call *call, int status, const char *text)
+{
+	char *body = text ? strdup(text) : NULL;
+
+	if (body)
+		api_json_compact(body);
+	reply(call, text && !body ? 500 : status, "application/json", body);
+	secret_free(body);
+}
+
 /* The answer of the last stage, to the client. */
 static void pass_on(struct api_call *call, const PGresult *result)
 {
@@ -358,7 +373,7 @@ static void pass_on(struct api_call *call, const PGresult *result)
 	if (json_is_true(json_object_get(call->request, "dry_run")))
 		add_header(call, "Dry-Run", "true");
 	if (!call->route->finish || replayed) {
-		reply(call, status, "application/json", column(result, 3));
+		reply_text(call, status, column(result, 3));
 		return;
 	}
 	json_t *body = read_body(result);

@@ -116,6 +116,44 @@ def test_an_older_control_schema_is_said_and_asked_one_by_one(make_server):
         assert not proxy.events("control.refused")
 
 
+OLDER_PRINCIPALS = """
+DROP FUNCTION bulkhead_control.lookup_principal, bulkhead_control.changed_principals;
+SET ROLE bulkhead_control;
+CREATE FUNCTION bulkhead_control.lookup_principal(word text)
+RETURNS TABLE (name text, verifier text, home_id uuid, reach text, disabled boolean, valid_until_ms bigint,
+			   version bigint)
+LANGUAGE sql STABLE SECURITY DEFINER BEGIN ATOMIC
+	SELECT p.name, p.verifier, p.home_id, p.reach, p.disabled, NULL::bigint, p.version
+	FROM bulkhead_control.principal p WHERE p.name = word;
+END;
+CREATE FUNCTION bulkhead_control.changed_principals(names text[], versions bigint[])
+RETURNS TABLE (name text, verifier text, home_id uuid, reach text, disabled boolean, valid_until_ms bigint,
+			   version bigint)
+LANGUAGE sql STABLE SECURITY DEFINER BEGIN ATOMIC
+	SELECT h.name, p.verifier, p.home_id, p.reach, p.disabled, NULL::bigint, p.version
+	FROM unnest(names, versions) AS h (name, version) LEFT JOIN bulkhead_control.principal p ON p.name = h.name
+	WHERE p.version IS DISTINCT FROM h.version;
+END;
+GRANT EXECUTE ON FUNCTION bulkhead_control.lookup_principal, bulkhead_control.changed_principals TO bulkhead_sidecar
+"""
+
+
+def test_principals_of_an_older_control_schema_log_in_and_are_compared(make_server):
+    """From before step 28: it knows no limits of theirs, no names of certificates and no lists of tenants."""
+    server = make_server(1)
+    server.execute(OLDER_PRINCIPALS)
+    with server.proxy() as (proxy, relay):
+        with proxy.wire("known-0") as wire:
+            assert wire.query("SELECT 1")[-1].status == "I"
+            relay.cut()
+            server.execute("UPDATE bulkhead_control.principal SET disabled = true")
+            relay.mend()
+            assert_ended(wire, "BH-ID-REVOKED")
+        lines = proxy.events("control.outdated")
+        assert lines and all("principals have no limit" in json.dumps(line) for line in lines)
+        assert not proxy.events("control.refused")
+
+
 def test_a_control_schema_without_a_comparison_is_said(make_server):
     """From before step 7: what is known serves and is asked for again, and the log says what is missing."""
     server = make_server(5)
