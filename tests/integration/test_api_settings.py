@@ -364,7 +364,7 @@ def test_a_dry_run_changes_nothing(root, acme, ask):
 # ---- at the same time ----
 
 def test_of_edits_with_one_etag_one_is_made(api, root, acme):
-    etag, clients = done(root.put(acme.of("app.x"), {"value": 0})).etag, [api.client(keep=True) for _ in range(4)]
+    etag, clients = done(root.put(acme.of("app.x"), {"value": "first"})).etag, [api.client(keep=True) for _ in range(4)]
     with ThreadPoolExecutor(len(clients)) as executor:
         for n in range(25):
             values = [n * 10 + client for client in range(len(clients))]
