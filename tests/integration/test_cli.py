@@ -10,8 +10,8 @@ from harness.program import DONE, FAILED, PROGRAM, ROOT, USAGE, bulkhead, write_
 
 PLANTED = "hunter2-never-to-be-seen"
 KEY = "k1 " + "QUFB" * 10 + "QUE="  # 32 bytes
-COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "cluster", "principal", "permission",
-            "setting", "job", "key", "migrate"]
+COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "cluster", "principal", "api-key",
+            "permission", "setting", "job", "key", "audit", "migrate", "explain-statement"]
 
 SOUND = """[cluster:default]
 database = app
@@ -41,7 +41,7 @@ def test_help_lists_the_subcommands():
     for option in ("--help", "-h"):
         done = bulkhead(option)
         assert (done.returncode, done.stderr) == (DONE, "")
-        assert re.findall(r"^  ([a-z]+) ", done.stdout, re.M) == COMMANDS
+        assert re.findall(r"^  ([a-z-]+) +[a-z]", done.stdout, re.M) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
