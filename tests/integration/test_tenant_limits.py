@@ -239,6 +239,20 @@ def test_statements(proxy, family, statement):
         assert reason(statement(wire, 0.5)) is None
 
 
+def test_limits_that_are_shorter_than_a_tick(proxy, family):
+    with proxy.wire(family.leaf) as wire:
+        family.set_known(proxy, "statement_timeout", 20)
+        simple(wire, 0.3)  # from now on it is looked more closely
+        for _ in range(10):
+            answers, seconds = timed(simple, wire, 0.08)
+            assert reason(answers) == STATEMENT_TIMEOUT and seconds >= 0.02
+            assert is_served(wire)
+        time.sleep(1.2)
+        assert is_served(wire)
+        answers, seconds = timed(simple, wire, 5)
+        assert reason(answers) == STATEMENT_TIMEOUT and seconds < LATE
+
+
 def test_a_statement_that_runs_when_the_limit_comes(proxy, family):
     with proxy.wire(family.leaf) as wire:
         wire.send(query("SELECT pg_sleep(10)"))
