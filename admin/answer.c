@@ -6,6 +6,7 @@
 
 #include "policy/guard/guard.h"
 #include "router/permissions.h"
+#include "router/tenant_limits.h"
 
 /* Columns are read by their place in these lists. */
 #define TENANT_COLUMNS_OLDER                                                                   \
@@ -135,7 +136,8 @@ static bool read_permissions(struct row row, struct tenant *tenant)
 		return true;
 	}
 	value = json_loads(text_of(row, TENANT_PERMISSIONS), JSON_REJECT_DUPLICATES, NULL);
-	ok = permissions_read(value, &tenant->permissions);
+	ok = permissions_read(value, &tenant->permissions) &&
+		 tenant_limits_read(json_object_get(value, "limits"), &tenant->limits);
 	json_decref(value);
 	return ok;
 }

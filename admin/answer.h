@@ -4,13 +4,14 @@
  * Look-ups take one text parameter and give at most one row; comparisons take what is held and
  * its versions, as arrays, and give a row of the same columns for each that differs, with
  * nothing but its id or name where it is gone. All in text form. The functions are in
- * admin/migrations/0014_own_login.sql and 0029_principal_tenants.sql.
+ * admin/migrations/0014_own_login.sql and 0028_principal_tenants.sql.
  *
  * A control schema of step 13 says nothing of logins and regions, one of before that nothing
  * of permissions: the statements that end in _13_sql and _older_sql ask them for the rest. A
- * tenant without permissions in the answer has the defaults of its strategy. One of before step
- * 29 says nothing of principals' limits, certificates and lists of tenants: then they have
- * none.
+ * tenant without permissions in the answer has the defaults of its strategy. Limits are a member
+ * of the permissions, `limits` (router/tenant_limits.h), where there are any. One of before step
+ * 28 says nothing of principals' limits, certificates and lists of tenants: then they have none
+ * of their own.
  */
 #ifndef ADMIN_ANSWER_H
 #define ADMIN_ANSWER_H

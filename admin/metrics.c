@@ -91,11 +91,14 @@ static const struct family families[] = {
 	 W(tls_failures), NULL},
 	{"bulkhead_sessions_ended_total", COUNTER, "Sessions that Bulkhead ended, by reason (docs/errors.md).",
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, ended), NULL},
-	{"bulkhead_statements_refused_total", COUNTER, "Statements that the gate has refused, by reason (docs/errors.md).",
+	{"bulkhead_statements_refused_total", COUNTER, "Statements that the gate, or a rate limit, has refused, by reason (docs/errors.md).",
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, statements_refused), NULL},
 	{"bulkhead_statements_observed_total", COUNTER,
 	 "Statements that the gate would have refused, and has let run ([gate] mode = observe), by reason.",
 	 OF_WORKERS, BY_REASON, offsetof(struct measures, statements_observed), NULL},
+	{"bulkhead_statements_cancelled_total", COUNTER,
+	 "Statements that were cancelled because they took too long, by reason (docs/errors.md).", OF_WORKERS, BY_REASON,
+	 offsetof(struct measures, statements_cancelled), NULL},
 	{"bulkhead_sessions_leaving", GAUGE, "Clients that were told to go and have not closed the connection yet.",
 	 W(leaving), NULL},
 	{"bulkhead_console_sessions", GAUGE, "Sessions on the console (database bulkhead).", W(consoles), NULL},
@@ -438,6 +441,7 @@ static void add_measures(struct measures *sum, const struct measures *measures)
 		sum->ended[i] += measures->ended[i];
 		sum->statements_refused[i] += measures->statements_refused[i];
 		sum->statements_observed[i] += measures->statements_observed[i];
+		sum->statements_cancelled[i] += measures->statements_cancelled[i];
 	}
 	add_pins(sum, measures);
 }

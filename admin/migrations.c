@@ -39,6 +39,7 @@ EMBED_TEXT(tree_order_sql, "admin/migrations/0025_tree_order.sql");
 EMBED_TEXT(permission_history_sql, "admin/migrations/0026_permission_history.sql");
 EMBED_TEXT(job_path_sql, "admin/migrations/0027_job_path.sql");
 EMBED_TEXT(principal_tenants_sql, "admin/migrations/0028_principal_tenants.sql");
+EMBED_TEXT(limits_sql, "admin/migrations/0029_limits.sql");
 EMBED_TEXT(access_sql, "admin/migrations/access.sql");
 
 #define CHECKSUM_HEX_SIZE 65
@@ -50,7 +51,7 @@ struct step {
 	const char *sql;
 };
 
-#define STEP_COUNT 28
+#define STEP_COUNT 29
 
 static void list_steps(struct step steps[STEP_COUNT])
 {
@@ -82,6 +83,7 @@ static void list_steps(struct step steps[STEP_COUNT])
 	steps[25] = (struct step){"permission_history", permission_history_sql};
 	steps[26] = (struct step){"job_path", job_path_sql};
 	steps[27] = (struct step){"principal_tenants", principal_tenants_sql};
+	steps[28] = (struct step){"limits", limits_sql};
 }
 
 /* The first eight letters of "bulkhead": nobody else's advisory lock is likely to have this

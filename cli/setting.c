@@ -19,7 +19,12 @@ static const char usage[] =
 	"  --json         an array of objects, one for each row\n"
 	"  --control-dsn  the control database; default CONTROL_DSN of the environment\n";
 
-#define CHANGED "SELECT slug, id, key, value::json AS value, locked, version FROM "
+/* A sealed value is nobody's to read here. */
+#define SHOWN(column)                                                                          \
+	"CASE WHEN bulkhead_control.setting_data_kid(" column ") IS NULL THEN " column             \
+	" ELSE '\"(sealed)\"' END::json"
+
+#define CHANGED "SELECT slug, id, key, " SHOWN("value") " AS value, locked, version FROM "
 
 static enum cli_exit set(PGconn *control, const struct arguments *arguments)
 {
@@ -39,14 +44,16 @@ static enum cli_exit unset(PGconn *control, const struct arguments *arguments)
 
 static enum cli_exit show(PGconn *control, const struct arguments *arguments)
 {
-	static const char sql_json[] =
-		"SELECT key, value::json AS value, source, source_id AS source_tenant_id, inherited,"
-		" locked_by, own::json AS own, masked"
-		" FROM bulkhead_control.resolve_settings($1::uuid)";
-	static const char sql[] =
-		"SELECT key, value::json AS value, coalesce(source, '(default)') AS source, inherited,"
-		" locked_by, CASE WHEN masked THEN own::json END AS masked"
-		" FROM bulkhead_control.resolve_settings($1::uuid)";
+	static const char sql_json[] = "SELECT key, " SHOWN(
+		"value") " AS value, source, source_id AS source_tenant_id, inherited,"
+				 " locked_by, " SHOWN(
+					 "own") " AS own, masked"
+							" FROM bulkhead_control.resolve_settings($1::uuid)";
+	static const char sql[] = "SELECT key, " SHOWN(
+		"value") " AS value, coalesce(source, '(default)') AS source,"
+				 " inherited, locked_by, CASE WHEN masked THEN " SHOWN(
+					 "own") " END AS masked"
+							" FROM bulkhead_control.resolve_settings($1::uuid)";
 
 	return tenant_key_show(control, arguments, sql_json, sql);
 }

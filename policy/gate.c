@@ -21,7 +21,7 @@ uint32_t gate_needs(uint32_t classes)
 		{SQL_CLASS_DDL_OR_TEMP, GATE_NEEDS_TEMP_OR_DDL},
 		{SQL_CLASS_TEMP_FUNCTION, PERMISSION_BIT(PERMISSION_WRITE) | GATE_NEEDS_TEMP_FUNCTION},
 	};
-	uint32_t needs = 0;
+	uint32_t needs = GATE_NEEDS_COUNTING;
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		if (classes & rows[i].class)
@@ -154,7 +154,7 @@ void gate_init(struct gate *gate, enum rule_place place, const struct uuid *tena
 	uint64_t rules = rules_in(place);
 
 	gate->rules = rules & ~settings->exceptions;
-	gate->held = permitted(permissions);
+	gate->held = permitted(permissions) | GATE_NEEDS_COUNTING;
 	if (!permissions->is_read_only)
 		gate->held |= GATE_NEEDS_READ_WRITE;
 	if (gate->held & PERMISSION_BIT(PERMISSION_DDL))
@@ -264,7 +264,7 @@ static uint32_t missing(const struct gate *gate, const struct verdict *verdict,
 						bool has_temporary)
 {
 	const uint32_t looks = GATE_NEEDS_SETTINGS | GATE_NEEDS_NAMES | GATE_NEEDS_TEMP_OR_DDL |
-						   GATE_NEEDS_TEMP_FUNCTION;
+						   GATE_NEEDS_TEMP_FUNCTION | GATE_NEEDS_COUNTING;
 	uint32_t needs = verdict->needs;
 
 	if (needs & ~gate->held & GATE_NEEDS_TEMP_OR_DDL)

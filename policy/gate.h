@@ -20,7 +20,9 @@
 #include "policy/rule.h"
 #include "policy/statement.h"
 
-/* Beside PERMISSION_BIT in a verdict's needs: there is more to ask than the bits say. */
+/* Beside PERMISSION_BIT in a verdict's needs: there is more to ask than the bits say. The first
+ * is in the needs of each, so that one whose tenant has a rate limit passes nothing unseen. */
+#define GATE_NEEDS_COUNTING ((uint32_t)1 << 26)
 #define GATE_NEEDS_TEMP_FUNCTION                                                               \
 	((uint32_t)1 << 27) /* sql.ddl, or an exception for temporary functions */
 #define GATE_NEEDS_READ_WRITE  ((uint32_t)1 << 28) /* transactions that write are asked for */
@@ -71,6 +73,17 @@ void gate_init(struct gate *gate, enum rule_place place, const struct uuid *tena
 
 /* The rules that it hits, in force or not: RULE_SCHEMA not by the tenant's own schema alone. */
 uint64_t gate_hits(const struct gate *gate, const struct verdict *verdict);
+
+/* Its statements are counted (proxy/rate.h): none passes without another look. */
+static inline void gate_count(struct gate *gate)
+{
+	gate->held &= ~GATE_NEEDS_COUNTING;
+}
+
+static inline bool gate_counts(const struct gate *gate)
+{
+	return !(gate->held & GATE_NEEDS_COUNTING);
+}
 
 /* May it run without another look? */
 static inline bool gate_passes(const struct gate *gate, uint32_t needs, uint64_t rules)

@@ -56,7 +56,8 @@
 	X(REASON_LOGINS, "BH-LIM-LOGINS", "53300",                                                 \
 	  "too many connections are logging in (max_login_conn)")                                  \
 	X(REASON_TENANT_CLIENTS, "BH-LIM-TENANT-CLIENTS", "53300",                                 \
-	  "no more connections of this tenant are allowed (max_tenant_client_connections)")        \
+	  "no more connections of this tenant are allowed (max_tenant_client_connections, "        \
+	  "proxy.max_connections)")                                                                \
 	X(REASON_USER_CLIENTS, "BH-LIM-USER-CLIENTS", "53300",                                     \
 	  "no more connections of this login are allowed (max_user_client_connections)")           \
 	X(REASON_TENANT_PINS, "BH-LIM-TENANT-PINS", "53300",                                       \
@@ -64,14 +65,21 @@
 	X(REASON_STATEMENTS, "BH-LIM-STATEMENTS", "53400",                                         \
 	  "too many prepared statements (10000 or 64 MB of one session, "                          \
 	  "max_tenant_statement_size)")                                                            \
+	X(REASON_RATE, "BH-LIM-RATE", "53400",                                                     \
+	  "too many statements of this tenant in a short time (proxy.rate_limit)")                 \
 	X(REASON_WAIT_TIMEOUT, "BH-LIM-WAIT-TIMEOUT", "57014",                                     \
 	  "no backend became free within query_wait_timeout")                                      \
 	X(REASON_QUERY_TIMEOUT, "BH-LIM-QUERY-TIMEOUT", "57014",                                   \
 	  "canceling statement due to query_timeout")                                              \
+	X(REASON_STATEMENT_TIMEOUT, "BH-LIM-STATEMENT-TIMEOUT", "57014",                           \
+	  "canceling statement due to the tenant's statement timeout (proxy.statement_timeout)")   \
 	X(REASON_TRANSACTION_TIMEOUT, "BH-LIM-TRANSACTION-TIMEOUT", "25P04",                       \
 	  "terminating connection due to transaction_timeout")                                     \
 	X(REASON_IDLE_TRANSACTION, "BH-LIM-IDLE-TRANSACTION", "25P03",                             \
 	  "terminating connection due to idle_transaction_timeout")                                \
+	X(REASON_TENANT_IDLE_TRANSACTION, "BH-LIM-TENANT-IDLE-TRANSACTION", "25P03",               \
+	  "terminating connection due to the tenant's idle-in-transaction timeout "                \
+	  "(proxy.idle_in_transaction_timeout)")                                                   \
 	X(REASON_IDLE_TIMEOUT, "BH-LIM-IDLE-TIMEOUT", "57P05",                                     \
 	  "terminating connection due to client_idle_timeout")                                     \
 	X(REASON_CANCELLED, "BH-NET-CANCELLED", "57014",                                           \

@@ -52,6 +52,7 @@ static void apply_tenant(struct client *client, const struct tenant *now)
 		gatekeeper_renew(client);
 		if (client->pool_tenant)
 			pool_tenant_note(client->pool_tenant, now);
+		limits_note_tenant(client->worker, now);
 		if (client->pool)
 			pool_note_kid(client->pool, now->login_kid);
 	}

@@ -53,10 +53,10 @@ enum client_state {
 	CLIENT_CLOSED,
 };
 
-/* A portal of a statement that is not plain. */
+/* A portal of a statement that is not plain; where statements are counted (rate.h), any. */
 struct portal {
 	char *name;
-	const struct verdict *verdict;
+	const struct verdict *verdict; /* NULL: it is not known */
 	bool rewritten;
 };
 
@@ -151,7 +151,7 @@ struct client {
 	/* What the statements that SQL's PREPARE has made need together, and when the last was. */
 	uint32_t prepared_needs;
 	uint64_t prepared_rules, prepared_version;
-	struct portal *portals; /* of statements that are not plain */
+	struct portal *portals;
 	size_t portal_count;
 	struct buf reply; /* local answers of a batch, up to its Sync */
 };

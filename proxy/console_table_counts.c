@@ -46,7 +46,9 @@ static struct group *group_of_tenant(struct console_rows *rows, const struct ten
 	struct group *group = group_of(rows, &tenant->id, sizeof tenant->id);
 
 	if (group) {
-		group->tenant = tenant;
+		/* A backend may be in the context of a tenant that has changed since. */
+		if (!group->tenant || group->tenant->moment < tenant->moment)
+			group->tenant = tenant;
 		group->id = tenant->id;
 	}
 	return group;
@@ -121,11 +123,49 @@ static bool is_paused(const struct console_rows *rows, const struct group *group
 }
 
 static const struct console_column tenant_columns[] = {
-	{"tenant", CELL_TEXT},   {"tenant_id", CELL_TEXT},  {"cluster", CELL_TEXT},
-	{"sessions", CELL_INT8}, {"cl_waiting", CELL_INT8}, {"sv_active", CELL_INT8},
-	{"sv_idle", CELL_INT8},  {"pinned", CELL_INT8},     {"weight", CELL_INT8},
+	{"tenant", CELL_TEXT},
+	{"tenant_id", CELL_TEXT},
+	{"cluster", CELL_TEXT},
+	{"sessions", CELL_INT8},
+	{"cl_waiting", CELL_INT8},
+	{"sv_active", CELL_INT8},
+	{"sv_idle", CELL_INT8},
+	{"pinned", CELL_INT8},
+	{"weight", CELL_INT8},
 	{"paused", CELL_INT8},
+	{"max_connections", CELL_INT8},
+	{"pool_size", CELL_INT8},
+	{"statement_timeout", CELL_INT8},
+	{"rate_limit", CELL_INT8},
 };
+
+/* NULL: there is none, or it is not known. */
+static void cell_limit(struct row *row, bool is_known, int64_t limit)
+{
+	if (is_known)
+		cell_int(row, limit);
+	else
+		cell_text(row, NULL);
+}
+
+/* What holds for it here, of the settings' file and its own; times in milliseconds. */
+static void cell_limits(const struct console_rows *rows, const struct tenant *tenant,
+						struct row *row)
+{
+	static const struct tenant_limits nothing;
+	const struct tenant_limits *own = tenant ? &tenant->limits : &nothing;
+	const struct conf *conf = rows->conf;
+	int64_t connections =
+		limits_stricter(conf->max_tenant_client_connections, own->max_connections);
+	int64_t backends = limits_stricter(conf->max_tenant_connections, own->pool_size);
+	int64_t timeout_ms = limits_stricter(conf->query_timeout_ms, own->statement_timeout_ms);
+	bool is_closed = own->has_max_connections && !own->max_connections;
+
+	cell_limit(row, tenant && (connections || is_closed), is_closed ? 0 : connections);
+	cell_limit(row, tenant && backends, backends);
+	cell_limit(row, tenant && timeout_ms, timeout_ms);
+	cell_limit(row, own->rate_limit != 0, own->rate_limit);
+}
 
 static bool next_tenant(struct console_rows *rows, struct row *row)
 {
@@ -147,6 +187,7 @@ static bool next_tenant(struct console_rows *rows, struct row *row)
 	else
 		cell_text(row, NULL);
 	cell_int(row, is_paused(rows, group));
+	cell_limits(rows, group->tenant, row);
 	return true;
 }
 

@@ -9,6 +9,10 @@
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
+/* How many of those that have spent their tokens are looked at when there may be one more: the
+ * list does not grow for long. */
+#define SPENT_LOOKS 4
+
 /* ---- life ---- */
 
 static void wake_deliver(struct letter *letter)
@@ -21,6 +25,23 @@ static void wake_deliver(struct letter *letter)
 		upstreams_wake(member->worker);
 }
 
+/* Of those that nobody holds, looks at so many: who has all tokens again needs no remembering.
+ */
+static void forget_spent(struct crew *crew, int64_t now_ns, size_t looks)
+{
+	struct common *first;
+
+	while (looks-- && (first = list_first(&crew->spent, struct common, spent)) != NULL) {
+		list_remove(&first->spent);
+		if (atomic_load(&first->spent_ns) > now_ns) {
+			list_append(&crew->spent, &first->spent);
+			continue;
+		}
+		HASH_DEL(crew->commons[COMMON_TENANT], first);
+		free(first);
+	}
+}
+
 struct crew *crew_create(size_t workers)
 {
 	struct crew *crew = calloc(1, sizeof *crew);
@@ -30,6 +51,7 @@ struct crew *crew_create(size_t workers)
 	crew->count = workers;
 	pthread_mutex_init(&crew->lock, NULL);
 	penalties_init(&crew->penalties);
+	list_init(&crew->spent);
 	for (size_t i = 0; i < workers; i++)
 		crew->members[i].wake.deliver = wake_deliver;
 	return crew;
@@ -39,6 +61,7 @@ void crew_destroy(struct crew *crew)
 {
 	if (!crew)
 		return;
+	forget_spent(crew, INT64_MAX, SIZE_MAX);
 	penalties_fini(&crew->penalties);
 	pthread_mutex_destroy(&crew->lock);
 	free(crew);
@@ -207,6 +230,7 @@ static struct common *common_create(struct common **commons, const void *key, si
 		return NULL;
 	memcpy(common->key, key, len);
 	common->key_len = len;
+	list_init(&common->spent);
 	HASH_ADD_KEYPTR(hh, *commons, common->key, common->key_len, common);
 	if (!common->hh.tbl) {
 		free(common);
@@ -223,10 +247,27 @@ struct common *crew_hold(struct crew *crew, enum common_kind kind, const void *k
 	HASH_FIND(hh, *commons, key, len, common);
 	if (!common)
 		common = common_create(commons, key, len);
-	if (common)
+	if (common) {
 		common->holders++;
+		list_remove(&common->spent);
+	}
 	pthread_mutex_unlock(&crew->lock);
 	return common;
+}
+
+/* The lock is held. */
+static void let_go(struct crew *crew, enum common_kind kind, struct common *common)
+{
+	int64_t now_ns = clock_monotonic_us() * 1000;
+
+	if (kind == COMMON_TENANT)
+		forget_spent(crew, now_ns, SPENT_LOOKS);
+	if (atomic_load(&common->spent_ns) > now_ns) {
+		list_append(&crew->spent, &common->spent);
+		return;
+	}
+	HASH_DEL(crew->commons[kind], common);
+	free(common);
 }
 
 void crew_drop(struct crew *crew, enum common_kind kind, struct common *common)
@@ -234,10 +275,8 @@ void crew_drop(struct crew *crew, enum common_kind kind, struct common *common)
 	if (!common)
 		return;
 	pthread_mutex_lock(&crew->lock);
-	if (--common->holders == 0) {
-		HASH_DEL(crew->commons[kind], common);
-		free(common);
-	}
+	if (--common->holders == 0)
+		let_go(crew, kind, common);
 	pthread_mutex_unlock(&crew->lock);
 }
 

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "base/hash.h"
+#include "base/list.h"
 #include "base/mailbox.h"
 #include "proxy/budget.h"
 #include "proxy/penalty.h"
@@ -38,6 +39,10 @@ struct common {
 	/* A bit for each worker that waits for a place, and for each that has been given one of
 	 * those in use, which it takes or passes on. Changed under the lock. */
 	atomic_uint_least64_t waiting, granted;
+	/* Of a tenant: up to when its tokens are spent (rate.h). So long it stays though nobody
+	 * holds it: who connects anew has no more of them for that. */
+	atomic_llong spent_ns;
+	struct list spent; /* crew->spent, while nobody holds it; under the lock */
 	size_t key_len;
 	char key[];
 };
@@ -84,6 +89,7 @@ struct crew {
 	struct crew_route *routes;
 	uint64_t last_serial; /* of a route */
 	struct common *commons[COMMON_KINDS];
+	struct list spent; /* of COMMON_TENANT, those that wait for new tokens; under the lock */
 	struct penalties penalties;
 };
 

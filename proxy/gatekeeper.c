@@ -85,6 +85,8 @@ void gatekeeper_renew(struct client *client)
 {
 	gate_init(&client->gate, tenant_place(client->tenant->strategy), &client->tenant->id,
 			  &client->worker->gatekeeper.settings, &client->tenant->permissions);
+	if (client->tenant->limits.rate_limit)
+		gate_count(&client->gate);
 	client->gate_version++;
 	if (!client->settings)
 		return;
@@ -114,24 +116,46 @@ static bool may_log(struct gatekeeper *gatekeeper, uint64_t *missed)
 	return false;
 }
 
-static void report(struct client *client, const struct gate_refusal *refusal)
+static void log_statement(struct client *client, const char *event,
+						  const struct gate_refusal *refusal)
 {
-	struct worker_counters *counters = &client->worker->counters;
-	bool is_observed = client->gate.mode == GATE_OBSERVE;
 	uint64_t missed;
 
-	if (is_observed)
-		counters->statements_observed[refusal->reason]++;
-	else {
-		counters->statements_refused[refusal->reason]++;
-		seen_statement(client, refusal->reason);
-	}
 	if (!may_log(&client->worker->gatekeeper, &missed))
 		return;
 	if (missed)
 		log_message(LOG_INFO, "statement.not_logged", "%" PRIu64 " more were refused", missed);
-	client_log_statement(client, is_observed ? "statement.observed" : "statement.refused",
-						 reason_code(refusal->reason), refusal->what, refusal->name);
+	client_log_statement(client, event, reason_code(refusal->reason), refusal->what,
+						 refusal->name);
+}
+
+static void note_refused(struct client *client, const struct gate_refusal *refusal)
+{
+	client->worker->counters.statements_refused[refusal->reason]++;
+	seen_statement(client, refusal->reason);
+	log_statement(client, "statement.refused", refusal);
+}
+
+static void report(struct client *client, const struct gate_refusal *refusal)
+{
+	if (client->gate.mode != GATE_OBSERVE) {
+		note_refused(client, refusal);
+		return;
+	}
+	client->worker->counters.statements_observed[refusal->reason]++;
+	log_statement(client, "statement.observed", refusal);
+}
+
+void gatekeeper_note_refused(struct client *client, enum reason reason, const char *what)
+{
+	note_refused(client, &(struct gate_refusal){.reason = reason, .what = what});
+}
+
+void gatekeeper_note_cancelled(struct client *client, enum reason reason, const char *what)
+{
+	client->worker->counters.statements_cancelled[reason]++;
+	log_statement(client, "statement.cancelled",
+				  &(struct gate_refusal){.reason = reason, .what = what});
 }
 
 /* Of a text that is no SQL the client is told what the server itself would say. */
@@ -208,7 +232,7 @@ bool gatekeeper_lets_begin(struct client *client, const struct startup_setting *
 /* Nothing has changed since it was judged, or nothing that it needed has been taken away. */
 static bool is_as_prepared(const struct client *client)
 {
-	const uint32_t looks = GATE_NEEDS_SETTINGS | GATE_NEEDS_TEMP_OR_DDL;
+	const uint32_t looks = GATE_NEEDS_SETTINGS | GATE_NEEDS_TEMP_OR_DDL | GATE_NEEDS_COUNTING;
 
 	return client->prepared_version == client->gate_version ||
 		   gate_passes(&client->gate, client->prepared_needs & ~looks,

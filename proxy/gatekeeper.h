@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "policy/gate.h"
+#include "policy/reason.h"
 
 struct client;
 struct conf;
@@ -58,6 +59,11 @@ bool gatekeeper_lets_begin(struct client *client, const struct startup_setting *
  */
 bool gatekeeper_lets_pass(struct client *client, const struct verdict *verdict,
 						  struct buf *error);
+
+/* A statement was refused, or cancelled, for another reason than the gate's: is counted and
+ * logged likewise. `what` is static. */
+void gatekeeper_note_refused(struct client *client, enum reason reason, const char *what);
+void gatekeeper_note_cancelled(struct client *client, enum reason reason, const char *what);
 
 /* The same for an EXECUTE, or a Bind of what SQL's PREPARE has prepared, in this session: of
  * what may be meant nothing is known but what all of it together needed. */

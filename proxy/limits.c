@@ -207,11 +207,7 @@ static bool count_principal(struct client *client, int limit, enum reason *why)
 
 int limits_of_principal(const struct conf *conf, const struct principal *principal)
 {
-	int all = conf->max_user_client_connections, own = principal->max_connections;
-
-	if (!all || (own && own < all))
-		return own;
-	return all;
+	return (int)limits_stricter(conf->max_user_client_connections, principal->max_connections);
 }
 
 bool limits_admit_console(struct client *client, enum reason *why)
@@ -219,18 +215,36 @@ bool limits_admit_console(struct client *client, enum reason *why)
 	return take_place(client, why) && count_principal(client, 0, why);
 }
 
-bool limits_admit(struct client *client, enum reason *why)
+void limits_note_tenant(struct worker *worker, const struct tenant *tenant)
+{
+	if (tenant->limits.query_wait_timeout_ms)
+		worker->limits.waits_differ = true;
+}
+
+/* As PostgreSQL's CONNECTION LIMIT of a database: 0 lets nobody in. */
+static bool count_tenant(struct client *client, int limit, enum reason *why)
 {
 	struct worker *worker = client->worker;
-	const struct conf *conf = worker->conf;
-	const struct uuid *tenant = &client->tenant->id;
+	const struct tenant *tenant = client->tenant;
 
-	if (!take_place(client, why))
+	if (tenant->limits.has_max_connections && !tenant->limits.max_connections) {
+		*why = REASON_TENANT_CLIENTS;
 		return false;
-	client->of_tenant = tally_add(worker, COMMON_TENANT, &worker->limits.tenants, tenant,
-								  sizeof *tenant, conf->max_tenant_client_connections, why);
-	if (!client->of_tenant)
+	}
+	limit = (int)limits_stricter(limit, tenant->limits.max_connections);
+	client->of_tenant = tally_add(worker, COMMON_TENANT, &worker->limits.tenants, &tenant->id,
+								  sizeof tenant->id, limit, why);
+	return client->of_tenant;
+}
+
+bool limits_admit(struct client *client, enum reason *why)
+{
+	const struct conf *conf = client->worker->conf;
+
+	if (!take_place(client, why) ||
+		!count_tenant(client, conf->max_tenant_client_connections, why))
 		return false; /* its departure takes it out of the counts */
+	limits_note_tenant(client->worker, client->tenant);
 	list_append(&client->of_tenant->members, &client->in_tenant);
 	return count_principal(client, limits_of_principal(conf, client->principal), why);
 }

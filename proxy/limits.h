@@ -26,7 +26,14 @@ struct conf;
 struct common;
 struct directory_change;
 struct principal;
+struct tenant;
 struct worker;
+
+/* The stricter of what the configuration says for all and the own limit of one; 0 is none. */
+static inline int64_t limits_stricter(int64_t of_all, int64_t own)
+{
+	return own && (!of_all || own < of_all) ? own : of_all;
+}
 
 /* One tenant's or principal's clients of this worker; exists while it has any. */
 struct tally {
@@ -40,6 +47,7 @@ struct limits {
 	size_t logging_in; /* connections of this worker's that are not sessions yet */
 	size_t sessions;   /* clients of its that were admitted */
 	struct tally *tenants, *principals;
+	bool waits_differ; /* a tenant has had a query_wait_timeout of its own; timeouts.c */
 };
 
 /* A connection came in; the oldest login that waits for its peer makes room where there are too
@@ -69,6 +77,9 @@ bool limits_admit_console(struct client *client, enum reason *why);
 /* How many clients this principal may have: its own limit, but no more than the settings say of
  * all. 0: no limit. */
 int limits_of_principal(const struct conf *conf, const struct principal *principal);
+
+/* Sessions of this tenant are there, or it has changed. */
+void limits_note_tenant(struct worker *worker, const struct tenant *tenant);
 
 /* The client's login has ended, one way or the other. */
 void limits_logged_in(struct client *client);

@@ -14,6 +14,7 @@
 #include "proxy/names.h"
 #include "proxy/pool.h"
 #include "proxy/queue.h"
+#include "proxy/rate.h"
 #include "proxy/statements.h"
 #include "proxy/wire.h"
 #include "proxy/worker.h"
@@ -331,6 +332,26 @@ static void skip(struct client *client, char type)
 /* Longest message that may be answered here: the text, two names and the counts around them. */
 #define LOCAL_MESSAGE_MAX (WIRE_HEADER + SESSION_BEGIN_MAX + 256)
 
+/*
+ * Nothing is begun, and no statement of the tenant's may be carried out now: a batch is refused
+ * from its first message on, and the server is spared. (What a transaction that was begun here
+ * makes of it, the server says.)
+ */
+static bool is_over_rate(const struct client *client, char type)
+{
+	bool is_statement = type == 'Q' || type == 'P' || type == 'B' || type == 'E' || type == 'F';
+
+	return is_statement && !client->held_count && rate_is_spent(client);
+}
+
+static size_t refuse_for_rate(struct client *client, const uint8_t *data, size_t len)
+{
+	rate_refused(client);
+	client->skip = SKIP_STATEMENT;
+	client->skip_reason = REASON_RATE;
+	return local_consume(client, data, len);
+}
+
 static size_t answer_or_wait(struct client *client, char type, uint64_t total,
 							 const uint8_t *data, size_t len)
 {
@@ -343,6 +364,8 @@ static size_t answer_or_wait(struct client *client, char type, uint64_t total,
 			return (size_t)total;
 		}
 	}
+	if (rate_is_limited(client) && is_over_rate(client, type))
+		return refuse_for_rate(client, data, len);
 	return need_backend(client);
 }
 

@@ -277,6 +277,8 @@ static void add_counters(const struct worker *worker, struct measures *out)
 	memcpy(out->refused, counters->refused, sizeof out->refused);
 	memcpy(out->statements_refused, counters->statements_refused,
 		   sizeof out->statements_refused);
+	memcpy(out->statements_cancelled, counters->statements_cancelled,
+		   sizeof out->statements_cancelled);
 	memcpy(out->statements_observed, counters->statements_observed,
 		   sizeof out->statements_observed);
 	memcpy(out->ended, counters->ended, sizeof out->ended);

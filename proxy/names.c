@@ -321,13 +321,15 @@ enum names_result names_judge(struct names_walk *walk, const struct verdict *ver
 	return NAMES_PASS;
 }
 
-/* A text that is not there as a whole, or not ended: the server refuses the latter itself. */
+/* A text that is not there as a whole, or not ended: the server refuses the latter itself. (Of
+ * a Bind nobody can say later what is executed.) */
 static enum names_result judge_unread(struct names_walk *walk, const uint8_t *message,
 									  uint64_t total)
 {
-	enum names_result judged = NAMES_PASS;
+	enum names_result judged =
+		*message == 'P' ? NAMES_PASS : names_count(walk, message, total, NULL);
 
-	if (walk->visible < total)
+	if (judged == NAMES_PASS && walk->visible < total)
 		judged = names_judge(walk, walk->client->worker->unread, message, total);
 	return judged == NAMES_PASS ? names_run_unread(walk) : judged;
 }
@@ -426,7 +428,9 @@ static enum names_result note_query(struct names_walk *walk, const uint8_t *mess
 	const struct verdict *verdict = names_read(walk, text, len);
 	if (!verdict)
 		return NAMES_NO_MEMORY;
-	enum names_result judged = names_judge(walk, verdict, message, total);
+	enum names_result judged = names_count(walk, message, total, verdict);
+	if (judged == NAMES_PASS)
+		judged = names_judge(walk, verdict, message, total);
 	if (judged != NAMES_PASS)
 		return judged;
 	enum names_result strings = names_note_strings(walk, verdict, message, total);
@@ -488,8 +492,10 @@ static enum names_result note_function_call(struct names_walk *walk, const uint8
 		.needs = PERMISSION_BIT(PERMISSION_FASTPATH),
 		.rules = RULE_BIT(RULE_FASTPATH),
 	};
-	enum names_result judged = names_judge(walk, &function_call, message, total);
+	enum names_result judged = names_count(walk, message, total, NULL);
 
+	if (judged == NAMES_PASS)
+		judged = names_judge(walk, &function_call, message, total);
 	return judged == NAMES_PASS ? names_run_unread(walk) : judged;
 }
 

@@ -92,6 +92,14 @@ enum names_result names_refuse(struct names_walk *walk, const uint8_t *message, 
 enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *message,
 								   uint64_t total, enum reason reason);
 
+/*
+ * The Query, Execute or FunctionCall is counted, where the tenant's are; with this verdict, or
+ * (NULL) one that is not known. NAMES_PASS: it is not one too many. What ends a transaction
+ * never is.
+ */
+enum names_result names_count(struct names_walk *walk, const uint8_t *message, uint64_t total,
+							  const struct verdict *verdict);
+
 /* ---- names.c ---- */
 
 /*
@@ -148,8 +156,8 @@ enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *mes
 
 /* ---- names_portal.c ---- */
 
-/* The portal `name` is made of a statement with this verdict, or (NULL) of one that is plain.
- */
+/* The portal `name` is made of a statement with this verdict, or (NULL) of one of which nothing
+ * is known. What is plain is noted only where statements are counted. */
 bool names_note_portal(struct client *client, const char *name, const struct verdict *verdict,
 					   bool rewritten);
 enum names_result names_note_execute(struct names_walk *walk, const uint8_t *message,

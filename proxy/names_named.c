@@ -196,12 +196,11 @@ struct statement *names_define(struct client *client, const char *name, const ui
 		struct prepared *prepared = prepared_intern(client->worker->prepared, client->settings,
 													buf_data(&own), buf_len(&own));
 
-		statement = statements_define(&client->statements, name, prepared,
-									  verdict->is_plain ? NULL : verdict_ref(verdict));
+		statement =
+			statements_define(&client->statements, name, prepared, verdict_ref(verdict));
 	}
 	if (statement) {
 		gatekeeper_note_prepare(client, verdict);
-		statement->judged = verdict_ref(verdict);
 		statement->rewritten = is_rewritten;
 		statement->begin = session_begin((const char *)body, strlen((const char *)body));
 	}
@@ -394,8 +393,8 @@ enum names_result names_bind_named(struct names_walk *walk, const uint8_t *messa
 	size_t after = WIRE_HEADER + strlen(portal) + 1 + strlen(name) + 1, mark;
 	char own[PREPARED_NAME_MAX];
 
-	if (statement && statement->judged) {
-		enum names_result judged = names_judge(walk, statement->judged, message, total);
+	if (statement && statement->verdict) {
+		enum names_result judged = names_judge(walk, statement->verdict, message, total);
 
 		if (judged != NAMES_PASS)
 			return judged;

@@ -6,6 +6,7 @@
 
 #include "proxy/names_internal.h"
 #include "proxy/pins.h"
+#include "proxy/rate.h"
 
 static struct portal *find_portal(struct client *client, const char *name)
 {
@@ -33,8 +34,6 @@ void names_forget_portals(struct client *client)
 		forget_portal(client, &client->portals[0]);
 }
 
-/* The portal `name` is made of a statement with this verdict, or (NULL) of one that is plain.
- */
 bool names_note_portal(struct client *client, const char *name, const struct verdict *verdict,
 					   bool rewritten)
 {
@@ -42,8 +41,11 @@ bool names_note_portal(struct client *client, const char *name, const struct ver
 
 	if (portal)
 		forget_portal(client, portal);
-	if (!verdict)
+	bool is_plain = !verdict || verdict->is_plain;
+	if (is_plain && !rate_is_limited(client))
 		return true;
+	if (is_plain && client->portal_count == NAMES_PORTALS_MAX)
+		return true; /* what is not found is counted all the same */
 	if (client->portal_count == NAMES_PORTALS_MAX) {
 		pins_add(client, PIN_STATEMENT);
 		return pins_note(client, verdict);
@@ -57,8 +59,8 @@ bool names_note_portal(struct client *client, const char *name, const struct ver
 		free(copy);
 		return false;
 	}
-	client->portals[client->portal_count++] =
-		(struct portal){.name = copy, .verdict = verdict_ref(verdict), .rewritten = rewritten};
+	client->portals[client->portal_count++] = (struct portal){
+		.name = copy, .verdict = verdict ? verdict_ref(verdict) : NULL, .rewritten = rewritten};
 	return true;
 }
 
@@ -96,8 +98,10 @@ enum names_result names_note_execute(struct names_walk *walk, const uint8_t *mes
 	const char *name = wire_cstr(message, (size_t)total, &at);
 	struct portal *portal = name ? find_portal(client, name) : NULL;
 
-	if (!portal)
-		return NAMES_PASS;
+	enum names_result counted =
+		names_count(walk, message, total, portal ? portal->verdict : NULL);
+	if (counted != NAMES_PASS || !portal || !portal->verdict || portal->verdict->is_plain)
+		return counted;
 	if (is_gone(client, portal))
 		return refuse_gone(walk, message, total, portal->verdict->statements[0].name);
 	enum names_result judged = names_judge(walk, portal->verdict, message, total);

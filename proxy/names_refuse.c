@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "proxy/names_internal.h"
+#include "proxy/rate.h"
 
 /* No SQL, and no name in use. */
 #define NONSENSE "bulkhead: refused"
@@ -152,4 +153,24 @@ enum names_result names_refuse_for(struct names_walk *walk, const uint8_t *messa
 	if (!wire_error(&error, "ERROR", reason, NULL))
 		buf_fini(&error);
 	return names_refuse(walk, message, total, &error);
+}
+
+/* Whoever is over the limit in the middle of a transaction can still get out of it. */
+static bool ends_transaction(const struct client *client, const struct verdict *verdict)
+{
+	if (!verdict || verdict->statement_count != 1 || client->server->status == 'I')
+		return false;
+	return verdict->statements[0].action == SQL_COMMIT ||
+		   verdict->statements[0].action == SQL_ROLLBACK;
+}
+
+enum names_result names_count(struct names_walk *walk, const uint8_t *message, uint64_t total,
+							  const struct verdict *verdict)
+{
+	struct client *client = walk->client;
+
+	if (!rate_is_limited(client) || ends_transaction(client, verdict) || rate_take(client))
+		return NAMES_PASS;
+	rate_refused(client);
+	return names_refuse_for(walk, message, total, REASON_RATE);
 }

@@ -134,7 +134,7 @@ enum names_result names_bind_unnamed(struct names_walk *walk, const uint8_t *mes
 			return judged;
 	}
 	if (!names_bring_unnamed(walk, message) ||
-		!names_note_portal(client, portal, client->unnamed_verdict, client->unnamed_rewritten))
+		!names_note_portal(client, portal, client->unnamed_judged, client->unnamed_rewritten))
 		return NAMES_NO_MEMORY;
 	walk->is_bound = true;
 	client->unnamed_held = false;

@@ -88,6 +88,7 @@ struct pool {
 	unsigned welcomes_age; /* of the route's that they were copied from */
 	struct scram_keys scram;
 	size_t client_count, server_count, opening, waiting;
+	size_t limited; /* tenants whose clients may hold only so many backends */
 	bool balancing;
 	bool retired; /* its tenant may not be served there any more */
 	struct pool_stats stats;

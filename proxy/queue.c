@@ -6,6 +6,7 @@
 #include "conf/conf.h"
 #include "proxy/client.h"
 #include "proxy/crew.h"
+#include "proxy/limits.h"
 #include "proxy/operate.h"
 #include "proxy/pool.h"
 #include "proxy/worker.h"
@@ -22,16 +23,9 @@ static struct common *hold_common(const struct pool *pool, const struct uuid *id
 	return crew_hold(pool->worker->crew, COMMON_PART, &key, sizeof key);
 }
 
-static bool is_shared(const struct pool *pool)
+static size_t number_of(const struct pool_tenant *tenant)
 {
-	const struct worker *worker = pool->worker;
-
-	return worker->conf->max_tenant_connections && !crew_is_one(worker->crew);
-}
-
-static int limit_of(const struct pool_tenant *tenant)
-{
-	return tenant->pool->worker->conf->max_tenant_connections;
+	return tenant->pool->worker->number;
 }
 
 static void destroy(struct pool_tenant *tenant)
@@ -39,10 +33,35 @@ static void destroy(struct pool_tenant *tenant)
 	struct crew *crew = tenant->pool->worker->crew;
 
 	if (!crew_is_one(crew))
-		common_leave(crew, tenant->common, tenant->pool->worker->number, limit_of(tenant));
-	crew_drop(tenant->pool->worker->crew, COMMON_PART, tenant->common);
+		common_leave(crew, tenant->common, number_of(tenant), tenant->limit);
+	crew_drop(crew, COMMON_PART, tenant->common);
+	tenant->pool->limited -= tenant->limit != 0;
 	tenant_unref(tenant->of);
 	free(tenant);
+}
+
+/* What its clients hold is counted with the others' from now on, or not any more. */
+static void share(struct pool_tenant *tenant, bool shares)
+{
+	if (shares != tenant->shares)
+		atomic_fetch_add(&tenant->common->used,
+						 shares ? (int)tenant->busy : -(int)tenant->busy);
+	if (tenant->shares && !shares)
+		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant),
+					 tenant->limit);
+	tenant->shares = shares;
+}
+
+/* From the settings for all and its own. */
+static void find_limit(struct pool_tenant *tenant)
+{
+	const struct worker *worker = tenant->pool->worker;
+	int limit = (int)limits_stricter(worker->conf->max_tenant_connections,
+									 tenant->of->limits.pool_size);
+
+	tenant->pool->limited += (limit != 0) - (tenant->limit != 0);
+	tenant->limit = limit;
+	share(tenant, limit && !crew_is_one(worker->crew));
 }
 
 static struct pool_tenant *create(struct pool *pool, const struct tenant *of)
@@ -56,10 +75,10 @@ static struct pool_tenant *create(struct pool *pool, const struct tenant *of)
 		free(tenant);
 		return NULL;
 	}
-	tenant->shares = is_shared(pool);
 	tenant->pool = pool;
 	tenant->id = of->id;
 	tenant->of = tenant_ref(of);
+	find_limit(tenant);
 	tenant->paused = operate_is_paused(pool->worker, of);
 	list_init(&tenant->idle);
 	list_init(&tenant->waiting);
@@ -105,11 +124,6 @@ static int busy_in_all(const struct pool_tenant *tenant)
 	return tenant->shares ? atomic_load(&tenant->common->used) : (int)tenant->busy;
 }
 
-static size_t number_of(const struct pool_tenant *tenant)
-{
-	return tenant->pool->worker->number;
-}
-
 /* Is a place of those in use its to take? */
 static bool has_grant(const struct pool_tenant *tenant)
 {
@@ -119,7 +133,7 @@ static bool has_grant(const struct pool_tenant *tenant)
 
 bool pool_tenant_has_room(const struct pool_tenant *tenant)
 {
-	int limit = limit_of(tenant);
+	int limit = tenant->limit;
 
 	if (!limit || tenant->paused)
 		return !tenant->paused;
@@ -176,16 +190,18 @@ void pool_tenant_note(struct pool_tenant *tenant, const struct tenant *now)
 		return;
 	tenant_unref(tenant->of);
 	tenant->of = tenant_ref(now);
-	if (operate_is_paused(worker, now) == tenant->paused)
+	int limit = tenant->limit;
+	find_limit(tenant);
+	if (operate_is_paused(worker, now) == tenant->paused && tenant->limit == limit)
 		return;
-	pool_tenant_pause(tenant, !tenant->paused);
+	pool_tenant_pause(tenant, operate_is_paused(worker, now));
 	pool_attend(tenant->pool);
 }
 
 static bool take_shared(struct pool_tenant *tenant)
 {
 	return common_take_grant(tenant->pool->worker->crew, tenant->common, number_of(tenant)) ||
-		   places_take(&tenant->common->used, limit_of(tenant));
+		   places_take(&tenant->common->used, tenant->limit);
 }
 
 bool pool_tenant_take(struct pool_tenant *tenant)
@@ -204,7 +220,7 @@ void pool_tenant_give(struct pool_tenant *tenant)
 	tenant->busy--;
 	if (tenant->shares)
 		common_give(tenant->pool->worker->crew, tenant->common, number_of(tenant),
-					limit_of(tenant));
+					tenant->limit);
 	update_turn(tenant);
 }
 
@@ -222,11 +238,11 @@ static void look_again(struct pool_tenant *tenant)
 	update_turn(tenant);
 	pool_balance(tenant->pool);
 	if (common_take_grant(crew, tenant->common, number_of(tenant))) {
-		common_give(crew, tenant->common, number_of(tenant), limit_of(tenant));
+		common_give(crew, tenant->common, number_of(tenant), tenant->limit);
 		update_turn(tenant);
 	}
 	if (list_empty(&tenant->capped)) /* it stands there as long as it may be given some */
-		common_leave(crew, tenant->common, number_of(tenant), limit_of(tenant));
+		common_leave(crew, tenant->common, number_of(tenant), tenant->limit);
 	pool_tenant_drop(tenant);
 }
 
@@ -248,24 +264,12 @@ void queue_look_at_capped(struct worker *worker)
 	}
 }
 
-/* What its clients hold is counted with the others' from now on, or not any more. */
-static void share(struct pool_tenant *tenant, bool shares)
-{
-	if (shares != tenant->shares)
-		atomic_fetch_add(&tenant->common->used,
-						 shares ? (int)tenant->busy : -(int)tenant->busy);
-	if (tenant->shares && !shares)
-		common_leave(tenant->pool->worker->crew, tenant->common, number_of(tenant),
-					 limit_of(tenant));
-	tenant->shares = shares;
-}
-
 void queue_take_settings(struct pool *pool)
 {
 	struct pool_tenant *tenant, *next;
 
 	HASH_ITER (hh, pool->tenants, tenant, next) {
-		share(tenant, is_shared(pool));
+		find_limit(tenant);
 		update_turn(tenant);
 	}
 }
@@ -332,7 +336,7 @@ struct client *queue_next(struct pool *pool)
 
 static size_t room_of(const struct pool_tenant *tenant)
 {
-	int room = limit_of(tenant) - busy_in_all(tenant) + has_grant(tenant);
+	int room = tenant->limit - busy_in_all(tenant) + has_grant(tenant);
 
 	return room > 0 ? (size_t)room : 0;
 }
@@ -356,14 +360,13 @@ static bool has_capped(const struct pool *pool)
 
 size_t queue_wanted(const struct pool *pool, size_t enough)
 {
-	int limit = pool->worker->conf->max_tenant_connections;
 	size_t wanted = 0;
 
-	if (!limit && !pool->worker->paused && !pool->worker->all_paused)
+	if (!pool->limited && !pool->worker->paused && !pool->worker->all_paused)
 		return pool->waiting;
 	list_each (node, next, &pool->turns) {
 		struct pool_tenant *tenant = list_entry(node, struct pool_tenant, turn);
-		size_t room = limit ? room_of(tenant) : SIZE_MAX;
+		size_t room = tenant->limit ? room_of(tenant) : SIZE_MAX;
 
 		wanted += tenant->waiting_count < room ? tenant->waiting_count : room;
 		if (wanted > enough)

@@ -3,8 +3,8 @@
  *
  * A pool_tenant is one tenant's part of one pool: its idle backends, its waiting clients, how
  * many backends its clients hold. Tenants with waiting clients take turns, each for as many
- * clients in a row as its weight; one that holds max_tenant_connections backends sits out until
- * it gives one back.
+ * clients in a row as its weight; one that holds as many backends as it may
+ * (max_tenant_connections, and its own proxy.pool_size) sits out until it gives one back.
  *
  * It lives as long as a client of the tenant is logged in or a backend is in the tenant's
  * context, so neither of them has to look it up again.
@@ -35,6 +35,7 @@ struct pool_tenant {
 	unsigned weight;         /* clients served per turn */
 	unsigned served;         /* of the present turn */
 	unsigned busy;           /* backends that its clients hold or are being given */
+	int limit;               /* how many that may be; 0: any number */
 	bool sees_sequences;     /* a client has asked for the last value of a sequence (names.c) */
 	struct common *common;   /* what all workers count of it: busy backends, where `shares` says
 							  * so, and its clients that keep their backends */
@@ -68,8 +69,8 @@ bool pool_tenant_has_room(const struct pool_tenant *tenant);
 
 void pool_tenant_pause(struct pool_tenant *tenant, bool paused);
 
-/* The tenant has this state: its weight, and its place in the tree, by which it may be paused.
- */
+/* The tenant has this state: its weight, its limits, and its place in the tree, by which it may
+ * be paused. */
 void pool_tenant_note(struct pool_tenant *tenant, const struct tenant *now);
 
 /* Its clients hold one backend more, or one less. False when that would be one too many, which

@@ -445,7 +445,7 @@ static void on_error(struct walk *walk, const uint8_t *message, size_t total)
 	} else if (strcmp(code, FAILOVER_READ_ONLY) == 0) {
 		failover_doubt(server);
 	} else if (server->watch.blamed && strcmp(code, "57014") == 0) {
-		say_instead(walk, message, total, REASON_QUERY_TIMEOUT);
+		say_instead(walk, message, total, server->watch.blame);
 	}
 	buf_fini(&out);
 }

@@ -114,11 +114,10 @@ static bool grow(struct replies *replies)
 	if (!items)
 		return false;
 	for (uint32_t i = 0; i < replies->count; i++)
-		items[i] = *item(replies, i);
+		items[(replies->first + i) & (replies->size * 2 - 1)] = *item(replies, i);
 	if (replies->items != replies->inline_items)
 		free(replies->items);
 	replies->items = items;
-	replies->first = 0;
 	replies->size *= 2;
 	return true;
 }

@@ -59,7 +59,8 @@ struct replies {
 	void *owner;
 	struct reply_item inline_items[REPLIES_INLINE];
 	struct reply_item *items; /* a ring of `size`, a power of two */
-	uint32_t first, count, size;
+	uint32_t first;           /* grows with each that is taken off, until all is cleared */
+	uint32_t count, size;
 	uint64_t batches; /* Syncs and Queries of the client's so far: which batch is being sent */
 	bool ended;       /* the simple query at the head has had an answer that may end it */
 	bool copying;     /* the statement at the head is in copy-in mode */

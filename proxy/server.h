@@ -78,8 +78,13 @@ struct server_watch {
 	enum watch_phase phase;
 	uint32_t readies, idle_readies;
 	int64_t phase_since_us, transaction_since_us;
-	bool cancelled; /* the statement ran into query_timeout */
-	bool blamed;    /* the cancel that this led to may still hit a statement */
+	bool is_asked;            /* an answer was owed */
+	uint32_t answers;         /* how many had come by then, as replies.first */
+	int64_t answer_since_us;  /* since when it has been so */
+	bool cancelled;           /* the query, or batch, ran into query_timeout */
+	bool statement_cancelled; /* a statement ran into its tenant's limit */
+	bool blamed;              /* the cancel that this led to may still hit a statement */
+	enum reason blame;        /* for which limit */
 };
 
 struct server {

@@ -37,7 +37,6 @@ void statement_unref(struct statement *statement)
 	free(statement->name);
 	prepared_unref(statement->prepared);
 	verdict_unref(statement->verdict);
-	verdict_unref(statement->judged);
 	free(statement);
 }
 

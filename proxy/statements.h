@@ -29,8 +29,7 @@ struct statement {
 	size_t references;
 	char *name;
 	struct prepared *prepared;
-	const struct verdict *verdict; /* of the text as the client sent it; NULL: it is plain */
-	const struct verdict *judged;  /* the same, also of one that is plain: for the gate */
+	const struct verdict *verdict; /* of the text as the client sent it */
 	uint64_t result;               /* which columns its client was told it has */
 	enum session_begin begin;      /* it only begins a transaction */
 	bool rewritten;                /* on backends another text stands for it */

@@ -1,7 +1,11 @@
 #include "proxy/timeouts.h"
 
+#include <stddef.h>
+
 #include "conf/conf.h"
 #include "proxy/client.h"
+#include "proxy/gatekeeper.h"
+#include "proxy/limits.h"
 #include "proxy/server.h"
 #include "proxy/worker.h"
 
@@ -49,10 +53,25 @@ static void expire_idle(struct worker *worker, int64_t now_us)
 		client_fatal(client, REASON_IDLE_TIMEOUT, NULL);
 }
 
+static void expire_wait(struct client *client, void *now_us)
+{
+	int64_t limit_us = limits_stricter(client->worker->conf->query_wait_timeout_ms,
+									   client->tenant->limits.query_wait_timeout_ms) *
+					   1000;
+
+	if (limit_us && *(int64_t *)now_us - client->waiting_since_us >= limit_us)
+		local_give_up(client, REASON_WAIT_TIMEOUT);
+}
+
 static void expire_waiting(struct worker *worker, int64_t now_us)
 {
 	int64_t limit_us = worker->conf->query_wait_timeout_ms * 1000;
 	struct client *client;
+
+	if (worker->limits.waits_differ) {
+		client_each(&worker->waiting, offsetof(struct client, wait_node), expire_wait, &now_us);
+		return;
+	}
 
 	while (limit_us > 0 &&
 		   (client = list_first(&worker->waiting, struct client, wait_node)) != NULL &&
@@ -75,6 +94,12 @@ static void expire_servers(struct worker *worker, int64_t now_us)
 }
 
 /* ---- linked backends ---- */
+
+/* What is said of statements that are cancelled. */
+static const char *const limit_names[REASON_COUNT] = {
+	[REASON_QUERY_TIMEOUT] = "query_timeout",
+	[REASON_STATEMENT_TIMEOUT] = "proxy.statement_timeout",
+};
 
 /* A client that keeps its backend for no reason yet has sent only a part of its next message:
  * it holds the backend as one does that is silent in a transaction. */
@@ -102,6 +127,15 @@ static void look(struct server *server, int64_t now_us)
 		watch->phase_since_us = now_us;
 		watch->cancelled = false;
 	}
+	/* Where the account is lost, it is never known that nothing is asked. */
+	bool is_asked = server->replies.count > 0 || server->replies.lost;
+	if (is_new || watch->is_asked != is_asked || watch->answers != server->replies.first ||
+		watch->readies != server->readies) {
+		watch->answer_since_us = now_us;
+		watch->statement_cancelled = false;
+	}
+	watch->is_asked = is_asked;
+	watch->answers = server->replies.first;
 	watch->client_pid = server->client->pid;
 	watch->phase = phase;
 	watch->readies = server->readies;
@@ -114,19 +148,45 @@ static bool is_over(int64_t since_us, int64_t now_us, int64_t limit_ms)
 }
 
 /* The statement is cancelled; one that does not end by that takes its session along. */
-static void check_query(struct server *server, int64_t now_us)
+static void expire_statement(struct server *server, bool *cancelled, enum reason reason,
+							 int64_t since_us, int64_t now_us, int64_t limit_ms)
 {
 	struct server_watch *watch = &server->watch;
-	int64_t limit_ms = server->worker->conf->query_timeout_ms;
 
-	if (!is_over(watch->phase_since_us, now_us, limit_ms))
+	if (!is_over(since_us, now_us, limit_ms))
 		return;
-	if (!watch->cancelled) {
-		watch->cancelled = watch->blamed = true;
-		cancel_backend(server);
-	} else if (is_over(watch->phase_since_us, now_us, limit_ms + CANCEL_US / 1000)) {
-		client_fatal(server->client, REASON_QUERY_TIMEOUT, NULL);
+	if (!*cancelled) {
+		*cancelled = watch->blamed = true;
+		watch->blame = reason;
+		gatekeeper_note_cancelled(server->client, reason, limit_names[reason]);
+		if (!server->hold) /* else another cancel is on its way to it */
+			cancel_backend(server);
+	} else if (is_over(since_us, now_us, limit_ms + CANCEL_US / 1000)) {
+		client_fatal(server->client, reason, NULL);
 	}
+}
+
+/* A query, or a batch up to its Sync, may last so long; the tenant's own limit is for each
+ * statement in it, as far as answers tell them apart. */
+static void check_query(struct server *server, int64_t now_us)
+{
+	const struct client *client = server->client;
+	struct server_watch *watch = &server->watch;
+
+	expire_statement(server, &watch->cancelled, REASON_QUERY_TIMEOUT, watch->phase_since_us,
+					 now_us, server->worker->conf->query_timeout_ms);
+	if (server->client == client && watch->is_asked)
+		expire_statement(server, &watch->statement_cancelled, REASON_STATEMENT_TIMEOUT,
+						 watch->answer_since_us, now_us,
+						 client->tenant->limits.statement_timeout_ms);
+}
+
+/* The client keeps the backend waiting, in a transaction or in a batch without its Sync. */
+static void check_silence(struct server *server, int64_t since_us, int64_t now_us)
+{
+	if (is_over(since_us, now_us,
+				server->client->tenant->limits.idle_in_transaction_timeout_ms))
+		client_fatal(server->client, REASON_TENANT_IDLE_TRANSACTION, NULL);
 }
 
 static void check_linked(struct server *server, int64_t now_us)
@@ -143,10 +203,14 @@ static void check_linked(struct server *server, int64_t now_us)
 		return;
 	case WATCH_QUERY:
 		check_query(server, now_us);
+		if (server->client == client && !watch->is_asked)
+			check_silence(server, watch->answer_since_us, now_us);
 		break;
 	case WATCH_IDLE_TRANSACTION:
 		if (is_over(watch->phase_since_us, now_us, conf->idle_transaction_timeout_ms))
 			client_fatal(server->client, REASON_IDLE_TRANSACTION, NULL);
+		else
+			check_silence(server, watch->phase_since_us, now_us);
 		break;
 	}
 	/* One that was ended above may have made room for the next already. */

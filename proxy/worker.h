@@ -77,6 +77,7 @@ struct worker_counters {
 		backends_refused, cancels, tls_failures;
 	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins, and sessions */
 	uint64_t statements_refused[REASON_COUNT], statements_observed[REASON_COUNT];
+	uint64_t statements_cancelled[REASON_COUNT]; /* for lasting too long */
 	/* Bytes of connections that are closed. */
 	uint64_t client_received, client_sent, server_received, server_sent;
 };

@@ -41,6 +41,19 @@ enum tenant_status {
 };
 enum reach { REACH_SELF, REACH_SUBTREE, REACH_ALL };
 
+/*
+ * What the settings `proxy.*` limit for a tenant by itself, beside what the configuration
+ * limits for all. 0 is no limit.
+ */
+struct tenant_limits {
+	bool has_max_connections;
+	int64_t max_connections; /* clients; where there is such a limit, also 0 */
+	int64_t pool_size;       /* backends that its clients may hold */
+	int64_t statement_timeout_ms, idle_in_transaction_timeout_ms, query_wait_timeout_ms;
+	int64_t rate_limit; /* statements a second */
+	int64_t rate_burst; /* of them at once; 0: as many as in a second */
+};
+
 struct tenant {
 	atomic_int references; /* 1 when made; use tenant_ref and tenant_unref */
 	struct uuid id;
@@ -59,6 +72,7 @@ struct tenant {
 	enum tenant_status status;
 	unsigned pool_weight; /* its clients' share when tenants wait for backends; at least 1 */
 	struct permissions permissions; /* what its grants and those above it come to */
+	struct tenant_limits limits;
 	int64_t version;
 	uint64_t moment; /* when the directory took it in; see struct directory_change */
 };

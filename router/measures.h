@@ -78,6 +78,7 @@ struct measures {
 	size_t logging_in, leaving, consoles, cancels_open;
 	uint64_t refused[REASON_COUNT], ended[REASON_COUNT]; /* logins and sessions, by reason */
 	uint64_t statements_refused[REASON_COUNT], statements_observed[REASON_COUNT];
+	uint64_t statements_cancelled[REASON_COUNT];
 	struct {
 		const char *cause; /* static */
 		size_t sessions;

@@ -16,6 +16,7 @@
 #include "policy/guard/guard.h"
 #include "router/directory_state.h"
 #include "router/permissions.h"
+#include "router/tenant_limits.h"
 
 #define MAGIC    "bulkhead-directory-3 "
 #define MAC_SIZE 32
@@ -65,13 +66,14 @@ static json_t *tenant_of(const struct holding *holding)
 
 	for (size_t i = 0; i < tenant->depth; i++)
 		json_array_append_new(path, id_of(&tenant->path[i]));
-	return json_pack("{so so ss so ss so so sb si si sI so sI so}", "id", id_of(&tenant->id),
+	return json_pack("{so so ss so ss so so sb si si sI so so sI so}", "id", id_of(&tenant->id),
 					 "path", path, "slug", tenant->slug, "key", text_of(tenant->key), "cluster",
 					 tenant->cluster, "region", text_of(tenant->region), "login_kid",
 					 text_of(tenant->login_kid), "dedicated_login",
 					 (int)tenant->dedicated_login, "strategy", (int)tenant->strategy, "status",
 					 (int)tenant->status, "pool_weight", (json_int_t)tenant->pool_weight,
-					 "permissions", permissions_write(&tenant->permissions), "version",
+					 "permissions", permissions_write(&tenant->permissions), "limits",
+					 tenant_limits_write(&tenant->limits), "version",
 					 (json_int_t)holding->version, "tokens", tokens_of(holding));
 }
 
@@ -189,9 +191,11 @@ static bool fill_tenant(const json_t *value, struct tenant *tenant)
 		!read_id(id, &tenant->id) || !read_path(path, tenant) ||
 		!copy_text(key, &tenant->key) || !copy_text(region, &tenant->region) ||
 		!copy_text(kid, &tenant->login_kid) ||
-		!permissions_read(permissions, &tenant->permissions) || strategy < SHARED_RLS ||
-		strategy > DATABASE_PER_TENANT || status < TENANT_PROVISIONING ||
-		status > TENANT_PURGING || weight < 1 || weight > UINT16_MAX)
+		!permissions_read(permissions, &tenant->permissions) ||
+		!tenant_limits_read(json_object_get(value, "limits"), &tenant->limits) ||
+		strategy < SHARED_RLS || strategy > DATABASE_PER_TENANT ||
+		status < TENANT_PROVISIONING || status > TENANT_PURGING || weight < 1 ||
+		weight > UINT16_MAX)
 		return false;
 	tenant->dedicated_login = dedicated;
 	tenant->slug = strdup(slug);

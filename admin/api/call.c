@@ -10,6 +10,7 @@
 
 #include "admin/api/api_internal.h"
 #include "admin/api/call_internal.h"
+#include "admin/api/read_json.h"
 #include "admin/api/secret_fields.h"
 #include "admin/api/server.h"
 #include "admin/api/throttle.h"
@@ -342,6 +343,17 @@ static json_t *read_body(const PGresult *result)
 	return text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
 }
 
+/* As the database has it, but for its blanks. */
+static void reply_text(struct api_call *call, int status, const char *text)
+{
+	char *body = text ? strdup(text) : NULL;
+
+	if (body)
+		api_json_compact(body);
+	reply(call, text && !body ? 500 : status, "application/json", body);
+	secret_free(body);
+}
+
 /* The answer of the last stage, to the client. */
 static void pass_on(struct api_call *call, const PGresult *result)
 {
@@ -361,7 +373,7 @@ static void pass_on(struct api_call *call, const PGresult *result)
 	if (json_is_true(json_object_get(call->request, "dry_run")))
 		add_header(call, "Dry-Run", "true");
 	if (!call->route->finish || replayed) {
-		reply(call, status, "application/json", column(result, 3));
+		reply_text(call, status, column(result, 3));
 		return;
 	}
 	json_t *body = read_body(result);

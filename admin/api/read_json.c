@@ -191,3 +191,20 @@ json_t *api_read_json(const char *text, size_t len, struct api_fault *fault)
 	snprintf(fault->detail, sizeof fault->detail, "%s", explain(&error));
 	return NULL;
 }
+
+void api_json_compact(char *text)
+{
+	char *to = text;
+	bool quoted = false;
+
+	for (const char *from = text; *from; from++) {
+		if (*from == '"')
+			quoted = !quoted;
+		else if (quoted && *from == '\\')
+			*to++ = *from++;
+		else if (!quoted && strchr(" \t\n\r", *from))
+			continue;
+		*to++ = *from;
+	}
+	*to = '\0';
+}

@@ -25,4 +25,7 @@ json_t *api_read_json(const char *text, size_t len, struct api_fault *fault);
 /* The field at a byte of the text, as it is said in faults; the text may be malformed. */
 void api_json_place(const char *text, size_t len, size_t offset, char *out, size_t size);
 
+/* Takes the blanks between the values out of a JSON text, in place: PostgreSQL writes some. */
+void api_json_compact(char *text);
+
 #endif

@@ -127,10 +127,11 @@ static void make_directory(struct stage *stage)
 	const struct directory_source source = {stage, find, NULL};
 	const struct directory_limits limits = {.ttl_ms = stage->conf->directory_ttl_ms,
 											.cache_size = stage->conf->directory_cache_size};
-	struct tenant *suspended = make_tenant("c", 0xcc, NULL);
+	struct tenant *suspended = make_tenant("c", 0xcc, NULL), *counted;
 
 	stage->tenants[0] = make_tenant("a", 0xaa, NULL);
-	stage->tenants[1] = make_tenant("b", 0xbb, stage->tenants[0]);
+	stage->tenants[1] = counted = make_tenant("b", 0xbb, stage->tenants[0]);
+	counted->limits.rate_limit = 1000000; /* is never reached, but all is looked at for it */
 	suspended->status = TENANT_SUSPENDED;
 	stage->tenants[2] = suspended;
 	stage->principal = make_principal(stage->tenants[0]);

@@ -15,6 +15,7 @@ from collections import namedtuple
 
 WORDS = ["sample", "a", "app.sample", "sample.x", "app.a.b", "10.0.0.0/8", "abcdefghijklmnop", "1", "SELECT 1", "2.1.0.0",
          "bhk_abcdefghijklmnop"]
+TENANT = "ground-own"  # see api_ground.py
 TIME = "2030-01-31T23:59:59Z"
 UUID = "01234567-89ab-4cde-8f01-23456789abcd"
 
@@ -33,6 +34,8 @@ def is_nullable(schema):
 def text_sample(schema):
     if "enum" in schema:
         return "viewer" if "viewer" in schema["enum"] else schema["enum"][0]
+    if schema.get("x-tenant"):
+        return TENANT
     if schema.get("format") in ("uuid", "date-time"):
         return UUID if schema["format"] == "uuid" else TIME
     least = schema.get("minLength", 0)

@@ -353,7 +353,8 @@ def test_it_says_what_the_gate_says(root, people):
                 "INSERT INTO orders VALUES (bulkhead.tenant_id(), 900, 'x') ON CONFLICT DO NOTHING"]:
         said = root.post("/v1/statements:explain", {"tenant": "acme", "sql": sql}).json
         try:
-            people["acme"].execute(sql)
+            with people["acme"].transaction(force_rollback=True):
+                people["acme"].execute(sql)
             reason = None
         except psycopg.Error as error:
             reason = error.diag.message_detail or ""

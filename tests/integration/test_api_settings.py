@@ -231,6 +231,28 @@ def test_drift_of_a_subtree(root, api, chain):
     assert [item["masked"] for item in root.get(top.url + ":drift?prefix=app.x").items] == [True]
 
 
+def test_drift_of_a_large_subtree_is_looked_for_in_parts(api, root, acme):
+    """A page may be empty and yet have a next."""
+    with api.admin() as admin:
+        ids = [str(id) for id, in admin.execute(
+            "INSERT INTO bulkhead_control.tenant (id, parent_id, slug, name) "
+            "SELECT gen_random_uuid(), %s, %s || n, 'x' FROM generate_series(1, 4500) n RETURNING id",
+            (acme.id, acme.slug + "-many-"))]
+    try:
+        ids.sort()  # as their paths are
+        for tenant in (ids[0], ids[2100], ids[2101], ids[-1]):
+            done(root.put(f"/v1/tenants/{tenant}/settings/app.x", {"value": 1}))
+        found, cursor, pages = [], "", 0
+        while cursor is not None:
+            answer = done(root.get(acme.url + ":drift?limit=2" + (f"&cursor={cursor}" if cursor else "")))
+            found += [item["tenant_id"] for item in answer.items]
+            cursor, pages = answer["next"], pages + 1
+        assert found == [ids[0], ids[2100], ids[2101], ids[-1]] and pages >= 3
+    finally:
+        with api.admin() as admin:
+            admin.execute("DELETE FROM bulkhead_control.tenant WHERE slug LIKE %s", (acme.slug + "-many-%",))
+
+
 # ---- history ----
 
 def test_history_and_rollback(root, acme):

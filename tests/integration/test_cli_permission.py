@@ -128,8 +128,10 @@ def test_people_read_settings(dsn, tree):
     succeed("setting", "set", "acme", "proxy.gate", "observe", "--lock", **dsn)
     lines = succeed("setting", "show", "labs", **dsn).splitlines()
     assert lines[0].split() == ["key", "value", "source", "inherited", "locked_by", "masked"]
-    assert [line.split() for line in lines[1:]] == [
-        ["proxy.gate", '"observe"', "acme", "yes", "acme", '"off"'], ["proxy.read_only", "false", "(default)", "no"]]
+    shown_of = {words[0]: words[1:] for words in map(str.split, lines[1:])}
+    assert shown_of["proxy.gate"] == ['"observe"', "acme", "yes", "acme", '"off"']
+    assert shown_of["proxy.read_only"] == ["false", "(default)", "no"]
+    assert shown_of["proxy.rate_limit"] == ["(default)", "no"]
 
 
 @pytest.mark.parametrize("arguments, words", [

@@ -38,6 +38,14 @@ def looked_up(control, tenant):
     return found["read_only"], found["gate"]
 
 
+def limits_of(control, tenant):
+    with control.connect(SIDECAR) as sidecar:
+        found = control.value("SELECT permissions FROM bulkhead_control.lookup_tenant(%s)", str(tenant), on=sidecar)
+        assert found == control.value("SELECT permissions FROM bulkhead_control.changed_tenants(%s, '{0}')", [tenant],
+                                      on=sidecar)
+    return found.get("limits")
+
+
 def refused(work, *arguments):
     with pytest.raises(psycopg.Error) as error:
         work(*arguments)
@@ -67,6 +75,22 @@ def test_the_nearest_value_holds(control, chain):
     assert (row["source"], row["inherited"], row["locked_by"]) == ("t-2", True, None)
     assert unset(control, chain[2], "proxy.gate") == [("off",)] and unset(control, chain[2], "proxy.gate") == []
     assert looked_up(control, chain[3]) == (True, "observe")
+
+
+def test_limits_come_with_the_permissions_where_there_are_any(control, chain):
+    assert limits_of(control, chain[3]) is None
+    put(control, chain[0], "proxy.max_connections", 0)
+    put(control, chain[0], "proxy.statement_timeout", 5000)
+    put(control, chain[1], "proxy.statement_timeout", 0)
+    put(control, chain[2], "proxy.rate_limit", 5.0)
+    assert [limits_of(control, tenant) for tenant in chain] == [
+        {"max_connections": 0, "statement_timeout": 5000}, {"max_connections": 0, "statement_timeout": 0},
+        *[{"max_connections": 0, "statement_timeout": 0, "rate_limit": 5.0}] * 2]
+    put(control, chain[0], "proxy.statement_timeout", 5000, True)
+    assert limits_of(control, chain[3])["statement_timeout"] == 5000
+    for key, tenant in (("max_connections", 0), ("statement_timeout", 0), ("statement_timeout", 1), ("rate_limit", 2)):
+        unset(control, chain[tenant], f"proxy.{key}")
+    assert limits_of(control, chain[3]) is None
 
 
 def test_the_highest_lock_holds_and_what_it_masks_comes_back(control, chain):
@@ -106,6 +130,12 @@ def test_the_applications_own_take_anything(control, chain, json_value):
     ("proxy.read_only", "true", "setting_value"), ("proxy.read_only", None, "setting_value"),
     ("proxy.gate", "Observe", "setting_value"), ("proxy.gate", None, "setting_value"),
     ("proxy.gate", 1, "setting_value"),
+    ("proxy.max_connections", -2, "setting_value"), ("proxy.max_connections", 1000001, "setting_value"),
+    ("proxy.pool_size", -1, "setting_value"), ("proxy.pool_size", "3", "setting_value"),
+    ("proxy.statement_timeout", 0.5, "setting_value"), ("proxy.statement_timeout", 2 ** 31, "setting_value"),
+    ("proxy.idle_in_transaction_timeout", None, "setting_value"), ("proxy.query_wait_timeout", True, "setting_value"),
+    ("proxy.rate_limit", -1, "setting_value"), ("proxy.rate_limit", 1000001, "setting_value"),
+    ("proxy.rate_burst", [], "setting_value"),
 ])
 def test_a_value_fits_its_key(control, chain, key, bad, why):
     assert refused(put, control, chain[0], key, bad) == why

@@ -9,9 +9,9 @@ import threading
 import time
 
 import pytest
+from harness.slow import extended, pipelined, prepared, simple
 from harness.stand import DATABASE, HOST, PRINCIPAL
-from harness.wire import (Wire, bind, close, copy_data, copy_done, describe, errors, execute, parse, query, rows, sync,
-                          types, why)
+from harness.wire import Wire, bind, copy_data, copy_done, errors, execute, parse, query, rows, sync, types, why
 
 pytestmark = pytest.mark.alone
 
@@ -86,31 +86,8 @@ def assert_ended(wire, reason):
 
 # ---- query_timeout: statements of about so many seconds ----
 
-def simple(wire, seconds):
-    return wire.query(f"SELECT pg_sleep({seconds})")
-
-
 def several(wire, seconds):
     return wire.query(f"SELECT 1; SELECT pg_sleep({seconds}); SELECT 2")
-
-
-def extended(wire, seconds):
-    wire.send(parse("SELECT pg_sleep($1::float8)"), bind([seconds]), describe("", "P"), execute(), sync())
-    return wire.until_ready()
-
-
-def prepared(wire, seconds):
-    wire.send(parse("SELECT pg_sleep($1::float8)", "slow"), bind([seconds], "slow"), execute(), sync())
-    answers = wire.until_ready()
-    wire.send(close("slow"), sync())
-    return answers + wire.until_ready()
-
-
-def pipelined(wire, seconds):
-    """Three statements in one batch, the second a slow one."""
-    wire.send(*(part for value in (0, seconds, 0)
-                for part in (parse("SELECT pg_sleep($1::float8)"), bind([value]), execute())), sync())
-    return wire.until_ready()
 
 
 def copy_out(wire, seconds):

@@ -114,6 +114,11 @@ BEGIN
 END
 $$;
 
+-- As page() writes it.
+CREATE FUNCTION bulkhead_api.setting_write_cursor(key jsonb) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN translate(encode(convert_to(key::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
+
 -- A key that is none is not found.
 CREATE FUNCTION bulkhead_api.setting_known(of_key text) RETURNS void
 LANGUAGE plpgsql STABLE
@@ -362,8 +367,18 @@ BEGIN
 END
 $$;
 
--- Values of tenants below this one that differ from what they would inherit, in the order of the tree.
-CREATE FUNCTION bulkhead_api.setting_drifts(top ltree, after_path text, after_key text, prefix text, size integer)
+-- Tenants below this one in the order of the tree, from one path on: so many are looked at for a page of what follows.
+CREATE FUNCTION bulkhead_api.setting_tenants(top ltree, from_path text, chunk integer) RETURNS SETOF bulkhead_control.tenant
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT t.* FROM bulkhead_control.tenant t
+	WHERE t.path >= coalesce(text2ltree(from_path), top) AND t.path < bulkhead_control.path_end(top)
+	ORDER BY t.path LIMIT chunk;
+END;
+
+-- Values of theirs that differ from what they would inherit.
+CREATE FUNCTION bulkhead_api.setting_drifts(top ltree, after_path text, after_key text, prefix text, chunk integer,
+											size integer)
 RETURNS TABLE (path text, key text, item json)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -381,34 +396,45 @@ BEGIN ATOMIC
 			'sensitive', bulkhead_control.setting_data_kid(above.value) IS NOT NULL,
 			'is_default', above.source_id IS NULL,
 			'source_tenant_id', bulkhead_api.setting_seen_id(above.source_id)))
-	FROM bulkhead_control.tenant t
+	FROM bulkhead_api.setting_tenants(top, after_path, chunk) t
 	JOIN bulkhead_control.setting s ON s.tenant_id = t.id
 	LEFT JOIN bulkhead_control.setting_key k ON k.key = s.key
 	LEFT JOIN LATERAL bulkhead_control.setting_standing(
 		array_remove(bulkhead_control.path_ids(t.path), t.id), s.key) above ON true
-	WHERE t.path <@ top AND t.path > top
-	AND (after_path IS NULL OR t.path > text2ltree(after_path) OR t.path = text2ltree(after_path) AND s.key > after_key)
-	AND (after_path IS NULL OR t.path >= text2ltree(after_path))
+	WHERE t.path > top AND (after_path IS NULL OR t.path > text2ltree(after_path) OR s.key > after_key)
 	AND starts_with(s.key, coalesce(prefix, ''))
 	AND s.value IS DISTINCT FROM coalesce(above.value, k.default_value)
 	ORDER BY t.path, s.key LIMIT size;
 END;
 
+-- A page may have fewer items than were asked for, or none, and yet a next: of a large tree a part is looked at each time.
 CREATE FUNCTION bulkhead_api.settings_drift(request jsonb) RETURNS bulkhead_api.answer
 LANGUAGE plpgsql
 AS $$
 DECLARE
+	chunk constant integer := 2000;
 	t bulkhead_control.tenant := bulkhead_api.tenant(request #>> '{path,tenant}');
 	size integer := (request #>> '{query,limit}')::integer;
+	after_path text := bulkhead_api.setting_cursor(request, 'path', '^[0-9a-f]{32}(\.[0-9a-f]{32}){0,19}$');
+	last_path text;
 	items json[];
 	keys jsonb[];
 BEGIN
 	SELECT array_agg(d.item ORDER BY d.place), array_agg(jsonb_build_object('path', d.path, 'key', d.key) ORDER BY d.place)
 	INTO items, keys
-	FROM bulkhead_api.setting_drifts(t.path,
-		bulkhead_api.setting_cursor(request, 'path', '^[0-9a-f]{32}(\.[0-9a-f]{32}){0,19}$'),
-		bulkhead_api.setting_cursor(request, 'key', '^'), request #>> '{query,prefix}', size + 1)
+	FROM bulkhead_api.setting_drifts(t.path, after_path, bulkhead_api.setting_cursor(request, 'key', '^'),
+									 request #>> '{query,prefix}', chunk, size + 1)
 		WITH ORDINALITY AS d (path, key, item, place);
+	IF coalesce(cardinality(items), 0) <= size THEN
+		SELECT o.path::text INTO last_path
+		FROM bulkhead_api.setting_tenants(t.path, after_path, chunk) WITH ORDINALITY AS o
+		WHERE o.ordinality = chunk;
+		IF FOUND THEN
+			-- Behind all that this tenant could have.
+			RETURN bulkhead_api.ok(json_build_object('items', coalesce(to_json(items), '[]'),
+				'next', bulkhead_api.setting_write_cursor(jsonb_build_object('path', last_path, 'key', '~'))));
+		END IF;
+	END IF;
 	RETURN bulkhead_api.page(items, keys, size);
 END
 $$;
