@@ -101,18 +101,21 @@ static bool is_first_with_more(const struct outline *outline, size_t nth)
 	return true;
 }
 
-void completion_words(const struct outline *outline, const char *first, completion_word *each,
-					  FILE *out)
+static void write_words(const struct outline *outline, int place, const char *first,
+						completion_word *each, FILE *out)
 {
-	int place = first ? 1 : 0;
-
 	for (size_t i = 0; i < outline->verb_count; i++) {
 		const struct outline_verb *verb = &outline->verbs[i];
 
-		if (*verb->words[place] && (!first || strcmp(verb->words[0], first) == 0) &&
+		if (*verb->words[place] && (place == 0 || strcmp(verb->words[0], first) == 0) &&
 			is_first_of_kind(outline, i, place, first))
 			each(out, verb, place);
 	}
+}
+
+void completion_firsts(const struct outline *outline, completion_word *each, FILE *out)
+{
+	write_words(outline, 0, "", each, out);
 }
 
 void completion_more(const struct outline *outline, const char *begin, const char *end,
@@ -124,7 +127,7 @@ void completion_more(const struct outline *outline, const char *begin, const cha
 		if (!*outline->verbs[i].words[1] || !is_first_with_more(outline, i))
 			continue;
 		fprintf(out, "\t\t[[ $2 == %s ]] && more=%s", first, begin);
-		completion_words(outline, first, each, out);
+		write_words(outline, 1, first, each, out);
 		fprintf(out, "%s\n", end);
 	}
 }

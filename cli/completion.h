@@ -21,9 +21,8 @@ const char *completion_value(const struct outline_option *option, char out[256])
 /* Writes one of the words of a verb, in front of a blank. */
 typedef void completion_word(FILE *out, const struct outline_verb *verb, int place);
 
-/* The verbs' words of one place, each once: of the second those that follow `first`. */
-void completion_words(const struct outline *outline, const char *first, completion_word *each,
-					  FILE *out);
+/* The verbs' first words, each once. */
+void completion_firsts(const struct outline *outline, completion_word *each, FILE *out);
 
 /* A line for each first word that others follow, which sets `more` to those. */
 void completion_more(const struct outline *outline, const char *begin, const char *end,

@@ -90,7 +90,7 @@ static void write_verb(FILE *out, const struct outline_verb *verb)
 static void write_command(FILE *out, const struct outline *outline)
 {
 	fprintf(out, "\t%s)\n\t\tverbs='", outline->command->name);
-	completion_words(outline, NULL, write_word, out);
+	completion_firsts(outline, write_word, out);
 	fputs(completion_takes_files(outline) ? "' files=yes\n" : "'\n", out);
 	completion_more(outline, "'", "'", write_word, out);
 	fputs("\t\tcase \"$2 $3 \" in\n", out);
