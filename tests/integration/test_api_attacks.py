@@ -197,3 +197,15 @@ def test_what_is_asked_in_one_request_counts_as_what_it_is(stand):
         # Long texts, too.
         assert other.post("/v1/statements:explain", {"tenant": "acme", "sql": "select 1 --" + "x" * 200000}).status == 200
         assert other.get("/v1/version").status == 429
+
+
+def test_a_pause_is_not_ended_by_who_is_paused(api, root):
+    own = api.client("admin", "acme")
+    assert root.post("/v1/tenants/acme:pause").status == 200
+    try:
+        answer = own.post("/v1/tenants/acme:unpause")
+        assert (answer.status, answer.reason) == (403, "BH-API-HOME"), answer
+        assert root.get("/v1/tenants/acme/live")["paused"]
+        assert own.post("/v1/tenants/acme-labs:pause").status == own.post("/v1/tenants/acme-labs:unpause").status == 200
+    finally:
+        assert root.post("/v1/tenants/acme:unpause").status == 200
