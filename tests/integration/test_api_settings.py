@@ -276,8 +276,7 @@ def test_a_batch_is_all_or_nothing(root, chain):
     answer = root.post(mid.url + ":batch", {
         "set": [{"key": "app.a", "value": 1}, {"key": "app.locked", "value": 1},
                 {"key": "proxy.gate", "value": "maybe"}, {"key": "no.such", "value": 1},
-                {"key": "app.twice", "value": 1}, {"key": "app.there", "value": 1,
-                                                                                   "if_revision": 0},
+                {"key": "app.twice", "value": 1}, {"key": "app.there", "value": 1, "if_revision": 0},
                 {"key": "app.e", "value": {"$enc": "x"}}],
         "delete": [{"key": "app.twice"}]})
     refused(answer, 422, "BH-API-BATCH", "body.set[1].key", "body.set[2].value", "body.set[3].key", "body.set[4].key",
