@@ -35,7 +35,7 @@ def is_uuid(value):
 def is_time(value):
     if not isinstance(value, str):
         return True
-    return datetime.fromisoformat(re.sub(r"\.\d+", "", value).replace("Z", "+00:00")).tzinfo is not None
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", value.upper()).replace("Z", "+00:00")).tzinfo is not None
 
 
 class Operation:
