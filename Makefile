@@ -31,6 +31,9 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 UNIT_DIR     ?= $(PREFIX)/lib/systemd/system
 SYSUSERS_DIR ?= $(PREFIX)/lib/sysusers.d
+MAN_DIR      ?= $(PREFIX)/share/man/man1
+BASH_DIR     ?= $(PREFIX)/share/bash-completion/completions
+ZSH_DIR      ?= $(PREFIX)/share/zsh/site-functions
 PG_BIN  ?= /usr/lib/postgresql/15/bin
 PYTHON  ?= /usr/bin/python3
 
@@ -46,7 +49,7 @@ OPT      ?= -O2
 WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2
 HARDEN   := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-PKGS     := libevent libevent_openssl libevent_pthreads libssl libcrypto libpq jansson libidn
+PKGS     := libevent libevent_openssl libevent_pthreads libssl libcrypto libpq jansson libidn libcurl
 CPPFLAGS += -I. -D_GNU_SOURCE -DBULKHEAD_VERSION='"$(VERSION)"'
 CFLAGS   += -std=c11 $(OPT) -g $(WARN) $(HARDEN) $(SANFLAGS)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now $(SANFLAGS)
@@ -119,6 +122,14 @@ $(patsubst %.c,$(BUILD)/obj/%.o,$(shell grep -l '^EMBED_TEXT' $(SOURCES))): \
 install: build
 	install $(STRIP) -D -m 0755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/bulkhead
 	install -D -m 0644 conf/bulkhead.ini $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini
+	@rm -rf $(BUILD)/told && mkdir -p $(BUILD)/told/man
+	$(PROGRAM) man --all $(BUILD)/told/man
+	$(PROGRAM) completion bash >$(BUILD)/told/bulkhead
+	$(PROGRAM) completion zsh >$(BUILD)/told/_bulkhead
+	install -d $(DESTDIR)$(MAN_DIR)
+	install -m 0644 $(BUILD)/told/man/*.1 $(DESTDIR)$(MAN_DIR)
+	install -D -m 0644 $(BUILD)/told/bulkhead $(DESTDIR)$(BASH_DIR)/bulkhead
+	install -D -m 0644 $(BUILD)/told/_bulkhead $(DESTDIR)$(ZSH_DIR)/_bulkhead
 
 install-strip:
 	@$(MAKE) --no-print-directory install STRIP=-s
@@ -137,7 +148,8 @@ install-systemd: install
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/bulkhead $(DESTDIR)$(PREFIX)/share/bulkhead/bulkhead.ini \
 		$(DESTDIR)$(UNIT_DIR)/bulkhead.service $(DESTDIR)$(UNIT_DIR)/bulkhead.socket \
-		$(DESTDIR)$(SYSUSERS_DIR)/bulkhead.conf
+		$(DESTDIR)$(SYSUSERS_DIR)/bulkhead.conf $(DESTDIR)$(MAN_DIR)/bulkhead.1 \
+		$(DESTDIR)$(MAN_DIR)/bulkhead-*.1 $(DESTDIR)$(BASH_DIR)/bulkhead $(DESTDIR)$(ZSH_DIR)/_bulkhead
 	! cmp -s deploy/systemd/bulkhead.ini $(DESTDIR)/etc/bulkhead/bulkhead.ini || rm $(DESTDIR)/etc/bulkhead/bulkhead.ini
 	for folder in $(PREFIX)/share/bulkhead /etc/bulkhead; do \
 		[ ! -d $(DESTDIR)$$folder ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)$$folder; \

@@ -8,10 +8,10 @@
  *
  * A control schema of step 13 says nothing of logins and regions, one of before that nothing
  * of permissions: the statements that end in _13_sql and _older_sql ask them for the rest. A
- * tenant without permissions in the answer has the defaults of its strategy. Limits are a member
- * of the permissions, `limits` (router/tenant_limits.h), where there are any. One of before step
- * 28 says nothing of principals' limits, certificates and lists of tenants: then they have none
- * of their own.
+ * tenant without permissions in the answer has the defaults of its strategy. Limits are a
+ * member of the permissions, `limits` (router/tenant_limits.h), where there are any. One of
+ * before step 28 says nothing of principals' limits, certificates and lists of tenants: then
+ * they have none of their own.
  */
 #ifndef ADMIN_ANSWER_H
 #define ADMIN_ANSWER_H

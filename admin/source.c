@@ -24,7 +24,7 @@
  */
 enum schema {
 	SCHEMA_CURRENT,
-	SCHEMA_WITHOUT_LIMITS,      /* of before step 29 */
+	SCHEMA_WITHOUT_LIMITS,      /* of before step 28 */
 	SCHEMA_WITHOUT_LOGINS,      /* of before step 14 */
 	SCHEMA_WITHOUT_PERMISSIONS, /* of before step 13 */
 	SCHEMA_WITHOUT_ROWS,        /* of before step 9: of what has changed, the name alone */

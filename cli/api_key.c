@@ -2,6 +2,8 @@
  * no key is left that would do. */
 #include "cli/api_key.h"
 
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/control_db.h"
 #include "cli/print.h"
 
@@ -110,7 +112,7 @@ int cmd_api_key(int argc, char **argv)
 		 api_key_rotate_check, api_key_rotate},
 		{"revoke", 1, 0, NULL, revoke},
 	};
-	const struct noun noun = {"api-key", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"api-key", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_api_key, argc, argv);
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/audit.h"
 #include "cli/cli.h"
 #include "cli/control_db.h"
@@ -289,7 +291,7 @@ static enum cli_exit run(const struct audit *audit)
 	return CLI_USAGE;
 }
 
-int cmd_audit(int argc, char **argv)
+static int run_directly(int argc, char **argv)
 {
 	struct audit audit = {0};
 
@@ -306,4 +308,17 @@ int cmd_audit(int argc, char **argv)
 	}
 	audit.verb = argv[optind];
 	return run(&audit);
+}
+
+int cmd_audit(int argc, char **argv)
+{
+	static const struct verb names[] = {
+		{.name = "list"}, {.name = "export"}, {.name = "verify"}, {.name = "head"}};
+	const struct noun noun = {.name = "audit",
+							  .usage = usage,
+							  .verbs = names,
+							  .verb_count = sizeof names / sizeof *names,
+							  .run = run_directly};
+
+	return api_where_run(&noun, &api_audit, argc, argv);
 }

@@ -36,9 +36,15 @@ int cmd_key(int argc, char **argv);
 int cmd_audit(int argc, char **argv);
 int cmd_migrate(int argc, char **argv);
 int cmd_explain_statement(int argc, char **argv);
+int cmd_events(int argc, char **argv);
+int cmd_api(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 
 /* Not in the list of --help: `bulkhead conf --sample|--docs` writes the files made from the
  * settings' table. */
 int cmd_conf(int argc, char **argv);
+
+/* Nor is `bulkhead man [COMMAND]`, which writes the man pages. */
+int cmd_man(int argc, char **argv);
 
 #endif

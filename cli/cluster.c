@@ -1,5 +1,7 @@
 /* bulkhead cluster: the servers that tenants are placed on, as the control schema knows them.
  */
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/control_db.h"
 #include "cli/print.h"
 #include "cli/verbs.h"
@@ -123,7 +125,7 @@ static const struct verb verbs[] = {
 
 int cmd_cluster(int argc, char **argv)
 {
-	const struct noun noun = {"cluster", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"cluster", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_cluster, argc, argv);
 }

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "admin/job.h"
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/control_db.h"
 #include "cli/job_wait.h"
 #include "cli/print.h"
@@ -194,7 +196,7 @@ static const struct verb verbs[] = {
 
 int cmd_job(int argc, char **argv)
 {
-	const struct noun noun = {"job", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"job", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_job, argc, argv);
 }

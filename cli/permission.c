@@ -1,6 +1,8 @@
 /* bulkhead permission: what tenants may do, on the control schema. */
 #include <strings.h>
 
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/tenant_key.h"
 #include "cli/value.h"
 
@@ -91,7 +93,7 @@ static const struct verb verbs[] = {
 
 int cmd_permission(int argc, char **argv)
 {
-	const struct noun noun = {"permission", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"permission", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_permission, argc, argv);
 }

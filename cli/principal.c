@@ -1,5 +1,7 @@
 /* bulkhead principal: who may log in, on the control schema. */
 #include "cli/principal.h"
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 
 #include <string.h>
 
@@ -60,7 +62,7 @@ bool principal_is_reach(const char *word)
 
 int cmd_principal(int argc, char **argv)
 {
-	const struct noun noun = {"principal", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"principal", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_principal, argc, argv);
 }

@@ -1,12 +1,9 @@
 /* bulkhead principal create and password: what sets a verifier. */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/secret.h"
 #include "cli/control_db.h"
+#include "cli/input.h"
 #include "cli/principal.h"
 #include "cli/print.h"
 #include "router/scram_verifier.h"
@@ -18,65 +15,12 @@
 	" RETURNING name, (SELECT slug FROM bulkhead_control.tenant WHERE id = home_id) AS home,"  \
 	" reach"
 
-/* All of standard input, up to `size` bytes; -1 with errno on failure. */
-static ssize_t read_input(char *out, size_t size)
-{
-	size_t len = 0;
-
-	while (len < size) {
-		ssize_t got = read(STDIN_FILENO, out + len, size - len);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		len += (size_t)got;
-	}
-	return (ssize_t)len;
-}
-
-/* The password that a pipe or file on standard input holds, under the rules of
- * secret_read_file but for the mode. */
-static char *take_input(const char **why)
-{
-	if (isatty(STDIN_FILENO)) {
-		*why = "it is a terminal, which would show the password";
-		return NULL;
-	}
-
-	char *password = calloc(1, PASSWORD_MAX + 2);
-	ssize_t len = password ? read_input(password, PASSWORD_MAX + 1) : -1;
-
-	if (len < 0)
-		*why = strerror(password ? errno : ENOMEM);
-	else if (len > PASSWORD_MAX)
-		*why = "too large for a secret";
-	else if (strlen(password) != (size_t)len)
-		*why = "it holds a NUL byte";
-	else {
-		if (len > 0 && password[len - 1] == '\n')
-			password[--len] = '\0';
-		if (len > 0 && password[len - 1] == '\r')
-			password[--len] = '\0';
-		return password;
-	}
-	if (password)
-		secret_wipe(password, PASSWORD_MAX + 2);
-	free(password);
-	return NULL;
-}
-
 /* The password from the file, from standard input or a new one; *drawn says which. NULL with
  * the reason printed. */
 static char *get_password(const char *file, bool *drawn)
 {
-	bool input = file && strcmp(file, "-") == 0;
 	const char *why = "out of memory";
-	char *password = input  ? take_input(&why)
-					 : file ? secret_read_file(file, PASSWORD_MAX, &why)
-							: secret_draw_password();
+	char *password = file ? input_secret(file, PASSWORD_MAX, &why) : secret_draw_password();
 
 	*drawn = !file;
 	if (password && !*password) {
@@ -85,7 +29,7 @@ static char *get_password(const char *file, bool *drawn)
 		password = NULL;
 	}
 	if (!password)
-		print_complaint("%s: %s", input ? "standard input" : file ? file : "password", why);
+		print_complaint("%s: %s", file ? input_name(file) : "password", why);
 	return password;
 }
 

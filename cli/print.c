@@ -31,9 +31,7 @@ static bool is_obeyed(uint32_t character)
 		   (character >= 0x2066 && character <= 0x2069);
 }
 
-/* Writes the text with such characters shown; returns how many characters that makes. Without
- * `out` they are only counted. */
-static int show(FILE *out, const char *text)
+int print_text(FILE *out, const char *text)
 {
 	size_t left = strlen(text), len;
 	int shown = 0;
@@ -63,7 +61,7 @@ static void show_line(FILE *out, const char *format, va_list arguments)
 
 	if (vasprintf(&text, format, arguments) < 0)
 		text = NULL;
-	show(out, text ? text : "out of memory");
+	print_text(out, text ? text : "out of memory");
 	putc('\n', out);
 	free(text);
 }
@@ -141,6 +139,82 @@ static bool print_json(const PGresult *result)
 
 /* ---- tables ---- */
 
+static int show_count(const struct print_table *table, int row, int column)
+{
+	int shown = table->show(NULL, table->of, row, column);
+
+	return shown < 0 ? 0 : shown;
+}
+
+static void pad(int count)
+{
+	printf("%*s", count, "");
+}
+
+static int column_width(const struct print_table *table, int column)
+{
+	int width = 0;
+
+	for (int row = -1; row < table->rows; row++) {
+		int shown = show_count(table, row, column);
+
+		width = shown > width ? shown : width;
+	}
+	return width;
+}
+
+/* The last column is not padded: no line ends in blanks. */
+static void print_row(const struct print_table *table, int row, const int widths[])
+{
+	for (int column = 0; column < table->columns; column++) {
+		int shown = table->show(stdout, table->of, row, column);
+
+		if (column + 1 < table->columns)
+			pad(widths[column] + 2 - (shown < 0 ? 0 : shown));
+	}
+	putchar('\n');
+}
+
+bool print_table(const struct print_table *table)
+{
+	int *widths = calloc((size_t)table->columns + 1, sizeof *widths);
+
+	if (!widths) {
+		print_complaint("out of memory");
+		return false;
+	}
+	for (int column = 0; column < table->columns; column++)
+		widths[column] = column_width(table, column);
+	for (int row = -1; row < table->rows; row++)
+		print_row(table, row, widths);
+	free(widths);
+	return true;
+}
+
+void print_table_fields(const struct print_table *table)
+{
+	int width = 0;
+
+	for (int column = 0; column < table->columns; column++) {
+		int shown = show_count(table, -1, column);
+
+		width = shown > width ? shown : width;
+	}
+	for (int row = 0; row < table->rows; row++) {
+		for (int column = 0; column < table->columns; column++) {
+			if (table->show(NULL, table->of, row, column) < 0)
+				continue;
+			pad(width - show_count(table, -1, column));
+			table->show(stdout, table->of, -1, column);
+			fputs(": ", stdout);
+			table->show(stdout, table->of, row, column);
+			putchar('\n');
+		}
+	}
+}
+
+/* ---- rows of a database ---- */
+
 /* An array's strings with commas between them. */
 static int show_list(FILE *out, const json_t *list)
 {
@@ -149,107 +223,59 @@ static int show_list(FILE *out, const json_t *list)
 	int shown = 0;
 
 	if (json_array_size(list) == 0)
-		return show(out, "(none)");
+		return print_text(out, "(none)");
 	json_array_foreach(list, nth, element)
 	{
 		const char *word = json_string_value(element);
 
-		shown += (nth > 0 ? show(out, ", ") : 0) + show(out, word ? word : "?");
+		shown += (nth > 0 ? print_text(out, ", ") : 0) + print_text(out, word ? word : "?");
 	}
 	return shown;
 }
 
-/* Counts as show does. */
-static int show_cell(FILE *out, const PGresult *result, int row, int column)
+static int show_cell(FILE *out, const void *of, int row, int column)
 {
-	const char *text = PQgetvalue(result, row, column);
+	const PGresult *result = of;
+	const char *text;
 	json_t *list;
 	int shown;
 
+	if (row < 0)
+		return print_text(out, PQfname(result, column));
+	if (PQgetisnull(result, row, column))
+		return -1;
+	text = PQgetvalue(result, row, column);
 	switch (PQftype(result, column)) {
 	case TYPE_BOOL:
-		return show(out, *text == 't' ? "yes" : *text == 'f' ? "no" : "");
+		return print_text(out, *text == 't' ? "yes" : "no");
 	case TYPE_JSON:
 		list = json_loads(text, 0, NULL);
-		shown = json_is_array(list) ? show_list(out, list) : show(out, text);
+		shown = json_is_array(list) ? show_list(out, list) : print_text(out, text);
 		json_decref(list);
 		return shown;
 	default:
-		return show(out, text);
+		return print_text(out, text);
 	}
 }
 
-static void pad(int count)
+static struct print_table table_of(const PGresult *result)
 {
-	printf("%*s", count, "");
-}
-
-static int column_width(const PGresult *result, int column)
-{
-	int width = show(NULL, PQfname(result, column));
-
-	for (int row = 0; row < PQntuples(result); row++) {
-		int shown = show_cell(NULL, result, row, column);
-
-		width = shown > width ? shown : width;
-	}
-	return width;
-}
-
-/* Row -1 are the names. The last column is not padded: no line ends in blanks. */
-static void print_row(const PGresult *result, int row, const int widths[])
-{
-	int columns = PQnfields(result);
-
-	for (int column = 0; column < columns; column++) {
-		int shown = row < 0 ? show(stdout, PQfname(result, column))
-							: show_cell(stdout, result, row, column);
-
-		if (column + 1 < columns)
-			pad(widths[column] + 2 - shown);
-	}
-	putchar('\n');
+	return (struct print_table){result, PQntuples(result), PQnfields(result), show_cell};
 }
 
 bool print_rows(const PGresult *result, bool json)
 {
-	int *widths;
+	struct print_table table = table_of(result);
 
-	if (json)
-		return print_json(result);
-	widths = calloc((size_t)PQnfields(result) + 1, sizeof *widths);
-	if (!widths) {
-		print_complaint("out of memory");
-		return false;
-	}
-	for (int column = 0; column < PQnfields(result); column++)
-		widths[column] = column_width(result, column);
-	for (int row = -1; row < PQntuples(result); row++)
-		print_row(result, row, widths);
-	free(widths);
-	return true;
+	return json ? print_json(result) : print_table(&table);
 }
 
 bool print_fields(const PGresult *result, bool json)
 {
-	int width = 0;
+	struct print_table table = table_of(result);
 
 	if (json)
 		return print_json(result);
-	for (int column = 0; column < PQnfields(result); column++) {
-		int shown = show(NULL, PQfname(result, column));
-
-		width = shown > width ? shown : width;
-	}
-	for (int row = 0; row < PQntuples(result); row++) {
-		for (int column = 0; column < PQnfields(result); column++) {
-			if (PQgetisnull(result, row, column))
-				continue;
-			pad(width - show(NULL, PQfname(result, column)));
-			printf("%s: ", PQfname(result, column));
-			show_cell(stdout, result, row, column);
-			putchar('\n');
-		}
-	}
+	print_table_fields(&table);
 	return true;
 }

@@ -1,4 +1,6 @@
 /* bulkhead setting: values that tenants inherit, on the control schema. */
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 #include "cli/tenant_key.h"
 #include "cli/value.h"
 
@@ -64,7 +66,7 @@ static const struct verb verbs[] = {
 
 int cmd_setting(int argc, char **argv)
 {
-	const struct noun noun = {"setting", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"setting", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_setting, argc, argv);
 }

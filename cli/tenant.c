@@ -1,5 +1,7 @@
 /* bulkhead tenant: the tree of tenants, on the control schema. */
 #include "cli/tenant.h"
+#include "cli/api_nouns.h"
+#include "cli/api_where.h"
 
 static const char usage[] =
 	"Usage: bulkhead tenant create SLUG [--parent TENANT] [--id UUID] [--key KEY] [--name "
@@ -59,7 +61,7 @@ static const struct verb verbs[] = {
 
 int cmd_tenant(int argc, char **argv)
 {
-	const struct noun noun = {"tenant", usage, verbs, sizeof verbs / sizeof *verbs};
+	const struct noun noun = {"tenant", usage, verbs, sizeof verbs / sizeof *verbs, NULL};
 
-	return verbs_run(&noun, argc, argv);
+	return api_where_run(&noun, &api_tenant, argc, argv);
 }

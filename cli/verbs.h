@@ -89,6 +89,9 @@ struct noun {
 	const char *name, *usage;
 	const struct verb *verbs;
 	size_t verb_count;
+	/* For one that reads its command line itself: of its verbs only the names are looked at.
+	 * NULL for all others. */
+	int (*run)(int argc, char **argv);
 };
 
 /* Parses, connects to the control database and runs; prints what is wrong, or the usage text

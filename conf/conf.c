@@ -334,12 +334,21 @@ static void take_variable(struct loader *loader, const char *name, size_t len,
 		set_value(loader, &home, setting, (struct conf_origin){FROM_ENVIRONMENT, 0}, value);
 }
 
+/* Variables of commands that ask the admin API (cli/api_where.c) are no settings. */
+static bool is_of_commands(const char *entry)
+{
+	static const char prefix[] = "BULKHEAD_API";
+	char next = strncmp(entry, prefix, sizeof prefix - 1) == 0 ? entry[sizeof prefix - 1] : 'x';
+
+	return next == '_' || next == '=';
+}
+
 static void load_environment(struct loader *loader)
 {
 	for (char *const *entry = loader->environment; entry && *entry; entry++) {
 		const char *equals = strchr(*entry, '=');
 
-		if (equals && strncmp(*entry, "BULKHEAD_", 9) == 0)
+		if (equals && strncmp(*entry, "BULKHEAD_", 9) == 0 && !is_of_commands(*entry))
 			take_variable(loader, *entry, (size_t)(equals - *entry), equals + 1);
 	}
 }

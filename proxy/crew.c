@@ -9,8 +9,8 @@
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
-/* How many of those that have spent their tokens are looked at when there may be one more: the
- * list does not grow for long. */
+/* How many of those that have spent their tokens are looked at when a tenant comes: their list
+ * does not grow for long. */
 #define SPENT_LOOKS 4
 
 /* ---- life ---- */
@@ -29,15 +29,16 @@ static void wake_deliver(struct letter *letter)
  */
 static void forget_spent(struct crew *crew, int64_t now_ns, size_t looks)
 {
-	struct common *first;
+	struct common **tenants = &crew->commons[COMMON_TENANT], *first;
 
-	while (looks-- && (first = list_first(&crew->spent, struct common, spent)) != NULL) {
+	while (*tenants && looks-- &&
+		   (first = list_first(&crew->spent, struct common, spent)) != NULL) {
 		list_remove(&first->spent);
 		if (atomic_load(&first->spent_ns) > now_ns) {
 			list_append(&crew->spent, &first->spent);
 			continue;
 		}
-		HASH_DEL(crew->commons[COMMON_TENANT], first);
+		HASH_DEL(*tenants, first);
 		free(first);
 	}
 }
@@ -245,6 +246,8 @@ struct common *crew_hold(struct crew *crew, enum common_kind kind, const void *k
 
 	pthread_mutex_lock(&crew->lock);
 	HASH_FIND(hh, *commons, key, len, common);
+	if (!common && kind == COMMON_TENANT)
+		forget_spent(crew, clock_monotonic_us() * 1000, SPENT_LOOKS);
 	if (!common)
 		common = common_create(commons, key, len);
 	if (common) {
@@ -258,11 +261,7 @@ struct common *crew_hold(struct crew *crew, enum common_kind kind, const void *k
 /* The lock is held. */
 static void let_go(struct crew *crew, enum common_kind kind, struct common *common)
 {
-	int64_t now_ns = clock_monotonic_us() * 1000;
-
-	if (kind == COMMON_TENANT)
-		forget_spent(crew, now_ns, SPENT_LOOKS);
-	if (atomic_load(&common->spent_ns) > now_ns) {
+	if (atomic_load(&common->spent_ns) > clock_monotonic_us() * 1000) {
 		list_append(&crew->spent, &common->spent);
 		return;
 	}

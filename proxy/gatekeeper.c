@@ -129,26 +129,26 @@ static void log_statement(struct client *client, const char *event,
 						 refusal->name);
 }
 
+static void note_refused(struct client *client, const struct gate_refusal *refusal)
+{
+	client->worker->counters.statements_refused[refusal->reason]++;
+	seen_statement(client, refusal->reason);
+	log_statement(client, "statement.refused", refusal);
+}
+
 static void report(struct client *client, const struct gate_refusal *refusal)
 {
-	struct worker_counters *counters = &client->worker->counters;
-	bool is_observed = client->gate.mode == GATE_OBSERVE;
-
-	if (is_observed)
-		counters->statements_observed[refusal->reason]++;
-	else {
-		counters->statements_refused[refusal->reason]++;
-		seen_statement(client, refusal->reason);
+	if (client->gate.mode != GATE_OBSERVE) {
+		note_refused(client, refusal);
+		return;
 	}
-	log_statement(client, is_observed ? "statement.observed" : "statement.refused", refusal);
+	client->worker->counters.statements_observed[refusal->reason]++;
+	log_statement(client, "statement.observed", refusal);
 }
 
 void gatekeeper_note_refused(struct client *client, enum reason reason, const char *what)
 {
-	client->worker->counters.statements_refused[reason]++;
-	seen_statement(client, reason);
-	log_statement(client, "statement.refused",
-				  &(struct gate_refusal){.reason = reason, .what = what});
+	note_refused(client, &(struct gate_refusal){.reason = reason, .what = what});
 }
 
 void gatekeeper_note_cancelled(struct client *client, enum reason reason, const char *what)

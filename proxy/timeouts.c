@@ -1,6 +1,7 @@
 #include "proxy/timeouts.h"
 
 #include <stddef.h>
+#include <sys/timerfd.h>
 
 #include "conf/conf.h"
 #include "proxy/client.h"
@@ -189,6 +190,34 @@ static void check_silence(struct server *server, int64_t since_us, int64_t now_u
 		client_fatal(server->client, REASON_TENANT_IDLE_TRANSACTION, NULL);
 }
 
+/* ---- looks between ticks ---- */
+
+#define CLOSER_FOR_US   1000000
+#define CLOSER_BELOW_MS 1000 /* a limit of which a tick is a large part */
+
+int timeouts_open_closer(void)
+{
+	return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+}
+
+static void set_closer(struct worker *worker, long period_us)
+{
+	const struct timespec interval = {.tv_nsec = period_us * 1000};
+	const struct itimerspec looks = {interval, interval};
+
+	timerfd_settime(worker->closer_fd, 0, &looks, NULL);
+}
+
+/* A statement with this limit runs. */
+static void want_closer(struct worker *worker, int64_t limit_ms, int64_t now_us)
+{
+	if (!limit_ms || limit_ms >= CLOSER_BELOW_MS)
+		return;
+	if (!worker->closer_until_us)
+		set_closer(worker, CLOSER_US);
+	worker->closer_until_us = now_us + CLOSER_FOR_US;
+}
+
 static void check_linked(struct server *server, int64_t now_us)
 {
 	const struct conf *conf = server->worker->conf;
@@ -202,6 +231,7 @@ static void check_linked(struct server *server, int64_t now_us)
 			client_fatal(server->client, REASON_IDLE_TIMEOUT, NULL);
 		return;
 	case WATCH_QUERY:
+		want_closer(server->worker, client->tenant->limits.statement_timeout_ms, now_us);
 		check_query(server, now_us);
 		if (server->client == client && !watch->is_asked)
 			check_silence(server, watch->answer_since_us, now_us);
@@ -236,6 +266,16 @@ static void check_all_linked(struct worker *worker, int64_t now_us)
 		check_linked(server, now_us);
 	}
 	list_remove(end);
+}
+
+void timeouts_look_closer(struct worker *worker, int64_t now_us)
+{
+	if (now_us < worker->closer_until_us) {
+		check_all_linked(worker, now_us);
+		return;
+	}
+	worker->closer_until_us = 0;
+	set_closer(worker, 0);
 }
 
 void timeouts_tick(struct worker *worker, int64_t now_us)

@@ -136,6 +136,15 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	report(worker, now_us);
 }
 
+static void on_closer(evutil_socket_t fd, short what, void *arg)
+{
+	uint64_t ticks;
+
+	(void)what;
+	if (read((int)fd, &ticks, sizeof ticks) > 0)
+		timeouts_look_closer(arg, clock_monotonic_us());
+}
+
 #define STOP_WAIT_US 900000
 
 /* ---- life ---- */
@@ -168,9 +177,14 @@ static bool start_tick(struct worker *worker)
 	worker->tick_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (worker->tick_fd < 0 || timerfd_settime(worker->tick_fd, 0, &tick, NULL) != 0)
 		return false;
+	worker->closer_fd = timeouts_open_closer();
+	if (worker->closer_fd < 0)
+		return false;
 	event_assign(&worker->tick, worker->base, worker->tick_fd, EV_READ | EV_PERSIST, on_tick,
 				 worker);
-	return event_add(&worker->tick, NULL) == 0;
+	event_assign(&worker->closer, worker->base, worker->closer_fd, EV_READ | EV_PERSIST,
+				 on_closer, worker);
+	return event_add(&worker->tick, NULL) == 0 && event_add(&worker->closer, NULL) == 0;
 }
 
 static struct event_base *create_base(void)
@@ -214,7 +228,7 @@ struct worker *worker_create(const struct worker_setup *setup)
 	worker->address_count = setup->address_count;
 	worker->activation = setup->activation;
 	init_lists(worker);
-	worker->tick_fd = -1;
+	worker->tick_fd = worker->closer_fd = -1;
 	worker->heeds_idle = worker->conf->client_idle_timeout_ms > 0;
 	worker->base = create_base();
 	worker->mailbox = mailbox_create();
@@ -310,6 +324,7 @@ void worker_destroy(struct worker *worker)
 	if (worker->base) {
 		event_del(&worker->mailbox_event);
 		event_del(&worker->tick);
+		event_del(&worker->closer);
 		event_del(&worker->reap);
 		event_del(&worker->feed);
 		drain_fini(worker);
@@ -317,6 +332,8 @@ void worker_destroy(struct worker *worker)
 	}
 	if (worker->tick_fd >= 0)
 		close(worker->tick_fd);
+	if (worker->closer_fd >= 0)
+		close(worker->closer_fd);
 	mailbox_destroy(worker->mailbox);
 	settings_table_destroy(worker->settings);
 	prepared_table_destroy(worker->prepared);

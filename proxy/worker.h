@@ -100,6 +100,9 @@ struct worker {
 	struct mailbox *mailbox;
 	struct event mailbox_event, tick, reap, feed;
 	int tick_fd;
+	struct event closer; /* looks at linked backends in between; timeouts.h */
+	int closer_fd;
+	int64_t closer_until_us; /* 0: not now */
 	_Atomic int64_t beat_us; /* of the last tick: router/live.h */
 	uint8_t *scratch;
 	uint8_t mock_secret[32];

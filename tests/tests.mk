@@ -73,7 +73,7 @@ test-some-workers: $(PROGRAM) $(FAILMALLOC)
 GUARD_LOGIN_TESTS ?= sessions statements settings pool protocol flow differential state session_ends limits timeouts \
 	unnamed gate gate_permissions gate_migrations clients hostile faults drain changes_live permissions_live reload \
 	reload_files console metrics logs probes snapshot directory directory_changes principals failed_logins own_database \
-	replacement saslprep tls tls_server workers handover
+	replacement saslprep tls tls_server workers handover tenant_limits rate_limit
 SOME_GUARD_LOGIN_TESTS ?= statements gate unnamed
 GUARD_LOGIN_PYTEST = PROGRAM=$(abspath $(PROGRAM)) FAILMALLOC_SO=$(abspath $(FAILMALLOC)) $(PYTHON) -m pytest -q \
 	-p no:cacheprovider -n 2 --dist loadfile

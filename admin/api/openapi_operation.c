@@ -221,12 +221,23 @@ static const char *answer_doc(int status)
 	}
 }
 
+static json_t *stream_content(const struct api_route *route)
+{
+	json_t *content = json_object();
+	bool ok = content && route->media;
+
+	for (size_t i = 0; ok && route->media[i]; i++)
+		ok = openapi_put(content, route->media[i],
+						 json_pack("{s:{s:s}}", "schema", "type", "string"));
+	return openapi_made(content, ok);
+}
+
 static json_t *answer_content(const struct api_route *route, json_t *schemas)
 {
 	json_t *schema;
 
 	if (route->flags & API_STREAM)
-		return json_pack("{s:{}}", "*/*");
+		return stream_content(route);
 	schema = route->flags & API_PAGED ? page_schema(route->answer, schemas)
 									  : answer_schema(route->answer, schemas);
 	return json_pack("{s:{s:o}}", "application/json", "schema", schema);

@@ -34,7 +34,6 @@ const struct api_reason api_reasons[] = {
 	{"BH-API-DEPTH", 409, "The tree would be too deep"},
 	{"BH-API-CYCLE", 409, "The tree would have a cycle"},
 	{"BH-API-PARENT", 409, "The parent is not there any more"},
-	{"BH-API-LOCKED", 409, "A tenant above has locked the setting"},
 	{"BH-API-BATCH", 422, "Changes of a batch cannot be made, and none was"},
 	{"BH-API-REVEAL", 403, "The API key may not read sensitive values"},
 	{"BH-API-DATA-KEY", 409, "The tenant's data key was rotated meanwhile"},

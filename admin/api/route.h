@@ -96,6 +96,7 @@ struct api_route {
 	void (*finish)(struct api_call *call, json_t *request, json_t *answer);
 	void (*run)(struct api_call *call, json_t *request);
 	const struct api_schema *answer; /* NULL: no body */
+	const char *const *media;        /* with API_STREAM: in which types; ends with NULL */
 	int status;                      /* when all goes well; 0: 200 */
 	const char *tag;                 /* the topic, for the documentation */
 	const char *summary;             /* one line */

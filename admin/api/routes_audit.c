@@ -1,4 +1,5 @@
-/* The audit log: what was changed and seen, whether the log is whole, and what is not removed. */
+/* The audit log: what was changed and seen, whether the log is whole, and what is not removed.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,6 +210,9 @@ static void export_part(struct api_call *call, json_t *request)
 
 /* ---- routes ---- */
 
+static const char *const export_media[] = {"application/x-ndjson", "text/csv", NULL};
+static const char *const events_media[] = {"text/event-stream", NULL};
+
 static const struct api_route routes[] = {
 	{.id = "audit.list",
 	 .method = "GET",
@@ -239,6 +243,7 @@ static const struct api_route routes[] = {
 	 .flags = API_STREAM,
 	 .query = export_query,
 	 .run = export_part,
+	 .media = export_media,
 	 .tag = "Audit",
 	 .summary = "Export records of the audit log, the oldest first, as NDJSON or CSV",
 	 .doc = "In parts: the header Next-Cursor is there as long as there is more."},
@@ -312,6 +317,7 @@ static const struct api_route routes[] = {
 	 .flags = API_STREAM,
 	 .query = events_query,
 	 .run = events_begin,
+	 .media = events_media,
 	 .tag = "Audit",
 	 .summary = "Follow the audit log, as server-sent events",
 	 .doc = "`id` is the place of a record, `event` its action, `data` the record. "

@@ -7,15 +7,15 @@ static const char *const types[] = {"boolean", "integer", "number", "string", "a
 static const struct api_field choice[] = {{.name = "choice", .type = API_TEXT, .max = 1000}, {.name = NULL}};
 
 static const struct api_field key_fields[] = {
-	{.name = "key", .type = API_TEXT},
-	{.name = "type", .type = API_TEXT, .choices = types},
-	{.name = "minimum", .type = API_NUMBER, .flags = API_NULLABLE, .doc = "of a number, or of a string's characters"},
-	{.name = "maximum", .type = API_NUMBER, .flags = API_NULLABLE},
-	{.name = "choices", .type = API_ARRAY, .flags = API_NULLABLE, .fields = choice, .doc = "of a string"},
-	{.name = "default_value", .type = API_JSON, .flags = API_NULLABLE, .doc = "null: none"},
-	{.name = "sensitive", .type = API_BOOLEAN, .doc = "values are stored sealed"},
-	{.name = "description", .type = API_TEXT},
-	{.name = "builtin", .type = API_BOOLEAN, .doc = "Bulkhead's own"},
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "type", .type = API_TEXT, .flags = API_REQUIRED, .choices = types},
+	{.name = "minimum", .type = API_NUMBER, .flags = API_REQUIRED | API_NULLABLE, .doc = "of a number, or of a string's characters"},
+	{.name = "maximum", .type = API_NUMBER, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "choices", .type = API_ARRAY, .flags = API_REQUIRED | API_NULLABLE, .fields = choice, .doc = "of a string"},
+	{.name = "default_value", .type = API_JSON, .flags = API_REQUIRED | API_NULLABLE, .doc = "null: none"},
+	{.name = "sensitive", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "values are stored sealed"},
+	{.name = "description", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "builtin", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "Bulkhead's own"},
 	{.name = NULL}};
 static const struct api_schema key_schema = {.name = "SettingKey", .fields = key_fields};
 
@@ -41,37 +41,37 @@ static const struct api_field list_query[] = {
 	{.name = NULL}};
 
 static const struct api_field data_key_fields[] = {
-	{.name = "kid", .type = API_TEXT, .doc = "its name"},
-	{.name = "master_kid", .type = API_TEXT, .doc = "the master key that wraps it"},
-	{.name = "created_at", .type = API_TIME},
-	{.name = "superseded_at", .type = API_TIME, .flags = API_NULLABLE, .doc = "null: new values are sealed by it"},
-	{.name = "values", .type = API_INTEGER, .doc = "how many are sealed by it"},
-	{.name = "revisions", .type = API_INTEGER, .doc = "how many of the history"},
+	{.name = "kid", .type = API_TEXT, .flags = API_REQUIRED, .doc = "its name"},
+	{.name = "master_kid", .type = API_TEXT, .flags = API_REQUIRED, .doc = "the master key that wraps it"},
+	{.name = "created_at", .type = API_TIME, .flags = API_REQUIRED},
+	{.name = "superseded_at", .type = API_TIME, .flags = API_REQUIRED | API_NULLABLE, .doc = "null: new values are sealed by it"},
+	{.name = "values", .type = API_INTEGER, .flags = API_REQUIRED, .doc = "how many are sealed by it"},
+	{.name = "revisions", .type = API_INTEGER, .flags = API_REQUIRED, .doc = "how many of the history"},
 	{.name = NULL}};
 static const struct api_field data_key_element[] = {{.name = "key", .type = API_OBJECT, .fields = data_key_fields}, {.name = NULL}};
 static const struct api_field data_keys_fields[] = {
-	{.name = "items", .type = API_ARRAY, .fields = data_key_element},
-	{.name = "job", .type = API_INTEGER, .flags = API_NULLABLE, .doc = "the rotation that is under way"},
+	{.name = "items", .type = API_ARRAY, .flags = API_REQUIRED, .fields = data_key_element},
+	{.name = "job", .type = API_INTEGER, .flags = API_REQUIRED | API_NULLABLE, .doc = "the rotation that is under way"},
 	{.name = NULL}};
 static const struct api_schema data_keys_schema = {.name = "DataKeys", .fields = data_keys_fields};
 
 static const struct api_field master_key_fields[] = {
-	{.name = "kid", .type = API_TEXT},
-	{.name = "data_keys", .type = API_INTEGER, .doc = "how many it wraps"},
-	{.name = "in_file", .type = API_BOOLEAN, .doc = "this Bulkhead has it; what a missing one wraps cannot be read"},
+	{.name = "kid", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "data_keys", .type = API_INTEGER, .flags = API_REQUIRED, .doc = "how many it wraps"},
+	{.name = "in_file", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "this Bulkhead has it; what a missing one wraps cannot be read"},
 	{.name = NULL}};
 static const struct api_field master_key_element[] = {{.name = "key", .type = API_OBJECT, .fields = master_key_fields}, {.name = NULL}};
 static const struct api_field master_keys_fields[] = {
-	{.name = "items", .type = API_ARRAY, .fields = master_key_element},
-	{.name = "job", .type = API_INTEGER, .flags = API_NULLABLE, .doc = "the rewrapping that is under way"},
-	{.name = "current", .type = API_TEXT, .flags = API_NULLABLE, .doc = "what new data keys are wrapped by; null: there is no file"},
+	{.name = "items", .type = API_ARRAY, .flags = API_REQUIRED, .fields = master_key_element},
+	{.name = "job", .type = API_INTEGER, .flags = API_REQUIRED | API_NULLABLE, .doc = "the rewrapping that is under way"},
+	{.name = "current", .type = API_TEXT, .flags = API_REQUIRED | API_NULLABLE, .doc = "what new data keys are wrapped by; null: there is no file"},
 	{.name = NULL}};
 static const struct api_schema master_keys_schema = {.name = "MasterKeys", .fields = master_keys_fields};
 
 static const struct api_field job_fields[] = {
-	{.name = "job", .type = API_INTEGER, .doc = "see /v1/jobs"},
-	{.name = "kind", .type = API_TEXT},
-	{.name = "state", .type = API_TEXT},
+	{.name = "job", .type = API_INTEGER, .flags = API_REQUIRED, .doc = "see /v1/jobs"},
+	{.name = "kind", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "state", .type = API_TEXT, .flags = API_REQUIRED},
 	{.name = NULL}};
 static const struct api_schema job_schema = {.name = "KeyJob", .fields = job_fields};
 

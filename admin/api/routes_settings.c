@@ -9,108 +9,108 @@
 /* ---- what is answered ---- */
 
 #define VALUE_FIELDS                                                                                                         \
-	{.name = "value", .type = API_JSON, .flags = API_NULLABLE, .doc = "null too where it is sensitive and not revealed"},     \
-	{.name = "sensitive", .type = API_BOOLEAN, .doc = "it is stored sealed, and read with reveal=true alone"}
+	{.name = "value", .type = API_JSON, .flags = API_REQUIRED | API_NULLABLE, .doc = "null too where it is sensitive and not revealed"},     \
+	{.name = "sensitive", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "it is stored sealed, and read with reveal=true alone"}
 
 #define REVEALED_FIELD                                                                                                       \
 	{.name = "revealed", .type = API_BOOLEAN, .doc = "the value is that of a sensitive setting, in plain text"}
 
 #define OWN_FIELDS                                                                                                           \
-	{.name = "key", .type = API_TEXT},                                                                                        \
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},                                                                                        \
 	VALUE_FIELDS,                                                                                                             \
-	{.name = "locked", .type = API_BOOLEAN, .doc = "it holds for all tenants below, whatever they have"},                     \
-	{.name = "masked", .type = API_BOOLEAN, .doc = "a tenant above has locked the key: this value means nothing until that ends"}, \
-	{.name = "revision", .type = API_INTEGER, .doc = "the ETag"},                                                             \
-	{.name = "created_at", .type = API_TIME},                                                                                 \
-	{.name = "updated_at", .type = API_TIME},                                                                                 \
+	{.name = "locked", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "it holds for all tenants below, whatever they have"},                     \
+	{.name = "masked", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "a tenant above has locked the key: this value means nothing until that ends"}, \
+	{.name = "revision", .type = API_INTEGER, .flags = API_REQUIRED, .doc = "the ETag"},                                                             \
+	{.name = "created_at", .type = API_TIME, .flags = API_REQUIRED},                                                                                 \
+	{.name = "updated_at", .type = API_TIME, .flags = API_REQUIRED},                                                                                 \
 	REVEALED_FIELD
 
 static const struct api_field own_fields[] = {OWN_FIELDS, {.name = NULL}};
 
 #define RESOLVED_FIELDS                                                                                                      \
-	{.name = "key", .type = API_TEXT},                                                                                        \
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},                                                                                        \
 	VALUE_FIELDS,                                                                                                             \
-	{.name = "is_default", .type = API_BOOLEAN, .doc = "no tenant on the way has a value"},                                   \
-	{.name = "inherited", .type = API_BOOLEAN, .doc = "the value is that of a tenant above"},                                 \
-	{.name = "source_tenant_id", .type = API_UUID, .flags = API_NULLABLE, .doc = "whose value it is; null of a default, and where that tenant is above your own part of the tree"}, \
-	{.name = "locked", .type = API_BOOLEAN, .doc = "the value that holds is locked"},                                         \
-	{.name = "locked_by", .type = API_UUID, .flags = API_NULLABLE, .doc = "by which tenant, likewise"},                       \
-	{.name = "masked", .type = API_BOOLEAN, .doc = "the tenant has a value of its own, which means nothing below the lock"},  \
-	{.name = "own", .type = API_OBJECT, .flags = API_NULLABLE, .fields = own_fields, .doc = "the tenant's own value; null: none"}, \
+	{.name = "is_default", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "no tenant on the way has a value"},                                   \
+	{.name = "inherited", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "the value is that of a tenant above"},                                 \
+	{.name = "source_tenant_id", .type = API_UUID, .flags = API_REQUIRED | API_NULLABLE, .doc = "whose value it is; null of a default, and where that tenant is above your own part of the tree"}, \
+	{.name = "locked", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "the value that holds is locked"},                                         \
+	{.name = "locked_by", .type = API_UUID, .flags = API_REQUIRED | API_NULLABLE, .doc = "by which tenant, likewise"},                       \
+	{.name = "masked", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "the tenant has a value of its own, which means nothing below the lock"},  \
+	{.name = "own", .type = API_OBJECT, .flags = API_REQUIRED | API_NULLABLE, .fields = own_fields, .doc = "the tenant's own value; null: none"}, \
 	REVEALED_FIELD
 
 static const struct api_field resolved_fields[] = {RESOLVED_FIELDS, {.name = NULL}};
 
 static const struct api_field way_fields[] = {
-	{.name = "tenant_id", .type = API_UUID, .flags = API_NULLABLE, .doc = "null above your own part of the tree"},
-	{.name = "slug", .type = API_TEXT, .flags = API_NULLABLE},
-	{.name = "depth", .type = API_INTEGER, .doc = "1: the root"},
-	{.name = "set", .type = API_BOOLEAN, .doc = "it has a value"},
+	{.name = "tenant_id", .type = API_UUID, .flags = API_REQUIRED | API_NULLABLE, .doc = "null above your own part of the tree"},
+	{.name = "slug", .type = API_TEXT, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "depth", .type = API_INTEGER, .flags = API_REQUIRED, .doc = "1: the root"},
+	{.name = "set", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "it has a value"},
 	VALUE_FIELDS,
-	{.name = "locked", .type = API_BOOLEAN},
-	{.name = "holds", .type = API_BOOLEAN, .doc = "its value is the one that holds for the tenant"},
-	{.name = "masked", .type = API_BOOLEAN, .doc = "its value does not hold for itself: one above is locked"},
-	{.name = "revision", .type = API_INTEGER, .flags = API_NULLABLE},
+	{.name = "locked", .type = API_BOOLEAN, .flags = API_REQUIRED},
+	{.name = "holds", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "its value is the one that holds for the tenant"},
+	{.name = "masked", .type = API_BOOLEAN, .flags = API_REQUIRED, .doc = "its value does not hold for itself: one above is locked"},
+	{.name = "revision", .type = API_INTEGER, .flags = API_REQUIRED | API_NULLABLE},
 	{.name = NULL}};
 static const struct api_field way_element[] = {{.name = "tenant", .type = API_OBJECT, .fields = way_fields}, {.name = NULL}};
 static const struct api_field inheritance_fields[] = {
-	{.name = "key", .type = API_TEXT},
-	{.name = "default_value", .type = API_JSON, .flags = API_NULLABLE},
-	{.name = "items", .type = API_ARRAY, .fields = way_element, .doc = "from the root to the tenant"},
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "default_value", .type = API_JSON, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "items", .type = API_ARRAY, .flags = API_REQUIRED, .fields = way_element, .doc = "from the root to the tenant"},
 	{.name = NULL}};
 
 static const struct api_field diff_fields[] = {
-	{.name = "key", .type = API_TEXT},
-	{.name = "same", .type = API_BOOLEAN, .flags = API_NULLABLE, .doc = "null where one of them is sensitive: that is not compared"},
-	{.name = "here", .type = API_OBJECT, .fields = resolved_fields},
-	{.name = "there", .type = API_OBJECT, .fields = resolved_fields, .doc = "of the other tenant"},
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "same", .type = API_BOOLEAN, .flags = API_REQUIRED | API_NULLABLE, .doc = "null where one of them is sensitive: that is not compared"},
+	{.name = "here", .type = API_OBJECT, .flags = API_REQUIRED, .fields = resolved_fields},
+	{.name = "there", .type = API_OBJECT, .flags = API_REQUIRED, .fields = resolved_fields, .doc = "of the other tenant"},
 	{.name = NULL}};
 
 static const struct api_field inherit_fields[] = {
 	VALUE_FIELDS,
-	{.name = "is_default", .type = API_BOOLEAN},
-	{.name = "source_tenant_id", .type = API_UUID, .flags = API_NULLABLE},
+	{.name = "is_default", .type = API_BOOLEAN, .flags = API_REQUIRED},
+	{.name = "source_tenant_id", .type = API_UUID, .flags = API_REQUIRED | API_NULLABLE},
 	{.name = NULL}};
 static const struct api_field drift_fields[] = {
-	{.name = "tenant_id", .type = API_UUID},
-	{.name = "slug", .type = API_TEXT},
-	{.name = "key", .type = API_TEXT},
+	{.name = "tenant_id", .type = API_UUID, .flags = API_REQUIRED},
+	{.name = "slug", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
 	VALUE_FIELDS,
-	{.name = "locked", .type = API_BOOLEAN},
-	{.name = "masked", .type = API_BOOLEAN},
-	{.name = "same", .type = API_BOOLEAN, .flags = API_NULLABLE, .doc = "null where one of them is sensitive: that is not compared"},
-	{.name = "would_inherit", .type = API_OBJECT, .fields = inherit_fields, .doc = "what would hold without it"},
+	{.name = "locked", .type = API_BOOLEAN, .flags = API_REQUIRED},
+	{.name = "masked", .type = API_BOOLEAN, .flags = API_REQUIRED},
+	{.name = "same", .type = API_BOOLEAN, .flags = API_REQUIRED | API_NULLABLE, .doc = "null where one of them is sensitive: that is not compared"},
+	{.name = "would_inherit", .type = API_OBJECT, .flags = API_REQUIRED, .fields = inherit_fields, .doc = "what would hold without it"},
 	{.name = NULL}};
 
 static const struct api_field was_fields[] = {
 	VALUE_FIELDS,
-	{.name = "locked", .type = API_BOOLEAN},
+	{.name = "locked", .type = API_BOOLEAN, .flags = API_REQUIRED},
 	REVEALED_FIELD,
 	{.name = NULL}};
 static const char *const actions[] = {"set", "removed", NULL};
 static const struct api_field revision_fields[] = {
-	{.name = "revision", .type = API_INTEGER},
-	{.name = "action", .type = API_TEXT, .choices = actions},
-	{.name = "actor", .type = API_TEXT},
-	{.name = "request_id", .type = API_TEXT, .flags = API_NULLABLE},
-	{.name = "at", .type = API_TIME},
-	{.name = "before", .type = API_OBJECT, .flags = API_NULLABLE, .fields = was_fields, .doc = "null: there was none, or it is not kept any more"},
-	{.name = "after", .type = API_OBJECT, .flags = API_NULLABLE, .fields = was_fields, .doc = "null: it was taken away"},
+	{.name = "revision", .type = API_INTEGER, .flags = API_REQUIRED},
+	{.name = "action", .type = API_TEXT, .flags = API_REQUIRED, .choices = actions},
+	{.name = "actor", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "request_id", .type = API_TEXT, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "at", .type = API_TIME, .flags = API_REQUIRED},
+	{.name = "before", .type = API_OBJECT, .flags = API_REQUIRED | API_NULLABLE, .fields = was_fields, .doc = "null: there was none, or it is not kept any more"},
+	{.name = "after", .type = API_OBJECT, .flags = API_REQUIRED | API_NULLABLE, .fields = was_fields, .doc = "null: it was taken away"},
 	{.name = NULL}};
 
 static const char *const outcomes[] = {"set", "unchanged", "removed", "absent", "refused", NULL};
 static const struct api_field outcome_fields[] = {
-	{.name = "key", .type = API_TEXT},
-	{.name = "done", .type = API_TEXT, .choices = outcomes},
-	{.name = "revision", .type = API_INTEGER, .flags = API_NULLABLE},
-	{.name = "reason", .type = API_TEXT, .flags = API_NULLABLE, .doc = "why it was refused, as a problem has it"},
-	{.name = "field", .type = API_TEXT, .flags = API_NULLABLE},
-	{.name = "detail", .type = API_TEXT, .flags = API_NULLABLE},
+	{.name = "key", .type = API_TEXT, .flags = API_REQUIRED},
+	{.name = "done", .type = API_TEXT, .flags = API_REQUIRED, .choices = outcomes},
+	{.name = "revision", .type = API_INTEGER, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "reason", .type = API_TEXT, .flags = API_REQUIRED | API_NULLABLE, .doc = "why it was refused, as a problem has it"},
+	{.name = "field", .type = API_TEXT, .flags = API_REQUIRED | API_NULLABLE},
+	{.name = "detail", .type = API_TEXT, .flags = API_REQUIRED | API_NULLABLE},
 	{.name = NULL}};
 static const struct api_field outcome_element[] = {{.name = "outcome", .type = API_OBJECT, .fields = outcome_fields}, {.name = NULL}};
 static const struct api_field batch_fields[] = {
-	{.name = "items", .type = API_ARRAY, .fields = outcome_element, .doc = "of each change, in the order of the request"},
-	{.name = "refused", .type = API_INTEGER, .doc = "how many"},
+	{.name = "items", .type = API_ARRAY, .flags = API_REQUIRED, .fields = outcome_element, .doc = "of each change, in the order of the request"},
+	{.name = "refused", .type = API_INTEGER, .flags = API_REQUIRED, .doc = "how many"},
 	{.name = NULL}};
 
 static const struct api_schema own_schema = {.name = "Setting", .fields = own_fields};

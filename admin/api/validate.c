@@ -91,7 +91,8 @@ static bool check_choice(const char *text, const struct api_field *field, const 
 	if (!field->choices || is_choice(text, field->choices))
 		return true;
 	for (const char *const *choice = field->choices; *choice && len < sizeof list - 1; choice++)
-		len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len ? ", " : "", *choice);
+		len +=
+			(size_t)snprintf(list + len, sizeof list - len, "%s%s", len ? ", " : "", *choice);
 	api_find_fault(findings, place, "it must be one of %s", list);
 	return false;
 }
@@ -127,7 +128,8 @@ static bool check_tenant_word(const json_t *value, const char *place,
 	size_t len = json_string_length(value);
 
 	if (!text || len < 1 || len > TENANT_WORD_MAX || !is_printable(text, len, false)) {
-		api_find_fault(findings, place, "it must be a tenant's id, slug or key, of 1 to %d bytes",
+		api_find_fault(findings, place,
+					   "it must be a tenant's id, slug or key, of 1 to %d bytes",
 					   TENANT_WORD_MAX);
 		return false;
 	}
@@ -147,18 +149,45 @@ static bool check_uuid(const json_t *value, const char *place, struct api_findin
 	return false;
 }
 
+static bool is_day(int year, int month, int day)
+{
+	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool is_leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+
+	return month >= 1 && month <= 12 && day >= 1 &&
+		   day <= days[month - 1] + (month == 2 && is_leap);
+}
+
+/*
+ * Of what has the form of a time, whether it is one that PostgreSQL has too. The last year is
+ * left out: in another zone, or rounded, it may be the year 10000, which has no form.
+ */
+static bool is_moment(const char *text)
+{
+	int year, month, day, hour, minute, second, zone_hour = 0, zone_minute = 0;
+	const char *zone = text + strlen(text) - 6;
+
+	if (sscanf(text, "%4d-%2d-%2d%*c%2d:%2d:%2d", &year, &month, &day, &hour, &minute,
+			   &second) != 6)
+		return false;
+	if (*zone == '+' || *zone == '-')
+		sscanf(zone + 1, "%2d:%2d", &zone_hour, &zone_minute);
+	return year >= 1 && year < 9999 && is_day(year, month, day) && hour < 24 && minute < 60 &&
+		   second <= 60 && zone_hour < 16 && zone_minute < 60;
+}
+
 static bool check_time(const json_t *value, const char *place, struct api_findings *findings)
 {
 	const char *text = json_string_value(value);
 
-	if (text && strlen(text) < 64 && api_matches(text, time_pattern))
+	if (text && strlen(text) < 64 && api_matches(text, time_pattern) && is_moment(text))
 		return true;
 	api_find_fault(findings, place, "it must be a time as in 2026-01-31T23:59:59Z");
 	return false;
 }
 
-static bool check_integer(const json_t *value, const struct api_field *field,
-						  const char *place, struct api_findings *findings)
+static bool check_integer(const json_t *value, const struct api_field *field, const char *place,
+						  struct api_findings *findings)
 {
 	bool bound = field->min || field->max;
 	int64_t min = bound ? field->min : -INTEGER_MAX, max = bound ? field->max : INTEGER_MAX;

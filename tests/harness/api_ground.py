@@ -125,7 +125,7 @@ class Ground:
         for slug, parent in TREE.items():
             self.stand.tenant(slug, **({"parent": parent} if parent else {}))
         self.things = {place: self._things(place) for place in PLACES}
-        self.api = self.stack.enter_context(Api(self.stand))
+        self.api = self.stack.enter_context(Api(self.stand, event_streams=1000))
         self.callers = self._callers()
         self.stand.command("tenant", "suspend", "ground-off", "--subtree")
         self.root.execute(WRAP)
@@ -225,6 +225,11 @@ class Ground:
         slugs = {PLACES[place] for place in outside}
         ids = {self.stand.ids[PLACES[place]] for place in outside}
         return slugs | ids | {self.things[place]["api-keys"] for place in outside}
+
+    def known(self, caller, operation):
+        """What of that it is told all the same: the audit log has a tenant as it was made, with its parent's id."""
+        top = TREE.get(caller.home)
+        return {self.stand.ids[top]} if top and operation.id.startswith("audit.") else set()
 
     # ---- what has happened ----
 

@@ -15,6 +15,7 @@ from collections import namedtuple
 
 WORDS = ["sample", "a", "app.sample", "sample.x", "app.a.b", "10.0.0.0/8", "abcdefghijklmnop", "1", "SELECT 1", "2.1.0.0",
          "bhk_abcdefghijklmnop"]
+TENANT = "ground-own"  # see api_ground.py
 TIME = "2030-01-31T23:59:59Z"
 UUID = "01234567-89ab-4cde-8f01-23456789abcd"
 
@@ -33,6 +34,8 @@ def is_nullable(schema):
 def text_sample(schema):
     if "enum" in schema:
         return "viewer" if "viewer" in schema["enum"] else schema["enum"][0]
+    if schema.get("x-tenant"):
+        return TENANT
     if schema.get("format") in ("uuid", "date-time"):
         return UUID if schema["format"] == "uuid" else TIME
     least = schema.get("minLength", 0)
@@ -109,7 +112,9 @@ def text_faults(schema):
     if schema.get("format") == "uuid":
         yield from (("no uuid", word) for word in ("", "x", UUID[:-1], UUID + "0", UUID.replace("-", "_"), "g" * 32))
     if schema.get("format") == "date-time":
-        yield from (("no time", word) for word in ("", "now", "2030-01-31", "2030-01-31T23:59:59", "infinity", TIME + "x"))
+        yield from (("no time", word) for word in ("", "now", "2030-01-31", "2030-01-31T23:59:59", "infinity", TIME + "x", "2030-02-30T00:00:00Z", "2030-13-01T00:00:00Z",
+                                               "2030-00-01T00:00:00Z", "2030-01-31T24:00:01Z", "2030-01-31T23:60:00Z",
+                                               "0000-01-01T00:00:00Z", "2030-01-31T23:59:59+24:00", "2029-02-29T00:00:00Z"))
     for character in "\0\x1b\x7f":
         if "pattern" in schema and not re.search(schema["pattern"], f"a{character}b"):
             yield "a control character", f"a{character}b"
@@ -161,3 +166,52 @@ def faults(schema):
     for why, value in value_faults(schema):
         yield Fault(why, "", value)
     yield from inner_faults(schema)
+
+
+# ---- what is strange, but must be taken ----
+
+TEXTS = ["'", '"', "\\", "%s%n", "${x}", "-- x", "; DROP TABLE tenant", "<b>", "\u00e4", "e\u0301", "\u202e", "\u200b", "\ufeff", "\uffff",
+         "\U0010ffff", " ", " a ", "null", "true", "0", "-1", "1e400", "NaN", "Infinity", "[]", "{}", "''", "\\u0000", "pg_catalog",
+         "00000000-0000-0000-0000-000000000000", "infinity", "now", "epoch", "$1", "a,b", "a.b.c", "..", "/", "a/b", "a:b", "A"]
+DEEP = [[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]
+ANYTHING = [None, True, 0, -0.0, 1e308, 5e-324, 2**53 + 1, -2**63, 2**63 - 1, "", *TEXTS, [], {}, {"": ""}, DEEP, {"a": {"a": {}}},
+            [None] * 500, "x" * 60000, {str(n): n for n in range(500)}, {"\u00e4": 1}, 0.1 + 0.2]
+
+
+def text_extremes(schema):
+    longest = schema.get("maxLength", 1000)
+    if schema.get("format") == "date-time":
+        return ["0001-01-01T00:00:00Z", "9998-12-31T23:59:59.999999999-15:59", "2030-01-01t00:00:00z", "2028-02-29T12:00:00.5-11:30"]
+    if schema.get("format") == "uuid":
+        return ["00000000-0000-0000-0000-000000000000", UUID.upper(), "f" * 8 + "-ffff" * 3 + "-" + "f" * 12]
+    if "enum" in schema:
+        return [one for one in schema["enum"] if one is not None]
+    texts = [*TEXTS, *(letter * longest for letter in ("a", "1", "\u00e4", "\U0001f600", "a.")), "a" * schema.get("minLength", 0)]
+    return [text for text in texts if schema.get("minLength", 0) <= len(text) <= longest
+            and re.search(schema.get("pattern", ""), text)]
+
+
+def extremes(schema):
+    """Values that the schema takes and that nobody is glad of."""
+    kind = kind_of(schema)
+    if is_nullable(schema):
+        yield None
+    if kind == "string":
+        yield from text_extremes(schema)
+    elif kind in ("integer", "number"):
+        yield from (schema.get(bound, beyond) for bound, beyond in (("minimum", -1e308), ("maximum", 1e308)))
+    elif kind == "boolean":
+        yield from (True, False)
+    elif kind == "any":
+        yield from ANYTHING
+    elif kind == "array":
+        yield from ([value] for value in extremes(schema["items"]))
+        yield from ([sample(schema["items"])] * schema.get(bound, 0) for bound in ("minItems", "maxItems"))
+    elif isinstance(schema.get("additionalProperties"), dict):
+        yield from ({name: sample(schema["additionalProperties"])} for name in ("", "\u00e4", "a" * 200, "'", "__proto__"))
+        yield from ({"sample": value} for value in extremes(schema["additionalProperties"]))
+    else:
+        yield from (sample(schema), sample(schema, whole=True))
+        for name, member in schema.get("properties", {}).items():
+            for value in extremes(member):
+                yield {**sample(schema), name: value}

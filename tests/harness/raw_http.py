@@ -68,6 +68,12 @@ class RawHttp:
         body = self._body(headers) if has_body else b""
         return Answer(int(status.split(" ")[1]), headers, body.decode())
 
+    def line(self):
+        """The first line of the next answer, of which the rest is left alone."""
+        while b"\r\n" not in self.buffer and self._fill():
+            pass
+        return self.buffer.partition(b"\r\n")[0].decode()
+
     def _body(self, headers):
         assert "transfer-encoding" not in headers, "no answer of ours is chunked"
         length = headers.get("content-length")

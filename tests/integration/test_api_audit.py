@@ -10,7 +10,24 @@ from contextlib import contextmanager
 import pytest
 from harness.api import Api
 from harness.postgres import HOST
+from harness.stand import Stand
 from harness.wait import wait_for
+
+
+# Makes all records older, with the chain that they would have.
+AGE = """
+DO $$ DECLARE a bulkhead_control.audit; prev bytea; BEGIN
+    SET LOCAL session_replication_role = replica;
+    FOR a IN SELECT * FROM bulkhead_control.audit ORDER BY id LOOP
+        a.at := a.at - interval '40 days';
+        a.prev_hash := coalesce(prev, a.prev_hash);
+        a.hash := bulkhead_control.audit_hash(a);
+        prev := a.hash;
+        UPDATE bulkhead_control.audit SET at = a.at, prev_hash = a.prev_hash, hash = a.hash WHERE id = a.id;
+    END LOOP;
+    UPDATE bulkhead_control.audit_head SET at = a.at, hash = prev;
+END $$
+"""
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +87,19 @@ def test_a_caller_sees_its_own_part_of_the_tree(api, root, ids):
     for path in ("/v1/audit:verify", "/v1/audit:head", "/v1/audit-holds"):
         assert mine.get(path).status == 403
     assert api.client("editor", "acme").get("/v1/audit").reason == "BH-API-ROLE"
+
+
+def test_a_caller_learns_nothing_of_what_is_above(api, root, ids):
+    """Not even from records of its own part of the tree, which somebody from above has made."""
+    assert root.post("/v1/tenants", {"slug": "wanderer", "name": "x", "parent": "globex"}).status == 201
+    assert root.post("/v1/tenants/wanderer:move", {"parent": "acme-labs"}).status == 200
+    mine = api.client("admin", "acme-labs")
+    records = mine.pages("/v1/audit?tenant=wanderer&action=tenant.move")
+    assert [(r["before"]["parent_id"], r["after"]["parent_id"]) for r in records] == [(None, ids["acme-labs"])]
+    assert (records[0]["actor"], records[0]["actor_id"], records[0]["address"]) == ("api-key:operator of all", None, None)
+    text = mine.get("/v1/audit?limit=200").text + mine.get("/v1/audit:export?format=csv").text
+    assert ids["acme"] not in text and ids["globex"] not in text and root.key[4:20] not in text
+    assert mine.key[4:20] in text  # its own reading
 
 
 def test_filters(api, root, ids):
@@ -329,3 +359,23 @@ def test_a_reader_who_does_not_read_is_cut(stand):
                 except (http.client.HTTPException, OSError, json.JSONDecodeError, KeyError):
                     pass
                 assert seen < 150 and time.monotonic() - began < 30
+
+
+@pytest.mark.longer
+def test_old_records_are_removed_while_it_serves(template):
+    stand = Stand(template).start()
+    try:
+        with stand.admin() as admin:
+            admin.execute(AGE)
+            young = admin.execute("SELECT id FROM bulkhead_control.tenant WHERE slug = 'acme'").fetchone()[0]
+            admin.execute("SELECT bulkhead_control.set_setting(%s, 'app.x', '1', false)", (young,))
+            with Api(stand, audit_retention="30d") as api:
+                root = api.client()
+                wait_for(lambda: head(root)["removed"] > 0, "the first removal", seconds=80)
+                left = root.pages("/v1/audit", 200)
+                assert left[-1]["subject"] == "setting:app.x"
+                notes = [item for item in left if item["action"] == "audit.prune"]
+                assert [(n["after"]["from"], n["after"]["to"]) for n in notes] == [(1, left[-1]["id"] - 1)]
+                assert root.get("/v1/audit:verify?limit=10000")["fits"]
+    finally:
+        stand.remove()

@@ -481,6 +481,7 @@ def test_another_data_key(api, root, acme, token):
     answer = done(root.post(acme.tenant + "/data-keys:rotate"), 202)
     assert answer.headers["Location"] == f"/v1/jobs/{answer['job']}"
     wait_for(lambda: job_state(api, answer["job"])[0] == "done", "the rotation")
+    assert done(root.get(answer.headers["Location"]))["kind"] == "rekey"
     assert len(kids(api, acme)) == 1 and not kids(api, acme) & old
     after = root.get(acme.of(token))
     assert (after.json, after.etag) == (before.json, before.etag), "nothing has changed"
@@ -540,6 +541,7 @@ def test_a_master_key_is_replaced(api, root, acme, token, master):
     old = before.split()[0]
     try:
         assert "rewrap" in succeed("key", "rotate", "master", "--file", api.master, "--kid", "m7")
+        newer = api.master.read_text()
         assert done(root.get(acme.of(token, True)))["value"] == value
         refused_ = refusal("key", "retire", "master", old, *place)
         assert "bulkhead key rewrap master" in refused_
@@ -547,6 +549,7 @@ def test_a_master_key_is_replaced(api, root, acme, token, master):
         wait_for(lambda: root.get("/v1/master-keys")["current"] == "m7", "the new master key")
         job = done(root.post("/v1/master-keys:rewrap"), 202)["job"]
         wait_for(lambda: job_state(api, job)[0] == "done", "all data keys to be wrapped anew")
+        assert done(root.get(f"/v1/jobs/{job}"))["kind"] == "rewrap"
         listed = {key["kid"]: key for key in rows("key", "list", "master", *place)}
         assert listed["m7"]["file"] == "wraps" and listed["m7"]["data_keys"] > 0
         assert listed[old] == {"kid": old, "file": "kept", "data_keys": 0}
@@ -554,7 +557,6 @@ def test_a_master_key_is_replaced(api, root, acme, token, master):
         succeed("key", "retire", "master", old, *place)
         api.proxy.reload()
         assert old not in api.master.read_text() and revealed(root, acme, token) == value
-        newer = api.master.read_text()
         # A Bulkhead that has the old file alone makes nothing that nobody will be able to read.
         api.master.write_text(before)
         api.proxy.reload()

@@ -128,6 +128,17 @@ def test_a_preview_says_what_another_parent_changes(root, tree, control):
     assert (moved["settings"], moved["permissions"]) == (answer["settings"], answer["permissions"])
 
 
+def test_a_preview_shows_nothing_sensitive(root, tree):
+    for tenant in ("acme", "globex"):
+        answer = root.put(f"/v1/tenants/{tenant}/settings/app.secret", {"value": f"hush {tenant}", "sensitive": True})
+        assert answer.status == 200, answer
+    answer = preview(root, "labs", "move", parent="globex")
+    change, = answer["settings"]["items"]
+    assert (change["key"], change["before"]["value"], change["after"]["value"]) == ("app.secret", None, None)
+    assert change["before"]["source_tenant_id"] != change["after"]["source_tenant_id"]
+    assert "hush" not in answer.text and "$enc" not in answer.text
+
+
 def test_a_preview_is_bounded(root, tree, control):
     ids = {item["slug"]: item["id"] for item in root.pages("/v1/tenants")}
     control.admin.execute("SELECT bulkhead_control.set_setting(%s, 'app.k' || n, to_jsonb(repeat('x', 5000)), false) "

@@ -139,7 +139,7 @@ GRANT EXECUTE ON FUNCTION bulkhead_control.lookup_principal, bulkhead_control.ch
 
 
 def test_principals_of_an_older_control_schema_log_in_and_are_compared(make_server):
-    """From before step 24 or 29: it knows no limits of theirs, no names of certificates and no lists of tenants."""
+    """From before step 28: it knows no limits of theirs, no names of certificates and no lists of tenants."""
     server = make_server(1)
     server.execute(OLDER_PRINCIPALS)
     with server.proxy() as (proxy, relay):

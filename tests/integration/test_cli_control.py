@@ -9,7 +9,7 @@ import uuid
 import pytest
 from harness.control import ADMIN
 from harness.postgres import PG_BIN
-from harness.program import DONE, FAILED, bulkhead, refusal, succeed, write_secret
+from harness.program import DONE, FAILED, USAGE, bulkhead, refusal, succeed, write_secret
 
 PLANTED = "hunter2-never-to-be-seen"
 KEY_FILES = ["api.password", "api.pepper", "cluster.secret", "guard.key", "master.key", "operator.key", "pool.password",
@@ -247,8 +247,9 @@ def test_level_twenty_one_is_refused(control, dsn):
 
 
 def test_without_a_control_database(stand):
-    assert "--control-dsn or CONTROL_DSN" in refusal("tenant", "list")
-    assert "--control-dsn or CONTROL_DSN" in refusal("tenant", "list", CONTROL_DSN="")
+    for environment in ({}, {"CONTROL_DSN": ""}):
+        done = bulkhead("tenant", "list", **environment)
+        assert (done.returncode, done.stdout) == (USAGE, "") and "--control-dsn or CONTROL_DSN" in done.stderr
     assert "Connection refused" in refusal("tenant", "list", CONTROL_DSN="host=127.0.0.1 port=1")
     assert "does not exist" in refusal("tenant", "list", CONTROL_DSN=stand.postgres.conninfo("postgres"))
     assert "permission denied" in refusal("tenant", "list", CONTROL_DSN=stand.postgres.conninfo("shop", "bulkhead_sidecar"))

@@ -328,7 +328,10 @@ def files_below(folder):
 
 def test_make_install_puts_all_below_destdir(tmp_path):
     make("install-systemd", tmp_path)
-    assert files_below(tmp_path) == {
+    pages = {path for path in files_below(tmp_path) if path.startswith("opt/bulkhead/share/man/man1/bulkhead")}
+    assert len(pages) > 20 and "opt/bulkhead/share/man/man1/bulkhead.1" in pages
+    assert files_below(tmp_path) - pages == {
+        "opt/bulkhead/share/bash-completion/completions/bulkhead", "opt/bulkhead/share/zsh/site-functions/_bulkhead",
         "opt/bulkhead/bin/bulkhead", "opt/bulkhead/share/bulkhead/bulkhead.ini", "opt/units/bulkhead.service",
         "opt/units/bulkhead.socket", "opt/bulkhead/lib/sysusers.d/bulkhead.conf", "etc/bulkhead/bulkhead.ini"}
     assert "ExecStart=/opt/bulkhead/bin/bulkhead serve" in (tmp_path / "opt/units/bulkhead.service").read_text()
@@ -338,7 +341,7 @@ def test_make_install_puts_all_below_destdir(tmp_path):
 def test_what_is_installed_has_the_modes_of_a_package(tmp_path):
     make("install-systemd", tmp_path)
     for path in tmp_path.rglob("*"):
-        is_open = path.is_dir() or path.name == "bulkhead" and path.parent.name == "bin"
+        is_open = path.is_dir() or (path.name == "bulkhead" and path.parent.name == "bin")
         assert path.stat().st_mode & 0o7777 == (0o755 if is_open else 0o644), path
 
 

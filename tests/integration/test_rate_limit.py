@@ -13,10 +13,12 @@ from harness.wire import (bind, close, describe, errors, execute, flush, functio
 
 RATE = ("53400", "BH-LIM-RATE")
 BURST = 6
-WORKERS = (1, 4)
+
+pytestmark = pytest.mark.alone
 
 
-@pytest.fixture(name="proxy", scope="module", params=WORKERS, ids=["1-worker", "4-workers"])
+@pytest.fixture(name="proxy", scope="module", params=[pytest.param(1, marks=pytest.mark.longer), 4],
+                ids=["1-worker", "4-workers"])
 def fixture_proxy(stand, request):
     with stand.proxy(bulkhead={"workers": request.param}, pool={"default_pool_size": 20}) as proxy:
         yield proxy

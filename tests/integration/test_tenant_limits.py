@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from harness.api import Api
 from harness.control_server import ControlServer, login
 from harness.slow import extended, pipelined, prepared, simple
 from harness.tenant_limits import SECOND, Family, is_served, reason, refusal, told, wires
@@ -19,7 +20,9 @@ STATEMENT_TIMEOUT = ("57014", "BH-LIM-STATEMENT-TIMEOUT")
 QUERY_TIMEOUT = ("57014", "BH-LIM-QUERY-TIMEOUT")
 WAIT_TIMEOUT = ("57014", "BH-LIM-WAIT-TIMEOUT")
 IDLE_TRANSACTION = ("25P03", "BH-LIM-TENANT-IDLE-TRANSACTION")
-WORKERS = (1, 4)
+WORKERS = (1, pytest.param(4, marks=pytest.mark.longer))
+
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(name="proxy", scope="module", params=WORKERS, ids=["1-worker", "4-workers"])
@@ -236,6 +239,20 @@ def test_statements(proxy, family, statement):
         assert reason(statement(wire, 0.5)) is None
 
 
+def test_limits_that_are_shorter_than_a_tick(proxy, family):
+    with proxy.wire(family.leaf) as wire:
+        family.set_known(proxy, "statement_timeout", 20)
+        simple(wire, 0.3)  # from now on it is looked more closely
+        for _ in range(10):
+            answers, seconds = timed(simple, wire, 0.08)
+            assert reason(answers) == STATEMENT_TIMEOUT and seconds >= 0.02
+            assert is_served(wire)
+        time.sleep(1.2)
+        assert is_served(wire)
+        answers, seconds = timed(simple, wire, 5)
+        assert reason(answers) == STATEMENT_TIMEOUT and seconds < LATE
+
+
 def test_a_statement_that_runs_when_the_limit_comes(proxy, family):
     with proxy.wire(family.leaf) as wire:
         wire.send(query("SELECT pg_sleep(10)"))
@@ -276,6 +293,28 @@ def test_what_was_cancelled_is_counted(stand, family):
         assert reason(simple(wire, 5)) == STATEMENT_TIMEOUT
         event, = proxy.events("statement.cancelled")
         assert event["tenant"] == family.leaf and event["reason"] == STATEMENT_TIMEOUT[1]
+
+
+# ---- the API ----
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_limits_through_the_api(stand, family, workers):
+    """Set, locked, refused and taken away over HTTP, for a session that is open."""
+    leaf, top = (f"/v1/tenants/{tenant}/settings/proxy.statement_timeout" for tenant in (family.leaf, family.top))
+    with Api(stand, proxy={"bulkhead": {"workers": workers}}) as api, api.proxy.wire(family.leaf) as wire:
+        root, editor = api.client(), api.client("editor", family.leaf)
+
+        def outcome():
+            return reason(simple(wire, 0.4))
+        assert outcome() is None
+        assert root.put(top, {"value": 100, "locked": True}).status in (200, 201)
+        wait_for(lambda: outcome() == STATEMENT_TIMEOUT, "what is above", SECOND)
+        assert editor.put(leaf, {"value": 0}).status == 409
+        assert root.delete(top).status in (200, 204)
+        wait_for(lambda: outcome() is None, "no limit", SECOND + 0.4)
+        assert editor.put(leaf, {"value": -1}).status == 422
+        assert editor.put(leaf, {"value": 100}).status in (200, 201)
+        wait_for(lambda: outcome() == STATEMENT_TIMEOUT, "its own", SECOND)
 
 
 # ---- the console ----

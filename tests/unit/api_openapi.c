@@ -284,6 +284,8 @@ static void expect_described(const struct api_route *route)
 	cr_expect(route->answer || (route->flags & API_STREAM) || route->status == 204 ||
 				  route->status == 202,
 			  "%s does not say what it answers", route->id);
+	cr_expect(!(route->flags & API_STREAM) || (route->media && route->media[0]),
+			  "%s does not say in which form it answers", route->id);
 	cr_expect(route->handler || route->run, "%s is not done by anything", route->id);
 }
 

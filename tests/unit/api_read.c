@@ -33,14 +33,11 @@ Test(api_read, bounds_the_depth)
 {
 	char text[200] = "";
 
-	for (int i = 0; i < API_JSON_DEPTH + 1; i++)
-		strcat(text, "[");
+	memset(text, '[', API_JSON_DEPTH + 1);
 	struct api_fault fault;
 	cr_assert_null(api_read_json(text, strlen(text), &fault));
 	cr_expect_str_eq(fault.detail, "this is deeper than 32 levels");
-	text[API_JSON_DEPTH] = '\0';
-	for (int i = 0; i < API_JSON_DEPTH; i++)
-		strcat(text, "]");
+	memset(text + API_JSON_DEPTH, ']', API_JSON_DEPTH);
 	json_t *value = api_read_json(text, strlen(text), &fault);
 	cr_assert_not_null(value);
 	json_decref(value);

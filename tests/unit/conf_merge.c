@@ -89,9 +89,11 @@ Test(conf_merge, a_setting_that_went_has_its_default_again)
 static bool needs_restart(const struct conf_setting *setting)
 {
 	static const char *const names[] = {
-		"bulkhead.workers",   "bulkhead.reuse_port", "probes.listen_addr",
-		"probes.listen_port", "probes.unix_socket",  "probes.liveness_timeout",
-		"probes.metrics",
+		"bulkhead.workers",   "bulkhead.reuse_port",    "probes.listen_addr",
+		"probes.listen_port", "probes.unix_socket",     "probes.liveness_timeout",
+		"probes.metrics",     "admin.listen_addr",      "admin.listen_port",
+		"admin.unix_socket",  "admin.unix_socket_mode", "admin.plaintext",
+		"admin.connections",  "admin.max_clients",      "admin.event_streams",
 	};
 	char name[128];
 

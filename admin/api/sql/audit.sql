@@ -5,6 +5,50 @@ CREATE FUNCTION bulkhead_api.audit_time(at timestamptz) RETURNS text
 LANGUAGE sql STABLE
 RETURN (to_json(at AT TIME ZONE 'UTC') #>> '{}') || 'Z';
 
+CREATE FUNCTION bulkhead_api.home_id() RETURNS uuid
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT p.ids[cardinality(p.ids)]
+	FROM (SELECT bulkhead_control.path_ids(bulkhead_api.home()) AS ids) AS p;
+END;
+
+-- A tenant that is named in a record, as far as the caller may know of it.
+CREATE FUNCTION bulkhead_api.audit_known(image jsonb) RETURNS jsonb
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT image || coalesce(jsonb_object_agg(n.name, NULL::text), '{}')
+	FROM unnest(ARRAY['parent_id', 'suspended_with', 'archived_with']) AS n (name)
+	WHERE image ->> n.name IS NOT NULL
+	AND NOT EXISTS (SELECT FROM bulkhead_control.tenant t
+					WHERE t.id = (image ->> n.name)::uuid AND bulkhead_api.is_mine(t.path));
+END;
+
+-- The record as the caller may see it. Of who acted from outside of its part of the tree it learns the name alone.
+CREATE FUNCTION bulkhead_api.audit_shown(a bulkhead_control.audit) RETURNS bulkhead_control.audit
+LANGUAGE plpgsql STABLE
+AS $$
+BEGIN
+	IF bulkhead_api.home() IS NULL THEN
+		RETURN a;
+	END IF;
+	IF a.subject LIKE 'tenant:%' AND a.kind IN ('created', 'changed', 'deleted') THEN
+		a.before := bulkhead_api.audit_known(a.before);
+		a.after := bulkhead_api.audit_known(a.after);
+	END IF;
+	IF a.actor_id IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM bulkhead_control.api_key k JOIN bulkhead_control.tenant t ON t.id = k.tenant_id
+					   WHERE k.id = a.actor_id AND bulkhead_api.is_mine(t.path)) THEN
+		a.actor_id := NULL;
+		a.address := NULL;
+	END IF;
+	IF a.subject LIKE 'api-key:%' AND (a.before ? 'created_by' OR a.after ? 'created_by') THEN
+		a.before := a.before - 'created_by'::text;
+		a.after := a.after - 'created_by'::text;
+	END IF;
+	RETURN a;
+END
+$$;
+
 CREATE FUNCTION bulkhead_api.audit_record(a bulkhead_control.audit) RETURNS json
 LANGUAGE sql STABLE
 RETURN json_build_object(
@@ -12,13 +56,6 @@ RETURN json_build_object(
 	'actor_id', a.actor_id, 'login', a.login, 'address', a.address, 'request_id', a.request_id, 'tenant_id', a.tenant_id,
 	'tenant_slug', a.tenant_slug, 'subject', a.subject, 'before', a.before, 'after', a.after,
 	'hash', encode(a.hash, 'hex'));
-
-CREATE FUNCTION bulkhead_api.home_id() RETURNS uuid
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-	SELECT p.ids[cardinality(p.ids)]
-	FROM (SELECT bulkhead_control.path_ids(bulkhead_api.home()) AS ids) AS p;
-END;
 
 -- Records that a query asks for: behind the place query.cursor.id, or from the end. The time of a record is never
 -- before that of the record in front, so that times are places. Each condition that is there is written out, which
@@ -100,7 +137,7 @@ BEGIN
 	PERFORM bulkhead_api.audit_note_read(request -> 'query');
 	SELECT array_agg(bulkhead_api.audit_record(a) ORDER BY a.id DESC), array_agg(jsonb_build_object('id', a.id) ORDER BY a.id DESC)
 	INTO items, keys
-	FROM bulkhead_api.audit_rows(request -> 'query', true, size + 1) a;
+	FROM bulkhead_api.audit_rows(request -> 'query', true, size + 1) r, bulkhead_api.audit_shown(r) a;
 	RETURN bulkhead_api.page(items, keys, size);
 END
 $$;
@@ -117,7 +154,7 @@ BEGIN
 		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.id', 'there is no such record');
 	END IF;
 	PERFORM bulkhead_api.audit_note_read(jsonb_build_object('id', a.id));
-	RETURN bulkhead_api.ok(bulkhead_api.audit_record(a));
+	RETURN bulkhead_api.ok(bulkhead_api.audit_record(bulkhead_api.audit_shown(a)));
 END
 $$;
 
@@ -164,7 +201,7 @@ BEGIN
 	FOR a IN SELECT * FROM bulkhead_api.audit_rows(query, false, size + 1) LOOP
 		is_more := taken = size OR length(text) > 1048576;
 		EXIT WHEN is_more;
-		text := text || bulkhead_api.audit_line(a, format);
+		text := text || bulkhead_api.audit_line(bulkhead_api.audit_shown(a), format);
 		last := a.id;
 		taken := taken + 1;
 	END LOOP;
@@ -345,7 +382,8 @@ BEGIN
 		after := head;
 	END IF;
 	-- A place never becomes visible before those in front of it: what is up to the head is all there.
-	SELECT array_agg(bulkhead_api.audit_record(a) ORDER BY a.id), array_agg(a.id ORDER BY a.id) INTO items, ids
+	SELECT array_agg(bulkhead_api.audit_record(bulkhead_api.audit_shown(a)) ORDER BY a.id), array_agg(a.id ORDER BY a.id)
+	INTO items, ids
 	FROM bulkhead_api.audit_rows((query - '{after,begin,limit}'::text[])
 								 || jsonb_build_object('cursor', jsonb_build_object('id', after)), false, size) a
 	WHERE a.id <= head;

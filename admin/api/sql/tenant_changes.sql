@@ -115,7 +115,7 @@ CREATE FUNCTION bulkhead_api.held_settings(id uuid) RETURNS jsonb
 LANGUAGE sql STABLE
 BEGIN ATOMIC
 	SELECT coalesce(jsonb_object_agg(r.key, jsonb_build_object(
-		'value', CASE WHEN k.sensitive OR r.value ? '$enc' THEN NULL ELSE r.value END,
+		'value', CASE WHEN k.sensitive OR jsonb_typeof(r.value) = 'object' AND r.value ? '$enc' THEN NULL ELSE r.value END,
 		'source', r.source_id, 'locked', r.locked_by IS NOT NULL)), '{}')
 	FROM bulkhead_control.resolve_settings(held_settings.id) r
 	LEFT JOIN bulkhead_control.setting_key k ON k.key = r.key;
