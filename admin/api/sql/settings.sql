@@ -138,6 +138,8 @@ BEGIN ATOMIC
 	SELECT coalesce(m.status, 422), coalesce(m.reason, 'BH-API-VALUE'), coalesce(m.part, 'value')
 	FROM (SELECT) AS one
 	LEFT JOIN (VALUES
+		('setting_home', 403, 'BH-API-HOME', 'key'),
+		('setting_gate', 403, 'BH-API-SUBTREE', 'key'),
 		('setting_locked', 409, 'BH-API-LOCKED', 'key'),
 		('setting_key_registered', 404, 'BH-API-NOT-FOUND', 'key'),
 		('setting_app_key', 422, 'BH-API-VALUE', 'key'),
@@ -148,6 +150,34 @@ BEGIN ATOMIC
 		('setting_revision', 412, 'BH-API-CHANGED', 'if_revision')
 	) AS m (refusal, status, reason, part) ON m.refusal = setting_reason.refusal;
 END;
+
+-- What a proxy does for a tenant is decided above it: not by API keys at home there. And the gate, in which permissions
+-- act, is for API keys of the whole tree: others may only have it enforced. `to_value` is NULL where a value goes.
+CREATE FUNCTION bulkhead_api.setting_decided_above(of_tenant uuid, of_key text, to_value jsonb, OUT refusal text, OUT why text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT CASE WHEN h.is_home THEN 'setting_home' ELSE 'setting_gate' END,
+		CASE WHEN h.is_home THEN format('%s is decided above the tenant, not by an API key of its own', of_key)
+			ELSE 'the gate is opened by API keys of the whole tree' END
+	FROM (SELECT bulkhead_api.home_id() = of_tenant AS is_home) h
+	WHERE bulkhead_api.home() IS NOT NULL AND of_key ~ '^proxy\.'
+	AND (h.is_home OR of_key = 'proxy.gate' AND to_value IS DISTINCT FROM '"enforce"');
+END;
+
+CREATE FUNCTION bulkhead_api.setting_may_change(of_tenant uuid, of_key text, to_value jsonb) RETURNS void
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+	found record;
+BEGIN
+	SELECT d.why, m.status, m.reason INTO found
+	FROM bulkhead_api.setting_decided_above(of_tenant, of_key, to_value) d, bulkhead_api.setting_reason(d.refusal) m
+	WHERE d.refusal IS NOT NULL;
+	IF found.reason IS NOT NULL THEN
+		PERFORM bulkhead_api.refuse_field(found.status, found.reason, 'path.key', found.why);
+	END IF;
+END
+$$;
 
 -- Why a tenant may not have this value, without a word on who is above the caller's part of the tree.
 CREATE FUNCTION bulkhead_api.setting_refusal(of_tenant uuid, of_key text, to_value jsonb, OUT refusal text, OUT why text)
@@ -193,11 +223,15 @@ CREATE FUNCTION bulkhead_api.setting_made(more jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN more ? 'sealed' THEN jsonb_build_object('$enc', more -> 'sealed') ELSE more -> 'value' END;
 
--- The data key that it made for the first sealed value of a tenant.
+-- The data key that it made for the first sealed value of a tenant. A slug may mean another tenant by now than the one
+-- that it was made for: then all of it is made anew.
 CREATE FUNCTION bulkhead_api.setting_keep_data_key(of_tenant uuid, more jsonb) RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
+	IF more ->> 'tenant_id' <> of_tenant::text THEN
+		PERFORM bulkhead_api.refuse(409, 'BH-API-DATA-KEY', 'another tenant is called so meanwhile: try again');
+	END IF;
 	IF more ? 'data_key' THEN
 		PERFORM bulkhead_control.add_data_key(of_tenant, more #>> '{data_key,kid}', more #>> '{data_key,wrapped}');
 	END IF;
@@ -370,6 +404,7 @@ DECLARE
 BEGIN
 	PERFORM bulkhead_control.take_turn();
 	t := bulkhead_api.tenant(request #>> '{path,tenant}');
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, value);
 	PERFORM bulkhead_api.setting_match(request, (
 		SELECT s.revision FROM bulkhead_control.setting s WHERE s.tenant_id = t.id AND s.key = of_key));
 	PERFORM bulkhead_api.setting_keep_data_key(t.id, request -> 'more');
@@ -395,6 +430,7 @@ BEGIN
 		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.key',
 										  format('the tenant has no value of %s of its own', of_key));
 	END IF;
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, old.value);
 	PERFORM bulkhead_api.setting_match(request, old.revision);
 	PERFORM bulkhead_api.setting_allow(t.id, of_key, old.value);
 	PERFORM bulkhead_control.set_setting(t.id, of_key, old.value, (request #>> '{body,locked}')::boolean);
@@ -418,6 +454,7 @@ BEGIN
 		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.key',
 										  format('the tenant has no value of %s of its own', of_key));
 	END IF;
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, NULL);
 	PERFORM bulkhead_api.setting_match(request, old);
 	PERFORM bulkhead_control.unset_setting(t.id, of_key);
 	RETURN bulkhead_api.nothing();
@@ -443,14 +480,17 @@ BEGIN ATOMIC
 	)
 	SELECT a.place, a.field, a.key, a.is_set, a.value, a.locked,
 		CASE WHEN count(*) OVER (PARTITION BY a.key) > 1 THEN 'setting_twice'
+			WHEN d.refusal IS NOT NULL THEN d.refusal
 			WHEN a.refused IS NOT NULL THEN a.refused ->> 'refusal'
 			WHEN a.if_revision::bigint <> coalesce(s.revision, 0) THEN 'setting_revision'
 			ELSE r.refusal END,
 		CASE WHEN count(*) OVER (PARTITION BY a.key) > 1 THEN a.key || ' stands here twice'
+			WHEN d.refusal IS NOT NULL THEN d.why
 			WHEN a.refused IS NOT NULL THEN a.refused ->> 'why'
 			WHEN a.if_revision::bigint <> coalesce(s.revision, 0) THEN a.key || ' has changed since: read it again'
 			ELSE r.why END
 	FROM asked a
+	LEFT JOIN LATERAL bulkhead_api.setting_decided_above(of_tenant, a.key, a.value) d ON true
 	LEFT JOIN bulkhead_control.setting s ON s.tenant_id = of_tenant AND s.key = a.key
 	LEFT JOIN LATERAL bulkhead_api.setting_refusal(of_tenant, a.key, a.value) r ON a.is_set AND a.refused IS NULL;
 END;
@@ -567,6 +607,7 @@ BEGIN
 	IF was.key IS NULL THEN
 		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'body.revision', 'there is no such revision, or not any more');
 	END IF;
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, was.value);
 	PERFORM bulkhead_api.setting_match(request, (
 		SELECT s.revision FROM bulkhead_control.setting s WHERE s.tenant_id = t.id AND s.key = of_key));
 	IF was.value IS NULL THEN
