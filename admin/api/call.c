@@ -360,7 +360,8 @@ static void reply_text(struct api_call *call, int status, const char *text)
 /* The answer of the last stage, to the client. */
 static void pass_on(struct api_call *call, const PGresult *result)
 {
-	int status = atoi(PQgetvalue(result, 0, 0));
+	const char *code = column(result, 0);
+	int status = code ? atoi(code) : 500; /* call() sees to it that there is one */
 	const char *etag = column(result, 1), *location = column(result, 2);
 	bool replayed = *PQgetvalue(result, 0, 4) == 't';
 	char quoted[160];

@@ -253,17 +253,33 @@ BEGIN
 END
 $$;
 
--- What is kept of a row: without what the database fills in, and without secrets.
+-- These two are no plain SQL: a session plans them once then.
+
+-- What is kept of a row: no secrets.
 CREATE FUNCTION audit_image(image jsonb, secret text[]) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN image || coalesce((SELECT jsonb_object_agg(s.name, '(secret)'::text) FROM unnest(secret) AS s (name)
-						  WHERE image -> s.name <> 'null'), '{}');
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+	name text;
+BEGIN
+	FOREACH name IN ARRAY secret LOOP
+		IF image -> name <> 'null' THEN
+			image := jsonb_set(image, ARRAY[name], '"(secret)"');
+		END IF;
+	END LOOP;
+	RETURN image;
+END
+$$;
 
 -- Those members of `image` that `other` has not, or has otherwise.
 CREATE FUNCTION audit_differing(image jsonb, other jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (SELECT jsonb_object_agg(i.key, i.value) FROM jsonb_each(image) i
-		WHERE other -> i.key IS DISTINCT FROM i.value);
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+BEGIN
+	RETURN (SELECT jsonb_object_agg(i.key, i.value) FROM jsonb_each(image) i
+			WHERE other -> i.key IS DISTINCT FROM i.value);
+END
+$$;
 
 -- What sets the record apart has to be found by what it is of: its members, here in one form.
 CREATE FUNCTION audit_change(noun text, op text, of_tenant uuid, of_slug text, of_scope uuid[], of_subject text,
@@ -397,8 +413,20 @@ SET work_mem = '32MB'
 AS $$
 DECLARE
 	left_out text[] := bulkhead_control.audit_tenant_columns();
+	meant uuid[];
 	c record;
 BEGIN
+	-- What follows is most of it, and is known by these two; what comes with them is looked at.
+	meant := ARRAY(
+		SELECT n.id FROM old_rows o JOIN new_rows n ON n.id = o.id
+		WHERE (o.policy_changes = n.policy_changes AND o.path::text = n.path::text)
+		OR (o.parent_id, o.slug, o.external_key, o.name, o.strategy, o.cluster, o.region, o.status, o.pool_weight,
+			o.dedicated_login, o.login_kid)
+			IS DISTINCT FROM (n.parent_id, n.slug, n.external_key, n.name, n.strategy, n.cluster, n.region, n.status,
+							  n.pool_weight, n.dedicated_login, n.login_kid));
+	IF meant = '{}' THEN
+		RETURN NULL;
+	END IF;
 	FOR c IN
 		WITH change AS MATERIALIZED (
 			SELECT n.id, n.parent_id, n.path, o.status <> n.status
@@ -407,12 +435,7 @@ BEGIN
 					IS NOT DISTINCT FROM (n.parent_id, n.slug, n.external_key, n.name, n.strategy, n.cluster, n.region,
 										  n.pool_weight, n.dedicated_login, n.login_kid) AS is_status
 			FROM old_rows o JOIN new_rows n ON n.id = o.id
-			-- What follows is most of it, and is known by these two; what comes with them is looked at.
-			WHERE (o.policy_changes = n.policy_changes AND o.path::text = n.path::text)
-			OR (o.parent_id, o.slug, o.external_key, o.name, o.strategy, o.cluster, o.region, o.status, o.pool_weight,
-				o.dedicated_login, o.login_kid)
-				IS DISTINCT FROM (n.parent_id, n.slug, n.external_key, n.name, n.strategy, n.cluster, n.region, n.status,
-								  n.pool_weight, n.dedicated_login, n.login_kid)
+			WHERE n.id = ANY (meant)
 		), head AS MATERIALIZED ( -- those that were meant
 			SELECT h.id, h.is_status FROM change h
 			WHERE NOT EXISTS (SELECT FROM change p WHERE p.id = h.parent_id AND p.is_status AND h.is_status)
