@@ -212,10 +212,13 @@ def test_a_key_is_read_in_one_way(ground):
     for target, more in [(f"/v1/tenants?access_token={key}", {}), (f"/v1/tenants?key={key}", {}),
                          ("/v1/tenants", {"X_Api_Key": key}), ("/v1/tenants", {"Cookie": f"key={key}"}),
                          ("/v1/tenants", {"Proxy_Authorization": f"Bearer {key}"}), (f"/v1/tenants/{key}", {}),
-                         ("/v1/tenants", {"Authorization ": f"Bearer {key}"}), ("/v1/tenants", {"X_Authorization": f"Bearer {key}"})]:
+                         ("/v1/tenants", {"X_Authorization": f"Bearer {key}"})]:
         with RawHttp(ground.api.port) as http:
             http.send(head("GET", target, **more))
             assert problem_of(http.answer())["reason"] == "BH-API-KEY"
+    with RawHttp(ground.api.port) as http:  # no name of a header: nothing behind it is looked at
+        http.send(head("GET", "/v1/tenants", **{"Authorization ": f"Bearer {key}"}))
+        assert problem_of(http.answer())["reason"] == "BH-API-SYNTAX"
     assert ground.begun() == begun
     for value in (f"bearer {key}", f"BEARER {key}"):
         with RawHttp(ground.api.port) as http:
