@@ -215,12 +215,22 @@ static bool set_option(PGconn *admin, const char *name, const char *value, FILE 
 	return query_done(admin, SET_SQL, 2, values, name, err);
 }
 
+/* The first of them takes the old ones away: before the numbered steps, which may change what
+ * they rest on. */
+static bool clear_functions(PGconn *admin, FILE *err)
+{
+	struct api_functions files[API_FUNCTIONS_MAX];
+
+	api_functions_list(files);
+	return run(admin, files[0].sql, files[0].name, err);
+}
+
 static bool apply_functions(PGconn *admin, FILE *err)
 {
 	struct api_functions files[API_FUNCTIONS_MAX];
 	size_t count = api_functions_list(files);
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 1; i < count; i++)
 		if (!run(admin, files[i].sql, files[i].name, err))
 			return false;
 	return true;
@@ -232,7 +242,7 @@ static bool apply_all(PGconn *admin, const struct migrations_options *options, F
 
 	list_steps(steps);
 	if (!run(admin, LOCK_SQL, "lock", err) || !run(admin, install_sql, "install", err) ||
-		!refuse_newer(admin, err))
+		!refuse_newer(admin, err) || !clear_functions(admin, err))
 		return false;
 	for (int i = 0; i < STEP_COUNT; i++)
 		if (!apply_step(admin, i + 1, &steps[i], err))
@@ -307,13 +317,14 @@ static void print_functions(FILE *out)
 	struct api_functions files[API_FUNCTIONS_MAX];
 	size_t count = api_functions_list(files);
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 1; i < count; i++)
 		fprintf(out, "\n%s", files[i].sql);
 }
 
 bool migrations_print(const struct migrations_options *options, FILE *out)
 {
 	struct step steps[STEP_COUNT];
+	struct api_functions files[API_FUNCTIONS_MAX];
 
 	list_steps(steps);
 	fputs(
@@ -329,6 +340,8 @@ bool migrations_print(const struct migrations_options *options, FILE *out)
 			"\t\tRAISE EXCEPTION 'the schema was made by a later version of this program';\n"
 			"\tEND IF;\nEND\n$$;\n",
 			STEP_COUNT);
+	api_functions_list(files);
+	fprintf(out, "\n%s", files[0].sql); /* see clear_functions */
 	for (int i = 0; i < STEP_COUNT; i++)
 		if (!print_step(out, i + 1, &steps[i]))
 			return false;

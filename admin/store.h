@@ -7,7 +7,8 @@
  * waits 100 ms, then twice as long each time, up to a second. Questions wait for the first
  * attempt, and for one that follows the loss of a sound connection; otherwise, without a
  * connection, they are answered with nothing at once. A connection on which nothing is asked is
- * tried every two seconds, so that one whose other end has vanished is noticed.
+ * tried every two seconds, so that one whose other end has vanished is noticed, five seconds
+ * later at the most; an attempt to connect takes no longer either.
  *
  * One thing may block: libpq resolves a host name when it starts to connect. This thread serves
  * look-ups only, and there are none to be served without a connection.
@@ -55,15 +56,15 @@ struct store_events {
 	void (*connected)(void *self);
 	void (*lost)(void *self);
 	void (*notified)(void *self, const char *channel, const char *payload);
-	void (*pulse)(void *self); /* every two seconds while the connection stands */
+	void (*pulse)(void *self);    /* every two seconds while the connection stands */
 	const char *application_name; /* a constant; NULL: bulkhead-sidecar */
 };
 
 /*
  * `dsn` is a libpq connection string; `password`, where it is not NULL, goes over the one in
  * it. Both are copied, and so are the events. timeout_ms bounds a question from asking to
- * answer, and an attempt to connect. NULL when memory is out; a server that cannot be reached
- * is no failure here.
+ * answer, and where it is less than five seconds an attempt to connect. NULL when memory is
+ * out; a server that cannot be reached is no failure here.
  */
 struct store *store_create(struct event_base *base, const char *dsn, const char *password,
 						   int64_t timeout_ms, const struct store_events *events);

@@ -12,6 +12,12 @@
 #include "cli/print.h"
 #include "cli/value.h"
 
+static enum cli_exit no_memory(void)
+{
+	print_complaint("out of memory");
+	return CLI_FAILED;
+}
+
 /* ---- texts ---- */
 
 char *api_percent(const char *text)
@@ -80,7 +86,7 @@ static enum cli_exit append_word(struct buf *path, const char *name, size_t len,
 	encoded = api_percent(word);
 	whole = encoded && buf_append(path, encoded, strlen(encoded));
 	free(encoded);
-	return whole ? CLI_DONE : CLI_FAILED;
+	return whole ? CLI_DONE : no_memory();
 }
 
 static enum cli_exit write_path(struct buf *path, const struct api_grammar *grammar,
@@ -93,7 +99,7 @@ static enum cli_exit write_path(struct buf *path, const struct api_grammar *gram
 		size_t plain = strcspn(at, "{"), len;
 
 		if (!buf_append(path, at, plain))
-			return CLI_FAILED;
+			return no_memory();
 		at += plain;
 		if (!*at)
 			break;
@@ -101,7 +107,7 @@ static enum cli_exit write_path(struct buf *path, const struct api_grammar *gram
 		result = append_word(path, at, len, word_of(grammar, given, at, len));
 		at += len + 1;
 	}
-	return result == CLI_DONE && !buf_append_byte(path, '\0') ? CLI_FAILED : result;
+	return result == CLI_DONE && !buf_append_byte(path, '\0') ? no_memory() : result;
 }
 
 /* ---- query and body ---- */
@@ -143,9 +149,7 @@ static enum cli_exit put(struct making *making, enum api_place place, const char
 		break;
 	}
 	json_decref(value);
-	if (!whole)
-		print_complaint("out of memory");
-	return whole ? CLI_DONE : CLI_FAILED;
+	return whole ? CLI_DONE : no_memory();
 }
 
 static enum cli_exit put_option(struct making *making, const struct api_option *option,
@@ -229,7 +233,7 @@ static json_t *begin_body(const struct api_given *given, enum cli_exit *result)
 	const char *data = given->own[OWN_DATA];
 	json_t *body = data ? api_json_of_word("--data", data) : json_object();
 
-	*result = CLI_FAILED;
+	*result = body || data ? CLI_FAILED : no_memory();
 	if (body && !json_is_object(body)) {
 		print_complaint("--data: it is no JSON object");
 		*result = CLI_USAGE;
@@ -253,7 +257,7 @@ static enum cli_exit make(struct making *making, struct buf *path,
 		print_complaint("there is nothing to change");
 		return CLI_USAGE;
 	}
-	return result == CLI_DONE && !buf_append_byte(&making->query, '\0') ? CLI_FAILED : result;
+	return result == CLI_DONE && !buf_append_byte(&making->query, '\0') ? no_memory() : result;
 }
 
 enum cli_exit api_compose(struct api_composed *out, const struct api_grammar *grammar,
@@ -272,7 +276,7 @@ enum cli_exit api_compose(struct api_composed *out, const struct api_grammar *gr
 		out->path = strdup((char *)buf_data(&path));
 		out->query = strdup((char *)buf_data(&making.query));
 		if (!out->path || !out->query)
-			result = CLI_FAILED;
+			result = no_memory();
 	}
 	buf_fini(&making.query);
 	buf_fini(&path);

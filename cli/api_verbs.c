@@ -53,12 +53,17 @@ char *api_run_path(const struct api_run *run, const char *more)
 	return NULL;
 }
 
-/* Prints the problem, if there is one. */
+/* Prints what is wrong with it, if anything is. */
 static bool has_succeeded(const struct api_reply *reply)
 {
-	if (!api_reply_succeeded(reply))
+	if (!api_reply_succeeded(reply)) {
 		api_reply_complain(reply);
-	return api_reply_succeeded(reply);
+		return false;
+	}
+	if (reply->json || buf_len(&reply->body) == 0)
+		return true;
+	print_complaint("the answer is no JSON: is this the address of the API?");
+	return false;
 }
 
 /* Whatever comes of it. */

@@ -221,6 +221,8 @@ static bool write_page(FILE *out, const struct command *command)
 	bool whole = grammar && (command ? write_command(out, command, grammar)
 									 : write_all_of_it(out, grammar));
 
+	if (!whole)
+		print_complaint("out of memory");
 	free(grammar);
 	return whole;
 }

@@ -454,7 +454,7 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "Requests of one API key in a second, on the average; ten times as many may come at once. 0 for no limit."},
 	{.section = "admin", .key = "failure_limit", .type = TYPE_INT, IN_CONF(admin_failure_limit),
 	 .min = 0, .max = 1000000, .preset = "10", .reloadable = true,
-	 .doc = "Requests of one address in a minute that may be refused for their API key; further ones are not looked at. 0 for no limit."},
+	 .doc = "Requests of one address in a minute that may be refused for their API key; further ones are looked at only where their key was valid before. 0 for no limit."},
 	{.section = "admin", .key = "audit_retention", .type = TYPE_DURATION, IN_CONF(admin_audit_retention_ms),
 	 .unit = DAY, .min = 0, .max = 36500 * DAY, .preset = "0", .reloadable = true,
 	 .doc = "How long audit records are kept that no hold is on, a day at the least; 0 for ever."},

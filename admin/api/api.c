@@ -20,6 +20,7 @@
 #define API_STACK      (16u << 20) /* bytes; statements are explained: parsing recurses */
 #define FAILURES_NAMES 4096
 #define RATES_NAMES    4096
+#define KNOWN_NAMES    4096
 
 /* ---- the control database ---- */
 
@@ -235,6 +236,7 @@ void api_destroy(struct api *api)
 	mailbox_destroy(api->mailbox);
 	throttle_destroy(api->failures);
 	throttle_destroy(api->rates);
+	throttle_destroy(api->known);
 	retention_destroy(api->retention);
 	guard_keyring_destroy(api->pepper);
 	guard_keyring_destroy(api->master);
@@ -254,8 +256,10 @@ static bool init_loop(struct api *api)
 	api->mailbox = mailbox_create();
 	api->failures = throttle_create(FAILURES_NAMES);
 	api->rates = throttle_create(RATES_NAMES);
+	api->known = throttle_create(KNOWN_NAMES);
 	api->retention = retention_create(api);
-	if (!api->base || !api->mailbox || !api->failures || !api->rates || !api->retention)
+	if (!api->base || !api->mailbox || !api->failures || !api->rates || !api->known ||
+		!api->retention)
 		return false;
 	api->events = events_create(api);
 	if (!api->events)

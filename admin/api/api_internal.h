@@ -41,6 +41,7 @@ struct api {
 	struct guard_keyring *pepper, *master; /* master: NULL when there is none */
 	struct stat master_stat;               /* of its file, when that was looked at last */
 	struct throttle *failures, *rates;
+	struct throttle *known; /* keys that were valid when they were used last */
 	struct events *events;
 	struct retention *retention;
 	struct list calls; /* those under way */

@@ -72,8 +72,9 @@ static void log_call(const struct api_call *call, int status)
 	log_event(status >= 500 ? LOG_WARNING : LOG_INFO, "api.request", "method", call->method,
 			  "route", call->route ? call->route->path : NULL, "status", code, "reason",
 			  call->problem.status ? call->problem.reason : NULL, "key",
-			  *call->key_id ? call->key_id : NULL, "address", call->address, "request_id",
-			  call->request_id, "duration_ms", duration, NULL);
+			  *call->key_id ? call->key_id : NULL, "address",
+			  *call->address ? call->address : NULL, "request_id", call->request_id,
+			  "duration_ms", duration, NULL);
 }
 
 /* To CONNECT evhttp says no length either, and does not end the connection. */
@@ -129,7 +130,9 @@ void api_call_refuse(struct api_call *call)
 		const int64_t now = clock_monotonic_us();
 
 		add_header(call, "WWW-Authenticate", "Bearer realm=\"bulkhead\"");
-		throttle_take(call->api->failures, call->address, &call->failure_rate, now);
+		if (*call->address)
+			throttle_take(call->api->failures, call->address, &call->failure_rate, now);
+		throttle_drop(call->api->known, call->key_name);
 	}
 	if (problem->status == 429 || problem->status == 503)
 		add_header(call, "Retry-After", "1");
@@ -357,7 +360,8 @@ static void reply_text(struct api_call *call, int status, const char *text)
 /* The answer of the last stage, to the client. */
 static void pass_on(struct api_call *call, const PGresult *result)
 {
-	int status = atoi(PQgetvalue(result, 0, 0));
+	const char *code = column(result, 0);
+	int status = code ? atoi(code) : 500; /* call() sees to it that there is one */
 	const char *etag = column(result, 1), *location = column(result, 2);
 	bool replayed = *PQgetvalue(result, 0, 4) == 't';
 	char quoted[160];
@@ -402,6 +406,7 @@ static void run_or_go_on(struct api_call *call)
 
 static void take_answer(struct api_call *call, const PGresult *result)
 {
+	throttle_keep(call->api->known, call->key_name);
 	switch (call->stage) {
 	case STAGE_CHECK:
 		call->entered = read_body(result);

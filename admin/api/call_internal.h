@@ -24,10 +24,11 @@ struct api_call {
 	struct evhttp_request *http;
 	const struct api_route *route; /* NULL until it is found */
 	const char *method;
-	const char *address; /* NULL: of a unix socket */
+	char address[64]; /* empty: of a unix socket. The connection may be gone before the call */
 	char request_id[65];
 	char key_id[17];
-	char methods[64];            /* for 405 */
+	char key_name[33]; /* of who has the key's secret, as throttles have it; empty: nobody */
+	char methods[64];  /* for 405 */
 	const char *idempotency_key; /* the request's */
 	struct throttle_rate failure_rate;
 	int64_t began_us;

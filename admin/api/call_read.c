@@ -115,6 +115,12 @@ static bool refuse_key(struct api_call *call)
 				  "there is no such API key, or it is no longer valid");
 }
 
+static bool refuse_address(struct api_call *call)
+{
+	return refuse(call, 429, "BH-API-RATE", NULL,
+				  "too many requests from this address had no valid API key");
+}
+
 /* The hashes of the key under all peppers; the first names its bucket: only who has the secret
  * can empty that. */
 static json_t *hash_key(const struct api_call *call, const char *key, char bucket[33])
@@ -143,30 +149,34 @@ static bool read_key(struct api_call *call, struct evkeyvalq *headers)
 									   (double)conf->admin_rate_limit * RATE_BURST};
 	const int64_t now = clock_monotonic_us();
 	const char *value = NULL;
-	char bucket[33] = "";
+	json_t *hashes;
 
 	call->failure_rate =
 		(struct throttle_rate){conf->admin_failure_limit / 60.0, conf->admin_failure_limit};
-	if (call->address &&
-		!throttle_allows(call->api->failures, call->address, &call->failure_rate, now))
-		return refuse(call, 429, "BH-API-RATE", NULL,
-					  "too many requests from this address had no valid API key");
+	bool is_allowed = !*call->address || throttle_allows(call->api->failures, call->address,
+														 &call->failure_rate, now);
 	if (count_headers(headers, "Authorization", &value) != 1 ||
 		strncasecmp(value, "Bearer ", 7) != 0)
-		return refuse_key(call);
+		return is_allowed ? refuse_key(call) : refuse_address(call);
 	value += 7;
 	if (!api_key_is_text(value, strlen(value)))
-		return refuse_key(call);
+		return is_allowed ? refuse_key(call) : refuse_address(call);
 	api_key_id(value, call->key_id);
-	call->caller = json_pack(
-		"{s:s, s:o, s:i, s:b, s:o, s:s*, s:s, s:s}", "id", call->key_id, "hashes",
-		hash_key(call, value, bucket), "rank", (int)call->route->role, "everywhere",
-		(call->route->flags & API_EVERYWHERE) != 0, "tenants", json_object(), "address",
-		call->address, "request_id", call->request_id, "action", call->route->id);
+	hashes = hash_key(call, value, call->key_name);
+	/* Strangers may have the address of somebody who is none. */
+	if (!is_allowed && !throttle_has(call->api->known, call->key_name)) {
+		json_decref(hashes);
+		return refuse_address(call);
+	}
+	call->caller = json_pack("{s:s, s:o, s:i, s:b, s:o, s:s*, s:s, s:s}", "id", call->key_id,
+							 "hashes", hashes, "rank", (int)call->route->role, "everywhere",
+							 (call->route->flags & API_EVERYWHERE) != 0, "tenants",
+							 json_object(), "address", *call->address ? call->address : NULL,
+							 "request_id", call->request_id, "action", call->route->id);
 	secret_wipe((void *)(uintptr_t)value, strlen(value));
 	if (!call->caller)
 		return refuse(call, 500, "BH-API-INTERNAL", NULL, "out of memory");
-	if (!throttle_take(call->api->rates, bucket, &rate, now))
+	if (!throttle_take(call->api->rates, call->key_name, &rate, now))
 		return refuse(call, 429, "BH-API-RATE", NULL, "this API key asks too often");
 	return true;
 }
@@ -284,8 +294,8 @@ static void set_fingerprint(struct api_call *call, const char *target, const cha
 		EVP_DigestUpdate(context, call->method, strlen(call->method) + 1) &&
 		EVP_DigestUpdate(context, target, strlen(target) + 1) &&
 		EVP_DigestUpdate(context, body, len) && EVP_DigestFinal_ex(context, digest, &size) &&
-		HMAC(EVP_sha256(), guard_keyring_key(call->api->pepper, 0), GUARD_KEY_SIZE, digest, size,
-			 digest, &size)) {
+		HMAC(EVP_sha256(), guard_keyring_key(call->api->pepper, 0), GUARD_KEY_SIZE, digest,
+			 size, digest, &size)) {
 		hex_encode(digest, size, hex);
 		json_object_set_new(call->caller, "fingerprint", json_string(hex));
 	}
@@ -384,6 +394,15 @@ static bool refuse_framing(struct api_call *call, const char *field, const char 
 	return refuse(call, 400, "BH-API-SYNTAX", field, detail);
 }
 
+/* RFC 9110, section 5.6.2. A blank before the colon is the classic: others skip it. */
+static bool is_token(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len && strspn(name, "!#$%&'*+-.^_`|~0123456789"
+							   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == len;
+}
+
 /*
  * Where the body ends must be said once, and so that it can be read in one way (RFC 9112,
  * section 6.3): something in front of us may have read it the other way. libevent takes more.
@@ -391,6 +410,13 @@ static bool refuse_framing(struct api_call *call, const char *field, const char 
 static bool check_length(struct api_call *call, struct evkeyvalq *headers)
 {
 	const char *length = NULL, *encoding = NULL;
+	struct evkeyval *header;
+
+	TAILQ_FOREACH(header, headers, next)
+	{
+		if (!is_token(header->key))
+			return refuse_framing(call, "header", "the name of a header is none");
+	}
 	int lengths = count_headers(headers, "Content-Length", &length);
 	int encodings = count_headers(headers, "Transfer-Encoding", &encoding);
 
@@ -462,7 +488,8 @@ bool api_call_read(struct api_call *call)
 	json_t *params = NULL;
 
 	evhttp_connection_get_peer(connection, &address, &port);
-	call->address = address && *address && port ? address : NULL;
+	if (address && port)
+		snprintf(call->address, sizeof call->address, "%s", address);
 	call->method = method_name(evhttp_request_get_command(call->http));
 	set_request_id(call, headers);
 	bool done = check_length(call, headers) && read_target(call, &path, &query) &&

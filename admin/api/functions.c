@@ -7,6 +7,7 @@
 EMBED_TEXT(api_begin_sql, "admin/api/sql/begin.sql");
 EMBED_TEXT(api_core_sql, "admin/api/sql/core.sql");
 EMBED_TEXT(api_settings_sql, "admin/api/sql/settings.sql");
+EMBED_TEXT(api_setting_compare_sql, "admin/api/sql/setting_compare.sql");
 EMBED_TEXT(api_setting_keys_sql, "admin/api/sql/setting_keys.sql");
 EMBED_TEXT(api_live_sql, "admin/api/sql/live.sql");
 EMBED_TEXT(api_audit_sql, "admin/api/sql/audit.sql");
@@ -26,6 +27,7 @@ size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX])
 		{"core", api_core_sql},
 		/* the topics */
 		{"settings", api_settings_sql},
+		{"setting_compare", api_setting_compare_sql},
 		{"setting_keys", api_setting_keys_sql},
 		{"live", api_live_sql},
 		{"audit", api_audit_sql},

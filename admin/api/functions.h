@@ -15,7 +15,8 @@ struct api_functions {
 	const char *sql;
 };
 
-/* The files, in the order in which they are run. */
+/* The files, in the order in which they are run: the first, which takes the old functions away,
+ * before the numbered steps, the others behind them. */
 #define API_FUNCTIONS_MAX 24
 size_t api_functions_list(struct api_functions out[API_FUNCTIONS_MAX]);
 

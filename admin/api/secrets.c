@@ -268,7 +268,8 @@ static bool begin(struct sealing *sealing, struct api_call *call, json_t *reques
 	/* It may be done again. */
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		json_object_del(sealing->more, names[i]);
-	if (read_uuid(text_of(before, "tenant_id"), &sealing->tenant))
+	if (read_uuid(text_of(before, "tenant_id"), &sealing->tenant) &&
+		json_object_set(sealing->more, "tenant_id", json_object_get(before, "tenant_id")) == 0)
 		return true;
 	api_refuse(call, 500, "BH-API-INTERNAL", NULL, "what was prepared is not whole");
 	return false;

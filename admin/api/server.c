@@ -24,6 +24,8 @@
 #define BACKLOG         64
 #define HEADERS_MAX     16384 /* bytes */
 #define SWEEP_MS        250
+#define LISTENERS_MAX   64
+#define SPARE           8      /* connections above the bound that are still told so */
 #define METHODS_ALLOWED 0xffff /* which of them a path has is looked at by the routes */
 
 /*
@@ -45,12 +47,31 @@ struct api_server {
 	void *self;
 	struct list connections;
 	int connection_count, connection_max;
+	struct evconnlistener *listeners[LISTENERS_MAX]; /* evhttp's */
+	int listener_count;
+	bool is_full; /* nobody is accepted: descriptors are the data port's too */
 	int64_t timeout_us;
 	struct event *sweep;
 	char *socket_path;
 };
 
 /* ---- connections ---- */
+
+/* Who comes when there is no room at all waits to be accepted. */
+static void look_for_room(struct api_server *server)
+{
+	bool is_full = server->connection_count >= server->connection_max + SPARE;
+
+	if (is_full == server->is_full)
+		return;
+	server->is_full = is_full;
+	for (int i = 0; i < server->listener_count; i++) {
+		if (is_full)
+			evconnlistener_disable(server->listeners[i]);
+		else
+			evconnlistener_enable(server->listeners[i]);
+	}
+}
 
 static bool is_given_up(const struct connection *connection)
 {
@@ -90,6 +111,7 @@ static void sweep(struct api_server *server)
 		else if (connection->since_us && now - connection->since_us > server->timeout_us)
 			cut(connection);
 	}
+	look_for_room(server);
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -111,6 +133,7 @@ static struct bufferevent *track(struct api_server *server, struct bufferevent *
 	connection->since_us = clock_monotonic_us();
 	list_append(&server->connections, &connection->node);
 	server->connection_count++;
+	look_for_room(server);
 	return stream;
 }
 
@@ -187,17 +210,22 @@ static bool listen_on(struct api_server *server, struct evhttp *http, const char
 {
 	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
 						   (address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
-	struct evconnlistener *listener =
-		evconnlistener_new_bind(server->base, NULL, NULL, flags, BACKLOG, address, (int)len);
+	struct evconnlistener *listener;
 
+	if (server->listener_count == LISTENERS_MAX)
+		return fail(where, port, "there are too many addresses");
+	listener =
+		evconnlistener_new_bind(server->base, NULL, NULL, flags, BACKLOG, address, (int)len);
 	if (!listener)
 		return fail(where, port, strerror(errno));
 	/* Connections have it from here: an answer that takes two writes waits for no ACK. */
 	if (address->sa_family != AF_UNIX)
 		setsockopt(evconnlistener_get_fd(listener), IPPROTO_TCP, TCP_NODELAY, &(int){1},
 				   sizeof(int));
-	if (evhttp_bind_listener(http, listener))
+	if (evhttp_bind_listener(http, listener)) {
+		server->listeners[server->listener_count++] = listener;
 		return true;
+	}
 	evconnlistener_free(listener);
 	return fail(where, port, "out of memory");
 }
@@ -329,6 +357,7 @@ void api_server_close(struct api_server *server)
 {
 	if (!server)
 		return;
+	server->listener_count = 0; /* evhttp frees them */
 	if (server->plain)
 		evhttp_free(server->plain);
 	if (server->secure)

@@ -99,3 +99,34 @@ bool throttle_take(struct throttle *throttle, const char *name,
 	bucket->tokens -= 1;
 	return true;
 }
+
+/* ---- names alone ---- */
+
+void throttle_keep(struct throttle *throttle, const char *name)
+{
+	find(throttle, name, &(struct throttle_rate){0, 0}, 0);
+}
+
+static struct bucket *look_for(const struct throttle *throttle, const char *name)
+{
+	struct bucket *bucket;
+
+	HASH_FIND_STR(throttle->by_name, name, bucket);
+	return bucket;
+}
+
+bool throttle_has(const struct throttle *throttle, const char *name)
+{
+	return look_for(throttle, name) != NULL;
+}
+
+void throttle_drop(struct throttle *throttle, const char *name)
+{
+	struct bucket *bucket = look_for(throttle, name);
+
+	if (!bucket)
+		return;
+	HASH_DEL(throttle->by_name, bucket);
+	list_remove(&bucket->node);
+	list_append(&throttle->unused, &bucket->node);
+}

@@ -30,4 +30,12 @@ bool throttle_allows(struct throttle *throttle, const char *name,
 bool throttle_take(struct throttle *throttle, const char *name,
 				   const struct throttle_rate *rate, int64_t now_us);
 
+/*
+ * The same as a memory of names, without tokens: nobody is forgotten for a name that is only
+ * looked for.
+ */
+void throttle_keep(struct throttle *throttle, const char *name);
+bool throttle_has(const struct throttle *throttle, const char *name);
+void throttle_drop(struct throttle *throttle, const char *name);
+
 #endif

@@ -18,7 +18,8 @@ import report  # noqa: E402
 from peers import HAPROXY, PGBOUNCER, POOL, Programs, version  # noqa: E402
 from probes import fill_pool  # noqa: E402
 from harness.program import PROGRAM, ROOT  # noqa: E402
-from scenarios import PEERS, SCENARIOS, Options  # noqa: E402
+from scenario import Options  # noqa: E402
+from scenarios import SCENARIOS  # noqa: E402
 from stage import Stage  # noqa: E402
 
 
@@ -80,6 +81,9 @@ def run_scenario(scenario, stage, programs, options):
                 print(f"bench: {scenario.name}, {peer.key}: {error}", file=sys.stderr)
                 return result | {"failed": f"{peer.label}: {error}"}
         rounds.append(figures)
+    if wrong := scenario.wrong(rounds):
+        print(f"bench: {scenario.name}: {wrong}", file=sys.stderr)
+        result["wrong"] = wrong
     return result | {"summary": report.summary(rounds, baseline), "rounds": rounds}
 
 
@@ -107,12 +111,12 @@ def main():
             print(f"bench: {time.monotonic() - begun:4.0f} s  {scenario.name}", file=sys.stderr)
             results[scenario.name] = run_scenario(scenario, stage, programs, options)
         facts["seconds"] = round(time.monotonic() - begun)
-        labels = {key: peer.label for key, peer in PEERS.items()}
+        labels = {peer.key: peer.label for scenario in scenarios for peer in scenario.peers}
         print(report.write(args.results, facts, results, labels, POOL))
     finally:
         programs.stop()
         stage.remove()
-    if any("failed" in result for result in results.values()):
+    if any("failed" in result or "wrong" in result for result in results.values()):
         sys.exit(1)
 
 

@@ -25,6 +25,11 @@ COLUMNS = [
     ("known_percent", "texts known %", 2),
     ("read_us", "µs to read one that is not", 2),
     ("read_percent", "reading, % of the proxy's CPU", 2),
+    ("count", "times", 0),
+    ("p50_ms", "p50 ms", 1),
+    ("p99_ms", "p99 ms", 1),
+    ("max_ms", "longest ms", 1),
+    ("load", "load average", 1),
 ]
 BULK_COLUMNS = [
     ("megabytes_per_second", "MB/s", 0),
@@ -148,6 +153,8 @@ def markdown(facts, results, labels, pool):
         if "failed" in result:
             parts.append(f"**Failed**: {result['failed']}\n")
             continue
+        if "wrong" in result:
+            parts.append(f"**Failed**: {result['wrong']}\n")
         parts.append(table(result, labels) + "\n")
         if more := details(result, labels):
             parts.append(more + "\n")

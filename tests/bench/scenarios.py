@@ -2,56 +2,14 @@
 
 import statistics
 import time
-from dataclasses import dataclass
 
 from callgrind import instructions
-from peers import PEERS as PROGRAMS
+from control_plane import Changes, Tree
 from peers import Bulkhead
 from probes import Load, cpu, measure, memory_kb, system_calls
+from scenario import Scenario
 from stage import TENANTS
-from storm import HELD, STORM_PEERS, measure_in_storm
-
-PEERS = PROGRAMS | STORM_PEERS
-
-
-@dataclass(frozen=True)
-class Options:
-    """How long and how often."""
-
-    rounds: int
-    warmup: float
-    seconds: float
-    quick: bool
-
-
-# Peers that no target needs.
-NOT_QUICK = ["pgbouncer-unix", "pgbouncer-app-burst", "bulkhead-plain"]
-
-
-class Scenario:
-    """A name for --only, a line that says what is done, and the peers."""
-
-    def __init__(self, name, title, peers, quick=False, rounds=None, once=()):
-        """`quick`: also part of --quick. `rounds`: at most so many. `once`: peers for the first round alone."""
-        self.name, self.title, self.peers = name, title, [PEERS[key] for key in peers]
-        self.quick, self.rounds, self.once = quick, rounds, once
-
-    @property
-    def baseline(self):
-        """The peer that the others are compared with."""
-        return next((peer.key for peer in self.peers if peer.key.startswith("pgbouncer")), None)
-
-    def rounds_of(self, options):
-        return min(options.rounds, self.rounds or options.rounds)
-
-    def peers_of(self, round_number, quick):
-        left_out = set(self.once if round_number else ()) | set(NOT_QUICK if quick else ())
-        return [peer for peer in self.peers if peer.key not in left_out]
-
-    def run(self, stage, programs, options, round_number, peer):
-        """The figures of one peer in one round, by name."""
-        raise NotImplementedError
-
+from storm import HELD, measure_in_storm
 
 class Throughput(Scenario):
     """A closed loop for some time."""
@@ -332,4 +290,6 @@ SCENARIOS = [
           ["bulkhead-unheard", "bulkhead-heard", "bulkhead-no-storm"], 100000),
     Storm("slow-control", "the same, with 100 announcements a second and a control database that is slow, or silent",
           ["bulkhead-unheard", "bulkhead-slow", "bulkhead-silent"], 100),
+    Changes(),
+    Tree(),
 ]

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/gate.h"
 #include "policy/fold.h"
 #include "policy/statement.h"
 #include "tests/fuzz/fuzz.h"
@@ -104,7 +105,7 @@ static void check_again(const struct verdict *verdict, const char *text, size_t 
 static void check_alone(const struct verdict *verdict, const char *text)
 {
 	uint64_t rules = 0;
-	uint32_t needs = 0;
+	uint32_t needs = GATE_NEEDS_COUNTING;
 
 	for (uint32_t i = 0; i < verdict->statement_count && i < 10; i++) {
 		const struct sql_statement *statement = &verdict->statements[i];

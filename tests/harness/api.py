@@ -151,7 +151,7 @@ class Api:
         sections["admin"] = {"listen_port": self.port, "pepper_file": pepper, "master_key_file": master,
                              "rate_limit": 0, "failure_limit": 0, **self.settings}
         sections.setdefault("control", {}).update(
-            admin_dsn=f"host={HOST} port={self.stand.postgres.port} dbname={self.database} user={API_LOGIN}",
+            admin_dsn=f"host={HOST} port={self.control_port()} dbname={self.database} user={API_LOGIN}",
             admin_password_file=self.file("api.password", API_PASSWORD))
         self.proxy = self.stack.enter_context(self.stand.proxy(**sections))
         return self
@@ -167,6 +167,10 @@ class Api:
         path.touch(0o600)
         path.write_text(text + "\n")
         return path
+
+    def control_port(self):
+        """Where the proxy finds the control database."""
+        return self.stand.postgres.port
 
     def admin(self):
         return self.stand.admin(self.database)

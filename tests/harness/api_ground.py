@@ -125,7 +125,7 @@ class Ground:
         for slug, parent in TREE.items():
             self.stand.tenant(slug, **({"parent": parent} if parent else {}))
         self.things = {place: self._things(place) for place in PLACES}
-        self.api = self.stack.enter_context(Api(self.stand, event_streams=1000))
+        self.api = self.stack.enter_context(Api(self.stand, event_streams=1000, request_timeout="1h"))
         self.callers = self._callers()
         self.stand.command("tenant", "suspend", "ground-off", "--subtree")
         self.root.execute(WRAP)

@@ -23,7 +23,7 @@ SERVED = "served"
 PATIENCE = 30.0
 READ = "SELECT 1"
 WRITE = "INSERT INTO orders (tenant_id, id, item) VALUES ('{tenant}', 1, 'x') ON CONFLICT DO NOTHING"
-SLOW = "SELECT count(*) FROM generate_series(1, 500000)"
+SLOW = "SELECT pg_sleep(0.2)"
 
 
 class Change:
@@ -54,7 +54,9 @@ CHANGES = {
                          "BH-PERM-SQL"),
     "read-only": Change("proxy.read_only set: an INSERT is refused", WRITE, *value_of("settings", "proxy.read_only", True),
                         "BH-PERM-READ-ONLY"),
-    "timeout": Change("proxy.statement_timeout set to 10 ms: those of some 50 ms are cancelled", SLOW,
+    "rate": Change("proxy.rate_limit set to 1 a second: a statement is refused", READ, *value_of("settings", "proxy.rate_limit", 1),
+                   "BH-LIM-RATE"),
+    "timeout": Change("proxy.statement_timeout set: a statement of 200 ms is cancelled after 10", SLOW,
                       *value_of("settings", "proxy.statement_timeout", 10), "BH-LIM-STATEMENT-TIMEOUT"),
     "move": Change("moved below a lock of sql.write: an INSERT is refused", WRITE, move_to(FAR), move_to(NEAR), "BH-PERM-SQL"),
     "move-away": Change("moved out of its principal's reach: the session ends", READ, move_to(FAR), move_to(NEAR),
@@ -154,8 +156,9 @@ class LiveChanges:
         self.caller = Caller(self.api.port, self.api.key())
         self.stack.callback(self.caller.close)
         held, _ = self.caller.ask("GET", f"/v1/tenants/{FAR}/permissions")
-        if not held["items"]:
+        if not held["items"]:  # the first of this stand
             self.caller.ask("PUT", f"/v1/tenants/{FAR}/permissions/sql.write", {"value": False, "mode": "LOCKED"})
+            self.caller.ask("PUT", f"/v1/tenants/{TENANT}/settings/proxy.gate", {"value": "enforce"})
         return self
 
     def __exit__(self, *error):
@@ -170,7 +173,11 @@ class LiveChanges:
                 return None
         wire = wait_for(login, "the tenant to be served", PATIENCE)
         session = Session(wire, change.statement.format(tenant=self.stand.ids[TENANT]))
-        session.wait(SERVED)
+        try:
+            session.wait(SERVED)
+        except AssertionError:
+            session.stop()
+            raise
         return session
 
     def measure(self, name, times):
@@ -179,6 +186,9 @@ class LiveChanges:
         change = CHANGES[name]
         # The way back from below the lock is in reach of one whose reach does not end there.
         self.principal = PRINCIPAL if name == "move-away" else "shop"
+        # Who shares a server may not sleep on it.
+        self.caller.ask("PUT", f"/v1/tenants/{TENANT}/settings/proxy.gate",
+                        {"value": "observe" if change.statement == SLOW else "enforce"}, **{"If-Match": "*"})
         found = []
         session = self.session(change)
         try:

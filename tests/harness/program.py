@@ -13,6 +13,10 @@ INSTRUMENTED = "/san-" in str(PROGRAM) or bool(os.environ.get("PROGRAM_WRAPPER")
 
 DONE, FAILED, USAGE = 0, 1, 2  # exit codes
 
+# Commands with verbs for things that have names.
+NOUNS = ["tenant", "cluster", "principal", "permission", "permission-key", "setting", "setting-key", "api-key", "audit",
+         "job", "session", "pool", "statement"]
+
 
 def bulkhead(*arguments, stdin=None, **environment):
     """Runs the program with nothing of ours in its environment but what is given, and nothing to read but `stdin`."""

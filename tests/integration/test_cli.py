@@ -6,15 +6,13 @@ import re
 import subprocess
 
 import pytest
-from harness.program import DONE, FAILED, PROGRAM, ROOT, USAGE, bulkhead, write_secret
+from harness.program import DONE, FAILED, NOUNS, PROGRAM, ROOT, USAGE, bulkhead, write_secret
 
 PLANTED = "hunter2-never-to-be-seen"
 KEY = "k1 " + "QUFB" * 10 + "QUE="  # 32 bytes
 COMMANDS = ["serve", "init", "lint", "check", "healthcheck", "sandbox", "tenant", "cluster", "principal", "permission",
-            "permission-key", "setting", "setting-key", "api-key", "audit", "events", "job", "session", "pool", "statement",
-            "api", "key", "migrate", "explain-statement", "completion"]
-NOUNS = ["tenant", "cluster", "principal", "permission", "permission-key", "setting", "setting-key", "api-key", "audit", "job",
-         "session", "pool", "statement"]
+            "permission-key", "setting", "setting-key", "api-key", "audit", "events", "job", "session", "pool",
+            "statement", "api", "key", "migrate", "explain-statement", "completion"]
 
 SOUND = """[cluster:default]
 database = app
@@ -316,6 +314,14 @@ def test_the_dump_is_a_configuration(sound):
     again = sound.parent / "dumped.ini"
     again.write_text(bulkhead("serve", "--dump-config", "-c", sound, "--set", "pool.default_pool_size=7").stdout)
     assert dumped("-c", again)[0] == values
+
+
+def test_variables_of_commands_are_no_settings(sound):
+    """Those that say where the admin API is, for commands in the same environment."""
+    done = bulkhead("check", "-c", sound, BULKHEAD_API="http://127.0.0.1:6480", BULKHEAD_API_KEY=PLANTED,
+                    BULKHEAD_API_KEY_FILE="/nosuch", BULKHEAD_API_CA_FILE="/nosuch")
+    assert (done.returncode, done.stdout, done.stderr) == (DONE, f"{sound}: ok\n", "")
+    assert "BULKHEAD_APIARY" in bulkhead("check", "-c", sound, BULKHEAD_APIARY="x").stderr
 
 
 def test_an_unknown_variable_gets_one_line(sound):

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 from harness.api import Api
-from harness.program import DONE, FAILED, PROGRAM, USAGE, bulkhead, write_secret
+from harness.program import DONE, FAILED, NOUNS, PROGRAM, USAGE, bulkhead, write_secret
 from harness.wait import wait_for
 
 
@@ -141,7 +141,8 @@ def test_changes_at_once_are_all_made(cli, slug):
     for thread in with_all:
         thread.join()
     tenant = cli.json("tenant", "show", slug)
-    assert [tenant["name"], tenant["region"], tenant["external_key"], tenant["pool_weight"]] == ["a", "b", f"k-{slug}", 7]
+    assert (tenant["name"], tenant["region"], tenant["external_key"]) == ("a", "b", f"k-{slug}")
+    assert tenant["pool_weight"] == 7
 
 
 def test_a_purge_wants_the_slug_and_is_a_job(cli, slug):
@@ -184,7 +185,8 @@ def test_a_setting_has_its_history(cli, slug):
     assert cli.json("setting", "inheritance", slug, "app.x")["items"][-1]["value"] == 1
     assert re.search(r"^app.x +no +1", cli.say("setting", "diff", slug, "acme"), re.M)
     assert cli.json("setting", "drift", slug)["items"] == []
-    done = cli.json("setting", "batch", slug, "--set", '[{"key": "app.y", "value": 1}]', "--delete", '[{"key": "app.x"}]')
+    done = cli.json("setting", "batch", slug, "--set", '[{"key": "app.y", "value": 1}]',
+                    "--delete", '[{"key": "app.x"}]')
     assert [item["done"] for item in done["items"]] == ["set", "removed"]
 
 
@@ -219,7 +221,7 @@ def test_settings_are_registered(cli):
 # ---- permissions ----
 
 def test_a_permission_is_granted_and_revoked(cli, slug):
-    assert "it is one of LOCKED, INHERITED, DELEGATED" in cli.misuse("permission", "set", slug, "sql.ddl", "true", "--mode", "x")
+    assert "LOCKED, INHERITED, DELEGATED" in cli.misuse("permission", "set", slug, "sql.ddl", "true", "--mode", "x")
     granted = cli.json("permission", "set", slug, "sql.relations", "shop.*,orders", "--mode", "delegated")
     assert (granted["grant"]["value"], granted["grant"]["mode"]) == (["orders", "shop.*"], "DELEGATED")
     assert cli.fields("permission", "set", slug, "sql.relations", '["orders"]')["holds"] == "orders"
@@ -299,7 +301,8 @@ def test_a_cluster(cli):
     cli.say("cluster", "create", "cli-east", "--region", "eu")
     assert cli.json("cluster", "set", "cli-east", "--status", "drain", "--no-region") == {
         "name": "cli-east", "region": None, "status": "draining"}
-    assert "cli-east" in cli.say("cluster", "list") and cli.fields("cluster", "show", "cli-east")["status"] == "draining"
+    assert "cli-east" in cli.say("cluster", "list")
+    assert cli.fields("cluster", "show", "cli-east")["status"] == "draining"
     assert cli.say("cluster", "delete", "cli-east") == ""
 
 
@@ -368,8 +371,8 @@ def test_events_that_have_happened(cli, slug):
 
 
 def test_events_are_followed(cli, slug):
-    following = subprocess.Popen([PROGRAM, "events", "--follow", "--tenant", slug, "--action", "tenant.", "--json", "--limit", "2"],
-                                 text=True, stdout=subprocess.PIPE, env=cli.environment)
+    following = subprocess.Popen([PROGRAM, "events", "--follow", "--tenant", slug, "--action", "tenant.", "--json",
+                                  "--limit", "2"], text=True, stdout=subprocess.PIPE, env=cli.environment)
     try:
         time.sleep(0.5)
         cli.say("tenant", "set", slug, "--name", "one")
@@ -420,16 +423,15 @@ def test_a_command_with_the_same_key_is_carried_out_once(cli):
 # ---- usage ----
 
 def test_wrong_usage_is_said_and_nothing_is_asked(cli):
-    for words in (["tenant"], ["tenant", "nosuch"], ["tenant", "list", "word"], ["tenant", "create"], ["tenant", "set", "acme"],
-                  ["tenant", "list", "--nosuch"], ["tenant", "list", "--limit", "0"], ["tenant", "list", "--limit", "x"],
-                  ["tenant", "list", "--timeout", "0"], ["setting", "rollback", "acme", "app.x", "first"],
+    for words in (["tenant"], ["tenant", "nosuch"], ["tenant", "list", "word"], ["tenant", "create"],
+                  ["tenant", "set", "acme"], ["tenant", "list", "--nosuch"], ["tenant", "list", "--limit", "0"],
+                  ["tenant", "list", "--limit", "x"], ["tenant", "list", "--timeout", "0"], ["setting", "rollback", "acme", "app.x", "first"],
                   ["tenant", "create", "a", "--config", "x"], ["session", "kill"], ["events", "word"], ["api", "GET"]):
         assert "See bulkhead" in cli.misuse(*words, BULKHEAD_API="http://127.0.0.1:1"), words
 
 
 def test_each_verb_helps(cli):
-    for noun in ("tenant", "setting", "setting-key", "permission", "permission-key", "principal", "api-key", "audit", "job",
-                 "cluster", "session", "pool", "statement"):
+    for noun in NOUNS:
         text = cli.say(noun, "--help")
         verbs = re.findall(rf"^  bulkhead {noun} ([a-z-]+)", text, re.M)
         assert len(verbs) >= 1

@@ -131,6 +131,14 @@ def test_a_refusal_of_another_form_is_one_too(answer):
         assert done.returncode == FAILED and done.stdout == "" and f"the API answered {answer[0]}" in done.stderr
 
 
+@pytest.mark.parametrize("words", [["list"], ["show", "x"], ["suspend", "x"], ["set", "x", "--name", "y"]])
+def test_a_web_page_is_no_answer(words):
+    with serving((200, {"Content-Type": "text/html"}, b"<html>")) as server:
+        for more in ([], ["--json"]):
+            done = bulkhead("tenant", *words, *more, BULKHEAD_API=server.url)
+            assert (done.returncode, done.stdout) == (FAILED, "") and "the answer is no JSON" in done.stderr
+
+
 def test_redirects_are_not_followed():
     """The key would go there."""
     with serving() as other, serving((302, {"Location": other.url}, {})) as server:
@@ -206,7 +214,8 @@ def test_addresses_that_will_not_do(url):
 def test_a_key_does_not_travel_in_plain_text(host):
     done = bulkhead("api", "PUT", "x", "--api", f"http://{host}:1", "--timeout", "1", BULKHEAD_API_KEY=KEY)
     assert done.returncode == FAILED and "--allow-http" in done.stderr
-    done = bulkhead("api", "PUT", "x", "--api", f"http://{host}:1", "--allow-http", "--timeout", "1", BULKHEAD_API_KEY=KEY)
+    done = bulkhead("api", "PUT", "x", "--api", f"http://{host}:1", "--timeout", "1", "--allow-http",
+                    BULKHEAD_API_KEY=KEY)
     assert done.returncode == FAILED and "--allow-http" not in done.stderr
 
 
@@ -301,8 +310,10 @@ STREAM = {"Content-Type": "text/event-stream"}
 
 def test_events_go_on_where_the_connection_was_lost():
     """What came in part comes again, and is shown once."""
-    first = b': hello\r\nretry: 2000\n\nid: 7\nevent: tenant.create\ndata: {"id": 7,\ndata: "x": "\xc3\xa4"}\n\nid: 8\ndata: {"id'
-    second = b'id: 8\nevent: tenant.set\nunknown: x\ndata: {"id": 8}\n\nid: 9\ndata: {"id": 9}\n\nid: 10\ndata: {"id": 10}\n\n'
+    first = (b': hello\r\nretry: 2000\n\nid: 7\nevent: tenant.create\ndata: {"id": 7,\ndata: "x": "\xc3\xa4"}\n\n'
+             b'id: 8\ndata: {"id')
+    second = (b'id: 8\nevent: tenant.set\nunknown: x\ndata: {"id": 8}\n\nid: 9\ndata: {"id": 9}\n\n'
+              b'id: 10\ndata: {"id": 10}\n\n')
     with serving((200, STREAM, first), problem(503), (200, STREAM, second)) as server:
         done = bulkhead("events", "--follow", "--limit", "3", "--json", "--tenant", "acme", BULKHEAD_API=server.url)
         assert done.returncode == DONE, done
@@ -350,7 +361,7 @@ def test_events_of_a_server_that_does_not_answer():
 ])
 def test_a_command_works_on_the_database_or_over_the_api(words, environment, expected):
     with serving((200, {}, {"items": [], "next": None})) as server:
-        place = {name: value.replace("api", server.url, 1) if value == "api" else value for name, value in environment.items()}
+        place = {name: server.url if value == "api" else value for name, value in environment.items()}
         done = bulkhead("tenant", "list", *[server.url if word == "api" else word for word in words], **place)
         assert done.returncode == {"api": DONE, "database": FAILED, "usage": USAGE}[expected], done
         assert len(server.requests) == (expected == "api")

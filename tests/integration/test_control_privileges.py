@@ -56,7 +56,8 @@ def test_a_sidecar_calls_its_functions(control, sidecar):
     for function in ("resolve_permissions(NULL)", "resolve_settings(NULL)", "revoke_permission(NULL, 'sql.read')",
                      "set_permission(NULL, 'sql.read', 'true', NULL, NULL)", "unset_setting(NULL, 'app.x')",
                      "set_setting(NULL, 'app.x', '1', false)", "tenant_permissions('{}')", "default_permissions('{}')",
-                     "permission_standing('{}', 'sql.read')", "setting_standing('{}', 'app.x')"):
+                     "permission_standing('{}', 'sql.read')", "setting_standing('{}', 'app.x')",
+                     "tenant_bump('{}')", "take_turn()", "place_tenant(NULL, NULL, false)"):
         assert_denied(sidecar, f"SELECT bulkhead_control.{function}")
     for statement in ("SELECT bulkhead_control.token_of('x')", "CREATE FUNCTION bulkhead_control.f() RETURNS int "
                       "LANGUAGE sql AS 'SELECT 1'", "CREATE TABLE bulkhead_control.t ()", "CREATE TABLE public.t ()",

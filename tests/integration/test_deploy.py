@@ -88,10 +88,11 @@ def test_the_reader_refuses_what_it_does_not_know(tmp_path, text):
 @pytest.mark.parametrize("path", INI_FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
 def test_settings_are_good_where_their_files_are(path, tmp_path):
     """Every path of a secret leads to one in a folder here; nothing else is changed."""
-    write_secret(tmp_path / "guard.key", "k1 " + "A" * 43 + "=\n")
-    for name in ("pool.password", "sidecar.password"):
+    for name in ("guard.key", "master.key", "api.pepper"):
+        write_secret(tmp_path / name, "k1 " + "A" * 43 + "=\n")
+    for name in ("pool.password", "sidecar.password", "api.password"):
         write_secret(tmp_path / name, "secret\n")
-    text = re.sub(r"= \S+/(guard\.key|(?:pool|sidecar)\.password)$", rf"= {tmp_path}/\1", path.read_text(), flags=re.M)
+    text = re.sub(r"= \S+/((?:guard|master)\.key|api\.pepper|(?:pool|sidecar|api)\.password)$", rf"= {tmp_path}/\1", path.read_text(), flags=re.M)
     copy = tmp_path / "bulkhead.ini"
     copy.write_text(text.replace("host = postgres\n", "host = 127.0.0.1\n").replace("= postgresql\n", "= 127.0.0.1\n"))
     done = bulkhead("check", "-c", copy)

@@ -17,7 +17,8 @@ def pages(tmp_path_factory):
 def read(page):
     """As on a terminal of 80 columns."""
     done = subprocess.run(["man", "--warnings=w", "-l", "-Tutf8", page], capture_output=True, text=True, check=False,
-                          env={"PATH": "/usr/bin:/bin", "MANWIDTH": "80", "LANG": "C.UTF-8", "MANROFFOPT": "-P-c -P-b -P-o -P-u"})
+                          env={"PATH": "/usr/bin:/bin", "MANWIDTH": "80", "LANG": "C.UTF-8",
+                               "MANROFFOPT": "-P-c -P-b -P-o -P-u"})
     assert (done.returncode, done.stderr) == (DONE, ""), page
     return done.stdout
 

@@ -451,8 +451,7 @@ def test_grants_are_made_by_functions_alone(control, chain, user):
                        "UPDATE bulkhead_control.permission_grant SET value = 'true'",
                        "DELETE FROM bulkhead_control.permission_grant",
                        "DELETE FROM bulkhead_control.permission_frozen",
-                       "INSERT INTO bulkhead_control.permission_frozen SELECT FROM bulkhead_control.permission_frozen",
-                       "SELECT bulkhead_control.tenant_bump('{}')"):
+                       "INSERT INTO bulkhead_control.permission_frozen SELECT FROM bulkhead_control.permission_frozen"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(change)
 

@@ -210,8 +210,8 @@ def test_several_are_one_change(control, acme):
 
 
 def test_several_are_checked_one_by_one(control, acme):
-    assert refused(set_many, control, acme, [{"key": "app.a", "value": 1}, {"key": "proxy.gate", "value": "maybe"}]) == \
-        "setting_value"
+    changes = [{"key": "app.a", "value": 1}, {"key": "proxy.gate", "value": "maybe"}]
+    assert refused(set_many, control, acme, changes) == "setting_value"
     assert history(control, acme, "app.a") == []
 
 
@@ -258,9 +258,9 @@ def test_another_data_key(control, acme):
 def test_a_rotation_that_begins_again_makes_no_second_key(control, acme):
     data_key(control, acme)
     job, attempt, kid = rekey(control, acme)
-    assert control.value("SELECT bulkhead_control.begin_rekey(%s, %s, %s, %s)", job, attempt, "0" * 16, wrapped()) == kid
-    assert control.value("SELECT bulkhead_control.begin_rekey(%s, %s, %s, %s)", job, attempt + 1, "0" * 16,
-                         wrapped()) is None
+    begin = "SELECT bulkhead_control.begin_rekey(%s, %s, %s, %s)"
+    assert control.value(begin, job, attempt, "0" * 16, wrapped()) == kid
+    assert control.value(begin, job, attempt + 1, "0" * 16, wrapped()) is None
     assert finish(control, job, attempt + 1) is None
 
 

@@ -170,6 +170,7 @@ CREATE FUNCTION bulkhead_api.api_key_with(k bulkhead_control.api_key, body jsonb
 LANGUAGE plpgsql STABLE
 AS $$
 BEGIN
+	PERFORM bulkhead_api.fits_bytes(body ->> 'name', 255, 'body.name');
 	k.name := coalesce(body ->> 'name', k.name);
 	k.role := coalesce(body ->> 'role', k.role);
 	k.rank := bulkhead_api.rank_of(k.role);

@@ -80,6 +80,13 @@ BEGIN ATOMIC
 	SELECT text2ltree(nullif(current_setting('bulkhead.home', true), ''));
 END;
 
+CREATE FUNCTION bulkhead_api.home_id() RETURNS uuid
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT p.ids[cardinality(p.ids)]
+	FROM (SELECT bulkhead_control.path_ids(bulkhead_api.home()) AS ids) AS p;
+END;
+
 CREATE FUNCTION bulkhead_api.is_mine(path ltree) RETURNS boolean
 LANGUAGE sql STABLE
 BEGIN ATOMIC

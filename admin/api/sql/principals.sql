@@ -93,6 +93,18 @@ $$;
 
 -- ---- what a request says ----
 
+-- Refuses a text that a CHECK would refuse for its bytes: PostgreSQL writes the row that breaks one into its log, and
+-- of a verifier or a hash that would be enough to guess by. What a field has in characters is looked at before.
+CREATE FUNCTION bulkhead_api.fits_bytes(word text, most integer, field text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+BEGIN
+	IF octet_length(word) > most THEN
+		PERFORM bulkhead_api.refuse_field(422, 'BH-API-VALUE', field, format('it must not have more than %s bytes', most));
+	END IF;
+END
+$$;
+
 CREATE FUNCTION bulkhead_api.principal_with(p bulkhead_control.principal, request jsonb) RETURNS bulkhead_control.principal
 LANGUAGE plpgsql STABLE
 AS $$
@@ -111,6 +123,8 @@ BEGIN
 		p.max_connections := (body ->> 'max_connections')::integer;
 	END IF;
 	IF body ? 'certificate_names' THEN
+		PERFORM bulkhead_api.fits_bytes(n.name, 255, format('body.certificate_names[%s]', n.place - 1))
+		FROM jsonb_array_elements_text(nullif(body -> 'certificate_names', 'null')) WITH ORDINALITY AS n (name, place);
 		p.certificate_names := CASE WHEN jsonb_typeof(body -> 'certificate_names') = 'array'
 			THEN ARRAY(SELECT jsonb_array_elements_text(body -> 'certificate_names')) END;
 	END IF;
@@ -132,6 +146,7 @@ DECLARE
 	p bulkhead_control.principal;
 BEGIN
 	LOCK TABLE bulkhead_control.tree_lock IN ROW SHARE MODE;
+	PERFORM bulkhead_api.fits_bytes(request #>> '{body,name}', 63, 'body.name');
 	p.disabled := false;
 	p := bulkhead_api.principal_with(p, request);
 	PERFORM bulkhead_api.principal_within_mine(p, request, NULL);

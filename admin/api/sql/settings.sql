@@ -138,6 +138,8 @@ BEGIN ATOMIC
 	SELECT coalesce(m.status, 422), coalesce(m.reason, 'BH-API-VALUE'), coalesce(m.part, 'value')
 	FROM (SELECT) AS one
 	LEFT JOIN (VALUES
+		('setting_home', 403, 'BH-API-HOME', 'key'),
+		('setting_gate', 403, 'BH-API-SUBTREE', 'key'),
 		('setting_locked', 409, 'BH-API-LOCKED', 'key'),
 		('setting_key_registered', 404, 'BH-API-NOT-FOUND', 'key'),
 		('setting_app_key', 422, 'BH-API-VALUE', 'key'),
@@ -148,6 +150,34 @@ BEGIN ATOMIC
 		('setting_revision', 412, 'BH-API-CHANGED', 'if_revision')
 	) AS m (refusal, status, reason, part) ON m.refusal = setting_reason.refusal;
 END;
+
+-- What a proxy does for a tenant is decided above it: not by API keys at home there. And the gate, in which permissions
+-- act, is for API keys of the whole tree: others may only have it enforced. `to_value` is NULL where a value goes.
+CREATE FUNCTION bulkhead_api.setting_decided_above(of_tenant uuid, of_key text, to_value jsonb, OUT refusal text, OUT why text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT CASE WHEN h.is_home THEN 'setting_home' ELSE 'setting_gate' END,
+		CASE WHEN h.is_home THEN format('%s is decided above the tenant, not by an API key of its own', of_key)
+			ELSE 'the gate is opened by API keys of the whole tree' END
+	FROM (SELECT bulkhead_api.home_id() = of_tenant AS is_home) h
+	WHERE bulkhead_api.home() IS NOT NULL AND of_key ~ '^proxy\.'
+	AND (h.is_home OR of_key = 'proxy.gate' AND to_value IS DISTINCT FROM '"enforce"');
+END;
+
+CREATE FUNCTION bulkhead_api.setting_may_change(of_tenant uuid, of_key text, to_value jsonb) RETURNS void
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+	found record;
+BEGIN
+	SELECT d.why, m.status, m.reason INTO found
+	FROM bulkhead_api.setting_decided_above(of_tenant, of_key, to_value) d, bulkhead_api.setting_reason(d.refusal) m
+	WHERE d.refusal IS NOT NULL;
+	IF found.reason IS NOT NULL THEN
+		PERFORM bulkhead_api.refuse_field(found.status, found.reason, 'path.key', found.why);
+	END IF;
+END
+$$;
 
 -- Why a tenant may not have this value, without a word on who is above the caller's part of the tree.
 CREATE FUNCTION bulkhead_api.setting_refusal(of_tenant uuid, of_key text, to_value jsonb, OUT refusal text, OUT why text)
@@ -193,11 +223,15 @@ CREATE FUNCTION bulkhead_api.setting_made(more jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE
 RETURN CASE WHEN more ? 'sealed' THEN jsonb_build_object('$enc', more -> 'sealed') ELSE more -> 'value' END;
 
--- The data key that it made for the first sealed value of a tenant.
+-- The data key that it made for the first sealed value of a tenant. A slug may mean another tenant by now than the one
+-- that it was made for: then all of it is made anew.
 CREATE FUNCTION bulkhead_api.setting_keep_data_key(of_tenant uuid, more jsonb) RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
+	IF more ->> 'tenant_id' <> of_tenant::text THEN
+		PERFORM bulkhead_api.refuse(409, 'BH-API-DATA-KEY', 'another tenant is called so meanwhile: try again');
+	END IF;
 	IF more ? 'data_key' THEN
 		PERFORM bulkhead_control.add_data_key(of_tenant, more #>> '{data_key,kid}', more #>> '{data_key,wrapped}');
 	END IF;
@@ -332,113 +366,6 @@ BEGIN
 END
 $$;
 
--- What differs between two tenants. Of sensitive values it is not known, unless both have them from the same tenant.
-CREATE FUNCTION bulkhead_api.settings_diff(request jsonb) RETURNS bulkhead_api.answer
-LANGUAGE plpgsql
-AS $$
-DECLARE
-	here bulkhead_control.tenant := bulkhead_api.tenant(request #>> '{path,tenant}');
-	there bulkhead_control.tenant := bulkhead_api.tenant(request #>> '{query,with}', 'query.with');
-	size integer := (request #>> '{query,limit}')::integer;
-	after text := bulkhead_api.setting_cursor(request, 'key', '^');
-	items json[];
-	names text[];
-BEGIN
-	SELECT array_agg(json_build_object(
-			'key', d.key,
-			'same', CASE WHEN d.is_sealed THEN NULL ELSE false END,
-			'here', bulkhead_api.setting_resolved(here, d.key, false),
-			'there', bulkhead_api.setting_resolved(there, d.key, false)) ORDER BY d.key),
-		array_agg(d.key ORDER BY d.key)
-	INTO items, names
-	FROM (SELECT n.key, coalesce(bulkhead_control.setting_data_kid(a.value), bulkhead_control.setting_data_kid(b.value))
-				IS NOT NULL AS is_sealed
-		  FROM (SELECT x.key FROM bulkhead_api.setting_names(here) x (key)
-				UNION SELECT y.key FROM bulkhead_api.setting_names(there) y (key)) n
-		  LEFT JOIN bulkhead_control.setting_key k ON k.key = n.key
-		  LEFT JOIN LATERAL bulkhead_control.setting_standing(bulkhead_control.path_ids(here.path), n.key) a ON true
-		  LEFT JOIN LATERAL bulkhead_control.setting_standing(bulkhead_control.path_ids(there.path), n.key) b ON true
-		  WHERE (after IS NULL OR n.key > after)
-		  AND a.source_id IS DISTINCT FROM b.source_id
-		  AND (coalesce(a.value, k.default_value), coalesce(a.locked, false))
-			  IS DISTINCT FROM (coalesce(b.value, k.default_value), coalesce(b.locked, false))
-		  ORDER BY n.key LIMIT size + 1) d;
-	RETURN bulkhead_api.page(items, ARRAY(SELECT jsonb_build_object('key', n) FROM unnest(names) n), size);
-END
-$$;
-
--- Tenants below this one in the order of the tree, from one path on: so many are looked at for a page of what follows.
-CREATE FUNCTION bulkhead_api.setting_tenants(top ltree, from_path text, chunk integer) RETURNS SETOF bulkhead_control.tenant
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-	SELECT t.* FROM bulkhead_control.tenant t
-	WHERE t.path >= coalesce(text2ltree(from_path), top) AND t.path < bulkhead_control.path_end(top)
-	ORDER BY t.path LIMIT chunk;
-END;
-
--- Values of theirs that differ from what they would inherit.
-CREATE FUNCTION bulkhead_api.setting_drifts(top ltree, after_path text, after_key text, prefix text, chunk integer,
-											size integer)
-RETURNS TABLE (path text, key text, item json)
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-	SELECT t.path::text, s.key, json_build_object(
-		'tenant_id', t.id,
-		'slug', t.slug,
-		'key', s.key,
-		'value', bulkhead_api.setting_plain(s.value),
-		'sensitive', s.data_kid IS NOT NULL,
-		'locked', s.locked,
-		'masked', coalesce(above.locked, false),
-		'same', CASE WHEN coalesce(s.data_kid, bulkhead_control.setting_data_kid(above.value)) IS NULL THEN false END,
-		'would_inherit', json_build_object(
-			'value', CASE WHEN above.source_id IS NULL THEN k.default_value ELSE bulkhead_api.setting_plain(above.value) END,
-			'sensitive', bulkhead_control.setting_data_kid(above.value) IS NOT NULL,
-			'is_default', above.source_id IS NULL,
-			'source_tenant_id', bulkhead_api.setting_seen_id(above.source_id)))
-	FROM bulkhead_api.setting_tenants(top, after_path, chunk) t
-	JOIN bulkhead_control.setting s ON s.tenant_id = t.id
-	LEFT JOIN bulkhead_control.setting_key k ON k.key = s.key
-	LEFT JOIN LATERAL bulkhead_control.setting_standing(
-		array_remove(bulkhead_control.path_ids(t.path), t.id), s.key) above ON true
-	WHERE t.path > top AND (after_path IS NULL OR t.path > text2ltree(after_path) OR s.key > after_key)
-	AND starts_with(s.key, coalesce(prefix, ''))
-	AND s.value IS DISTINCT FROM coalesce(above.value, k.default_value)
-	ORDER BY t.path, s.key LIMIT size;
-END;
-
--- A page may have fewer items than were asked for, or none, and yet a next: of a large tree a part is looked at each time.
-CREATE FUNCTION bulkhead_api.settings_drift(request jsonb) RETURNS bulkhead_api.answer
-LANGUAGE plpgsql
-AS $$
-DECLARE
-	chunk constant integer := 2000;
-	t bulkhead_control.tenant := bulkhead_api.tenant(request #>> '{path,tenant}');
-	size integer := (request #>> '{query,limit}')::integer;
-	after_path text := bulkhead_api.setting_cursor(request, 'path', '^[0-9a-f]{32}(\.[0-9a-f]{32}){0,19}$');
-	last_path text;
-	items json[];
-	keys jsonb[];
-BEGIN
-	SELECT array_agg(d.item ORDER BY d.place), array_agg(jsonb_build_object('path', d.path, 'key', d.key) ORDER BY d.place)
-	INTO items, keys
-	FROM bulkhead_api.setting_drifts(t.path, after_path, bulkhead_api.setting_cursor(request, 'key', '^'),
-									 request #>> '{query,prefix}', chunk, size + 1)
-		WITH ORDINALITY AS d (path, key, item, place);
-	IF coalesce(cardinality(items), 0) <= size THEN
-		SELECT o.path::text INTO last_path
-		FROM bulkhead_api.setting_tenants(t.path, after_path, chunk) WITH ORDINALITY AS o
-		WHERE o.ordinality = chunk;
-		IF FOUND THEN
-			-- Behind all that this tenant could have.
-			RETURN bulkhead_api.ok(json_build_object('items', coalesce(to_json(items), '[]'),
-				'next', bulkhead_api.setting_write_cursor(jsonb_build_object('path', last_path, 'key', '~'))));
-		END IF;
-	END IF;
-	RETURN bulkhead_api.page(items, keys, size);
-END
-$$;
-
 -- ---- changing ----
 
 -- What the API's thread has to know before it seals what has come: nothing of the value is needed for that.
@@ -477,6 +404,7 @@ DECLARE
 BEGIN
 	PERFORM bulkhead_control.take_turn();
 	t := bulkhead_api.tenant(request #>> '{path,tenant}');
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, value);
 	PERFORM bulkhead_api.setting_match(request, (
 		SELECT s.revision FROM bulkhead_control.setting s WHERE s.tenant_id = t.id AND s.key = of_key));
 	PERFORM bulkhead_api.setting_keep_data_key(t.id, request -> 'more');
@@ -502,6 +430,7 @@ BEGIN
 		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.key',
 										  format('the tenant has no value of %s of its own', of_key));
 	END IF;
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, old.value);
 	PERFORM bulkhead_api.setting_match(request, old.revision);
 	PERFORM bulkhead_api.setting_allow(t.id, of_key, old.value);
 	PERFORM bulkhead_control.set_setting(t.id, of_key, old.value, (request #>> '{body,locked}')::boolean);
@@ -525,6 +454,7 @@ BEGIN
 		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'path.key',
 										  format('the tenant has no value of %s of its own', of_key));
 	END IF;
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, NULL);
 	PERFORM bulkhead_api.setting_match(request, old);
 	PERFORM bulkhead_control.unset_setting(t.id, of_key);
 	RETURN bulkhead_api.nothing();
@@ -550,14 +480,17 @@ BEGIN ATOMIC
 	)
 	SELECT a.place, a.field, a.key, a.is_set, a.value, a.locked,
 		CASE WHEN count(*) OVER (PARTITION BY a.key) > 1 THEN 'setting_twice'
+			WHEN d.refusal IS NOT NULL THEN d.refusal
 			WHEN a.refused IS NOT NULL THEN a.refused ->> 'refusal'
 			WHEN a.if_revision::bigint <> coalesce(s.revision, 0) THEN 'setting_revision'
 			ELSE r.refusal END,
 		CASE WHEN count(*) OVER (PARTITION BY a.key) > 1 THEN a.key || ' stands here twice'
+			WHEN d.refusal IS NOT NULL THEN d.why
 			WHEN a.refused IS NOT NULL THEN a.refused ->> 'why'
 			WHEN a.if_revision::bigint <> coalesce(s.revision, 0) THEN a.key || ' has changed since: read it again'
 			ELSE r.why END
 	FROM asked a
+	LEFT JOIN LATERAL bulkhead_api.setting_decided_above(of_tenant, a.key, a.value) d ON true
 	LEFT JOIN bulkhead_control.setting s ON s.tenant_id = of_tenant AND s.key = a.key
 	LEFT JOIN LATERAL bulkhead_api.setting_refusal(of_tenant, a.key, a.value) r ON a.is_set AND a.refused IS NULL;
 END;
@@ -674,6 +607,7 @@ BEGIN
 	IF was.key IS NULL THEN
 		PERFORM bulkhead_api.refuse_field(404, 'BH-API-NOT-FOUND', 'body.revision', 'there is no such revision, or not any more');
 	END IF;
+	PERFORM bulkhead_api.setting_may_change(t.id, of_key, was.value);
 	PERFORM bulkhead_api.setting_match(request, (
 		SELECT s.revision FROM bulkhead_control.setting s WHERE s.tenant_id = t.id AND s.key = of_key));
 	IF was.value IS NULL THEN
