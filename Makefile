@@ -11,6 +11,7 @@
 #   make soak-crowd  a thousand tenants with schemas and a hundred with databases, through 60 backends
 #   make soak-sqlsmith   an hour of random statements as one tenant, while others' words must not be seen
 #   make test-longer    integration tests that take too long for make test
+#   make test-races     several clients of the admin API at the same thing, hundreds of times
 #   make test-workers   the integration tests with four workers
 #   make test-differential   the same bytes to PostgreSQL 15 and 18 and through Bulkhead, all of them
 #   make image-check   the Dockerfile's steps in a chroot, and what comes of them in front of a PostgreSQL

@@ -45,6 +45,11 @@ test-integration: $(PROGRAM) $(FAILMALLOC)
 test-longer: $(PROGRAM) $(FAILMALLOC) test-deps
 	$(PYTEST) -m longer --ignore tests/attacks
 
+# The races of the admin API, three hundred rounds of each.
+.PHONY: test-races
+test-races: $(PROGRAM) $(FAILMALLOC) test-deps
+	BULKHEAD_TEST_ROUNDS=300 $(PYTEST) -k 'races or rotation_against_use or changes_storm'
+
 # Every attack with both halves, with the gate off and with hardening off, and the table of what held;
 # tests/attacks/summary.py writes its numbers to docs/threat-model.md.
 .PHONY: attack attack-summary

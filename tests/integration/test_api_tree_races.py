@@ -1,11 +1,13 @@
 """The tree over HTTP with several clients at it: each is answered as if it were alone, before or after the others."""
 
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
-ROUNDS = 40
+ROUNDS = int(os.environ.get("BULKHEAD_TEST_ROUNDS", "40"))  # make test-races has 300
 
 
 def together(*works):
@@ -119,3 +121,32 @@ def test_grants_are_set_and_revoked_by_several(clients, control):
         # Whatever came first: nobody holds more than the one above.
         held = [one.get(f"/v1/tenants/{slug}/permissions:effective?key=sql.copy").items[0]["value"] for slug in "abc"]
         assert held == sorted(held, reverse=True), held
+
+
+def test_a_key_is_revoked_while_it_is_used(tree_api, clients):
+    """Whatever begins when the revocation is answered is refused; what is answered before is answered well."""
+    root = clients[0]
+    make(root, ("a", None))
+
+    def use(client, number, ended):
+        """Reads and writes until it is over; what it was answered, and when each request began."""
+        seen = []
+        while not ended.is_set():
+            began = time.monotonic()
+            answer = client.patch("/v1/tenants/a", {"name": f"name {number}"}) if number % 2 else client.get("/v1/tenants/a")
+            seen.append((began, answer.status))
+        return seen
+
+    for _ in range(max(ROUNDS // 4, 5)):
+        key, ended = tree_api.key("admin", "a"), Event()
+        with ThreadPoolExecutor(4) as executor:
+            users = [executor.submit(use, tree_api.stranger(key), n, ended) for n in range(4)]
+            time.sleep(0.1)
+            assert root.post(f"/v1/api-keys/{key[4:20]}:revoke").status == 200
+            revoked = time.monotonic()
+            time.sleep(0.05)
+            ended.set()
+            seen = [one for user in users for one in user.result()]
+        assert {status for _, status in seen} <= {200, 401}, seen
+        assert 200 in {status for _, status in seen}
+        assert {status for began, status in seen if began > revoked} <= {401}
