@@ -451,7 +451,7 @@ const struct conf_setting conf_settings[] = {
 	 .doc = "How long a request may take to arrive, and how long to be carried out."},
 	{.section = "admin", .key = "rate_limit", .type = TYPE_INT, IN_CONF(admin_rate_limit),
 	 .min = 0, .max = 1000000, .preset = "100", .reloadable = true,
-	 .doc = "Requests of one API key in a second, on the average; ten times as many may come at once. 0 for no limit."},
+	 .doc = "Requests of one API key in a second, on the average; ten times as many may come at once. Elements of a body's lists count as requests of their own, and so do each 2 KiB of it. 0 for no limit."},
 	{.section = "admin", .key = "failure_limit", .type = TYPE_INT, IN_CONF(admin_failure_limit),
 	 .min = 0, .max = 1000000, .preset = "10", .reloadable = true,
 	 .doc = "Requests of one address in a minute that may be refused for their API key; further ones are looked at only where their key was valid before. 0 for no limit."},

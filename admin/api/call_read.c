@@ -26,6 +26,7 @@
 #define RATE_BURST      10 /* seconds' worth of requests at once */
 #define IDEMPOTENCY_MAX 255
 #define ETAGS_MAX       16
+#define REQUEST_BYTES   2048 /* of a body: more count as more requests */
 
 static bool refuse(struct api_call *call, int status, const char *reason, const char *field,
 				   const char *detail)
@@ -115,6 +116,29 @@ static bool refuse_key(struct api_call *call)
 				  "there is no such API key, or it is no longer valid");
 }
 
+static struct throttle_rate rate_of(const struct conf *conf)
+{
+	return (struct throttle_rate){conf->admin_rate_limit,
+								  (double)conf->admin_rate_limit * RATE_BURST};
+}
+
+/* A long body, and a list of many things, is as much work as many requests. */
+static void charge(struct api_call *call, size_t len)
+{
+	const struct throttle_rate rate = rate_of(call->api->conf);
+	double count = (double)(len / REQUEST_BYTES);
+	const char *name;
+	json_t *member;
+
+	json_object_foreach(json_object_get(call->request, "body"), name, member)
+	{
+		if (json_array_size(member) > 1)
+			count += (double)(json_array_size(member) - 1);
+	}
+	if (count > 0)
+		throttle_charge(call->api->rates, call->key_name, &rate, count, clock_monotonic_us());
+}
+
 static bool refuse_address(struct api_call *call)
 {
 	return refuse(call, 429, "BH-API-RATE", NULL,
@@ -145,8 +169,7 @@ static json_t *hash_key(const struct api_call *call, const char *key, char bucke
 static bool read_key(struct api_call *call, struct evkeyvalq *headers)
 {
 	const struct conf *conf = call->api->conf;
-	const struct throttle_rate rate = {conf->admin_rate_limit,
-									   (double)conf->admin_rate_limit * RATE_BURST};
+	const struct throttle_rate rate = rate_of(conf);
 	const int64_t now = clock_monotonic_us();
 	const char *value = NULL;
 	json_t *hashes;
@@ -345,6 +368,7 @@ static void read_body(struct api_call *call, struct evkeyvalq *headers, const ch
 					 "the body is to be application/json");
 	else if (call->route->body)
 		parse_body(call, bytes ? (const char *)bytes : "{}", bytes ? len : 2, findings);
+	charge(call, len);
 	if (bytes)
 		secret_wipe(bytes, len);
 }

@@ -100,6 +100,13 @@ bool throttle_take(struct throttle *throttle, const char *name,
 	return true;
 }
 
+void throttle_charge(struct throttle *throttle, const char *name,
+					 const struct throttle_rate *rate, double count, int64_t now_us)
+{
+	if (rate->per_second > 0)
+		find(throttle, name, rate, now_us)->tokens -= count;
+}
+
 /* ---- names alone ---- */
 
 void throttle_keep(struct throttle *throttle, const char *name)

@@ -30,6 +30,11 @@ bool throttle_allows(struct throttle *throttle, const char *name,
 bool throttle_take(struct throttle *throttle, const char *name,
 				   const struct throttle_rate *rate, int64_t now_us);
 
+/* Takes so many tokens more behind one that was taken, also where they are not there: whoever
+ * has cost too much waits the longer. */
+void throttle_charge(struct throttle *throttle, const char *name,
+					 const struct throttle_rate *rate, double count, int64_t now_us);
+
 /*
  * The same as a memory of names, without tokens: nobody is forgotten for a name that is only
  * looked for.

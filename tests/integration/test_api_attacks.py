@@ -1,7 +1,6 @@
 """What was tried against the admin API: each of these was found open, or could have been."""
 
 import http.client
-import json
 import socket
 import threading
 import time
@@ -32,9 +31,10 @@ def root(api):
 # ---- the audit log ----
 
 def test_who_asks_about_a_foreign_tenant_writes_nothing_into_its_log(api, root, ids):
-    mine, theirs = api.client("admin", "acme", name="graffiti"), api.client("admin", "globex")
+    foreign = root.post("/v1/tenants", {"slug": "asked-about"})["id"]
+    mine, theirs = api.client("admin", "acme", name="graffiti"), api.client("admin", "asked-about")
     for path in ("/v1/audit", "/v1/audit:export"):
-        assert mine.get(f"{path}?tenant_id={ids['globex']}&actor=was-here").status == 200
+        assert mine.get(f"{path}?tenant_id={foreign}&actor=was-here").status == 200
     assert [r for r in theirs.get("/v1/audit?limit=200").items if "graffiti" in r["actor"]] == []
     # It is recorded all the same, where the caller is at home.
     asked = [r for r in mine.get("/v1/audit?limit=200&action=audit.read").items if r["after"].get("actor") == "was-here"]
@@ -129,13 +129,6 @@ def test_a_limit_of_a_tenant_is_not_its_own_to_lift(api, root):
 
 # ---- bounds ----
 
-def ask(port, key, path="/v1/version", **headers):
-    connection = http.client.HTTPConnection(HOST, port, timeout=20)
-    connection.request("GET", path, headers={"Authorization": f"Bearer {key}", **headers})
-    response = connection.getresponse()
-    return response.status, response.read()
-
-
 def test_strangers_do_not_lock_out_who_has_a_key(stand):
     """They may share an address: on the same machine, behind one proxy; a page in a browser is enough."""
     with Api(stand, failure_limit=3) as api:
@@ -153,13 +146,10 @@ def test_strangers_do_not_lock_out_who_has_a_key(stand):
 
 def test_connections_that_ask_nothing_take_no_descriptors_from_the_data_port(stand):
     with Api(stand, max_clients=5, request_timeout="3s") as api:
-        def descriptors():
-            import os
-            return len(os.listdir(f"/proc/{api.proxy.process.pid}/fd"))
-        before = descriptors()
+        before = api.proxy.descriptors()
         idle = [socket.create_connection((HOST, api.port), timeout=20) for _ in range(60)]
         time.sleep(0.5)
-        took = descriptors() - before
+        took = api.proxy.descriptors() - before
         for one in idle:
             one.close()
         assert took <= 16, took
@@ -194,3 +184,28 @@ def test_a_statement_that_is_explained_does_not_hold_up_others(api, root, sql):
     began = time.monotonic()
     root.post("/v1/statements:explain", {"tenant": "acme", "sql": sql[:65000]})
     assert time.monotonic() - began < 1, sql[:20]
+
+
+def test_what_is_asked_in_one_request_counts_as_what_it_is(stand):
+    """A thousand tenants are made in the tree's turn, and nobody else changes anything meanwhile: also in a dry run."""
+    with Api(stand, rate_limit=5) as api:
+        admin, other = api.client("admin", "acme"), api.client()
+        batch = {"tenants": [{"slug": f"counted-{n}", "parent": "acme"} for n in range(60)]}
+        assert admin.post("/v1/tenants:batch?dry_run=true", batch).status == 201
+        assert admin.post("/v1/tenants:batch?dry_run=true", batch).status == 429
+        assert other.get("/v1/version").status == 200
+        # Long texts, too.
+        assert other.post("/v1/statements:explain", {"tenant": "acme", "sql": "select 1 --" + "x" * 200000}).status == 200
+        assert other.get("/v1/version").status == 429
+
+
+def test_a_pause_is_not_ended_by_who_is_paused(api, root):
+    own = api.client("admin", "acme")
+    assert root.post("/v1/tenants/acme:pause").status == 200
+    try:
+        answer = own.post("/v1/tenants/acme:unpause")
+        assert (answer.status, answer.reason) == (403, "BH-API-HOME"), answer
+        assert root.get("/v1/tenants/acme/live")["paused"]
+        assert own.post("/v1/tenants/acme-labs:pause").status == own.post("/v1/tenants/acme-labs:unpause").status == 200
+    finally:
+        assert root.post("/v1/tenants/acme:unpause").status == 200

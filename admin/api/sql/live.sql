@@ -32,6 +32,12 @@ DECLARE
 	scope json := bulkhead_api.live_scope(request);
 	pid text := request #>> '{path,pid}';
 BEGIN
+	-- A tenant that waits does so at the hands of those above it: it does not end that itself.
+	IF current_setting('bulkhead.action') IN ('tenant.pause', 'tenant.unpause')
+	   AND (scope ->> 'tenant')::uuid = bulkhead_api.home_id() THEN
+		PERFORM bulkhead_api.refuse_field(403, 'BH-API-HOME', 'path.tenant',
+			'this is decided above the tenant, not by an API key of its own');
+	END IF;
 	PERFORM bulkhead_control.audit_note(
 		current_setting('bulkhead.action'), coalesce(scope ->> 'tenant', scope ->> 'home')::uuid,
 		CASE WHEN pid IS NOT NULL THEN 'session/' || pid ELSE 'tenant/' || (scope ->> 'tenant') END,

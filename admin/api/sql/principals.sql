@@ -123,8 +123,8 @@ BEGIN
 		p.max_connections := (body ->> 'max_connections')::integer;
 	END IF;
 	IF body ? 'certificate_names' THEN
-		PERFORM bulkhead_api.fits_bytes(n.name, 255, format('body.certificate_names[%s]', n.place - 1))
-		FROM jsonb_array_elements_text(nullif(body -> 'certificate_names', 'null')) WITH ORDINALITY AS n (name, place);
+		PERFORM bulkhead_api.fits_bytes(n.name, 255, 'body.certificate_names')
+		FROM jsonb_array_elements_text(nullif(body -> 'certificate_names', 'null')) n (name);
 		p.certificate_names := CASE WHEN jsonb_typeof(body -> 'certificate_names') = 'array'
 			THEN ARRAY(SELECT jsonb_array_elements_text(body -> 'certificate_names')) END;
 	END IF;
