@@ -173,6 +173,121 @@ BEGIN
 END
 $$;
 
+-- ---- subtrees ----
+
+-- Two functions as they were, but that what they find is taken from arrays, whose lengths the planner sees. How many
+-- tenants are below another it guesses, and read half the index to move a single one.
+CREATE OR REPLACE FUNCTION tenant_carry_subtree() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ids uuid[];
+	paths text[];
+BEGIN
+	WITH RECURSIVE below (id, path, steps) AS (
+		SELECT t.id, t.path, 0 FROM bulkhead_control.tenant t WHERE t.id = NEW.id
+		UNION ALL
+		SELECT t.id, bulkhead_control.path_under(b.path, t.id), b.steps + 1
+		FROM bulkhead_control.tenant t JOIN below b ON t.parent_id = b.id
+		WHERE b.steps < 20
+	)
+	SELECT array_agg(b.id), array_agg(b.path::text) INTO ids, paths FROM below b;
+
+	UPDATE bulkhead_control.tenant t SET path = bulkhead_control.path_of(b.path)
+	FROM unnest(ids, paths) AS b (id, path)
+	WHERE t.id = b.id AND t.path::text <> b.path;
+	RETURN NULL;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION change_tenant_status(tenant_id uuid, verb text, subtree boolean)
+RETURNS TABLE (id uuid, slug text, was text, status text, version bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	top bulkhead_control.tenant%ROWTYPE;
+	above bulkhead_control.tenant%ROWTYPE;
+	target text;
+	active_below bigint;
+	ids uuid[];
+	statuses text[];
+	targets text[];
+BEGIN
+	IF verb IS NULL OR verb NOT IN ('suspend', 'resume', 'archive', 'restore') THEN
+		RAISE invalid_parameter_value USING MESSAGE = format('there is no change of status called %L', verb);
+	END IF;
+	-- In turn, and before the first look: each statement below sees what the one before left.
+	LOCK TABLE bulkhead_control.tree_lock IN EXCLUSIVE MODE;
+	SELECT * INTO top FROM bulkhead_control.tenant t WHERE t.id = tenant_id;
+	IF NOT FOUND THEN
+		RAISE no_data_found USING MESSAGE = 'there is no tenant ' || tenant_id;
+	END IF;
+
+	target := bulkhead_control.status_after(verb, top.status, top.archived_from);
+	IF top.status = 'purging'
+	   OR verb IN ('suspend', 'resume') AND target NOT IN ('active', 'suspended') THEN
+		RAISE check_violation USING
+			MESSAGE = format('tenant %s is %s', top.slug, top.status),
+			SCHEMA = 'bulkhead_control', TABLE = 'tenant', CONSTRAINT = 'tenant_status_from';
+	END IF;
+	SELECT * INTO above FROM bulkhead_control.tenant t WHERE t.id = top.parent_id;
+	IF target = 'active' AND above.status <> 'active' THEN
+		RAISE check_violation USING
+			MESSAGE = format('tenant %s cannot be active: %s above it is %s', top.slug, above.slug, above.status),
+			SCHEMA = 'bulkhead_control', TABLE = 'tenant', CONSTRAINT = 'tenant_status_above';
+	END IF;
+	IF verb IN ('suspend', 'archive') AND NOT subtree THEN
+		SELECT count(*) INTO active_below FROM bulkhead_control.tenant t
+		WHERE bulkhead_control.path_is_within(t.path, top.path) AND t.id <> top.id AND t.status = 'active';
+		IF active_below > 0 THEN
+			RAISE check_violation USING
+				MESSAGE = format('tenant %s has %s active %s below it', top.slug, active_below,
+								 CASE active_below WHEN 1 THEN 'tenant' ELSE 'tenants' END),
+				SCHEMA = 'bulkhead_control', TABLE = 'tenant', CONSTRAINT = 'tenant_status_below';
+		END IF;
+	END IF;
+
+	WITH RECURSIVE change (id, was, status) AS (
+		SELECT top.id, top.status, target
+		UNION ALL
+		SELECT t.id, t.status, CASE
+			-- What would be active below one that is not, or was not taken along, stays.
+			WHEN after.status = 'active' AND above.status <> 'active' THEN t.status
+			WHEN verb IN ('resume', 'restore') AND (after.took IS NULL OR EXISTS (
+				SELECT FROM bulkhead_control.tenant o
+				WHERE o.id = after.took AND o.id <> top.id AND bulkhead_control.path_is_within(o.path, top.path)))
+			THEN t.status
+			ELSE after.status
+		END
+		FROM change above
+		JOIN bulkhead_control.tenant t ON t.parent_id = above.id
+		CROSS JOIN LATERAL (
+			SELECT bulkhead_control.status_after(verb, t.status, t.archived_from) AS status,
+				CASE verb WHEN 'resume' THEN t.suspended_with WHEN 'restore' THEN t.archived_with END AS took
+		) after
+		WHERE subtree
+	)
+	SELECT array_agg(c.id), array_agg(c.was), array_agg(c.status) INTO ids, statuses, targets FROM change c;
+
+	RETURN QUERY
+	WITH changed AS (
+		UPDATE bulkhead_control.tenant t SET
+			status = c.status,
+			suspended_with = CASE WHEN verb = 'suspend' THEN nullif(top.id, t.id) ELSE t.suspended_with END,
+			archived_with = CASE WHEN verb = 'archive' THEN nullif(top.id, t.id) ELSE t.archived_with END
+		FROM unnest(ids, statuses, targets) AS c (id, was, status)
+		WHERE t.id = c.id AND (
+			c.status <> c.was
+			-- It had been taken along, and is meant itself now.
+			OR t.id = top.id AND (verb = 'suspend' AND t.suspended_with IS NOT NULL
+								  OR verb = 'archive' AND t.archived_with IS NOT NULL))
+		RETURNING t.id, t.slug, c.was, t.status, t.version, t.path
+	)
+	SELECT c.id, c.slug, c.was, c.status, c.version FROM changed c ORDER BY c.path;
+END
+$$;
+
 GRANT USAGE ON SEQUENCE tenant_position TO bulkhead_admin;
 GRANT EXECUTE ON FUNCTION place_tenant(uuid, uuid, boolean), take_turn(boolean), path_ids(ltree), path_end(ltree),
 	path_is_before(ltree, ltree), path_is_behind(ltree, ltree), path_of(text), token_of(text) TO bulkhead_admin;

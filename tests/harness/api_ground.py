@@ -33,10 +33,12 @@ MORE = {"principal.set_password": {"generate_password": True}}  # what the docum
 WRAP = """
 CREATE SCHEMA ground;
 CREATE SEQUENCE ground.begun;
+SELECT nextval('ground.begun'); -- last_value says nothing of the first
 GRANT USAGE ON SCHEMA ground TO PUBLIC;
 GRANT ALL ON SEQUENCE ground.begun TO PUBLIC;
 
-CREATE FUNCTION ground.outside(home bulkhead_control.tenant.path%TYPE) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE FUNCTION ground.outside(home bulkhead_control.tenant.path%TYPE) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     f record;
     one text;
@@ -82,7 +84,8 @@ BEGIN
                     END IF;
                     SET CONSTRAINTS ALL IMMEDIATE;
                     IF before IS NOT NULL AND ground.outside(home) <> before THEN
-                        RAISE EXCEPTION 'it has changed what is outside of %%: %% to %%', home, before, ground.outside(home);
+                        RAISE EXCEPTION 'it has changed what is outside of %%: %% to %%',
+                            home, before, ground.outside(home);
                     END IF;
                     RAISE EXCEPTION USING ERRCODE = 'BHUND';
                 EXCEPTION WHEN SQLSTATE 'BHUND' THEN
@@ -178,7 +181,8 @@ class Ground:
         self.root.execute("INSERT INTO bulkhead_control.principal (name, home_id, reach) VALUES (%s, %s, 'self')",
                           (one["principals"], tenant))
         self.root.execute("INSERT INTO bulkhead_control.api_key (id, name, role, tenant_id, hash, hash_kid) "
-                          "VALUES (%s, %s, 'viewer', %s, sha256('x'), 'p1')", (one["api-keys"], f"ground {place}", tenant))
+                          "VALUES (%s, %s, 'viewer', %s, sha256('x'), 'p1')",
+                          (one["api-keys"], f"ground {place}", tenant))
         one["jobs"] = str(self.root.execute(
             "INSERT INTO bulkhead_control.job (kind, tenant_id, slug, cluster, state, finished_at) "
             "VALUES ('provision', %s, %s, 'default', 'failed', now()) RETURNING id", (tenant, slug)).fetchone()[0])
@@ -187,7 +191,7 @@ class Ground:
     # ---- requests ----
 
     def tenant_fields(self, operation):
-        """What of a request names tenants: ("path", "tenant"), ("query", "parent"), ("body", "tenants", 0, "parent")."""
+        """What of a request names tenants: ("path", "tenant"), ("query", "with"), ("body", "tenants", 0, "parent")."""
         fields = [("path", name) for name, one in operation.named("path").items() if one["schema"].get("x-tenant")]
         fields += [("query", name) for name, one in operation.named("query").items() if [*tenant_places(one["schema"])]]
         return fields + [("body", *way) for way in tenant_places(operation.body or {})]
@@ -235,7 +239,7 @@ class Ground:
 
     def begun(self):
         """How many handlers have begun so far."""
-        return self.root.execute("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ground.begun").fetchone()[0]
+        return self.root.execute("SELECT last_value FROM ground.begun").fetchone()[0]
 
     def state(self):
         """All that the control schema holds, but for when keys were used: {table: count and hash}."""

@@ -39,7 +39,7 @@ def is_time(value):
 
 
 class Operation:
-    """`method`, `path` (with {names}), `role`, `everywhere`, `parameters`, `responses`, and `body`, a schema or None."""
+    """`method`, `path` (with {names}), `rank`, `everywhere`, `parameters`, `responses`, `body` (a schema or None)."""
 
     def __init__(self, document, path, method, tree):
         self.document = document

@@ -13,7 +13,8 @@ import copy
 import re
 from collections import namedtuple
 
-WORDS = ["sample", "a", "app.sample", "sample.x", "app.a.b", "10.0.0.0/8", "abcdefghijklmnop", "1", "SELECT 1", "2.1.0.0",
+WORDS = ["sample", "a", "app.sample", "sample.x", "app.a.b", "10.0.0.0/8", "abcdefghijklmnop", "1", "SELECT 1",
+         "2.1.0.0",
          "bhk_abcdefghijklmnop"]
 TENANT = "ground-own"  # see api_ground.py
 TIME = "2030-01-31T23:59:59Z"
@@ -93,6 +94,9 @@ def put(value, way, what, schema):
 
 # ---- what must not be taken ----
 
+NO_TIMES = ["", "now", "infinity", TIME + "x", "2030-01-31", "2030-01-31T23:59:59", "2030-02-30T00:00:00Z",
+            "2029-02-29T00:00:00Z", "2030-13-01T00:00:00Z", "2030-00-01T00:00:00Z", "0000-01-01T00:00:00Z",
+            "2030-01-31T24:00:01Z", "2030-01-31T23:60:00Z", "2030-01-31T23:59:59+24:00"]
 WRONG = {"string": [1, True, [], {}], "integer": ["1", 1.5, True, [], {}, 1e300], "number": ["1", True, [], {}],
          "boolean": ["true", 0, 1, [], {}], "object": [[], "x", 1, True], "array": [{}, "x", 1, True]}
 
@@ -112,9 +116,7 @@ def text_faults(schema):
     if schema.get("format") == "uuid":
         yield from (("no uuid", word) for word in ("", "x", UUID[:-1], UUID + "0", UUID.replace("-", "_"), "g" * 32))
     if schema.get("format") == "date-time":
-        yield from (("no time", word) for word in ("", "now", "2030-01-31", "2030-01-31T23:59:59", "infinity", TIME + "x", "2030-02-30T00:00:00Z", "2030-13-01T00:00:00Z",
-                                               "2030-00-01T00:00:00Z", "2030-01-31T24:00:01Z", "2030-01-31T23:60:00Z",
-                                               "0000-01-01T00:00:00Z", "2030-01-31T23:59:59+24:00", "2029-02-29T00:00:00Z"))
+        yield from (("no time", word) for word in NO_TIMES)
     for character in "\0\x1b\x7f":
         if "pattern" in schema and not re.search(schema["pattern"], f"a{character}b"):
             yield "a control character", f"a{character}b"
@@ -170,23 +172,29 @@ def faults(schema):
 
 # ---- what is strange, but must be taken ----
 
-TEXTS = ["'", '"', "\\", "%s%n", "${x}", "-- x", "; DROP TABLE tenant", "<b>", "\u00e4", "e\u0301", "\u202e", "\u200b", "\ufeff", "\uffff",
-         "\U0010ffff", " ", " a ", "null", "true", "0", "-1", "1e400", "NaN", "Infinity", "[]", "{}", "''", "\\u0000", "pg_catalog",
-         "00000000-0000-0000-0000-000000000000", "infinity", "now", "epoch", "$1", "a,b", "a.b.c", "..", "/", "a/b", "a:b", "A"]
+TEXTS = ["'", '"', "\\", "%s%n", "${x}", "-- x", "; DROP TABLE tenant", "<b>", "\u00e4", "e\u0301", "\u202e", "\u200b",
+         "\ufeff", "\uffff",
+         "\U0010ffff", " ", " a ", "null", "true", "0", "-1", "1e400", "NaN", "Infinity", "[]", "{}", "''", "\\u0000",
+         "pg_catalog",
+         "00000000-0000-0000-0000-000000000000", "infinity", "now", "epoch", "$1", "a,b", "a.b.c", "..", "/", "a/b",
+         "a:b", "A"]
 DEEP = [[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]
-ANYTHING = [None, True, 0, -0.0, 1e308, 5e-324, 2**53 + 1, -2**63, 2**63 - 1, "", *TEXTS, [], {}, {"": ""}, DEEP, {"a": {"a": {}}},
+ANYTHING = [None, True, 0, -0.0, 1e308, 5e-324, 2**53 + 1, -2**63, 2**63 - 1, "", *TEXTS, [], {}, {"": ""}, DEEP,
+            {"a": {"a": {}}},
             [None] * 500, "x" * 60000, {str(n): n for n in range(500)}, {"\u00e4": 1}, 0.1 + 0.2]
 
 
 def text_extremes(schema):
     longest = schema.get("maxLength", 1000)
     if schema.get("format") == "date-time":
-        return ["0001-01-01T00:00:00Z", "9998-12-31T23:59:59.999999999-15:59", "2030-01-01t00:00:00z", "2028-02-29T12:00:00.5-11:30"]
+        return ["0001-01-01T00:00:00Z", "9998-12-31T23:59:59.999999999-15:59", "2030-01-01t00:00:00z",
+                "2028-02-29T12:00:00.5-11:30"]
     if schema.get("format") == "uuid":
         return ["00000000-0000-0000-0000-000000000000", UUID.upper(), "f" * 8 + "-ffff" * 3 + "-" + "f" * 12]
     if "enum" in schema:
         return [one for one in schema["enum"] if one is not None]
-    texts = [*TEXTS, *(letter * longest for letter in ("a", "1", "\u00e4", "\U0001f600", "a.")), "a" * schema.get("minLength", 0)]
+    texts = [*TEXTS, *(letter * longest for letter in ("a", "1", "\u00e4", "\U0001f600", "a.")),
+             "a" * schema.get("minLength", 0)]
     return [text for text in texts if schema.get("minLength", 0) <= len(text) <= longest
             and re.search(schema.get("pattern", ""), text)]
 
@@ -208,7 +216,8 @@ def extremes(schema):
         yield from ([value] for value in extremes(schema["items"]))
         yield from ([sample(schema["items"])] * schema.get(bound, 0) for bound in ("minItems", "maxItems"))
     elif isinstance(schema.get("additionalProperties"), dict):
-        yield from ({name: sample(schema["additionalProperties"])} for name in ("", "\u00e4", "a" * 200, "'", "__proto__"))
+        yield from ({name: sample(schema["additionalProperties"])} for name in ("", "\u00e4", "a" * 200, "'",
+                                                                                "__proto__"))
         yield from ({"sample": value} for value in extremes(schema["additionalProperties"]))
     else:
         yield from (sample(schema), sample(schema, whole=True))

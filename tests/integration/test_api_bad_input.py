@@ -99,7 +99,8 @@ def query_faults(schema):
         if isinstance(fault.value, (str, int)) and DOCUMENT.faults(typed(str(fault.value), schema), schema):
             yield fault.why, quote(str(fault.value), safe="")
     if kind_of(schema) in ("integer", "number"):
-        yield from (("no number", word) for word in ("", "x", "1x", "0x1", "1e1", "+1", "%201", "1.5", "NaN", "9" * 30, "--1", "-"))
+        yield from (("no number", word) for word in ("", "x", "1x", "0x1", "1e1", "+1", "%201", "1.5", "NaN", "9" * 30,
+                                                     "--1", "-"))
     if kind_of(schema) == "boolean":
         yield from (("no boolean", word) for word in ("", "1", "yes", "TRUE", "True", "null", "true%20"))
 
@@ -153,28 +154,38 @@ def broken(body):
     deep = 33
     yield from [
         ("blank", b" \n\t", "body"), ("cut", text[:-1], "body"), ("something behind", text + b" {}", "body"),
-        ("not quoted", b"{x: 1}", "body"), ("single quotes", b"{'x': 1}", "body"), ("a comma too many", text[:-1] + b",}", "body"),
+        ("not quoted", b"{x: 1}", "body"), ("single quotes", b"{'x': 1}", "body"),
+        ("a comma too many", text[:-1] + b",}", "body"),
         ("a comment", b"/* */" + text, "body"), ("a byte order mark", b"\xef\xbb\xbf" + text, "body"),
         ("UTF-16", text.decode().encode("utf-16"), "body"), ("not UTF-8", member + b'"x": "\xff"}', "body.x"),
-        ("overlong", member + b'"x": "\xc0\x80"}', "body.x"), ("a raw surrogate", member + b'"x": "\xed\xa0\x80"}', "body.x"),
-        ("half a surrogate", member + b'"x": "\\ud800"}', "body.x"), ("the other half", member + b'"x": "\\udc00"}', "body.x"),
-        ("halves the wrong way", member + b'"x": "\\udc00\\ud800"}', "body.x"), ("an escaped NUL", member + b'"x": "\\u0000"}', "body.x"),
+        ("overlong", member + b'"x": "\xc0\x80"}', "body.x"),
+        ("a raw surrogate", member + b'"x": "\xed\xa0\x80"}', "body.x"),
+        ("half a surrogate", member + b'"x": "\\ud800"}', "body.x"),
+        ("the other half", member + b'"x": "\\udc00"}', "body.x"),
+        ("halves the wrong way", member + b'"x": "\\udc00\\ud800"}', "body.x"),
+        ("an escaped NUL", member + b'"x": "\\u0000"}', "body.x"),
         ("a NUL in a name", member + b'"x\\u0000": 1}', "body"), ("a raw NUL", member + b'"x": "\0"}', "body.x"),
         ("a NUL behind a number", member + b'"x": 1\0}', "body.x"), ("a NUL at the end", text + b"\0", "body"),
         ("a raw line break", member + b'"x": "\n"}', "body.x"), ("a bad escape", member + b'"x": "\\x41"}', "body.x"),
         ("NaN", member + b'"x": NaN}', "body.x"), ("Infinity", member + b'"x": -Infinity}', "body.x"),
         ("1e400", member + b'"x": 1e400}', "body.x"), ("-1e400", member + b'"x": -1e400}', "body.x"),
         ("10^100", member + b'"x": 1' + b"0" * 100 + b"}", "body.x"), ("+1", member + b'"x": +1}', "body.x"),
-        ("01", member + b'"x": 01}', "body.x"), ("1.", member + b'"x": 1.}', "body.x"), (".5", member + b'"x": .5}', "body.x"),
-        ("0x10", member + b'"x": 0x10}', "body.x"), ("-", member + b'"x": -}', "body.x"), ("True", member + b'"x": True}', "body.x"),
-        ("a name twice", member + b'"x": 1, "x": 2}', "body.x"), ("a name twice, escaped", member + b'"x": 1, "\\u0078": 2}', "body"),
+        ("01", member + b'"x": 01}', "body.x"), ("1.", member + b'"x": 1.}', "body.x"),
+        (".5", member + b'"x": .5}', "body.x"),
+        ("0x10", member + b'"x": 0x10}', "body.x"), ("-", member + b'"x": -}', "body.x"),
+        ("True", member + b'"x": True}', "body.x"),
+        ("a name twice", member + b'"x": 1, "x": 2}', "body.x"),
+        ("a name twice, escaped", member + b'"x": 1, "\\u0078": 2}', "body"),
         ("a name twice below", member + b'"x": [{"y": 1, "y": 2}]}', "body.x[0].y"),
         ("a member twice", b'{"%s": 1, "%s": 1}' % (known, known), f"body.{known.decode()}"),
         ("too deep", member + b'"x": ' + b"[" * deep + b"]" * deep + b"}", "body.x"),
         ("much too deep", b"[" * 100000, "body"), ("much too deep, objects", b'{"x":' * 40000, "body.x"),
-        ("an array", b"[" + text + b"]", "body"), ("a text", b'"x"', "body"), ("null", b"null", "body"), ("true", b"true", "body"),
-        ("a number", b"1", "body"), ("minus nothing", b"-0", "body"), ("XML", b"<x/>", "body"), ("a form", b"x=1&y=2", "body"),
-        ("an unknown member", member + b'"x": 1}', "body.x"), ("a name of 300 bytes", member + b'"' + b"x" * 300 + b'": 1}', "body."),
+        ("an array", b"[" + text + b"]", "body"), ("a text", b'"x"', "body"), ("null", b"null", "body"),
+        ("true", b"true", "body"),
+        ("a number", b"1", "body"), ("minus nothing", b"-0", "body"), ("XML", b"<x/>", "body"),
+        ("a form", b"x=1&y=2", "body"),
+        ("an unknown member", member + b'"x": 1}', "body.x"),
+        ("a name of 300 bytes", member + b'"' + b"x" * 300 + b'": 1}', "body."),
         ("a name cut within a character", member + b'"' + "\u00e4".encode() * 90 + b'": 1}', "body."),
         ("__proto__", member + b'"__proto__": {}}', "body.__proto__")]
 
@@ -201,8 +212,10 @@ def test_an_empty_body_lacks_what_must_be_there(ground, operation):
 def test_a_body_says_that_it_is_json(ground, operation):
     with Talk(ground, operation) as talk:
         raw = json.dumps(talk.ask.body).encode()
-        for kind in (None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "application/json+x",
-                     "application", "multipart/form-data; boundary=x", "text/json", "application/xml", ["application/json"] * 2,
+        for kind in (None, "", "text/plain", "application/x-www-form-urlencoded", "application/jsonx",
+                     "application/json+x",
+                     "application", "multipart/form-data; boundary=x", "text/json", "application/xml",
+                     ["application/json"] * 2,
                      "application/ json", "x, application/json"):
             problem = talk.refused(raw, Content_Type=kind)
             assert (problem["status"], fields(problem)) == (415, ["header.Content-Type"]), (kind, problem)
@@ -228,13 +241,15 @@ def test_no_body_where_there_is_none(ground, operation):
 
 def test_conditions_that_are_none(ground):
     with Talk(ground, DOCUMENT.operation("tenant.update")) as talk:
-        for value in ("1", '"1', "W/1", "**", '"a" "b"', "", ", ", ['"1"', '"2"'], '"' + "x" * 200 + '"', '"\u00e4"', 'w/"1"', "*, *"):
+        for value in ("1", '"1', "W/1", "**", '"a" "b"', "", ", ", ['"1"', '"2"'], '"' + "x" * 200 + '"', '"\u00e4"',
+                      'w/"1"', "*, *"):
             problem = talk.refused(b"{}", If_Match=value)
             assert (problem["status"], fields(problem)) == (400, ["header.If-Match"]), (value, problem)
         assert fields(talk.refused(b"{}", If_Match=None)) == ["header.If-Match"]
 
 
-@pytest.mark.parametrize("operation", [one for one in DOCUMENT.operations if one.named("header").get("If-Match", {}).get("required")], ids=str)
+@pytest.mark.parametrize("operation", [one for one in DOCUMENT.operations
+                                       if one.named("header").get("If-Match", {}).get("required")], ids=str)
 def test_a_change_says_what_it_is_based_on(ground, operation):
     with Talk(ground, operation) as talk:
         problem = talk.refused(json.dumps(talk.ask.body).encode() if operation.body else b"", If_Match=None)
@@ -271,12 +286,14 @@ def answers(ground, data):
 def test_pipelined_requests_are_answered_in_order(ground):
     key = ground.operator.client.key
     bad = head("POST", "/v1/tenants", key, Content_Length="3", Content_Type="application/json") + b"{x}"
-    found = answers(ground, head("GET", VERSION, key) + bad + head("GET", "/v1/nothing", key) + bad + head("GET", VERSION, key))
+    good, none = head("GET", VERSION, key), head("GET", "/v1/nothing", key)
+    found = answers(ground, good + bad + none + bad + good)
     assert [one.status for one in found] == [200, 400, 404, 400, 200]
 
 
 def test_chunks_are_a_body_as_any_other(ground):
-    start = head("POST", "/v1/tenants", ground.operator.client.key, Transfer_Encoding="chunked", Content_Type="application/json")
+    start = head("POST", "/v1/tenants", ground.operator.client.key, Transfer_Encoding="chunked",
+                 Content_Type="application/json")
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in b'{"slug": 1}') + b"0\r\n\r\n"
     answer, = answers(ground, start + chunks)
     assert fields(problem_of(answer)) == ["body.slug"]
@@ -289,8 +306,10 @@ BODY = b'{"slug": 1}'
 
 
 @pytest.mark.parametrize("headers", [
-    {"Content_Length": "11", "Transfer_Encoding": "chunked"}, {"Content_Length": ["11", "0"]}, {"Content_Length": ["11", "11"]},
-    {"Transfer_Encoding": "xchunked"}, {"Transfer_Encoding": "chunked, identity"}, {"Transfer_Encoding": "gzip, chunked"},
+    {"Content_Length": "11", "Transfer_Encoding": "chunked"}, {"Content_Length": ["11", "0"]},
+    {"Content_Length": ["11", "11"]},
+    {"Transfer_Encoding": "xchunked"}, {"Transfer_Encoding": "chunked, identity"},
+    {"Transfer_Encoding": "gzip, chunked"},
     {"Transfer_Encoding": ["chunked", "identity"]}, {"Transfer_Encoding": "identity"}, {"Content_Length": "+11"},
     {"Content_Length": "-1"}, {"Content_Length": "0x0b"}, {"Content_Length": "11, 11"}, {"Content_Length": ""},
     {"Content_Length": "9" * 30}, {"Content_Length": "11 11"}, {"Transfer_Encoding": "chunked", "Content_Length": "0"},
@@ -304,9 +323,12 @@ def test_a_body_ends_in_one_place(ground, headers):
 
 
 @pytest.mark.parametrize("data", [
-    b"\0\1\2\3\r\n\r\n", b"GET\r\n\r\n", b"GET /v1/version\r\n\r\n", b"GET /v1/version HTTP/9.9\r\n\r\n", b"\r\n\r\n\r\n",
-    b"GET /v1/version FTP/1.1\r\n\r\n", b"GET /v1/version HTTP/1.1\r\nno colon\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 512, b"GET /v1/version HTTP/1.1\r\n: x\r\n\r\n", b"a" * 70000,
+    b"\0\1\2\3\r\n\r\n", b"GET\r\n\r\n", b"GET /v1/version\r\n\r\n", b"GET /v1/version HTTP/9.9\r\n\r\n",
+    b"\r\n\r\n\r\n",
+    b"GET /v1/version FTP/1.1\r\n\r\n", b"GET /v1/version HTTP/1.1\r\nno colon\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 512, b"GET /v1/version HTTP/1.1\r\n: x\r\n\r\n",
+    b"a" * 70000,
     b"GET /" + b"a" * 20000 + b" HTTP/1.1\r\n\r\n", b"GET /v1/version HTTP/1.1\r\n" + b"X: y\r\n" * 5000 + b"\r\n",
     b"POST /v1/tenants HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx",
     b"POST /v1/tenants HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nx"], ids=lambda data: repr(data[:40]))
@@ -316,7 +338,8 @@ def test_what_is_no_http_is_not_served(ground, data):
 
 def test_half_a_request_is_waited_for_and_given_up(ground):
     """Whoever goes away in the midst of one leaves nothing behind."""
-    whole = head("POST", "/v1/tenants", ground.operator.client.key, Content_Length="11", Content_Type="application/json") + BODY
+    whole = head("POST", "/v1/tenants", ground.operator.client.key, Content_Length="11",
+                 Content_Type="application/json") + BODY
     for length in range(0, len(whole), 7):
         with RawHttp(ground.api.port) as http:
             http.send(whole[:length])
@@ -329,9 +352,9 @@ def extreme_requests(ground, operation):
     ask = ground.request(operation)
     for name, one in operation.named("query").items():
         for value in extremes(one["schema"]):
-            text = str(value).lower() if isinstance(value, bool) else ",".join(value) if isinstance(value, list) else str(value)
-            mark = "&" if "?" in ask.path else "?"
-            target = f"{ask.path}{mark}{name}={quote(text, safe='')}"
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            text = text.lower() if isinstance(value, bool) else text
+            target = f"{ask.path}{'&' if '?' in ask.path else '?'}{name}={quote(text, safe='')}"
             if name not in ask.path and len(target) < TARGET_MAX:
                 yield ask._replace(path=target)
     for value in extremes(operation.body or {"enum": [], "type": "string"}):
@@ -345,7 +368,8 @@ def test_extremes_are_no_fault_of_ours(ground, operation):
     for ask in extreme_requests(ground, operation):
         answer = ground.operator.client.request(*ask)
         assert answer.status < 500, answer
-        assert answer.status < 400 or answer.status == 404 or answer.fields or answer.reason != "BH-API-VALUE", (ask, answer)
+        if answer.status in (400, 422):
+            assert answer.fields, (ask, answer)
 
 
 def test_samples_are_taken(ground):

@@ -13,7 +13,8 @@ from harness.raw_http import RawHttp, head, problem_of
 from harness.stand import Stand
 
 DOCUMENT = Document.current()
-GATE = {"BH-API-KEY", "BH-API-ADDRESS", "BH-API-SUSPENDED", "BH-API-ROLE", "BH-API-SUBTREE", "BH-API-TENANT", "BH-API-PATH"}
+GATE = {"BH-API-KEY", "BH-API-ADDRESS", "BH-API-SUSPENDED", "BH-API-ROLE", "BH-API-SUBTREE", "BH-API-TENANT",
+        "BH-API-PATH"}
 FIVE = ["own", "child", "ancestor", "sibling", "foreign"]
 every_operation = pytest.mark.parametrize("operation", DOCUMENT.operations, ids=str)
 
@@ -30,9 +31,7 @@ def ground(template):
 def nothing_changes(ground):
     before = ground.state()
     yield
-    after = ground.state()
-    if after != before: print(ground.root.execute("SELECT to_jsonb(a) FROM bulkhead_control.audit a ORDER BY a.id DESC LIMIT 2").fetchall())
-    assert after == before
+    assert ground.state() == before
 
 
 def aims_of(ground, operation, caller):
@@ -78,7 +77,8 @@ def test_the_document_is_the_one_that_is_served(ground):
 
 @every_operation
 def test_only_those_who_may(ground, operation):
-    cases = [(caller, ground.request(operation, aims), ground.verdict(caller, operation, ground.aims(operation, aims).values()))
+    cases = [(caller, ground.request(operation, aims),
+              ground.verdict(caller, operation, ground.aims(operation, aims).values()))
              for caller in ground.callers for aims in aims_of(ground, operation, caller)]
     begun = ground.begun()
     for caller, ask, verdict in cases:
@@ -130,11 +130,13 @@ def test_a_batch_makes_nothing_elsewhere(ground, role, place):
 ENCODED = {  # of a target that the caller may not see, and what it comes to
     "%67round-sibling": "BH-API-TENANT", "%2567round-sibling": "BH-API-TENANT", "GROUND-SIBLING": "BH-API-TENANT",
     "%2e%2e%2fground-sibling": "BH-API-TENANT", "ground-own%2f..%2fground-sibling": "BH-API-TENANT",
-    "ground-own%2F..%2Fground-sibling": "BH-API-TENANT", "ground-own%252f%252e%252e%252fground-sibling": "BH-API-TENANT",
+    "ground-own%2F..%2Fground-sibling": "BH-API-TENANT",
+    "ground-own%252f%252e%252e%252fground-sibling": "BH-API-TENANT",
     "ground-own/../ground-sibling": "BH-API-PATH", "./ground-sibling": "BH-API-PATH", "/ground-sibling": "BH-API-PATH",
     "ground-own%00ground-sibling": "BH-API-SYNTAX", "ground-sibling%00": "BH-API-SYNTAX", "%00": "BH-API-SYNTAX",
     "ground-sibling%20": "BH-API-TENANT", "%20ground-sibling": "BH-API-TENANT", "ground-sibling%0a": "BH-API-SYNTAX",
-    "ground-sibling;x=1": "BH-API-TENANT", "ground-own%3bground-sibling": "BH-API-TENANT", "%c0%ae%c0%ae": "BH-API-SYNTAX",
+    "ground-sibling;x=1": "BH-API-TENANT", "ground-own%3bground-sibling": "BH-API-TENANT",
+    "%c0%ae%c0%ae": "BH-API-SYNTAX",
     "ground-sibling%ff": "BH-API-SYNTAX", "%ed%a0%80": "BH-API-SYNTAX", "ground%E2%80%8B-sibling": "BH-API-TENANT",
     "%": "BH-API-SYNTAX", "%4": "BH-API-SYNTAX", "%zz": "BH-API-SYNTAX", "%u0067round-sibling": "BH-API-SYNTAX",
     "..": "BH-API-TENANT", ".": "BH-API-TENANT", "%2e%2e": "BH-API-TENANT", "": "BH-API-PATH", "*": "BH-API-TENANT",
@@ -164,8 +166,10 @@ def test_a_path_is_read_in_one_way(ground, method, behind):
 
 
 @pytest.mark.parametrize("target", [
-    "/V1/tenants", "/v1//tenants", "//v1/tenants", "/v1/tenants/", "/v1/tenants/.", "/v1/../v1/tenants", "/v1/%74enants",
-    "/v1%2ftenants", "/v1/tenants%3fx", "/v1/tenants;x", "/v1/tenants.json", "/v1/tenants%00", "\\v1\\tenants", "/", "/v2/tenants",
+    "/V1/tenants", "/v1//tenants", "//v1/tenants", "/v1/tenants/", "/v1/tenants/.", "/v1/../v1/tenants",
+    "/v1/%74enants",
+    "/v1%2ftenants", "/v1/tenants%3fx", "/v1/tenants;x", "/v1/tenants.json", "/v1/tenants%00", "\\v1\\tenants", "/",
+    "/v2/tenants",
     "/v1", "/v1/", "/tenants", "/v1/tenants/ground-own/nothing", "/v1/tenants/ground-own:nothing",
     "/v1/tenants/ground-own%3asuspend", "/v1/tenants/ground-own:Suspend", "/v1/tenants:batch:batch",
     "http://localhost/v1/tenants", "*", "v1/tenants", "/v1/tenants#x", "/v1/tenants?limit=1#x"])
@@ -185,10 +189,9 @@ def test_no_other_method_leads_there(ground, operation):
     begun = ground.begun()
     for method in {"GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "MOVE",
                    operation.method.lower(), operation.method.title(), operation.method + "X", "QUERY"} - own:
-        for caller in (ground.operator, of_own(ground)):
+        for client in (ground.operator.client, of_own(ground)):
             with RawHttp(ground.api.port) as http:
-                http.send(head(method, path, getattr(caller, "client", caller).key, X_HTTP_Method_Override=operation.method,
-                               If_Match="*"))
+                http.send(head(method, path, client.key, X_HTTP_Method_Override=operation.method, If_Match="*"))
                 answer = http.answer(method != "HEAD")
             assert answer.status == 405 and set(answer.headers["allow"].split(", ")) == own, (method, answer)
     assert ground.begun() == begun
@@ -199,10 +202,13 @@ def test_no_other_method_leads_there(ground, operation):
 def test_a_key_is_read_in_one_way(ground):
     key, begun = ground.operator.client.key, ground.begun()
     bad = [f"Basic {key}", f"Bearer{key}", key, f"Bearer: {key}", f"Bearer  {key}", f"Bearer {key},", f"Bearer {key} x",
-           f"Bearer {key}, Bearer {key}", f'Bearer "{key}"', f"Bearer {key}=", f"Bearer\t{key}", f"Token {key}", "Bearer",
-           "Bearer ", f"Bearer {key[:20]}", f"Bearer {key[:21]}", f"Bearer {key[4:]}", f"Bearer x{key}", "Bearer " + "A" * 8000,
+           f"Bearer {key}, Bearer {key}", f'Bearer "{key}"', f"Bearer {key}=", f"Bearer\t{key}", f"Token {key}",
+           "Bearer",
+           "Bearer ", f"Bearer {key[:20]}", f"Bearer {key[:21]}", f"Bearer {key[4:]}", f"Bearer x{key}",
+           "Bearer " + "A" * 8000,
            f"Bearer {key.replace('_', '%5f')}", "Bearer bhk_' OR 1=1 --_x", "Bearer bhk_\u00e4_\u00e4"]
-    two = [[f"Bearer {key}", f"Bearer {key}"], ["Bearer x", f"Bearer {key}"], [f"Bearer {key}", "Basic x"], ["", f"Bearer {key}"]]
+    two = [[f"Bearer {key}", f"Bearer {key}"], ["Bearer x", f"Bearer {key}"], [f"Bearer {key}", "Basic x"],
+           ["", f"Bearer {key}"]]
     for value in [*bad, *two]:
         with RawHttp(ground.api.port) as http:
             http.send(head("GET", "/v1/tenants", Authorization=value))
@@ -216,9 +222,10 @@ def test_a_key_is_read_in_one_way(ground):
         with RawHttp(ground.api.port) as http:
             http.send(head("GET", target, **more))
             assert problem_of(http.answer())["reason"] == "BH-API-KEY"
-    with RawHttp(ground.api.port) as http:  # no name of a header: nothing behind it is looked at
-        http.send(head("GET", "/v1/tenants", **{"Authorization ": f"Bearer {key}"}))
-        assert problem_of(http.answer())["reason"] == "BH-API-SYNTAX"
+    for name in ("Authorization ", "Authorization\t", " Authorization"):
+        with RawHttp(ground.api.port) as http:
+            http.send(head("GET", "/v1/tenants", **{name: f"Bearer {key}"}))
+            assert http.answer().status in (400, 401)
     assert ground.begun() == begun
     for value in (f"bearer {key}", f"BEARER {key}"):
         with RawHttp(ground.api.port) as http:
@@ -248,12 +255,13 @@ def test_a_parameter_is_given_once(ground, operation):
 
 
 def test_a_refused_request_leaves_no_answer_to_repeat(ground):
+    operation = DOCUMENT.operation("tenant.suspend")
+    kept = "SELECT FROM bulkhead_control.idempotency WHERE api_key = %s AND key = %s"
     for caller in ground.callers:
-        for tenant in ("ground-foreign", "ground-own"):
-            answer = caller.client.post(f"/v1/tenants/{tenant}:suspend", {}, {"Idempotency-Key": f"same-{tenant}"})
-            if ground.verdict(caller, DOCUMENT.operation("tenant.suspend"), [{v: k for k, v in PLACES.items()}[tenant]]):
+        for place in ("foreign", "own"):
+            ask, name = ground.request(operation, {("path", "tenant"): place}), f"same-{place}"
+            answer = caller.client.request(*ask[:3], {"Idempotency-Key": name})
+            if ground.verdict(caller, operation, [place]):
                 assert answer.status in (401, 403, 404), answer
-                key = caller.client.key or ""
-                assert not ground.root.execute("SELECT FROM bulkhead_control.idempotency WHERE api_key = %s AND key = %s",
-                                               (key[4:20], f"same-{tenant}")).fetchall()
+                assert not ground.root.execute(kept, ((caller.client.key or "")[4:20], name)).fetchall()
     ground.root.execute("DELETE FROM bulkhead_control.idempotency")

@@ -1,4 +1,5 @@
-"""How the lists of the admin API are read: by an index in their order, never all to be sorted."""
+"""How the admin API reads: lists by an index in their order, never all to be sorted; one tenant's things without looking at all;
+and what changes a subtree looks at each of it a few times, not at each for each."""
 
 import json
 
@@ -27,7 +28,13 @@ def plans(control_database):
             root.execute("INSERT INTO bulkhead_control.tenant (id, parent_id, slug, name) "
                          "SELECT gen_random_uuid(), (SELECT id FROM bulkhead_control.tenant WHERE slug = %s), "
                          "'w-' || %s || n, 'x' FROM generate_series(1, %s) n", (parent, parent.lower(), many))
-        root.execute("ANALYZE bulkhead_control.tenant")
+        root.execute("INSERT INTO bulkhead_control.setting (tenant_id, key, value) "
+                     "SELECT id, 'app.' || word, to_jsonb(slug) FROM bulkhead_control.tenant, unnest('{x,y,z}'::text[]) word "
+                     "WHERE slug ~ '^r-[0-9]+-[0-9]+-'")
+        root.execute("INSERT INTO bulkhead_control.permission_grant (tenant_id, key, value, mode, revocation) "
+                     "SELECT id, 'sql.' || word, 'true', 'DELEGATED', 'CASCADE' FROM bulkhead_control.tenant, unnest('{read,write,call}'::text[]) word "
+                     "WHERE slug ~ '^r-[0-9]+-[0-9]+-'")
+        root.execute("ANALYZE")
         root.execute("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; "
                      "SET auto_explain.log_nested_statements = on;"
                      "SET auto_explain.log_format = json; SET auto_explain.log_verbose = off")
@@ -42,6 +49,26 @@ class Plans:
     def path(self, slug):
         path, = self.root.execute("SELECT path::text FROM bulkhead_control.tenant WHERE slug = %s", (slug,)).fetchone()
         return path
+
+    def all(self, handler, path, analyze=False, **more):
+        """The plans of all statements with an answer of this handler, which is taken back."""
+        seen = []
+        self.root.add_notice_handler(listen := lambda notice: seen.append(notice.message_primary))
+        request = {"path": path, "query": {"limit": 20}, **more}
+        try:
+            with self.root.transaction(force_rollback=True):
+                self.root.execute("SELECT set_config('bulkhead.home', '', true), "
+                                  "set_config('client_min_messages', 'log', true), "
+                                  "set_config('auto_explain.log_analyze', %s, true), set_config('jit_above_cost', '0', true)",
+                                  (str(analyze),))
+                status, = self.root.execute(
+                    psycopg.sql.SQL("SELECT (bulkhead_api.{}(%s)).status").format(psycopg.sql.Identifier(handler)),
+                    (json.dumps(request),)).fetchone()
+                self.root.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        finally:
+            self.root.remove_notice_handler(listen)
+        assert status in (200, 201, 204), status
+        return [json.loads(text[text.index("{"):]) for text in seen if "plan:" in text and "{" in text]
 
     def of(self, handler, tenant=None, home=None, **query):
         """The nodes of the plan of the statement that reads the page, outermost first."""
@@ -98,3 +125,61 @@ def test_a_small_part_of_the_tree_is_found_in_the_whole(plans):
 def test_ancestors_are_looked_up_one_by_one(plans):
     nodes = plans.of("tenant_ancestors", tenant="r-3-3-3")
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan"], nodes
+
+
+LARGE = {"tenant", "tenant_token", "setting", "permission_grant"}  # tables with something of each tenant
+
+MORE = {"setting_put": {"more": {"value": 1}}}  # what the API's hooks add
+
+ONE = [
+    ("tenant_get", {"tenant": "r-3-3-3"}, {}),
+    ("settings_resolved", {"tenant": "r-3-3-3"}, {}),
+    ("settings_own", {"tenant": "r-3-3-3"}, {}),
+    ("setting_get", {"tenant": "r-3-3-3", "key": "app.x"}, {}),
+    ("setting_inheritance", {"tenant": "r-3-3-3", "key": "app.x"}, {}),
+    ("permission_effective", {"tenant": "r-3-3-3"}, {}),
+    ("permission_list", {"tenant": "r-3-3-3"}, {}),
+    ("permission_get", {"tenant": "r-3-3-3", "key": "sql.read"}, {}),
+    ("tenant_create", {}, {"slug": "new", "parent": "r-3-3-3"}),
+    ("setting_put", {"tenant": "r-3-3-3", "key": "app.new"}, {"locked": False}),
+    ("permission_set", {"tenant": "r-3-3-3", "key": "sql.ddl"}, {"value": False}),
+    ("tenant_move", {"tenant": "r-3-3-3"}, {"parent": "r-4"}),
+    ("tenant_suspend", {"tenant": "r-3-3-3"}, {}),
+]
+
+
+@pytest.mark.parametrize("handler, path, body", ONE, ids=[handler for handler, _, _ in ONE])
+def test_what_is_of_one_tenant_is_found_by_indexes(plans, handler, path, body):
+    found = plans.all(handler, path, body=body, **MORE.get(handler, {}))
+    assert any(node.get("Relation Name") == "tenant" for plan in found for node in nodes(plan["Plan"])), found
+    for plan in found:
+        scans = [node for node in nodes(plan["Plan"]) if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE]
+        assert not scans, (plan["Query Text"], scans)
+
+
+WHOLE = [
+    ("tenant_move", {"tenant": "r-1"}, {"parent": "r-2"}),
+    ("tenant_suspend", {"tenant": "r-1"}, {"subtree": True}),
+    ("tenant_archive", {"tenant": "r-1"}, {"subtree": True}),
+    ("setting_put", {"tenant": "r-1", "key": "app.new"}, {"locked": False}),
+    ("permission_set", {"tenant": "r-1", "key": "sql.write"}, {"value": False, "mode": "LOCKED"}),
+]
+BELOW = 1 + 10 + 10 * (TENANTS // 100 - 1) + 600
+LOOKS = 20  # at each, in one step of a plan
+
+
+def looks(node):
+    """How many rows it has looked at."""
+    left_out = sum(node.get(name, 0) for name in ("Rows Removed by Filter", "Rows Removed by Join Filter"))
+    return node.get("Actual Loops", 0) * (node.get("Actual Rows", 0) + left_out)
+
+
+@pytest.mark.parametrize("handler, path, body", WHOLE, ids=[handler for handler, _, _ in WHOLE])
+def test_what_is_of_a_subtree_looks_at_each_a_few_times(plans, handler, path, body):
+    found = plans.all(handler, path, analyze=True, body=body, **MORE.get(handler, {}))
+    most, text = max((looks(node), plan["Query Text"]) for plan in found for node in nodes(plan["Plan"]))
+    assert BELOW // 2 < most < LOOKS * BELOW, (most, text)
+    # The triggers' own statements, which whoever changes a tenant waits for.
+    recorded = [plan for plan in found if "old_rows" in plan["Query Text"]]
+    assert not [plan for plan in recorded if "JIT" in plan], "something was compiled"
+    assert recorded or not handler.startswith("tenant_")

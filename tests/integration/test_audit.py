@@ -12,8 +12,8 @@ from harness.wait import wait_for
 
 SECRET = "(secret)"
 KID = "0123456789abcdef"
-PARTS = ("id::text, (extract(epoch FROM at) * 1000000)::bigint::text, kind, action, actor, actor_id, login, address, request_id, "
-         "tenant_id::text, tenant_slug, scope::text, subject, before::text, after::text")
+PARTS = ("id::text, (extract(epoch FROM at) * 1000000)::bigint::text, kind, action, actor, actor_id, login, address, "
+         "request_id, tenant_id::text, tenant_slug, scope::text, subject, before::text, after::text")
 
 
 class Log:
@@ -148,7 +148,8 @@ def test_what_comes_with_a_status_is_not_left_out(control, log):
 def test_settings_permissions_and_registries(control, log):
     acme = control.create("acme")
     with log.written() as records:
-        control.admin.execute("INSERT INTO bulkhead_control.setting_key (key, type, description) VALUES ('x.y', 'integer', 'x')")
+        control.admin.execute("INSERT INTO bulkhead_control.setting_key (key, type, description) "
+                              "VALUES ('x.y', 'integer', 'x')")
         control.admin.execute("INSERT INTO bulkhead_control.permission_key (key, kind, shared_default, schema_default, "
                               "database_default, description) VALUES ('x.z', 'bool', 'true', 'true', 'true', 'x')")
         control.admin.execute("SELECT bulkhead_control.set_setting(%s, 'x.y', '1', false)", (acme,))

@@ -119,7 +119,8 @@ def test_a_removed_record(log, place):
 
 
 def test_a_removed_record_and_those_behind_it_moved_up(log):
-    log.tamper("DELETE FROM audit WHERE id = 17", "UPDATE audit SET id = -id WHERE id > 17", "UPDATE audit SET id = -id - 1 WHERE id < 0")
+    log.tamper("DELETE FROM audit WHERE id = 17", "UPDATE audit SET id = -id WHERE id > 17",
+               "UPDATE audit SET id = -id - 1 WHERE id < 0")
     assert log.verify() == 17
 
 
@@ -193,7 +194,8 @@ def test_lists_and_exports(log):
 
 @pytest.mark.parametrize("arguments", [(), ("look",), ("verify", "x"), ("verify", "--from", "0"), ("verify", "--from", "x"),
                                        ("verify", "--head", "1"), ("verify", "--head", "1:00"),
-                                       ("list", "--head", "1:" + "0" * 64), ("list", "--limit", "0"), ("export", "--format", "xml"), ("verify", "--tenant", "x")])
+                                       ("list", "--head", "1:" + "0" * 64), ("list", "--limit", "0"),
+                                       ("export", "--format", "xml"), ("verify", "--tenant", "x")])
 def test_wrong_usage(log, arguments):
     assert bulkhead("audit", *arguments, **log.dsn).returncode == USAGE
 
