@@ -231,14 +231,22 @@ CREATE TRIGGER setting_keep_history_of_change AFTER UPDATE ON setting
 	EXECUTE FUNCTION setting_keep_history();
 
 -- As before, but that the tenants are looked up one by one: how many a subtree has is not to be guessed, and taken
--- for a tenth of all it has the whole table read for each setting of one tenant.
+-- for a tenth of all it has the whole table read for each setting of one tenant. In PL/pgSQL, whose plans see how many
+-- tops there are.
 CREATE OR REPLACE FUNCTION tenant_bump(tops uuid[]) RETURNS void
-LANGUAGE sql
-BEGIN ATOMIC
-	UPDATE tenant t SET policy_changes = t.policy_changes + 1
-	WHERE t.id = ANY (ARRAY(SELECT DISTINCT below.id FROM tenant top JOIN tenant below ON path_is_within(below.path, top.path)
-							WHERE top.id = ANY (tops)));
-END;
+LANGUAGE plpgsql
+AS $$
+DECLARE
+	ids uuid[];
+BEGIN
+	SELECT array_agg(DISTINCT below.id) INTO ids
+	FROM bulkhead_control.tenant top
+	JOIN bulkhead_control.tenant below ON bulkhead_control.path_is_within(below.path, top.path)
+	WHERE top.id = ANY (tops);
+
+	UPDATE bulkhead_control.tenant t SET policy_changes = t.policy_changes + 1 WHERE t.id = ANY (ids);
+END
+$$;
 
 CREATE FUNCTION setting_tell() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -13,6 +13,7 @@ from harness.big_tree import LEVELS, PARTS, SUBTREE, TENANTS, WIDE, plant
 from harness.live_changes import CHANGES, Caller, LiveChanges
 from harness.stand import Stand
 from peers import Peer, Server
+from probes import cpu
 from scenario import Scenario
 
 QUIET = {"log": {"level": "info"}}  # not all that tests read
@@ -27,14 +28,14 @@ class Samples:
     """Seconds, and the machine's load average when they were measured."""
 
     def __init__(self):
-        self.times, self.loads = [], []
+        self.times, self.loads, self.cpu = [], [], []
 
     def add(self, times):
         self.times += times
         self.loads.append(os.getloadavg()[0])
 
     def figures(self):
-        return {"count": len(self.times), "p50_ms": 1000 * percentile(self.times, 0.5),
+        return ({"server_ms": 1000 * percentile(self.cpu, 0.5)} if self.cpu else {}) | {"count": len(self.times), "p50_ms": 1000 * percentile(self.times, 0.5),
                 "p99_ms": 1000 * percentile(self.times, 0.99), "max_ms": 1000 * max(self.times),
                 "load": statistics.median(self.loads)}
 
@@ -72,7 +73,7 @@ class Changes(ByKind):
         stand = Stand(None).start()
         try:
             with LiveChanges(stand, **QUIET) as changes:
-                for _ in range(self.TURNS):
+                for _ in range(2 if options.quick else self.TURNS):
                     for name in CHANGES:
                         samples[f"change-{name}"].add(changes.measure(name, self.TIMES // self.TURNS))
         finally:
@@ -135,26 +136,31 @@ class Tree(ByKind):
                 took = plant(admin, audited=False)
             print(f"bench: {TENANTS:,} tenants were made in {took:.0f} s, without audit records of them", file=sys.stderr)
             with Api(stand, proxy=QUIET, request_timeout="5min") as api:
-                self.measure_with(api, samples)
+                self.measure_with(api, samples, options)
         finally:
             stand.remove()
 
-    def measure_with(self, api, samples):
+    def measure_with(self, api, samples, options):
         callers = {"all": Caller(api.port, api.key()), "part": Caller(api.port, api.key("viewer", "tree-3"))}
         cursors = {"last": walk(callers["all"], "/v1/tenants", samples["tree-walk"]),
                    "below": walk(callers["all"], "/v1/tenants/tree-5-top/descendants", Samples())}
+
+        with api.admin() as admin:
+            backends = [pid for pid, in admin.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'bulkhead api'")]
 
         def ask(key, request, turn):
             method, path, body = request(turn)
             caller = callers["part" if key.endswith("-part") else "all"]
             headers = {"If-Match": "*"} if method == "PUT" else {}
+            before = sum(map(cpu, backends))
             answer, took = caller.ask(method, path.replace("{last}", cursors["last"]).replace("{below}", cursors["below"]),
                                       body, **headers)
             assert key != "move" or answer["moved"] == SUBTREE, answer
             assert method != "GET" or answer.get("items", True), f"nothing came of {path}"
             samples[f"tree-{key}"].add([took])
+            samples[f"tree-{key}"].cpu.append(sum(map(cpu, backends)) - before)
 
-        for turn in range(self.TURNS):
+        for turn in range(3 if options.quick else self.TURNS):
             for key, _, request in SMALL:
                 for again in range(self.SMALL_TIMES):
                     ask(key, request, turn * self.SMALL_TIMES + again)

@@ -29,6 +29,7 @@ COLUMNS = [
     ("p50_ms", "p50 ms", 1),
     ("p99_ms", "p99 ms", 1),
     ("max_ms", "longest ms", 1),
+    ("server_ms", "p50 of the server's CPU ms", 1),
     ("load", "load average", 1),
 ]
 BULK_COLUMNS = [
