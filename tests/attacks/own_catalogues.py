@@ -33,15 +33,19 @@ SERVER = {
 TEMPORARY = "(SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_(toast_)?temp_')"
 LASTING = "c.relpersistence <> 't' AND c.relowner <> %(me)s"
 ON_THEIRS = f"JOIN pg_class AS c ON c.oid = {{0}} WHERE {LASTING}"
+# By each installation, with other numbers.
+REMADE = "(SELECT oid FROM pg_namespace WHERE nspname = 'bulkhead_api')"
+
 PLACE = {
     "schemas": f"""
         SELECT json_agg(json_build_array(n.nspname, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner)))
-                        ORDER BY n.oid)
+                        ORDER BY n.nspname)
           FROM pg_namespace AS n WHERE n.oid NOT IN {TEMPORARY} AND n.nspowner <> %(me)s""",
     "relations": f"""
         SELECT json_agg(json_build_array(c.relname, c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.reloptions,
                                          coalesce(c.relacl, acldefault('r', c.relowner))) ORDER BY c.oid)
-          FROM pg_class AS c WHERE {LASTING} AND c.relkind NOT IN ('t', 'i')""",
+          FROM pg_class AS c WHERE {LASTING} AND c.relkind NOT IN ('t', 'i')
+           AND c.relnamespace NOT IN {REMADE}""",
     "columns": f"""
         SELECT json_agg(json_build_array(a.attrelid, a.attname, a.attacl) ORDER BY a.attrelid, a.attnum)
           FROM pg_attribute AS a {ON_THEIRS.format('a.attrelid')} AND a.attacl IS NOT NULL""",
@@ -51,10 +55,12 @@ PLACE = {
     "rules": f"SELECT json_agg(r.rulename ORDER BY r.oid) FROM pg_rewrite AS r {ON_THEIRS.format('r.ev_class')}",
     "functions": f"""
         SELECT md5(json_agg(p ORDER BY p.oid)::text) FROM pg_proc AS p
-         WHERE p.proowner <> %(me)s AND p.oid >= 16384 AND p.pronamespace NOT IN {TEMPORARY}""",
+         WHERE p.proowner <> %(me)s AND p.oid >= 16384 AND p.pronamespace NOT IN {TEMPORARY}
+           AND p.pronamespace NOT IN {REMADE}""",
     "types": f"""
         SELECT md5(json_agg(t ORDER BY t.oid)::text) FROM pg_type AS t
-         WHERE t.typowner <> %(me)s AND t.oid >= 16384 AND t.typnamespace NOT IN {TEMPORARY}""",
+         WHERE t.typowner <> %(me)s AND t.oid >= 16384 AND t.typnamespace NOT IN {TEMPORARY}
+           AND t.typnamespace NOT IN {REMADE}""",
     "operators": """
         SELECT md5(json_agg(o ORDER BY o.oid)::text) FROM pg_operator AS o
          WHERE o.oprowner <> %(me)s AND o.oid >= 16384""",

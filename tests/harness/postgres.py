@@ -18,6 +18,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -59,9 +60,13 @@ def private_folder(prefix):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """Out of those that the kernel gives to nobody who connects somewhere: of them many come and go."""
+    while True:
+        port = secrets.randbelow(12000) + 20000
+        with socket.socket() as probe:
+            with suppress(OSError):
+                probe.bind((HOST, port))
+                return port
 
 
 def with_libraries(bin_folder):

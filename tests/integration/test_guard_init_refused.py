@@ -159,9 +159,9 @@ FAULTS = {  # how to spoil an installation, how to mend it, what must be said
     "the pool creates schemas": ("GRANT CREATE ON DATABASE {database} TO bulkhead_pool",
                                  "REVOKE CREATE ON DATABASE {database} FROM bulkhead_pool",
                                  "bulkhead_pool may create schemas"),
-    "the pool may not connect": ("GRANT CONNECT ON DATABASE {database} TO bulkhead_sidecar; "
+    "the pool may not connect": ("GRANT CONNECT ON DATABASE {database} TO bulkhead_sidecar, bulkhead_api; "
                                  "REVOKE CONNECT ON DATABASE {database} FROM PUBLIC",
-                                 "REVOKE CONNECT ON DATABASE {database} FROM bulkhead_sidecar; "
+                                 "REVOKE CONNECT ON DATABASE {database} FROM bulkhead_sidecar, bulkhead_api; "
                                  "GRANT CONNECT ON DATABASE {database} TO PUBLIC", "bulkhead_pool may not connect"),
     "the pool owns a table": ("CREATE TABLE mine (); ALTER TABLE mine OWNER TO bulkhead_pool", "DROP TABLE mine",
                               "bulkhead_pool owns table public.mine"),

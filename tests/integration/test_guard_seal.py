@@ -170,7 +170,7 @@ def test_writing_all_data_does_not_write_keys(shared_guard, reader_and_writer, t
 def test_a_second_key_signs_as_well_and_a_known_name_keeps_its_key(guard, tmp_path):
     folder = tmp_path / "next"
     folder.mkdir(0o700)
-    for name in ("pool.password", "sidecar.password"):
+    for name in ("pool.password", "sidecar.password", "api.password"):
         (folder / name).write_bytes((guard.keys / name).read_bytes())
         (folder / name).chmod(0o600)
     line = "k2 " + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY="

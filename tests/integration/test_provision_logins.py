@@ -111,7 +111,7 @@ def test_key_that_logins_need_is_not_retired(place, slugs):
     assert "new passwords are of this key" in refusal(
         "key", "retire", "logins", old, "--file", place.secret, "--dsn", dsn)
     succeed("key", "rotate", "logins", "--file", place.secret, "--kid", "new")
-    assert "the passwords of 1 logins are of this key" in refusal(
+    assert "1 logins have passwords of this key" in refusal(
         "key", "retire", "logins", old, "--file", place.secret, "--dsn", dsn)
     assert place.run("job", "rotate", "default", "-c", place.config).returncode == 0
     assert "--dsn or CONTROL_DSN" in refusal("key", "retire", "logins", old, "--file", place.secret)
