@@ -362,6 +362,7 @@ def extreme_requests(ground, operation):
             yield ask._replace(body=value)
 
 
+@pytest.mark.longer
 @pytest.mark.parametrize("operation", [one for one in DOCUMENT.operations if not one.is_endless], ids=str)
 def test_extremes_are_no_fault_of_ours(ground, operation):
     """Whatever comes of it is an answer that the document has: never a 500, and what is refused names a field."""

@@ -250,7 +250,7 @@ def test_a_rewrapping_goes_on_where_it_was_killed(api, root, token, kill):
         assert revealed(root, tenant, token) == value
 
 
-@pytest.mark.parametrize("rounds", [30, pytest.param(300, marks=pytest.mark.longer)])
+@pytest.mark.parametrize("rounds", [8, pytest.param(300, marks=pytest.mark.longer)])
 def test_rotation_against_use(api, acme, rounds):
     """Some hundred rotations, of the data key and of the master key, while values are set and read: nothing is lost,
     nothing is refused, and whoever reads sees what was set last."""
