@@ -174,7 +174,8 @@ def looks(node):
     return node.get("Actual Loops", 0) * (node.get("Actual Rows", 0) + left_out)
 
 
-@pytest.mark.parametrize("handler, path, body", WHOLE, ids=[handler for handler, _, _ in WHOLE])
+@pytest.mark.parametrize("handler, path, body", [
+    pytest.param(*one, id=one[0], marks=pytest.mark.longer if n else ()) for n, one in enumerate(WHOLE)])
 def test_what_is_of_a_subtree_looks_at_each_a_few_times(plans, handler, path, body):
     found = plans.all(handler, path, analyze=True, body=body, **MORE.get(handler, {}))
     most, text = max((looks(node), plan["Query Text"]) for plan in found for node in nodes(plan["Plan"]))

@@ -113,7 +113,7 @@ BEGIN
 	k := bulkhead_api.find_setting_key(request #>> '{path,key}');
 	PERFORM bulkhead_api.match(request, bulkhead_api.setting_key_etag(k));
 	SELECT count(*) INTO users FROM bulkhead_control.setting s WHERE s.registered_key = k.key;
-	IF users > 0 THEN
+	IF users > 0 AND NOT k.builtin THEN -- those stay whoever uses them
 		PERFORM bulkhead_api.refuse_field(409, 'BH-API-IN-USE', 'path.key',
 			format('%s %s a value of it', users, CASE users WHEN 1 THEN 'tenant has' ELSE 'tenants have' END));
 	END IF;
