@@ -254,7 +254,7 @@ static bool load_keys(struct key_job *job, const char *new_kid)
 			note_failure(job, "data key", kid, result);
 	}
 	PQclear(rows);
-	if (job->keys && job->key_count > 0 && strcmp(job->keys[0].kid, new_kid) == 0)
+	if (job->keys && job->key_count > 0 && new_kid && strcmp(job->keys[0].kid, new_kid) == 0)
 		return true;
 	return fail(job, JOB_REFUSED, "%s", job->failed ? job->first : "there is no new data key");
 }

@@ -222,12 +222,10 @@ static PGconn *connection_create(const struct store *store)
 	const char *names[] = {"dbname",  "application_name", "client_encoding",
 						   "options", "password",         NULL};
 	const char *application_name = store->events.application_name;
-	const char *values[] = {store->dsn,
-							application_name ? application_name : "bulkhead-sidecar",
-							"UTF8",
-							options,
-							store->password,
-							NULL};
+	const char *values[] = {
+		store->dsn,      application_name ? application_name : "bulkhead-sidecar",
+		"UTF8",          options,
+		store->password, NULL};
 
 	snprintf(options, sizeof options,
 			 "-c search_path=pg_catalog -c jit=off -c statement_timeout=%lld",

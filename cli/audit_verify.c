@@ -12,7 +12,8 @@
 #include "cli/control_db.h"
 #include "cli/print.h"
 
-#define PART "1000" /* records that are in memory at a time */
+#define HEX_LEN ((size_t)2 * AUDIT_HASH_SIZE)
+#define PART    "1000" /* records that are in memory at a time */
 
 bool audit_saved_parse(const char *text, struct audit_saved *out)
 {
@@ -22,8 +23,7 @@ bool audit_saved_parse(const char *text, struct audit_saved *out)
 		return false;
 	out->id = strtoll(text, NULL, 10);
 	text += digits + 1;
-	return out->id > 0 && strlen(text) == 2 * AUDIT_HASH_SIZE &&
-		   hex_decode(text, 2 * AUDIT_HASH_SIZE, out->hash);
+	return out->id > 0 && strlen(text) == HEX_LEN && hex_decode(text, HEX_LEN, out->hash);
 }
 
 /* ---- what came of it ---- */
@@ -94,8 +94,8 @@ static void take_hash(const PGresult *rows, int row, int column,
 	const char *text = PQgetvalue(rows, row, column);
 
 	memset(out, 0, AUDIT_HASH_SIZE);
-	if (strlen(text) == 2 * AUDIT_HASH_SIZE)
-		hex_decode(text, 2 * AUDIT_HASH_SIZE, out);
+	if (strlen(text) == HEX_LEN)
+		hex_decode(text, HEX_LEN, out);
 }
 
 static int64_t take_id(const PGresult *rows, int row)

@@ -64,7 +64,8 @@ const struct conf_section conf_sections[] = {
 	{"control", HOME_CONF, "The control database: who the tenants and principals are."},
 	{"tls", HOME_CONF, "What TLS connections have in common, of clients and to servers."},
 	{"admin", HOME_CONF,
-	 "The admin API over HTTP. It is served where control.admin_dsn and the pepper of its keys are set."},
+	 "The admin API over HTTP. It is served where control.admin_dsn and the pepper of its keys "
+	 "are set."},
 	{"probes", HOME_CONF,
 	 "Where a machine asks whether Bulkhead lives (/livez) and is ready (/readyz), and for its "
 	 "metrics (/metrics)."},

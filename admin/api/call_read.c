@@ -126,7 +126,8 @@ static struct throttle_rate rate_of(const struct conf *conf)
 static void charge(struct api_call *call, size_t len)
 {
 	const struct throttle_rate rate = rate_of(call->api->conf);
-	double count = (double)(len / REQUEST_BYTES);
+	size_t parts = len / REQUEST_BYTES;
+	double count = (double)parts;
 	const char *name;
 	json_t *member;
 
@@ -278,10 +279,9 @@ static void read_conditions(struct api_call *call, struct evkeyvalq *headers)
 	}
 	tags = json_array();
 	for (size_t i = 0; i < ETAGS_MAX && *value; i++) {
-		size_t len = *value == '*' ? 1 : strcspn(value + 1 + (*value == 'W') * 2, "\"") + 2;
+		size_t weak = *value == 'W' ? 2 : 0; /* W/ */
+		size_t len = *value == '*' ? 1 : weak + strcspn(value + weak + 1, "\"") + 2;
 
-		if (*value == 'W')
-			len += 2;
 		json_array_append_new(tags, json_stringn(value, len));
 		value += len;
 		value += strspn(value, ", ");

@@ -359,7 +359,7 @@ static struct stream *make_stream(struct events *events, struct api_call *call,
  * is the rule. */
 static void open_stream(struct stream *stream, struct evhttp_request *http)
 {
-	const struct timeval period = {.tv_usec = TICK_MS * 1000};
+	const struct timeval period = {.tv_usec = TICK_MS * 1000L};
 	const struct timeval write_timeout = {.tv_sec = SLOW_US / 1000000};
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(http);
 	struct bufferevent *bufev;

@@ -34,7 +34,8 @@ enum api_match {
 enum api_match api_match(const char *method, const char *path, const struct api_route **route,
 						 json_t **params);
 
-/* Appends the methods that a path has, "GET, PUT", for Allow; at most `size` bytes with the NUL.
+/* Appends the methods that a path has, "GET, PUT", for Allow; at most `size` bytes with the
+ * NUL.
  */
 void api_match_methods(const char *path, char *out, size_t size);
 

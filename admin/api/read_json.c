@@ -8,7 +8,8 @@
 
 /* ---- where a byte is ---- */
 
-/* The way from the top to where the scan is: of an array the number, of an object the last name.
+/* The way from the top to where the scan is: of an array the number, of an object the last
+ * name.
  */
 struct step {
 	bool is_array;
@@ -27,7 +28,7 @@ struct scan {
 static struct step *top(struct scan *scan)
 {
 	return scan->depth && scan->depth <= API_JSON_DEPTH + 1 ? &scan->steps[scan->depth - 1]
-															 : NULL;
+															: NULL;
 }
 
 static void enter(struct scan *scan, bool is_array)

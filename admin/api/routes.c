@@ -3,17 +3,10 @@
 #include "admin/api/routes.h"
 
 const struct api_topic *const api_topics[] = {
-	&api_routes_audit,
-	&api_routes_live,
-	&api_routes_meta,
-	&api_routes_settings,
-	&api_routes_setting_keys,
-	&api_routes_tenants,
-	&api_routes_permissions,
-	&api_routes_jobs,
-	&api_routes_clusters,
-	&api_routes_api_keys,
-	&api_routes_principals,
+	&api_routes_audit,       &api_routes_live,         &api_routes_meta,
+	&api_routes_settings,    &api_routes_setting_keys, &api_routes_tenants,
+	&api_routes_permissions, &api_routes_jobs,         &api_routes_clusters,
+	&api_routes_api_keys,    &api_routes_principals,
 };
 const size_t api_topic_count = sizeof api_topics / sizeof *api_topics;
 

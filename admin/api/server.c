@@ -304,7 +304,7 @@ static struct evhttp *make_http(struct api_server *server, const struct conf *co
 
 static bool open_all(struct api_server *server, const struct conf *conf)
 {
-	const struct timeval period = {.tv_usec = SWEEP_MS * 1000};
+	const struct timeval period = {.tv_usec = SWEEP_MS * 1000L};
 	char *names = strdup(conf->admin_listen_addr), *rest = names;
 	bool ok = names != NULL;
 

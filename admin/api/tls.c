@@ -12,7 +12,8 @@ static bool complain(const char *file)
 {
 	const char *why = ERR_reason_error_string(ERR_peek_last_error());
 
-	log_event(LOG_ERROR, "api.tls", "file", file, "error", why ? why : "it cannot be used", NULL);
+	log_event(LOG_ERROR, "api.tls", "file", file, "error", why ? why : "it cannot be used",
+			  NULL);
 	ERR_clear_error();
 	return false;
 }

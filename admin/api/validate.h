@@ -21,8 +21,8 @@ void api_find_fault(struct api_findings *findings, const char *field, const char
 	__attribute__((format(printf, 3, 4)));
 
 /*
- * A JSON object against a list of fields; `place` is the name of the whole ("body"). Presets are
- * filled in. Returns true when no fault was found in it.
+ * A JSON object against a list of fields; `place` is the name of the whole ("body"). Presets
+ * are filled in. Returns true when no fault was found in it.
  */
 bool api_validate(json_t *object, const struct api_field *fields, const char *place,
 				  struct api_findings *findings);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/gate.h"
 #include "policy/fold.h"
+#include "policy/gate.h"
 #include "policy/statement.h"
 #include "tests/fuzz/fuzz.h"
 
