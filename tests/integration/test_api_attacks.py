@@ -61,10 +61,11 @@ def test_why_a_job_failed_is_in_no_log_of_its_tenant(api, root, ids):
 
 def test_a_principal_that_is_refused_leaves_nothing_of_its_password_in_the_servers_log(api, root):
     """PostgreSQL writes the row that breaks a CHECK into its log: of a verifier enough to guess a password by."""
+    before = len(api.stand.postgres.log.read_text())
     for body in ({"name": "ä" * 40}, {"name": "long-names", "certificate_names": ["ä" * 200]}):
         answer = root.post("/v1/principals", {"home": "acme", "reach": "self", "password": "hunter2", **body})
         assert answer.status == 422 and answer.fields[0].startswith(f"body.{list(body)[-1]}"), answer
-    assert "Failing row" not in api.stand.postgres.log.read_text()
+    assert "Failing row" not in api.stand.postgres.log.read_text()[before:]
 
 
 def test_a_slug_that_changes_hands_takes_no_data_key_along(api, root):
