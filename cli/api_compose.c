@@ -32,7 +32,7 @@ char *api_percent(const char *text)
 		if (strchr(plain, *text))
 			*at++ = *text;
 		else
-			at += sprintf(at, "%%%02X", (unsigned char)*text);
+			at += snprintf(at, 4, "%%%02X", (unsigned char)*text);
 	}
 	*at = '\0';
 	return out;
