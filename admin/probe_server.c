@@ -1,7 +1,6 @@
 #include "admin/probe_server.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <event2/listener.h>
 
 #include "admin/accept.h"
+#include "admin/listen.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -298,76 +298,28 @@ void probe_server_tick(struct probe_server *server, int64_t now_us)
 
 /* ---- listening ---- */
 
-/* `port` is NULL for a unix socket. */
-static bool fail(const char *where, const char *port, const char *why)
-{
-	log_event(LOG_ERROR, "probes.listen", "address", where, "port", port, "error", why, NULL);
-	return false;
-}
+#define EVENT "probes.listen"
 
-static bool listen_on(struct probe_server *server, const char *where, const char *port,
+static bool listen_on(void *self, const char *where, const char *port,
 					  const struct sockaddr *address, socklen_t len)
 {
-	const unsigned flags =
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-		(address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0) |
-		(server->is_shared && address->sa_family != AF_UNIX ? LEV_OPT_REUSEABLE_PORT : 0);
+	struct probe_server *server = self;
 
 	if (server->listener_count == LISTENERS_MAX)
-		return fail(where, port, "there are too many addresses");
+		return listen_fail(EVENT, where, port, "there are too many addresses");
 	struct evconnlistener *listener = evconnlistener_new_bind(
-		server->base, on_accepted, server, flags, BACKLOG, address, (int)len);
+		server->base, on_accepted, server, listen_flags(address, server->is_shared), BACKLOG,
+		address, (int)len);
 	if (!listener)
-		return fail(where, port, strerror(errno));
+		return listen_fail(EVENT, where, port, strerror(errno));
 	evconnlistener_set_error_cb(listener, on_accept_failed);
 	server->listeners[server->listener_count++] = listener;
 	return true;
 }
 
-static bool listen_on_name(struct probe_server *server, const char *name, int port)
-{
-	struct addrinfo hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	struct addrinfo *found = NULL;
-	char service[16];
-	bool ok = true;
-
-	snprintf(service, sizeof service, "%d", port);
-	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, service, &hints, &found);
-	if (error)
-		return fail(name, service, gai_strerror(error));
-	for (const struct addrinfo *at = found; at && ok; at = at->ai_next)
-		ok = listen_on(server, name, service, at->ai_addr, at->ai_addrlen);
-	freeaddrinfo(found);
-	return ok;
-}
-
-/* One that was left behind is replaced; one that somebody answers on is not, unless we take its
- * place. */
-static void clear_stale(const struct probe_server *server, const struct sockaddr_un *address)
-{
-	if (server->is_shared) {
-		unlink(address->sun_path);
-		return;
-	}
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (probe < 0)
-		return;
-	if (connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 &&
-		errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(probe);
-}
-
 static bool listen_on_path(struct probe_server *server, const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	if (strlen(path) >= sizeof address.sun_path)
-		return fail(path, NULL, "the path is too long for a unix socket");
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	clear_stale(server, &address);
-	if (!listen_on(server, path, NULL, (const struct sockaddr *)&address, sizeof address))
+	if (!listen_at_path(path, server->is_shared, EVENT, listen_on, server))
 		return false;
 	server->socket_path = strdup(path);
 	return server->socket_path != NULL;
@@ -375,15 +327,8 @@ static bool listen_on_path(struct probe_server *server, const char *path)
 
 static bool open_all(struct probe_server *server, const struct conf *conf)
 {
-	char *names = strdup(conf->probes_listen_addr), *rest = names;
-	bool ok = names != NULL;
-
-	for (char *name; ok && (name = strsep(&rest, ", ")) != NULL;) {
-		if (*name)
-			ok = listen_on_name(server, name, conf->probes_listen_port);
-	}
-	free(names);
-	return ok &&
+	return listen_each_name(conf->probes_listen_addr, conf->probes_listen_port, EVENT,
+							listen_on, server) &&
 		   (!*conf->probes_unix_socket || listen_on_path(server, conf->probes_unix_socket));
 }
 

@@ -1,7 +1,6 @@
 #include "admin/api/server.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <event2/listener.h>
 
 #include "admin/api/tls.h"
+#include "admin/listen.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -53,6 +53,7 @@ struct api_server {
 	int64_t timeout_us;
 	struct event *sweep;
 	char *socket_path;
+	bool is_shared; /* with the process that takes our place (reuse_port) */
 };
 
 /* ---- connections ---- */
@@ -198,26 +199,21 @@ static void on_request(struct evhttp_request *request, void *arg)
 
 /* ---- listening ---- */
 
-static bool fail(const char *where, const char *port, const char *why)
-{
-	log_event(LOG_ERROR, "api.listen", "address", where, "port", port, "error", why, NULL);
-	return false;
-}
+#define EVENT "api.listen"
 
 /* Beyond the bound a connection is accepted only to be closed. */
 static bool listen_on(struct api_server *server, struct evhttp *http, const char *where,
 					  const char *port, const struct sockaddr *address, socklen_t len)
 {
-	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE |
-						   (address->sa_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0);
 	struct evconnlistener *listener;
 
 	if (server->listener_count == LISTENERS_MAX)
-		return fail(where, port, "there are too many addresses");
-	listener =
-		evconnlistener_new_bind(server->base, NULL, NULL, flags, BACKLOG, address, (int)len);
+		return listen_fail(EVENT, where, port, "there are too many addresses");
+	listener = evconnlistener_new_bind(server->base, NULL, NULL,
+									   listen_flags(address, server->is_shared), BACKLOG,
+									   address, (int)len);
 	if (!listener)
-		return fail(where, port, strerror(errno));
+		return listen_fail(EVENT, where, port, strerror(errno));
 	/* Connections have it from here: an answer that takes two writes waits for no ACK. */
 	if (address->sa_family != AF_UNIX)
 		setsockopt(evconnlistener_get_fd(listener), IPPROTO_TCP, TCP_NODELAY, &(int){1},
@@ -227,61 +223,39 @@ static bool listen_on(struct api_server *server, struct evhttp *http, const char
 		return true;
 	}
 	evconnlistener_free(listener);
-	return fail(where, port, "out of memory");
+	return listen_fail(EVENT, where, port, "out of memory");
 }
 
-static bool listen_on_name(struct api_server *server, const char *name, int port)
+static bool listen_on_name(void *self, const char *where, const char *port,
+						   const struct sockaddr *address, socklen_t len)
 {
-	struct addrinfo hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	struct addrinfo *found = NULL;
-	char service[16];
-	bool ok = true;
+	struct api_server *server = self;
 
-	snprintf(service, sizeof service, "%d", port);
-	int error = getaddrinfo(strcmp(name, "*") == 0 ? NULL : name, service, &hints, &found);
-	if (error)
-		return fail(name, service, gai_strerror(error));
-	for (const struct addrinfo *at = found; at && ok; at = at->ai_next)
-		ok = listen_on(server, server->tls ? server->secure : server->plain, name, service,
-					   at->ai_addr, at->ai_addrlen);
-	freeaddrinfo(found);
-	return ok;
+	return listen_on(server, server->tls ? server->secure : server->plain, where, port, address,
+					 len);
 }
 
-/* A socket that was left behind is replaced; one that somebody answers on is not. */
-static void clear_stale(const struct sockaddr_un *address)
+/* Never over TLS. */
+static bool listen_on_socket(void *self, const char *where, const char *port,
+							 const struct sockaddr *address, socklen_t len)
 {
-	int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct api_server *server = self;
 
-	if (probe < 0)
-		return;
-	if (connect(probe, (const struct sockaddr *)address, sizeof *address) != 0 &&
-		errno == ECONNREFUSED)
-		unlink(address->sun_path);
-	close(probe);
+	return listen_on(server, server->plain, where, port, address, len);
 }
 
 static bool listen_on_path(struct api_server *server, const struct conf *conf)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	const char *path = conf->admin_unix_socket;
-	mode_t before;
-	bool ok;
+	mode_t before = umask(0177);
+	bool ok = listen_at_path(path, server->is_shared, EVENT, listen_on_socket, server);
 
-	if (strlen(path) >= sizeof address.sun_path)
-		return fail(path, NULL, "the path is too long for a unix socket");
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	clear_stale(&address);
-	before = umask(0177);
-	ok = listen_on(server, server->plain, path, NULL, (const struct sockaddr *)&address,
-				   sizeof address);
 	umask(before);
 	if (!ok)
 		return false;
 	server->socket_path = strdup(path);
 	if (chmod(path, (mode_t)conf->admin_unix_socket_mode) != 0)
-		return fail(path, NULL, strerror(errno));
+		return listen_fail(EVENT, path, NULL, strerror(errno));
 	return server->socket_path != NULL;
 }
 
@@ -305,22 +279,19 @@ static struct evhttp *make_http(struct api_server *server, const struct conf *co
 static bool open_all(struct api_server *server, const struct conf *conf)
 {
 	const struct timeval period = {.tv_usec = SWEEP_MS * 1000L};
-	char *names = strdup(conf->admin_listen_addr), *rest = names;
-	bool ok = names != NULL;
+	bool ok;
 
 	server->tls = api_tls_create(conf);
 	server->plain = make_http(server, conf, make_plain);
 	server->secure = server->tls ? make_http(server, conf, make_secure) : NULL;
 	server->sweep = event_new(server->base, -1, EV_PERSIST, on_sweep, server);
-	ok = ok && (server->tls || !*conf->admin_tls_cert_file) && server->plain &&
+	ok = (server->tls || !*conf->admin_tls_cert_file) && server->plain &&
 		 (server->secure || !server->tls) && server->sweep &&
 		 event_add(server->sweep, &period) == 0;
-	for (char *name; ok && (name = strsep(&rest, ", ")) != NULL;) {
-		if (*name)
-			ok = listen_on_name(server, name, conf->admin_listen_port);
-	}
-	free(names);
-	return ok && (!*conf->admin_unix_socket || listen_on_path(server, conf));
+	return ok &&
+		   listen_each_name(conf->admin_listen_addr, conf->admin_listen_port, EVENT,
+							listen_on_name, server) &&
+		   (!*conf->admin_unix_socket || listen_on_path(server, conf));
 }
 
 struct api_server *api_server_open(struct event_base *base, const struct conf *conf,
@@ -333,6 +304,7 @@ struct api_server *api_server_open(struct event_base *base, const struct conf *c
 	server->base = base;
 	server->asked = asked;
 	server->self = self;
+	server->is_shared = conf->reuse_port;
 	server->connection_max = conf->admin_max_clients;
 	server->timeout_us = conf->admin_request_timeout_ms * 1000;
 	list_init(&server->connections);
@@ -367,7 +339,7 @@ void api_server_close(struct api_server *server)
 	if (server->sweep)
 		event_free(server->sweep);
 	SSL_CTX_free(server->tls);
-	if (server->socket_path)
+	if (server->socket_path && !server->is_shared) /* else it is the next one's */
 		unlink(server->socket_path);
 	free(server->socket_path);
 	free(server);

@@ -202,3 +202,18 @@ def test_an_old_body_and_a_new_one_on_one_connection(stand):
             while part := both.recv(65536):
                 received += part
             assert received.count(b"HTTP/1.1 ") == 1 and received.startswith(b"HTTP/1.1 400")
+
+
+def test_another_process_takes_its_place(stand):
+    """With reuse_port both serve for a while, over TCP and over the unix socket."""
+    path = stand.folder / "api-shared.sock"
+    with Api(stand, unix_socket=path, proxy={"bulkhead": {"reuse_port": "yes"}}) as api:
+        key, first = api.key(), api.proxy.process
+        api.proxy.start()
+        second, api.proxy.process = api.proxy.process, first
+        try:
+            api.proxy.stop()
+            assert api.stranger(key).get("/v1/version").status == 200
+            assert ask(UnixConnection(path), key)[0] == 200
+        finally:
+            api.proxy.process = second
